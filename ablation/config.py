@@ -1,0 +1,379 @@
+"""What a trial is: the configuration of one training of one network with one seed, and its key.
+
+Everything that decides a trial's numbers is here, and nothing else: resources, paths and parallelism are not. The key
+is a hash of the canonical form, so the same experiment has the same key on every machine, in every study.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+
+from ablation.errors import InputError, unknown
+
+SCHEMA_VERSION = 1
+KEY_LENGTH = 12
+
+
+class Config(BaseModel):
+    """Base of every part: immutable, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# Networks ------------------------------------------------------------------------------------------------------------
+
+Upsampling = Literal["transposed", "bilinear"]
+
+
+class UNet(Config):
+    """U-Net with same padding and batch norm: `stages` stages of widths `width`, 2·`width`, 4·`width`, ..."""
+
+    name: Literal["unet"] = "unet"
+    width: int = Field(32, ge=1)
+    stages: int = Field(5, ge=2, le=8)
+    upsampling: Upsampling = "transposed"
+
+
+class UNetPlusPlus(Config):
+    """UNet++: nested dense skips, bilinear up-sampling, and a head on each of the top row's nodes."""
+
+    name: Literal["unet_plus_plus"] = "unet_plus_plus"
+    width: int = Field(32, ge=1)
+    stages: int = Field(5, ge=2, le=6)
+    deep_supervision: bool = True
+
+
+class AttentionUNet(Config):
+    """Attention U-Net: an additive attention gate on each skip connection."""
+
+    name: Literal["attention_unet"] = "attention_unet"
+    width: int = Field(64, ge=2)
+    stages: int = Field(5, ge=2, le=8)
+
+
+class _WithEncoderWeights(Config):
+    """A network whose encoder can start from a local weights file. The file's hash is in the key, its path is not."""
+
+    encoder_weights: Path | None = Field(None, exclude=True)
+    encoder_weights_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _hash_weights(self) -> _WithEncoderWeights:
+        if self.encoder_weights is not None:
+            try:
+                digest = hashlib.sha256(Path(self.encoder_weights).read_bytes()).hexdigest()
+            except OSError as error:
+                raise ValueError(f"encoder weights '{self.encoder_weights}' cannot be read: {error.strerror}") from error
+            object.__setattr__(self, "encoder_weights_sha256", digest)
+        return self
+
+
+class ResNet34UNet(_WithEncoderWeights):
+    """ResNet-34 encoder with LinkNet-style decoder blocks, added to the encoder's features."""
+
+    name: Literal["resnet34_unet"] = "resnet34_unet"
+
+
+class FCN8s(_WithEncoderWeights):
+    """FCN-8s on VGG-16's convolutional layers."""
+
+    name: Literal["fcn8s"] = "fcn8s"
+
+
+Levels = tuple[int, ...]
+
+
+class PyConvUNet(Config):
+    """U-Net whose convolutions are pyramidal (Li et al. 2021; PyConv: Duta et al. 2020).
+
+    `kernels` and `groups` list a pyramid's levels: one list for every stage, or one list a stage, the first stage being
+    the highest resolution. A decoder stage uses the list of the encoder stage of its resolution.
+    `share` divides a layer's output channels among its levels: `pyramid` (…, 1/8, 1/4, 1/2: half to the largest
+    kernel), `equal`, or explicit fractions that sum to one.
+    A `plain` block is two PyConvs; a `bottleneck` is 1×1 → PyConv → 1×1, its inner width the outer divided by
+    `expansion`, with a skip around it if `residual`. Each stage has `blocks` of them.
+    """
+
+    name: Literal["pyconvunet"] = "pyconvunet"
+    kernels: Levels | tuple[Levels, ...] = (3, 5, 7, 9)
+    groups: Levels | tuple[Levels, ...] = (1, 4, 8, 16)
+    share: Literal["pyramid", "equal"] | tuple[float, ...] = "pyramid"
+    block: Literal["plain", "bottleneck"] = "plain"
+    blocks: int = Field(1, ge=1, le=8)
+    expansion: int = Field(1, ge=1)
+    residual: bool = False
+    width: int = Field(32, ge=1)
+    stages: int = Field(5, ge=2, le=8)
+    upsampling: Upsampling = "transposed"
+
+    @field_validator("kernels", "groups")
+    @classmethod
+    def _one_list_where_all_stages_agree(cls, value: Any) -> Any:
+        """The canonical form: two ways of writing one network are one configuration."""
+        if value and isinstance(value[0], tuple) and len(set(value)) == 1:
+            return value[0]
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PyConvUNet:
+        for field in ("kernels", "groups"):
+            value = getattr(self, field)
+            if not value or (isinstance(value[0], tuple) and (len(value) != self.stages or not all(value))):
+                raise ValueError(
+                    f"{field} {_brief(value)}: expected one list of levels, or {self.stages} lists, one for each stage"
+                )
+        for stage in range(self.stages):
+            kernels, groups = self.levels(stage)
+            if len(kernels) != len(groups):
+                raise ValueError(
+                    f"stage {stage + 1} has {len(kernels)} kernels {_brief(kernels)} but {len(groups)} groups "
+                    f"{_brief(groups)}: give each level one of both"
+                )
+            for kernel, group in zip(kernels, groups, strict=True):
+                if kernel < 1 or kernel % 2 == 0:
+                    raise ValueError(f"kernel {kernel}: same padding needs an odd size of at least 1")
+                if group < 1:
+                    raise ValueError(f"groups {group}: expected at least 1")
+            if isinstance(self.share, tuple) and len(self.share) != len(kernels):
+                raise ValueError(f"share has {len(self.share)} fractions for the {len(kernels)} levels of stage {stage + 1}")
+        if isinstance(self.share, tuple) and (min(self.share) <= 0 or abs(sum(self.share) - 1) > 1e-9):
+            raise ValueError(f"share {_brief(self.share)}: expected positive fractions that sum to 1")
+        return self
+
+    def levels(self, stage: int) -> tuple[Levels, Levels]:
+        """The kernels and groups of `stage`'s pyramid (0 is the highest resolution)."""
+
+        def of_stage(value: Levels | tuple[Levels, ...]) -> Levels:
+            return value[stage] if isinstance(value[0], tuple) else value  # type: ignore[return-value]
+
+        return of_stage(self.kernels), of_stage(self.groups)
+
+
+def _brief(value: Any) -> str:
+    return json.dumps(value)
+
+
+Network = UNet | UNetPlusPlus | AttentionUNet | ResNet34UNet | FCN8s | PyConvUNet
+
+
+class Trivial(Config):
+    """A predictor that looks at no image. Every study scores all three, so that a number can be held against them."""
+
+    name: Literal["all_foreground", "all_background", "mean_mask"]
+
+
+Model = Annotated[Network | Trivial, Field(discriminator="name")]
+NETWORKS: dict[str, type[Config]] = {
+    cls.model_fields["name"].default: cls
+    for cls in (UNet, UNetPlusPlus, AttentionUNet, ResNet34UNet, FCN8s, PyConvUNet)
+}
+TRIVIAL = ("all_foreground", "all_background", "mean_mask")
+
+# Data ----------------------------------------------------------------------------------------------------------------
+
+
+class _Source(Config):
+    """What every data set has: how its images reach the network, where it is, and what is in it."""
+
+    size: tuple[int, int] = (128, 128)
+    """Height and width in pixels that images and masks are brought to."""
+    channels: Literal[1, 3] = 1
+    """Input channels: grey images are repeated for 3, colour images averaged for 1."""
+    root: Path | None = Field(None, exclude=True)
+    """Where the files are (`--data-dir`)."""
+    fingerprint: str = ""
+    """SHA-256 (first 12 hex) of the decoded images and masks; `ablation.data.load_data` fills it in."""
+
+    @property
+    def classes(self) -> int:
+        """Output channels: 1 is foreground against background (sigmoid); more are classes with 0 the background."""
+        return 1
+
+    @field_validator("size")
+    @classmethod
+    def _positive(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if min(value) < 8:
+            raise ValueError(f"size {value[0]}x{value[1]}: expected at least 8 pixels a side")
+        return value
+
+
+class Mni152(_Source):
+    """Axial slices of the MNI152 T1 template with its tissue masks, packaged in nilearn's wheel."""
+
+    name: Literal["mni152"] = "mni152"
+    size: tuple[int, int] = (96, 96)
+    target: Literal["grey_matter", "white_matter", "brain"] = "grey_matter"
+    slices: int = Field(60, ge=5, le=140)
+
+
+class Isbi2012(_Source):
+    """ISBI 2012 EM challenge, training stack: 30 slices of 512×512 (the paper's ISBICell)."""
+
+    name: Literal["isbi2012"] = "isbi2012"
+
+
+class KaggleLung(_Source):
+    """Finding and Measuring Lungs in CT Data (Kaggle): 2d_images/ and 2d_masks/."""
+
+    name: Literal["kaggle_lung"] = "kaggle_lung"
+
+
+class Liver(_Source):
+    """stevenazy/liver-dataset (Kaggle): train/ and val/, each 000.png with 000_mask.png."""
+
+    name: Literal["liver"] = "liver"
+
+
+class Folder(_Source):
+    """Any folder with images/ and masks/ whose files have matching stems."""
+
+    name: Literal["folder"] = "folder"
+    n_classes: int = Field(1, ge=1, le=255)
+
+    @property
+    def classes(self) -> int:
+        return self.n_classes
+
+
+class Phantom(_Source):
+    """Generated ellipses with known masks. `blur` widens the boundary, `noise` hides it.
+
+    `blur` is the standard deviation of a Gaussian in pixels, `noise` that of additive Gaussian noise in units of the
+    contrast between object and background.
+    """
+
+    name: Literal["phantom"] = "phantom"
+    count: int = Field(60, ge=5)
+    blur: float = Field(0.0, ge=0)
+    noise: float = Field(0.25, ge=0)
+    seed: int = Field(0, ge=0)
+
+
+Data = Annotated[Mni152 | Isbi2012 | KaggleLung | Liver | Folder | Phantom, Field(discriminator="name")]
+SOURCES: dict[str, type[_Source]] = {
+    cls.model_fields["name"].default: cls for cls in (Mni152, Isbi2012, KaggleLung, Liver, Folder, Phantom)
+}
+
+# Protocol ------------------------------------------------------------------------------------------------------------
+
+
+class Split(Config):
+    """Which images train, which select the epoch (validation), and which judge (test).
+
+    `fractions`: `test` and `val` of the images, the rest train. `kfold`: fold number `fold` of `folds` tests and the
+    next one validates. Without `shuffle` the parts are contiguous blocks in the images' order (train, validation, test),
+    as consecutive slices of one stack need; with it the images, or the volumes they come from, are permuted by `seed`.
+    `paper`: scikit-learn's `train_test_split(test_size=0.2, random_state=41)` whose 20 % both select and judge, as in
+    the paper's code: optimistic on purpose.
+    """
+
+    method: Literal["fractions", "kfold", "paper"] = "fractions"
+    shuffle: bool = True
+    seed: int = Field(0, ge=0)
+    val: float = Field(0.2, gt=0, lt=1)
+    test: float = Field(0.2, gt=0, lt=1)
+    folds: int = Field(5, ge=3)
+    fold: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Split:
+        if self.val + self.test >= 1:
+            raise ValueError(f"val {self.val} and test {self.test} leave nothing to train on")
+        if self.fold >= self.folds:
+            raise ValueError(f"fold {self.fold} of {self.folds}: folds are counted from 0")
+        return self
+
+
+Augmentation = Literal["hflip", "vflip", "rot90", "rot180"]
+
+
+class Protocol(Config):
+    """How a network is trained and judged: Adam on binary cross-entropy (cross-entropy for several classes)."""
+
+    epochs: int = Field(50, ge=1)
+    batch_size: int = Field(5, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    augment: tuple[Augmentation, ...] = ("hflip", "vflip", "rot90", "rot180")
+    """Each is applied to each training image with probability 1/2, in this order."""
+    split: Split = Split()
+
+    @field_validator("augment")
+    @classmethod
+    def _canonical_order(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(value)))
+
+
+# Trials --------------------------------------------------------------------------------------------------------------
+
+
+class TrialConfig(Config):
+    """One training of one configuration with one seed."""
+
+    schema_version: int = SCHEMA_VERSION
+    model: Model
+    data: Data
+    protocol: Protocol = Protocol()
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _rotations_need_squares(self) -> TrialConfig:
+        height, width = self.data.size
+        if "rot90" in self.protocol.augment and height != width:
+            raise ValueError(f"augment rot90 needs square images, not {height}x{width}: drop it or change data.size")
+        return self
+
+    @property
+    def key(self) -> str:
+        """SHA-256 (first 12 hex) of the canonical configuration."""
+        return _digest(self.model_dump(mode="json"))
+
+    @property
+    def cell(self) -> str:
+        """The key without the seed: what all seeds of this configuration share."""
+        return _digest(self.model_dump(mode="json", exclude={"seed"}))
+
+    @property
+    def is_trivial(self) -> bool:
+        return isinstance(self.model, Trivial)
+
+    def trivial(self) -> list[TrialConfig]:
+        """The three trivial predictors on this trial's data and split (the rest of the protocol does not matter)."""
+        protocol = Protocol(augment=(), split=self.protocol.split)
+        return [TrialConfig(model=Trivial(name=n), data=self.data, protocol=protocol) for n in TRIVIAL]  # type: ignore[arg-type]
+
+
+def _digest(canonical: dict[str, Any]) -> str:
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+
+
+_network = TypeAdapter(Model)
+_data = TypeAdapter(Data)
+
+
+def network(name: str, **fields: Any) -> Network:
+    """The configuration of network `name`. Raises `InputError` for a name or a field that does not exist."""
+    if name not in NETWORKS:
+        raise unknown("model", name, NETWORKS)
+    return parse(NETWORKS[name], fields, f"model {name}")  # type: ignore[return-value]
+
+
+def parse(cls: type[Config], fields: dict[str, Any], what: str) -> Config:
+    """`cls` from plain data. Raises `InputError` with one line that names the first field that does not fit."""
+    try:
+        return cls.model_validate(fields)
+    except ValidationError as error:
+        raise InputError(f"{what}: {explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """The first of pydantic's complaints, as one line."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
