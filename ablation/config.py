@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ablation.errors import InputError, unknown
 
@@ -22,7 +22,7 @@ KEY_LENGTH = 12
 class Config(BaseModel):
     """Base of every part: immutable, and an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 # Networks ------------------------------------------------------------------------------------------------------------
@@ -110,6 +110,14 @@ class PyConvUNet(Config):
     width: int = Field(32, ge=1)
     stages: int = Field(5, ge=2, le=8)
     upsampling: Upsampling = "transposed"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_has_no_bottleneck(cls, fields: Any) -> Any:
+        """The canonical form: what a plain block does not have makes no difference."""
+        if isinstance(fields, dict) and fields.get("block", "plain") == "plain":
+            return {name: value for name, value in fields.items() if name not in ("expansion", "residual")}
+        return fields
 
     @field_validator("kernels", "groups")
     @classmethod
@@ -305,7 +313,7 @@ class Protocol(Config):
     @field_validator("augment")
     @classmethod
     def _canonical_order(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(sorted(set(value)))
+        return tuple(name for name in get_args(Augmentation) if name in value)
 
 
 # Trials --------------------------------------------------------------------------------------------------------------
@@ -350,10 +358,6 @@ class TrialConfig(Config):
 def _digest(canonical: dict[str, Any]) -> str:
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
-
-
-_network = TypeAdapter(Model)
-_data = TypeAdapter(Data)
 
 
 def network(name: str, **fields: Any) -> Network:

@@ -1,0 +1,26 @@
+"""Images with masks: one module a source, each giving samples; `load_data` turns them into a trial's arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ablation.config import Data
+from ablation.data import folder, isbi2012, kaggle_lung, liver, mni152, phantom
+from ablation.data.dataset import Dataset, assemble
+from ablation.data.source import DatasetInfo, Sample
+from ablation.data.splits import Parts, split
+
+__all__ = ["DATASETS", "Dataset", "DatasetInfo", "Parts", "Sample", "load_data", "split"]
+
+_SOURCES = (mni152, isbi2012, kaggle_lung, liver, folder, phantom)
+_READERS: dict[str, Callable[..., list[Sample]]] = {source.INFO.name: source.read for source in _SOURCES}
+
+DATASETS: dict[str, DatasetInfo] = {source.INFO.name: source.INFO for source in _SOURCES}
+
+
+def load_data(config: Data) -> Dataset:
+    """Read the data set that `config` names, and fill in its fingerprint.
+
+    Raises `InputError`, in one line, if its files are missing or unfit, or no longer have the fingerprint given.
+    """
+    return assemble(_READERS[config.name](config), config)

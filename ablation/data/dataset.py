@@ -1,0 +1,129 @@
+"""From samples in their native form to the arrays a trial reads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ablation.config import KEY_LENGTH, Data
+from ablation.data.source import Sample
+from ablation.errors import InputError
+
+MEAN, STD = 0.5, 0.5
+"""Pixels are scaled to [0, 1] and then normalised with these, as in the paper's code: to [-1, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and masks ready for a network: contiguous arrays, which Ray's object store shares without a copy."""
+
+    config: Data
+    """With its fingerprint."""
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    """The volume each image came from: what a split must not divide."""
+    images: np.ndarray
+    """(N, channels, H, W) float32 in [-1, 1] (a phantom's noise may pass these). May be read-only."""
+    masks: np.ndarray
+    """(N, H, W) uint8 class indices, 0 the background. May be read-only."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def assemble(samples: Sequence[Sample], config: Data) -> Dataset:
+    """The samples scaled, resized to `config.size` and brought to `config.channels`.
+
+    8-bit images are divided by 255. Other types are scaled from their minimum and maximum, over the image or, for
+    slices of a volume, over the volume; a constant one becomes 0. Then mean and standard deviation 0.5.
+    Raises `InputError` if `config` has a fingerprint and the samples have another.
+    """
+    found = fingerprint(samples)
+    if config.fingerprint not in ("", found):
+        raise InputError(
+            f"the images or masks of {config.name} changed: their fingerprint is {found}, not {config.fingerprint}; "
+            "restore them, or start a new study"
+        )
+    images = np.empty((len(samples), config.channels, *config.size), dtype=np.float32)
+    masks = np.empty((len(samples), *config.size), dtype=np.uint8)
+    for i, (sample, limits) in enumerate(zip(samples, _limits(samples), strict=True)):
+        images[i] = _prepared(sample.image, limits, config)
+        masks[i] = resize_mask(sample.mask, config.size)
+    return Dataset(
+        config=config.model_copy(update={"fingerprint": found}),
+        ids=tuple(sample.id for sample in samples),
+        groups=tuple(sample.group for sample in samples),
+        images=images,
+        masks=masks,
+    )
+
+
+def fingerprint(samples: Sequence[Sample]) -> str:
+    """SHA-256 (first 12 hex) of the decoded images and masks, in order: what they are, not how they were stored."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        digest.update(f"{sample.id}\n".encode())
+        for array in (sample.image, sample.mask):
+            digest.update(f"{array.dtype} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:KEY_LENGTH]
+
+
+def _limits(samples: Sequence[Sample]) -> list[tuple[float, float]]:
+    """The values of each sample that become 0 and 1."""
+    fixed = {np.dtype(np.uint8): (0.0, 255.0), np.dtype(bool): (0.0, 1.0)}
+    of_group: dict[str, tuple[float, float]] = {}
+    for sample in samples:
+        if sample.image.dtype not in fixed:
+            low, high = of_group.get(sample.group, (np.inf, -np.inf))
+            of_group[sample.group] = min(low, float(sample.image.min())), max(high, float(sample.image.max()))
+    return [sample.limits or fixed.get(sample.image.dtype) or of_group[sample.group] for sample in samples]
+
+
+def _prepared(image: np.ndarray, limits: tuple[float, float], config: Data) -> np.ndarray:
+    """(channels, H, W) float32 from (h, w) or (h, w, 3)."""
+    low, high = limits
+    scaled = (image.astype(np.float64) - low) / ((high - low) or 1.0)
+    planes = np.moveaxis(scaled, -1, 0) if scaled.ndim == 3 else scaled[None]
+    if config.channels == 1:
+        planes = planes.mean(axis=0, keepdims=True)
+    resized = resize_image(planes.astype(np.float32), config.size)
+    return np.broadcast_to((resized - np.float32(MEAN)) / np.float32(STD), (config.channels, *config.size))
+
+
+def resize_image(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(C, h, w) float32 to (C, H, W): bilinear, with antialiasing where it shrinks."""
+    if planes.shape[1:] == size:
+        return planes
+    import torch
+    from torch.nn import functional
+
+    tensor = torch.from_numpy(np.ascontiguousarray(planes))[None]
+    return functional.interpolate(tensor, size=size, mode="bilinear", antialias=True, align_corners=False)[0].numpy()
+
+
+def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w) class indices to (H, W): the class that covers most of a pixel's area, of equal ones the higher.
+
+    So a binary pixel is foreground if at least half of it is, and a thin structure is not lost to sampling.
+    """
+    if mask.shape == size:
+        return mask
+    rows, columns = _overlap(mask.shape[0], size[0]), _overlap(mask.shape[1], size[1])
+    chosen, largest = np.zeros(size, dtype=np.uint8), np.zeros(size)
+    for value in np.unique(mask):
+        share = rows @ (mask == value) @ columns.T
+        chosen[share >= largest] = value
+        largest = np.maximum(largest, share)
+    return chosen
+
+
+def _overlap(old: int, new: int) -> np.ndarray:
+    """(new, old): the fraction of each new pixel, along one axis, that each old one covers. Rows sum to 1."""
+    edges = np.arange(new + 1)[:, None] * (old / new)
+    pixels = np.arange(old)
+    overlap = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
+    return overlap.clip(min=0) * (new / old)

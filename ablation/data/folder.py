@@ -1,0 +1,22 @@
+"""A user's own data: a folder with images/ and masks/."""
+
+from __future__ import annotations
+
+from ablation.config import Folder
+from ablation.data.pairing import data_root, files_in, match, read_pairs, subfolder
+from ablation.data.source import DatasetInfo, Sample
+
+INFO = DatasetInfo(
+    name="folder",
+    what="Your own images and masks, 2-D or volumes, of data.n_classes classes.",
+    layout="images/ and masks/ with files of the same stems (PNG, TIFF, JPEG, NPY, NIfTI; volumes become axial slices)",
+    needs_dir=True,
+    citation="",
+)
+
+
+def read(config: Folder) -> list[Sample]:
+    """The images in the natural order of their names; a volume's slices are one group."""
+    root = data_root(config, INFO)
+    images, masks = (subfolder(root, [name], INFO) for name in ("images", "masks"))
+    return read_pairs(match(files_in(images), files_in(masks), images, INFO), config.classes)

@@ -1,0 +1,33 @@
+"""ISBI 2012 EM challenge, training stack (the paper's ISBICell): cell interior (1) against membrane (0)."""
+
+from __future__ import annotations
+
+from ablation.config import Isbi2012
+from ablation.data.pairing import Pair, data_root, files_in, match, read_pairs, subfolder
+from ablation.data.source import DatasetInfo, Sample
+
+INFO = DatasetInfo(
+    name="isbi2012",
+    what="30 consecutive 512x512 electron microscopy slices of a Drosophila larva's nerve cord; the target is cell "
+    "interior.",
+    layout="images/00.png ... and labels/00.png ... (or TIFF; or train/images and train/label), "
+    "or train-volume.tif and train-labels.tif",
+    needs_dir=True,
+    citation="Cardona et al., PLoS Biology 8(10), 2010; Arganda-Carreras et al., Front. Neuroanat. 9:142, 2015",
+)
+
+_STACKS = ("train-volume.tif", "train-labels.tif")
+
+
+def read(config: Isbi2012) -> list[Sample]:
+    """The slices in order, ids `00`, `01`, ... whatever the files are called, all of one group: the stack."""
+    root = data_root(config, INFO)
+    volume, labels = (root / name for name in _STACKS)
+    if volume.is_file() and labels.is_file():
+        pairs = [Pair("stack", volume, labels)]
+    else:
+        images = subfolder(root, ("images", "train/images"), INFO)
+        masks = subfolder(root, [f"{images.relative_to(root).parent}/{name}" for name in ("labels", "label")], INFO)
+        pairs = match(files_in(images), files_in(masks), images, INFO)
+    samples = read_pairs(pairs, config.classes)
+    return [sample._replace(id=f"{i:02d}", group="isbi2012") for i, sample in enumerate(samples)]

@@ -1,0 +1,35 @@
+"""stevenazy/liver-dataset (the paper's liver): liver (1) in CT slices."""
+
+from __future__ import annotations
+
+from ablation.config import Liver
+from ablation.data.pairing import data_root, files_in, match, read_pairs, subfolder
+from ablation.data.source import DatasetInfo, Sample
+
+INFO = DatasetInfo(
+    name="liver",
+    what="CT slices of 512x512, 400 of them in train/; the target is liver.",
+    layout="train/000.png with train/000_mask.png ..., and the same in val/ (which may be left out)",
+    needs_dir=True,
+    citation="stevenazy/liver-dataset, Kaggle",
+)
+
+_MASK = "_mask"
+
+
+def read(config: Liver) -> list[Sample]:
+    """The slices of train/, then of val/, ids `train/000`, ...
+
+    Which slices share a patient is not published, so each is its own group.
+    """
+    root = data_root(config, INFO)
+    folders = [subfolder(root, ["train"], INFO)]
+    if (root / "val").is_dir():
+        folders.append(root / "val")
+    pairs = []
+    for folder in folders:
+        files = files_in(folder)
+        masks = {name.removesuffix(_MASK): path for name, path in files.items() if name.endswith(_MASK)}
+        images = {name: path for name, path in files.items() if not name.endswith(_MASK)}
+        pairs += [pair._replace(id=f"{folder.name}/{pair.id}") for pair in match(images, masks, folder, INFO)]
+    return read_pairs(pairs, config.classes)

@@ -1,0 +1,32 @@
+"""What a source of images gives: samples in their native form, and a description for people."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Sample(NamedTuple):
+    """One image with its mask, as decoded: not yet scaled or resized."""
+
+    id: str
+    group: str
+    """The volume it came from, which a shuffled split never divides; the id where images are independent."""
+    image: np.ndarray
+    """(H, W) or (H, W, 3), in the file's dtype."""
+    mask: np.ndarray
+    """(H, W) uint8 class indices, 0 the background."""
+    limits: tuple[float, float] | None = None
+    """The values that are scaled to 0 and 1, where the source fixes them; see `ablation.data.dataset`."""
+
+
+class DatasetInfo(NamedTuple):
+    """What `ablate datasets` says of a source."""
+
+    name: str
+    what: str
+    layout: str
+    """The files expected under `--data-dir`, in one line; empty if none are."""
+    needs_dir: bool
+    citation: str

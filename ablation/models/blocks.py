@@ -1,0 +1,102 @@
+"""What the networks are made of. Every block keeps height and width; `upsample` doubles them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from ablation.config import Upsampling
+from ablation.errors import InputError
+
+Conv = Callable[[int, int], nn.Module]
+"""Makes a convolution that keeps height and width, from its input and its output channels."""
+
+
+def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False)
+
+
+def conv3x3(in_channels: int, out_channels: int, bias: bool = False) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=bias)
+
+
+def biased_conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
+    return conv3x3(in_channels, out_channels, bias=True)
+
+
+def conv_bn_relu(conv: nn.Module, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+
+
+def double_conv(
+    in_channels: int, out_channels: int, first: Conv = biased_conv3x3, second: Conv = biased_conv3x3
+) -> nn.Sequential:
+    """Two convolutions, each with batch norm and ReLU: U-Net's block, or with PyConvs, PyConvU-Net's plain one."""
+    return nn.Sequential(
+        *conv_bn_relu(first(in_channels, out_channels), out_channels),
+        *conv_bn_relu(second(out_channels, out_channels), out_channels),
+    )
+
+
+class Bottleneck(nn.Module):
+    """1×1 → `conv` → 1×1, each with batch norm, ReLU after each; the inner width is `out_channels / expansion`.
+
+    `first` takes the place of the first 1×1. With `residual` the input, projected by a 1×1 convolution with batch norm
+    where the channels differ, is added before the last ReLU (He et al. 2016, arXiv 1512.03385).
+    Raises `InputError` where `expansion` does not divide `out_channels`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        conv: Conv,
+        first: Conv = conv1x1,
+        expansion: int = 1,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        inner, rest = divmod(out_channels, expansion)
+        if rest:
+            raise InputError(
+                f"bottleneck: expansion {expansion} does not divide {out_channels} channels; "
+                f"use a width that is a multiple of {expansion}, or another expansion"
+            )
+        self.body = nn.Sequential(
+            *conv_bn_relu(first(in_channels, inner), inner),
+            *conv_bn_relu(conv(inner, inner), inner),
+            conv1x1(inner, out_channels),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.shortcut: nn.Module | None = None
+        if residual:
+            projection = nn.Sequential(conv1x1(in_channels, out_channels), nn.BatchNorm2d(out_channels))
+            self.shortcut = projection if in_channels != out_channels else nn.Identity()
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.body(x)
+        if self.shortcut is not None:
+            y = y + self.shortcut(x)
+        return self.relu(y)
+
+
+def bilinear() -> nn.Upsample:
+    return nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+
+
+def upsample(kind: Upsampling, in_channels: int, out_channels: int) -> nn.Module:
+    """Doubles height and width and brings `in_channels` to `out_channels`.
+
+    `transposed` is U-Net's 2×2 stride-2 transposed convolution. `bilinear` is a 1×1 convolution and then interpolation,
+    which is the same function as in the other order at a quarter of the cost.
+    """
+    if kind == "transposed":
+        return nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, kernel_size=1), bilinear())
+
+
+def stage_widths(width: int, stages: int) -> list[int]:
+    """The channels of each stage, highest resolution first: doubled with each halving of height and width."""
+    return [width * 2**stage for stage in range(stages)]

@@ -1,0 +1,62 @@
+"""Segment new images with a trained trial, prepared as its training images were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from ablation.data.dataset import prepare_images
+from ablation.data.images import read_slices
+from ablation.data.source import Sample
+from ablation.errors import InputError
+from ablation.models import build_model
+from ablation.training import choose_device, classify, predict_probabilities
+
+if TYPE_CHECKING:
+    from ablation.config import TrialConfig
+    from ablation.study import Study
+
+
+class Predictor:
+    """A trained network with the preparation that its trial's data had."""
+
+    def __init__(self, trial: TrialConfig, weights: Path) -> None:
+        self._trial = trial
+        self._device = choose_device()
+        self.classes = trial.data.classes
+        model = build_model(trial.model, trial.data.channels, trial.data.classes)  # type: ignore[arg-type]
+        model.load_state_dict(load_file(weights))
+        self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @classmethod
+    def of_trial(cls, study: Study, key: str) -> Predictor:
+        """The network of trial `key`. Raises `InputError` for a key without weights."""
+        trial = study.config(key)
+        weights = study.trial_dir(key) / "model.safetensors"
+        if not weights.exists():
+            raise InputError(f"trial {key} ({trial.model.name}) has no weights: give the key of a complete trial")
+        return cls(trial, weights)
+
+    def segment(self, path: Path) -> NDArray[np.uint8]:
+        """Class indices of an image file at its own size: (H, W), or (slices, H, W) for a volume.
+
+        The image is brought to the trial's size, and the probabilities back to the image's, before they are decided on.
+        Raises `InputError` if the file is not an image.
+        """
+        slices = read_slices(path)
+        images = slices[..., 0] if slices.shape[-1] == 1 else slices
+        blank = np.zeros(images.shape[1:3], dtype=np.uint8)
+        prepared = prepare_images([Sample(path.name, path.name, image, blank) for image in images], self._trial.data)
+        batches = predict_probabilities(self._model, prepared, self._trial.protocol.batch_size, self._device)
+        masks = [
+            classify(F.interpolate(batch, size=images.shape[1:3], mode="bilinear", align_corners=False))
+            for batch in batches
+        ]
+        found = np.concatenate(masks)
+        return found[0] if len(found) == 1 else found

@@ -1,0 +1,155 @@
+"""Training curves: how loss and validation scores went, epoch by epoch, over the seeds of each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from analysis.figures.style import TEMPLATE, plain, styles
+from analysis.format import several
+
+if TYPE_CHECKING:
+    from analysis.frames import Frames
+
+PANELS = {"train_loss": "Training loss", "val_dice": "Validation Dice", "val_miou": "Validation MIoU"}
+_MOST_SHOWN = 8
+_GAP = 0.075
+"""Between panels, as a share of the figure."""
+
+
+class Curve(NamedTuple):
+    """One quantity of one cell against the epoch (from 1), over its complete seeds, as far as all of them went."""
+
+    cell: str
+    label: str
+    model: str
+    quantity: str
+    seeds: int
+    epochs: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+def curves(frames: Frames) -> tuple[Curve, ...]:
+    """The curves of every cell with complete trials, for each quantity in `PANELS`."""
+    complete = frames.trials.loc[frames.trials["state"] == "complete", ["key", "cell", "label", "model"]]
+    epochs = complete.merge(frames.epochs, on="key")
+    found = []
+    for cell, rows in epochs.groupby("cell", sort=False):
+        seeds = rows["key"].nunique()
+        by_epoch = rows.groupby("epoch")
+        shared = by_epoch["key"].nunique() == seeds
+        for quantity in PANELS:
+            values = by_epoch[quantity].agg(["mean", "min", "max"])[shared].dropna()
+            if values.empty:
+                continue
+            found.append(
+                Curve(
+                    cell=str(cell),
+                    label=str(rows["label"].iloc[0]),
+                    model=str(rows["model"].iloc[0]),
+                    quantity=quantity,
+                    seeds=seeds,
+                    epochs=tuple(int(epoch) for epoch in values.index),
+                    mean=tuple(values["mean"]),
+                    low=tuple(values["min"]),
+                    high=tuple(values["max"]),
+                )
+            )
+    return tuple(found)
+
+
+def curves_figure(drawn: Sequence[Curve], first: Collection[str] = ()) -> go.Figure:
+    """A panel a quantity; a mean line for each cell, and a band from the least to the greatest of its seeds.
+
+    Where there are many cells, only those in `first` (the front, say) start switched on; the legend switches the rest.
+    """
+    style = styles((curve.cell, curve.label, curve.model) for curve in drawn)
+    panels = [quantity for quantity in PANELS if any(curve.quantity == quantity for curve in drawn)]
+    figure = go.Figure()
+    named: set[str] = set()
+    for curve in sorted(drawn, key=lambda curve: (style[curve.cell].group, curve.label, curve.cell)):
+        index = panels.index(curve.quantity)
+        axes = {"xaxis": f"x{index + 1}" if index else "x", "yaxis": f"y{index + 1}" if index else "y"}
+        colour = style[curve.cell].colour
+        visible: Any = True if len(style) <= _MOST_SHOWN or curve.cell in first or not first else "legendonly"
+        shared = {**axes, "legendgroup": curve.cell, "visible": visible}
+        if curve.seeds > 1:
+            figure.add_scatter(
+                x=[*curve.epochs, *reversed(curve.epochs)],
+                y=[*curve.high, *reversed(curve.low)],
+                mode="lines",
+                line={"width": 0},
+                fill="toself",
+                fillcolor=_translucent(colour),
+                hoverinfo="skip",
+                showlegend=False,
+                meta={"band": curve.cell, "quantity": curve.quantity},
+                **shared,
+            )
+        figure.add_scatter(
+            x=list(curve.epochs),
+            y=list(curve.mean),
+            mode="lines" if len(curve.epochs) > 1 else "markers",
+            name=plain(curve.label),
+            line={"color": colour, "width": 2, "dash": style[curve.cell].dash},
+            marker={"symbol": style[curve.cell].symbol, "color": colour, "size": 8},
+            showlegend=curve.cell not in named,
+            text=[f"<b>{plain(curve.label)}</b>, {several(curve.seeds, 'seed')}"] * len(curve.epochs),
+            hovertemplate="%{text}<br>epoch %{x}: %{y:.4f}<extra></extra>",
+            meta={"mean": curve.cell, "quantity": curve.quantity},
+            **shared,
+        )
+        named.add(curve.cell)
+    wide, narrow = _side_by_side(len(panels)), _stacked(len(panels))
+    figure.update_layout(
+        template=TEMPLATE,
+        margin={"l": 56, "r": 12, "t": 16, "b": 48},
+        hovermode="closest",
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        meta={"wide": wide, "narrow": narrow},
+        **{
+            f"{axis}axis{index + 1 if index else ''}": {
+                "anchor": f"{'y' if axis == 'x' else 'x'}{index + 1 if index else ''}",
+                "title": {"text": "Epoch" if axis == "x" else PANELS[quantity]},
+                **({"tickformat": "d"} if axis == "x" else {}),
+            }
+            for index, quantity in enumerate(panels)
+            for axis in "xy"
+        },
+    )
+    figure.update_layout({name.replace(".", "_"): value for name, value in wide.items()})
+    return figure
+
+
+def _side_by_side(panels: int) -> dict[str, Any]:
+    """Layout properties that put the panels in a row."""
+    width = (1 - _GAP * (panels - 1)) / max(panels, 1)
+    layout: dict[str, Any] = {"height": 420}
+    for index in range(panels):
+        left = index * (width + _GAP)
+        layout |= _domain(index, [left, min(1.0, left + width)], [0, 1])
+    return layout
+
+
+def _stacked(panels: int) -> dict[str, Any]:
+    """Layout properties that put the panels below each other, for a narrow page."""
+    height = (1 - _GAP * (panels - 1)) / max(panels, 1)
+    layout: dict[str, Any] = {"height": 280 * max(panels, 1) + 120}
+    for index in range(panels):
+        bottom = 1 - index * (height + _GAP)
+        layout |= _domain(index, [0, 1], [max(0.0, bottom - height), bottom])
+    return layout
+
+
+def _domain(index: int, x: list[float], y: list[float]) -> dict[str, Any]:
+    name = str(index + 1) if index else ""
+    return {f"xaxis{name}.domain": x, f"yaxis{name}.domain": y}
+
+
+def _translucent(colour: str) -> str:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.12)"

@@ -1,0 +1,375 @@
+"""The Pareto plot: score against cost, with the attained boundary, and both axes switchable.
+
+The two switches are independent menus, and Plotly's menus know nothing of each other. So the menu of the costs sets
+only what depends on the cost (the x of every trace), that of the scores only the y. What depends on both, a front and
+its labels, has one trace for each pair of axes, whose x is empty unless its cost is chosen and whose y is empty unless
+its score is: Plotly draws the one trace that has both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from analysis.figures.style import FAINT, INK, TEMPLATE, plain, styles, wrapped
+from analysis.format import score, several, si
+from analysis.pareto import COSTS, METRICS, Cost, Metric, Pareto, Point
+
+_MOST_LABELS = 12
+_WIDTH, _HEIGHT = 940.0, 380.0
+"""Pixels of the plotting area that labels are placed for."""
+_POSITIONS = {
+    "top center": (0, -1),
+    "bottom center": (0, 1),
+    "middle right": (1, 0),
+    "middle left": (-1, 0),
+    "top right": (1, -1),
+    "bottom right": (1, 1),
+    "top left": (-1, -1),
+    "bottom left": (-1, 1),
+}
+_MENUS = {"wide": (0.0, 0.17, 0.29), "narrow": (-0.12, 0.36, 0.69)}
+"""Where the menus begin, on a wide and on a narrow page."""
+_TICKS = {"linear": 0, "log": 3}
+"""At most so many ticks (0: as fits); with more, Plotly labels each digit of a logarithmic axis."""
+_TITLES = {"params": "Parameters", "macs": "MACs (multiply–accumulates for one image)"}
+
+
+class _Trace(NamedTuple):
+    """A trace, with what each choice of an axis makes of it."""
+
+    trace: go.Scatter
+    by_cost: dict[Cost, dict[str, Any]]
+    by_metric: dict[Metric, dict[str, Any]]
+
+
+def pareto_figure(fronts: Sequence[Pareto]) -> go.Figure:
+    """The Pareto plot of one study, for each pair of axes in `fronts`; it opens on the first pair.
+
+    `fronts` hold the same study under a cost and a score each, and every cost with every score
+    (`analysis.pareto.fronts` makes them).
+    """
+    costs = [cost for cost in COSTS if any(front.x == cost for front in fronts)]
+    metrics = [metric for metric in METRICS if any(front.y == metric for front in fronts)]
+    shown = fronts[0]
+    x_type = "log" if _spreads(shown) else "linear"
+    traces = [*_boundaries(fronts), *_points(fronts, costs, metrics), *_trivial_rows(fronts, metrics)]
+    labels = _labels(fronts, x_type) if len(shown.points) <= _MOST_LABELS else []
+    label_indices = list(range(len(traces), len(traces) + len(labels)))
+    traces += labels
+
+    for trace in traces:
+        trace.trace.update(_nested({**trace.by_cost.get(shown.x, {}), **trace.by_metric.get(shown.y, {})}))
+    figure = go.Figure([trace.trace for trace in traces])
+    figure.update_layout(
+        template=TEMPLATE,
+        height=560,
+        margin={"l": 64, "r": 16, "t": 56, "b": 56},
+        hovermode="closest",
+        dragmode="zoom",
+        xaxis={"title": {"text": _TITLES[shown.x]}, "tickformat": "~s", "type": x_type, "nticks": _TICKS[x_type]},
+        yaxis={"title": {"text": _y_title(shown.y)}, "tickformat": ".3f"},
+        xaxis2={"overlaying": "x", "range": [0, 1], "visible": False, "fixedrange": True},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        updatemenus=[
+            _menu(
+                _MENUS["wide"][0],
+                [
+                    _button(
+                        f"x: {COSTS[cost]}", [(t.trace, t.by_cost.get(cost, {})) for t in traces], "x", _TITLES[cost]
+                    )
+                    for cost in costs
+                ],
+                costs.index(shown.x),
+            ),
+            _menu(
+                _MENUS["wide"][1],
+                [
+                    _button(f"y: {METRICS[m]}", [(t.trace, t.by_metric.get(m, {})) for t in traces], "y", _y_title(m))
+                    for m in metrics
+                ],
+                metrics.index(shown.y),
+            ),
+            _menu(
+                _MENUS["wide"][2],
+                [
+                    {
+                        "label": f"x {scale}",
+                        "method": "relayout",
+                        "args": [{"xaxis.type": scale, "xaxis.nticks": ticks, "xaxis.autorange": True}],
+                    }
+                    for scale, ticks in _TICKS.items()
+                ],
+                list(_TICKS).index(x_type),
+            ),
+        ],
+        meta={
+            "labels": label_indices,
+            **{form: {f"updatemenus[{i}].x": x for i, x in enumerate(places)} for form, places in _MENUS.items()},
+        },
+    )
+    return figure
+
+
+def _y_title(metric: Metric) -> str:
+    return f"Test {METRICS[metric]}"
+
+
+def _spreads(front: Pareto) -> bool:
+    """Whether costs differ by so much that a linear axis would crowd the cheap ones."""
+    costs = [point.x for point in front.points]
+    return bool(costs) and min(costs) > 0 and max(costs) >= 4 * min(costs)
+
+
+# What is drawn -------------------------------------------------------------------------------------------------------
+
+
+def _boundaries(fronts: Sequence[Pareto]) -> list[_Trace]:
+    """For each pair of axes, the score that is attained at each cost: a staircase, ringed where it was measured."""
+
+    def boundary(front: Pareto) -> _Trace:
+        corners = [point for point in front.points if point.on_front]
+        xs, ys, sizes = [p.x for p in corners], [p.y for p in corners], [17.0] * len(corners)
+        if corners and front.points[-1].x > xs[-1]:
+            xs, ys, sizes = [*xs, front.points[-1].x], [*ys, max(ys)], [*sizes, 0.0]
+        trace = go.Scatter(
+            mode="lines+markers",
+            name="Pareto front",
+            legendgroup="front",
+            line={"shape": "hv", "color": FAINT, "width": 1.5},
+            marker={"symbol": "circle-open", "size": sizes, "color": INK, "line": {"width": 1.5}},
+            hoverinfo="skip",
+            meta={"front": [front.x, front.y]},
+        )
+        return _Trace(trace, *_only_on(front, xs, ys))
+
+    return [boundary(front) for front in fronts]
+
+
+def _points(fronts: Sequence[Pareto], costs: list[Cost], metrics: list[Metric]) -> list[_Trace]:
+    """One trace a group of cells: where they are under each axis, and everything known of them on hover."""
+    known: dict[str, Point] = {point.cell: point for front in reversed(fronts) for point in front.points}
+    style = styles((point.cell, point.label, point.model) for point in known.values())
+    cost = {(front.x, point.cell): point.x for front in fronts for point in front.points}
+    measured = {(front.y, point.cell): point for front in fronts for point in front.points}
+    on_front = {cell: [front for front in fronts if cell in front.front] for cell in known}
+    traces = []
+    for group in dict.fromkeys(style[cell].group for cell in sorted(known, key=lambda cell: style[cell].group)):
+        members = [cell for cell in known if style[cell].group == group]
+        first = style[members[0]]
+
+        def hover(cell: str) -> str:
+            point = known[cell]
+            lines = [f"<b>{plain(point.label)}</b>", wrapped(point.configuration)]
+            lines += [f"{COSTS[c]}: {si(cost.get((c, cell), math.nan))}" for c in costs]
+            for metric in metrics:
+                found = measured.get((metric, cell))
+                if found is not None:
+                    lines.append(f"{METRICS[metric]}: {score(found.y, found.spread)}")
+            fronts_of = ", ".join(f"{METRICS[front.y]}/{COSTS[front.x]}" for front in on_front[cell])
+            seeds = several(point.seeds, "seed")
+            lines.append(f"mean ± standard deviation over {seeds}" if point.seeds > 1 else seeds)
+            lines.append(f"on the front: {fronts_of}" if fronts_of else "on no front")
+            return "<br>".join(lines)
+
+        trace = go.Scatter(
+            mode="markers",
+            name=plain(group),
+            legendgroup=group,
+            marker={
+                "color": first.colour,
+                "symbol": first.symbol,
+                "size": 11,
+                "line": {"color": "white", "width": 0.5},
+            },
+            error_y={"type": "data", "thickness": 1.2, "width": 4, "color": first.colour},
+            customdata=[hover(cell) for cell in members],
+            hovertemplate="%{customdata}<extra></extra>",
+            meta={"cells": members},
+        )
+        traces.append(
+            _Trace(
+                trace,
+                {c: {"x": [cost.get((c, cell)) for cell in members]} for c in costs},
+                {
+                    m: {
+                        "y": [measured[m, cell].y if (m, cell) in measured else None for cell in members],
+                        "error_y.array": [
+                            measured[m, cell].spread if (m, cell) in measured else None for cell in members
+                        ],
+                    }
+                    for m in metrics
+                },
+            )
+        )
+    return traces
+
+
+def _trivial_rows(fronts: Sequence[Pareto], metrics: list[Metric]) -> list[_Trace]:
+    """A dashed line across the plot for each predictor that looks at no image, with its score.
+
+    A row so far below that the networks would be squeezed into a strip starts switched off, its score in the legend.
+    """
+    one_for_each = {metric: next(front for front in fronts if front.y == metric) for metric in metrics}
+    names = {row.cell: row.label for front in one_for_each.values() for row in front.trivial}
+    traces = []
+    for index, (cell, name) in enumerate(names.items()):
+        place = index % 3
+        by_metric: dict[Metric, dict[str, Any]] = {}
+        for metric, front in one_for_each.items():
+            row = next((row for row in front.trivial if row.cell == cell), None)
+            text = f"{plain(name)} {score(row.y)}" if row else ""
+            in_view = row is not None and _in_view(row.y, front)
+            by_metric[metric] = {
+                "y": [row.y] * 3 if row else [],
+                "text": [text if at == place else "" for at in range(3)],
+                "name": text if in_view else f"{text} (below)",
+                "visible": True if in_view else "legendonly",
+            }
+        trace = go.Scatter(
+            x=[0, 0.5, 1],
+            xaxis="x2",
+            mode="lines+markers+text",
+            marker={"size": 8, "color": "rgba(0,0,0,0)"},
+            line={"color": FAINT, "width": 1.2, "dash": ("dash", "dot", "dashdot")[place]},
+            textposition=("top right", "top center", "top left")[place],
+            textfont={"size": 12, "color": FAINT},
+            hoverinfo="text",
+            hovertext=plain(f"{name}: a predictor that looks at no image"),
+            legendgroup=f"trivial {cell}",
+            cliponaxis=False,
+            meta={"trivial": cell},
+        )
+        traces.append(_Trace(trace, {}, by_metric))
+    return traces
+
+
+def _in_view(value: float, front: Pareto) -> bool:
+    low, high = _range(front)
+    return not front.points or value >= high - 4 * max(high - low, 0.02)
+
+
+def _range(front: Pareto) -> tuple[float, float]:
+    spreads = [(point.y, point.spread or 0.0) for point in front.points]
+    return min((y - s for y, s in spreads), default=0.0), max((y + s for y, s in spreads), default=1.0)
+
+
+def _labels(fronts: Sequence[Pareto], x_type: str) -> list[_Trace]:
+    """For each pair of axes, the cells' names, each on the side of its point where there is room."""
+
+    def labels(front: Pareto) -> _Trace:
+        trace = go.Scatter(
+            # Unseen markers, as large as the rings, keep the text off them.
+            mode="markers+text",
+            marker={"size": 17, "color": "rgba(0,0,0,0)"},
+            text=[plain(point.label) for point in front.points],
+            textposition=_places(front, x_type),
+            textfont={"size": 12, "color": INK},
+            hoverinfo="skip",
+            showlegend=False,
+            cliponaxis=False,
+            meta={"labels": [front.x, front.y]},
+        )
+        return _Trace(trace, *_only_on(front, [p.x for p in front.points], [p.y for p in front.points]))
+
+    return [labels(front) for front in fronts]
+
+
+def _places(front: Pareto, x_type: str) -> list[str]:
+    """For each point, the position of its label that covers least of points, of other labels and of the edges."""
+    low, high = _range(front)
+    low = min([low, *(row.y for row in front.trivial if _in_view(row.y, front))])
+    xs = [math.log10(point.x) if x_type == "log" and point.x > 0 else point.x for point in front.points]
+    left, wide, tall = min(xs, default=0.0), (max(xs, default=1.0) - min(xs, default=0.0)) or 1.0, (high - low) or 1.0
+    at = [
+        (_WIDTH * (0.06 + 0.88 * (x - left) / wide), _HEIGHT * (0.94 - 0.88 * (point.y - low) / tall))
+        for x, point in zip(xs, front.points, strict=True)
+    ]
+    taken = [(x - 9, y - 9, x + 9, y + 9) for x, y in at]
+    for (x, y), point in zip(at, front.points, strict=True):
+        bar = _HEIGHT * 0.88 * (point.spread or 0.0) / tall
+        taken.append((x - 4, y - bar, x + 4, y + bar))
+    corners = [place for place, point in zip(at, front.points, strict=True) if point.on_front]
+    for (x, y), (next_x, next_y) in pairwise([*corners, *((at[-1][0], corners[-1][1]) for _ in corners[:1])]):
+        taken += [(x, y - 3, next_x, y + 3), (next_x - 3, min(y, next_y), next_x + 3, max(y, next_y))]
+
+    def box(index: int, side: tuple[int, int]) -> tuple[float, float, float, float]:
+        (x, y), (right, down) = at[index], side
+        half = 3.4 * len(front.points[index].label) + 2
+        x += right * (half + 10)
+        y += down * 17
+        return x - half, y - 8, x + half, y + 8
+
+    def covered(candidate: tuple[float, float, float, float]) -> float:
+        x0, y0, x1, y1 = candidate
+        overlap = sum(max(0.0, min(x1, b[2]) - max(x0, b[0])) * max(0.0, min(y1, b[3]) - max(y0, b[1])) for b in taken)
+        return overlap + 20 * (max(0.0, -x0) + max(0.0, x1 - _WIDTH) + max(0.0, -y0) + max(0.0, y1 - _HEIGHT))
+
+    places = []
+    for index in range(len(at)):
+        best = min(_POSITIONS, key=lambda place: covered(box(index, _POSITIONS[place])))
+        taken.append(box(index, _POSITIONS[best]))
+        places.append(best)
+    return places
+
+
+# Switches ------------------------------------------------------------------------------------------------------------
+
+
+def _only_on(
+    front: Pareto, xs: list[float], ys: list[float]
+) -> tuple[dict[Cost, dict[str, Any]], dict[Metric, dict[str, Any]]]:
+    """The data of a trace that is drawn under `front`'s pair of axes and under no other."""
+    return (
+        {cost: {"x": xs if cost == front.x else []} for cost in COSTS},
+        {metric: {"y": ys if metric == front.y else []} for metric in METRICS},
+    )
+
+
+def _button(label: str, changes: list[tuple[go.Scatter, dict[str, Any]]], axis: str, title: str) -> dict[str, Any]:
+    """A menu entry that retitles an axis and changes traces: each property that any of them gets, in all of them."""
+    affected = [index for index, (_, change) in enumerate(changes) if change]
+    properties = dict.fromkeys(name for _, change in changes for name in change)
+    data = {name: [change.get(name, _value(trace, name)) for trace, change in changes if change] for name in properties}
+    layout = {f"{axis}axis.title.text": title, "xaxis.autorange": True, "yaxis.autorange": True}
+    return {"label": label, "method": "update", "args": [data, layout, affected]}
+
+
+def _value(trace: go.Scatter, name: str) -> Any:
+    """What a trace has now under a property's dotted name."""
+    value: Any = trace.to_plotly_json()
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _nested(properties: dict[str, Any]) -> dict[str, Any]:
+    """`{"a.b": 1}` as `{"a": {"b": 1}}`."""
+    nested: dict[str, Any] = {}
+    for name, value in properties.items():
+        *parents, leaf = name.split(".")
+        place = nested
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[leaf] = value
+    return nested
+
+
+def _menu(x: float, buttons: list[dict[str, Any]], active: int) -> dict[str, Any]:
+    return {
+        "buttons": buttons,
+        "active": active,
+        "type": "dropdown",
+        "x": x,
+        "xanchor": "left",
+        "y": 1.02,
+        "yanchor": "bottom",
+        "showactive": True,
+        "bgcolor": "white",
+        "bordercolor": "#bbbbbb",
+        "font": {"size": 12},
+    }

@@ -1,0 +1,126 @@
+"""A study's three tidy tables. Every score in them is derived from the confusion counts of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ablation.metrics import dice, iou
+
+if TYPE_CHECKING:
+    from ablation.config import TrialConfig
+    from ablation.study import Record, Study
+
+TRIAL_COLUMNS = [
+    "key", "cell", "space", "model", "seed", "state", "params", "macs", "latency_ms", "peak_memory_mb", "best_epoch",
+    "epochs", "train_seconds", "dice", "iou", "miou", "val_dice", "val_iou", "val_miou", "error", "label",
+    "configuration",
+]  # fmt: skip
+EPOCH_COLUMNS = [
+    "key", "epoch", "train_loss", "val_loss", "val_dice", "val_iou", "val_miou", "seconds", "images_per_second",
+]  # fmt: skip
+IMAGE_COLUMNS = ["key", "image", "class", "tp", "fp", "fn", "tn"]
+DURATIONS = ["train_seconds", "latency_ms", "peak_memory_mb", "seconds", "images_per_second"]
+"""Columns that differ between two runs of the same study; all others are equal."""
+
+
+class Frames(NamedTuple):
+    """`trials`: a row a trial, with a column `factor.<name>` for each factor. `epochs`: a row an epoch of a trial.
+    `images`: a row a test image of a trial, and class (0 is the background)."""
+
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    images: pd.DataFrame
+
+
+def load(study: Study) -> Frames:
+    """The tables of all trials that ended, ordered by key: the same study gives the same tables, however it was run."""
+    records = study.records()
+    epochs = _concat((study.table(key, "epochs") for key in records), EPOCH_COLUMNS)
+    with_images = (key for key, record in records.items() if record.state != "failed")
+    images = _concat((study.table(key, "images") for key in with_images), IMAGE_COLUMNS)
+    return Frames(_trials(study, records, images), epochs, images)
+
+
+def scores_by_trial(images: pd.DataFrame) -> pd.DataFrame:
+    """`dice`, `iou` (foreground) and `miou` (Eq. 1) of each key: means over images of the per-image scores."""
+    counts = images[["tp", "fp", "fn"]].to_numpy().T
+    scored = images[["key", "class"]].assign(dice=dice(*counts), iou=iou(*counts))
+    foreground = scored[scored["class"] > 0].groupby("key")[["dice", "iou"]].mean()
+    return foreground.assign(miou=scored.groupby("key")["iou"].mean())
+
+
+def _concat(tables: Iterator[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    found = [table for table in tables if len(table)]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+
+
+def _trials(study: Study, records: dict[str, Record], images: pd.DataFrame) -> pd.DataFrame:
+    places = _places(study)
+    factors = list(dict.fromkeys(f"factor.{name}" for run in study.manifest.runs for name in run.factors))
+    configs = {key: study.config(key) for key in records}
+    labels = _labels(configs, places)
+    rows = [
+        record.model_dump(include=set(TRIAL_COLUMNS))
+        | {f"factor.{name}": level for _, levels in places.get(key, []) for name, level in levels.items()}
+        | {
+            "space": ";".join(space for space, _ in places.get(key, [])),
+            "latency_ms": np.nan,
+            "peak_memory_mb": np.nan,
+            "label": labels[record.cell],
+            "configuration": describe(configs[key]),
+        }
+        for key, record in records.items()
+    ]
+    columns = [c for c in TRIAL_COLUMNS if c not in ("dice", "iou", "miou")]
+    frame = pd.DataFrame(rows, columns=[*columns, *factors]).merge(
+        scores_by_trial(images), how="left", left_on="key", right_index=True
+    )
+    frame["best_epoch"] = frame["best_epoch"].astype("Int64")
+    return frame[[*TRIAL_COLUMNS[:3], *factors, *TRIAL_COLUMNS[3:]]]
+
+
+def _places(study: Study) -> dict[str, list[tuple[str, dict[str, str]]]]:
+    """Each key's spaces, with its levels there."""
+    places: dict[str, list[tuple[str, dict[str, str]]]] = {}
+    for run in sorted(study.manifest.runs, key=lambda run: (run.space, run.profile)):
+        for key, levels in run.trials.items():
+            places.setdefault(key, []).append((run.space, levels))
+    return places
+
+
+def _labels(configs: dict[str, TrialConfig], places: dict[str, list[tuple[str, dict[str, str]]]]) -> dict[str, str]:
+    """A short name for each cell; where two cells would share one, their ids tell them apart."""
+    labels: dict[str, str] = {}
+    for key, config in configs.items():
+        if config.is_trivial:
+            label = config.model.name.replace("_", " ")
+        elif key in places:
+            label = level_label(places[key][0][1])
+        else:
+            label = config.model.name
+        labels.setdefault(config.cell, label)
+    shared = {label for label in labels.values() if list(labels.values()).count(label) > 1}
+    return {cell: f"{label} ({cell[:4]})" if label in shared else label for cell, label in labels.items()}
+
+
+def level_label(levels: dict[str, str]) -> str:
+    """The levels of a design as a short name: `levels=4`; a network is its own name."""
+    return ", ".join(
+        level if name == "network" else f"{name.split('.')[-1]}={level}" for name, level in levels.items()
+    )
+
+
+def describe(config: TrialConfig) -> str:
+    """A network's configuration in one line."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, list):
+            return "/".join(map(text, value)) if isinstance(value[0], list) else ",".join(map(text, value))
+        return str(value)
+
+    fields = config.model.model_dump(mode="json", exclude={"name"}, exclude_none=True)
+    return " ".join([config.model.name, *(f"{name}={text(value)}" for name, value in fields.items())])

@@ -1,0 +1,94 @@
+"""`ablate cost`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from ablation.errors import InputError
+from runners.cli.shared import console, json_option, parse_settings, plain_table, print_json
+
+if TYPE_CHECKING:
+    from ablation.config import Network
+
+
+@click.command()
+@click.option("--model", help="A network by name.")
+@click.option("--space", help="A space: every network in it.")
+@click.option("--input", "size", default="3x512x512", show_default=True, help="Channels x height x width.")
+@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field: model.width=16.")
+@json_option
+def cost(model: str | None, space: str | None, size: str, settings: tuple[str, ...], as_json: bool) -> None:
+    """Parameters and MACs (multiply-accumulates; the paper's "FLOPs").
+
+    One output channel. Nothing is trained and no memory is taken.
+
+    \b
+    Examples:
+      ablate cost --space baselines --input 3x512x512
+      ablate cost --model pyconvunet --set model.block=bottleneck
+    """
+    from ablation.cost import cost as price
+    from analysis.paper import TABLE_3, TABLE_3_INPUT
+
+    if (model is None) == (space is None):
+        raise InputError("give either --model or --space")
+    channels, height, width = _parse_input(size)
+    networks = _networks(model, space, settings)
+    rows = [(label, levels, network, price(network, channels, 1, (height, width))) for label, levels, network in networks]
+    if as_json:
+        print_json(
+            [
+                {"model": n.name, "params": c.params, "macs": c.macs, "input": size, "label": label, "levels": levels}
+                for label, levels, n, c in rows
+            ]
+        )
+        return
+    as_published = (channels, height, width) == TABLE_3_INPUT and any(n == type(n)() for _, _, n, _ in rows)
+    out = console()
+    paper = ("paper M", "paper GMac") if as_published else ()
+    table = plain_table("network", "params M", "GMac", *paper, right=("params M", "GMac", *paper))
+    marked = False
+    for label, _, network, (params, macs) in rows:
+        cells = [label, f"{params / 1e6:.2f}", f"{macs / 1e9:.2f}"]
+        if as_published and network == type(network)() and network.name in TABLE_3:
+            published = TABLE_3[network.name]
+            mark = "" if published.reproducible else " *"
+            marked = marked or not published.reproducible
+            cells += [f"{published.params_m:.2f}{mark}", f"{published.gmacs:.2f}{mark}"]
+        table.add_row(*cells)
+    out.print(table)
+    out.print(f"for an input of {size} and one output channel", style="dim")
+    if marked:
+        out.print("* the paper's column is not reproducible: its published code cannot run, and no reading of it")
+        out.print("  gives both figures (see docs/networks.md)")
+
+
+def _parse_input(text: str) -> tuple[int, int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
+    if not match or "0" in match.groups():
+        raise InputError(f"--input {text}: expected channels x height x width, such as 3x512x512")
+    channels, height, width = map(int, match.groups())
+    return channels, height, width
+
+
+def _networks(
+    model: str | None, space: str | None, settings: tuple[str, ...]
+) -> list[tuple[str, dict[str, str], Network]]:
+    """Each distinct network with its label and levels."""
+    from ablation.config import network
+    from analysis.frames import level_label
+    from search_spaces.plan import networks_of
+    from search_spaces.space import load_space
+
+    fields = parse_settings(settings)
+    for path in fields:
+        if not path.startswith("model."):
+            raise InputError(f"--set {path}: only fields of the model matter to its cost")
+    if model is not None:
+        found = network(model, **{path.removeprefix("model."): value for path, value in fields.items()})
+        return [(model, {}, found)]
+    assert space is not None
+    return [(level_label(levels), levels, n) for levels, n in networks_of(load_space(space), fields)]

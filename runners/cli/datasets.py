@@ -1,0 +1,30 @@
+"""`ablate datasets`."""
+
+from __future__ import annotations
+
+import click
+
+from runners.cli.shared import console, json_option, print_json
+
+
+@click.command()
+@json_option
+def datasets(as_json: bool) -> None:
+    """List the data sets, and the files that each expects in --data-dir.
+
+    \b
+    Example:
+      ablate datasets
+    """
+    from ablation.data import DATASETS
+
+    if as_json:
+        print_json([info._asdict() for info in DATASETS.values()])
+        return
+    out = console()
+    for info in DATASETS.values():
+        out.print(f"[bold]{info.name}[/bold]  [dim]{'needs --data-dir' if info.needs_dir else 'built in'}[/dim]")
+        out.print(f"  {info.what}", markup=False)
+        if info.needs_dir:
+            out.print(f"  files: {info.layout}", markup=False)
+        out.print(f"  source: {info.citation}", style="dim", markup=False)

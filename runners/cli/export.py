@@ -1,0 +1,58 @@
+"""`ablate export`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ablation.errors import InputError
+from runners.cli.shared import notes, open_study, study_argument
+
+
+@click.command()
+@study_argument
+@click.option("--table", type=click.Choice(["trials", "epochs", "images"]), required=True, help="Which table.")
+@click.option("--format", "kind", type=click.Choice(["csv", "parquet", "json"]), help="[default: -o's ending, or csv]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write [default: standard output].")
+def export(study: Path, table: str, kind: str | None, output: Path | None) -> None:
+    """Write one of a study's tables: trials, epochs of trials, or test images of trials.
+
+    \b
+    Examples:
+      ablate export STUDY --table trials
+      ablate export STUDY --table images -o images.parquet
+    """
+    from analysis.frames import load
+
+    opened = open_study(study)
+    frame = getattr(load(opened), table)
+    ending = output.suffix.removeprefix(".") if output else ""
+    kind = kind or (ending if ending in ("csv", "parquet", "json") else "csv")
+    if kind == "parquet":
+        if output is None:
+            raise InputError("--format parquet is binary: give -o FILE")
+        content = frame.to_parquet(index=False)
+    elif kind == "json":
+        content = (frame.to_json(orient="records", indent=1, double_precision=15) + "\n").encode()
+    else:
+        content = frame.to_csv(index=False, lineterminator="\n").encode()
+    if output is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    else:
+        write(output, content)
+    for note in notes(opened):
+        click.echo(note, err=True)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all. Raises `InputError` where it cannot be written."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be written: {error.strerror}") from None

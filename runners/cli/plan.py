@@ -1,0 +1,65 @@
+"""`ablate plan`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from runners.cli.shared import console, json_option, plain_table, prepare, print_json, space_options
+
+
+@click.command()
+@space_options
+@json_option
+def plan(as_json: bool, **options: Any) -> None:
+    """Price a space, and reject what cannot be built, before anything is spent.
+
+    \b
+    Examples:
+      ablate plan --space pyramid_levels
+      ablate plan --space group_splits --set model.width=64 --seeds 3
+      ablate plan --space my_space.yaml --data folder --data-dir images/
+    """
+    from analysis.format import si
+    from analysis.frames import level_label
+
+    prepared = prepare(**options)
+    trials, rejected = prepared.plan
+    if as_json:
+        print_json(
+            {
+                "space": prepared.space.name,
+                "profile": prepared.profile_name,
+                "trials": [
+                    {
+                        "key": trial.key,
+                        "cell": trial.config.cell,
+                        "seed": trial.config.seed,
+                        "params": trial.params,
+                        "macs": trial.macs,
+                        "levels": trial.levels,
+                    }
+                    for trial in trials
+                ],
+                "rejected": [row._asdict() for row in rejected],
+            }
+        )
+        return
+    out = console()
+    cells = {trial.config.cell: trial for trial in trials}
+    config = trials[0].config
+    height, width = config.data.size
+    out.print(prepared.space.question, style="bold")
+    out.print(
+        f"{len(cells)} configurations x {len(trials) // len(cells)} seeds = {len(trials)} trials, "
+        f"{config.protocol.epochs} epochs, {config.data.name} at {config.data.channels}x{height}x{width}"
+    )
+    table = plain_table("configuration", "parameters", "MACs", "cell", right=("parameters", "MACs"))
+    for cell, trial in cells.items():
+        table.add_row(level_label(trial.levels), si(trial.params), si(trial.macs), cell)
+    out.print(table)
+    for row in rejected:
+        out.print(f"rejected {level_label(row.levels)}: {row.reason}", style="red", markup=False)
+    if prepared.profile.note:
+        out.print(prepared.profile.note, style="yellow")

@@ -1,0 +1,42 @@
+"""`ablate report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runners.cli.export import write
+from runners.cli.shared import open_study, study_argument
+
+if TYPE_CHECKING:
+    from ablation.study import Study
+    from analysis.frames import Frames
+
+
+@click.command()
+@study_argument
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write [default: STUDY/report.html].")
+def report(study: Path, output: Path | None) -> None:
+    """Write a study's report: one HTML file that works offline.
+
+    It has the Pareto plot, every cell, training curves, test images with
+    predictions, and how the numbers were made.
+
+    \b
+    Example:
+      ablate report studies/pyramid_levels-mni152-quick -o report.html
+    """
+    from analysis.frames import load
+
+    opened = open_study(study)
+    click.echo(write_report(opened, load(opened), output or study / "report.html"))
+
+
+def write_report(study: Study, frames: Frames, path: Path) -> Path:
+    """Write the report to `path`, and return it."""
+    from analysis.study_report import study_report
+
+    write(path, study_report(study, frames).encode())
+    return path

@@ -1,0 +1,161 @@
+"""What several commands share: options, ways to print, and the steps from options to a plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from ablation.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ablation.config import Data
+    from ablation.data import Dataset
+    from ablation.study import Study
+    from search_spaces.plan import Plan
+    from search_spaces.profiles import Profile
+    from search_spaces.space import Space
+
+F = TypeVar("F", bound=Callable[..., Any])
+_PIPED_WIDTH = 80
+
+
+def space_options(command: F) -> F:
+    """The options that say what to train."""
+    options = [
+        click.option("--space", required=True, help="A packaged space's name, or the path of a YAML file."),
+        click.option("--data", help="The data set, by name [default: the space's own, or mni152]."),
+        click.option("--data-dir", type=click.Path(path_type=Path), help="The folder that holds its files."),
+        click.option("--profile", help="quick, standard or paper [default: standard with a GPU, else quick]."),
+        click.option("--seeds", type=click.IntRange(1), help="Seeds of each configuration [default: the profile's]."),
+        click.option("--epochs", type=click.IntRange(1), help="Epochs of each trial [default: the profile's]."),
+        click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field in every trial."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def study_argument(command: F) -> F:
+    return click.argument("study", type=click.Path(path_type=Path))(command)
+
+
+def json_option(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(command)
+
+
+class Prepared(NamedTuple):
+    """A space with its plan, and the data it was planned on."""
+
+    space: Space
+    profile_name: str
+    profile: Profile
+    plan: Plan
+    dataset_of: Callable[[Data], Dataset]
+
+
+def prepare(
+    space: str,
+    data: str | None,
+    data_dir: Path | None,
+    profile: str | None,
+    seeds: int | None,
+    epochs: int | None,
+    settings: tuple[str, ...],
+) -> Prepared:
+    """From `space_options` to a plan. Raises `InputError` for whatever is wrong with them."""
+    from search_spaces.plan import make_plan
+    from search_spaces.profiles import PROFILES
+    from search_spaces.space import load_space
+
+    parsed = load_space(space)
+    name = profile or _default_profile()
+    if name not in PROFILES:
+        raise unknown("profile", name, PROFILES)
+    overrides = parse_settings(settings)
+    if epochs is not None:
+        overrides["protocol.epochs"] = epochs
+    loaded: dict[str, Dataset] = {}
+
+    def dataset_of(config: Data) -> Dataset:
+        from ablation.data import load_data
+
+        identity = config.model_dump_json(exclude={"fingerprint"}) + str(config.root)
+        if identity not in loaded:
+            loaded[identity] = load_data(config)
+        return loaded[identity]
+
+    plan = make_plan(
+        parsed,
+        PROFILES[name],
+        fingerprint=lambda config: dataset_of(config).config.fingerprint,
+        data=data,
+        data_dir=str(data_dir) if data_dir else None,
+        seeds=seeds,
+        overrides=overrides,
+    )
+    return Prepared(parsed, name, PROFILES[name], plan, dataset_of)
+
+
+def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
+    """`model.width=16` as fields; a value is read as YAML."""
+    import yaml
+
+    fields = {}
+    for setting in settings:
+        path, separator, value = setting.partition("=")
+        if not separator or not path.startswith(("model.", "data.", "protocol.")):
+            raise InputError(f"--set {setting}: expected model.…, data.… or protocol.…, then =value (model.width=16)")
+        try:
+            fields[path] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"--set {setting}: '{value}' is not a YAML value") from None
+    return fields
+
+
+def _default_profile() -> str:
+    from ablation.training import choose_device
+
+    return "standard" if choose_device().type == "cuda" else "quick"
+
+
+def open_study(path: Path) -> Study:
+    from ablation.study import Study
+
+    return Study.open(path)
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, 80 columns and no colour codes when piped."""
+    from rich.console import Console
+
+    stdout = Console(highlight=False)
+    return stdout if stdout.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
+
+
+def print_json(document: Any) -> None:
+    click.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """A table without box lines: the same on a terminal and in a pipe."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def notes(study: Study) -> list[str]:
+    """What every output of this study must say of the profiles it was made under."""
+    from search_spaces.profiles import PROFILES
+
+    profiles = dict.fromkeys(run.profile for run in study.manifest.runs)
+    return [note for name in profiles if name in PROFILES and (note := PROFILES[name].note)]

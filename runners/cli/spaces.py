@@ -1,0 +1,43 @@
+"""`ablate spaces`."""
+
+from __future__ import annotations
+
+import click
+
+from runners.cli.shared import console, json_option, print_json
+
+
+@click.command()
+@json_option
+def spaces(as_json: bool) -> None:
+    """List the search spaces that come with ablate.
+
+    \b
+    Example:
+      ablate spaces
+    A space of your own is a YAML file: copy one of these (the path is shown
+    with --json) and give its path to --space.
+    """
+    from search_spaces.designs import expand
+    from search_spaces.space import load_space, packaged
+
+    found = {name: (load_space(name), path) for name, path in packaged().items()}
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": name,
+                    "question": space.question,
+                    "design": space.design,
+                    "factors": {f: list(levels) for f, levels in space.factors.items() if isinstance(levels, dict)},
+                    "configurations": len(expand(space)),
+                    "path": str(path),
+                }
+                for name, (space, path) in found.items()
+            ]
+        )
+        return
+    out = console()
+    for name, (space, _) in found.items():
+        out.print(f"[bold]{name}[/bold]  [dim]{space.design}, {len(expand(space))} configurations[/dim]")
+        out.print(f"  {space.question}")

@@ -1,0 +1,210 @@
+"""Scaling, resizing and the fingerprint, on samples made here."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from ablation.config import Folder
+from ablation.data import Dataset, Sample
+from ablation.data.dataset import assemble, fingerprint, resize_image, resize_mask
+from ablation.errors import InputError
+
+RNG = np.random.default_rng(0)
+
+
+def sample(image: np.ndarray, name: str = "a", group: str | None = None, mask: np.ndarray | None = None) -> Sample:
+    mask = np.zeros(image.shape[:2], np.uint8) if mask is None else mask
+    return Sample(name, group or name, image, mask)
+
+
+def loaded(*samples: Sample, size: tuple[int, int] = (8, 8), channels: int = 1) -> Dataset:
+    return assemble(samples, Folder(size=size, channels=channels))  # type: ignore[arg-type]
+
+
+def random_samples(count: int = 3, size: tuple[int, int] = (20, 16)) -> list[Sample]:
+    images = RNG.integers(0, 256, (count, *size), dtype=np.uint8)
+    return [sample(image, f"{i}", mask=(image > 99).astype(np.uint8)) for i, image in enumerate(images)]
+
+
+# Scaling -------------------------------------------------------------------------------------------------------------
+
+
+def test_8_bit_is_divided_by_255_whatever_is_in_the_image() -> None:
+    image = RNG.integers(50, 90, (8, 8), dtype=np.uint8)
+    np.testing.assert_allclose(loaded(sample(image)).images[0, 0], image / 127.5 - 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.int32, np.float16, np.float32, np.float64, ">i2"])
+def test_other_types_are_stretched_from_minimum_to_maximum(dtype: str) -> None:
+    image = np.arange(64).reshape(8, 8).astype(dtype) * 100
+    expected = np.linspace(-1, 1, 64).reshape(8, 8)
+    np.testing.assert_allclose(loaded(sample(image)).images[0, 0], expected, atol=1e-5)
+
+
+def test_a_whole_int16_range_does_not_overflow() -> None:
+    image = np.zeros((8, 8), np.int16)
+    image[0, 0], image[0, 1] = -32768, 32767
+    assert loaded(sample(image)).images[0, 0, 0, :2].tolist() == [-1, 1]
+
+
+def test_slices_of_a_volume_share_one_stretch_and_images_do_not() -> None:
+    dark, bright = (np.linspace(low, high, 64).reshape(8, 8) for low, high in ((0, 1), (1, 4)))
+    volume = loaded(sample(dark, "z0", "v"), sample(bright, "z1", "v"), sample(dark, "other"))
+    assert volume.images.min(axis=(1, 2, 3)).tolist() == pytest.approx([-1, -0.5, -1])
+    assert volume.images.max(axis=(1, 2, 3)).tolist() == pytest.approx([-0.5, 1, 1])
+
+
+@pytest.mark.parametrize("value", [-3.5, 0, 7])
+def test_a_constant_image_is_the_minimum(value: float) -> None:
+    assert np.unique(loaded(sample(np.full((8, 8), value))).images).tolist() == [-1]
+
+
+def test_bits_are_0_and_1_even_if_all_are_set() -> None:
+    assert np.unique(loaded(sample(np.ones((8, 8), bool))).images).tolist() == [1]
+
+
+def test_colour_is_averaged_to_one_channel_and_grey_repeated_to_three() -> None:
+    colour = RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    np.testing.assert_allclose(loaded(sample(colour)).images[0, 0], colour.mean(axis=2) / 127.5 - 1, atol=1e-6)
+    np.testing.assert_allclose(
+        loaded(sample(colour), channels=3).images[0], np.moveaxis(colour, 2, 0) / 127.5 - 1, atol=1e-6
+    )
+    three = loaded(sample(colour[..., 0]), channels=3).images[0]
+    assert (three == three[:1]).all()
+    assert three.shape == (3, 8, 8)
+
+
+# Resizing ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(12, 9), (40, 30), (64, 20)])
+def test_images_are_resized_as_pillow_does(size: tuple[int, int]) -> None:
+    image = RNG.random((40, 30)).astype(np.float32)
+    expected = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+    np.testing.assert_allclose(resize_image(image[None], size)[0], expected, atol=1e-5)
+
+
+def test_the_right_size_is_left_alone() -> None:
+    image, mask = RNG.random((1, 5, 6)).astype(np.float32), np.ones((5, 6), np.uint8)
+    assert resize_image(image, (5, 6)) is image
+    assert resize_mask(mask, (5, 6)) is mask
+
+
+def test_a_binary_mask_is_foreground_where_at_least_half_of_the_pixel_is() -> None:
+    mask = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]], np.uint8)
+    assert resize_mask(mask, (2, 2)).tolist() == [[1, 0], [1, 0]]
+
+
+def test_a_line_two_thirds_of_a_pixel_wide_survives_wherever_it_lies() -> None:
+    for column in range(10, 20):
+        mask = np.zeros((30, 30), np.uint8)
+        mask[:, column : column + 3] = 1
+        assert resize_mask(mask, (10, 10)).any(axis=1).all()
+
+
+@given(
+    mask=hnp.arrays(np.uint8, (12, 18), elements=st.integers(0, 4)),
+    factor=st.sampled_from([(1, 2), (2, 3), (4, 6), (3, 1), (12, 18)]),
+)
+@settings(max_examples=50, deadline=None)
+def test_each_pixel_gets_the_class_with_most_of_its_block(mask: np.ndarray, factor: tuple[int, int]) -> None:
+    height, width = 12 // factor[0], 18 // factor[1]
+    blocks = mask.reshape(height, factor[0], width, factor[1]).transpose(0, 2, 1, 3).reshape(height, width, -1)
+    counts = np.stack([(blocks == value).sum(axis=2) for value in range(5)])
+    resized = resize_mask(mask, (height, width))
+    chosen = np.take_along_axis(counts, resized[None].astype(int), axis=0)[0]
+    np.testing.assert_array_equal(chosen, counts.max(axis=0))
+
+
+@given(
+    mask=hnp.arrays(np.uint8, st.tuples(st.integers(8, 40), st.integers(8, 40)), elements=st.integers(0, 2)),
+    size=st.tuples(st.integers(8, 40), st.integers(8, 40)),
+)
+@settings(max_examples=50, deadline=None)
+def test_any_size_to_any_size_keeps_to_the_classes_there_are(mask: np.ndarray, size: tuple[int, int]) -> None:
+    resized = resize_mask(mask, size)
+    assert resized.shape == size
+    assert resized.dtype == np.uint8
+    assert set(np.unique(resized)) <= set(np.unique(mask))
+
+
+def test_a_disc_keeps_its_area_at_a_ratio_that_is_no_integer() -> None:
+    y, x = np.ogrid[:100, :100]
+    disc = ((y - 50) ** 2 + (x - 47) ** 2 < 30**2).astype(np.uint8)
+    assert resize_mask(disc, (37, 37)).mean() == pytest.approx(disc.mean(), rel=0.02)
+
+
+# The fingerprint -----------------------------------------------------------------------------------------------------
+
+
+def test_the_fingerprint_is_of_the_content_not_of_size_or_channels() -> None:
+    samples = random_samples()
+    small, large = loaded(*samples), loaded(*samples, size=(32, 32), channels=3)
+    assert small.config.fingerprint == large.config.fingerprint == fingerprint(samples)
+    assert len(small.config.fingerprint) == 12
+    assert set(small.config.fingerprint) <= set("0123456789abcdef")
+
+
+def test_any_change_of_pixel_mask_type_shape_id_or_order_changes_the_fingerprint() -> None:
+    samples = random_samples()
+    first = samples[0]
+    pixel, label = first.image.copy(), first.mask.copy()
+    pixel[3, 4] += 1
+    label[3, 4] ^= 1
+    changed = [
+        [first._replace(image=pixel), *samples[1:]],
+        [first._replace(mask=label), *samples[1:]],
+        [first._replace(image=first.image.astype(np.uint16)), *samples[1:]],
+        [first._replace(image=first.image.reshape(16, 20)), *samples[1:]],
+        [first._replace(id="b"), *samples[1:]],
+        samples[::-1],
+        samples[1:],
+    ]
+    prints = {fingerprint(variant) for variant in [samples, *changed]}
+    assert len(prints) == len(changed) + 1
+
+
+def test_the_fingerprint_does_not_depend_on_memory_layout() -> None:
+    samples = random_samples()
+    turned = [s._replace(image=np.asfortranarray(s.image), mask=s.mask[::-1].copy()[::-1]) for s in samples]
+    assert fingerprint(turned) == fingerprint(samples)
+
+
+def test_data_that_changed_since_is_an_error() -> None:
+    samples = random_samples()
+    config = loaded(*samples).config
+    assert assemble(samples, config).config == config
+    with pytest.raises(InputError, match=rf"folder changed: .* is [0-9a-f]{{12}}, not {config.fingerprint}"):
+        assemble(samples[1:], config)
+
+
+# Transport -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_data_set_travels_without_copies_and_arrives_whole() -> None:
+    data = loaded(*random_samples())
+    buffers: list[pickle.PickleBuffer] = []
+    message = pickle.dumps(data, protocol=5, buffer_callback=buffers.append)
+    assert sum(buffer.raw().nbytes for buffer in buffers) == data.images.nbytes + data.masks.nbytes
+    assert len(message) < 2000
+    arrived = pickle.loads(message, buffers=[bytes(buffer.raw()) for buffer in buffers])
+    assert (arrived.config, arrived.ids, arrived.groups) == (data.config, data.ids, data.groups)
+    np.testing.assert_array_equal(arrived.images, data.images)
+    np.testing.assert_array_equal(arrived.masks, data.masks)
+    assert not arrived.images.flags.writeable
+    assert len(arrived) == 3
+
+
+def test_arrays_have_the_promised_types() -> None:
+    data = loaded(*random_samples(), channels=3)
+    assert (data.images.dtype, data.images.shape) == (np.float32, (3, 3, 8, 8))
+    assert (data.masks.dtype, data.masks.shape) == (np.uint8, (3, 8, 8))
+    assert data.images.flags.c_contiguous
+    assert data.masks.flags.c_contiguous
+    assert data.images.min() >= -1
+    assert data.images.max() <= 1

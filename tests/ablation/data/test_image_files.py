@@ -1,0 +1,223 @@
+"""Every format gives the same slices × height × width × channels, and a file that is no image gives one line."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from ablation.data.images import read_labels, read_slices, stem, suffix
+from ablation.errors import InputError
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (12, 10), dtype=np.uint8)
+COLOUR = RNG.integers(0, 256, (12, 10, 3), dtype=np.uint8)
+DEEP = RNG.integers(0, 65536, (12, 10), dtype=np.uint16)
+FLOAT = RNG.normal(size=(12, 10)).astype(np.float32)
+STACK = RNG.integers(0, 256, (5, 12, 10), dtype=np.uint8)
+
+
+def png(array: np.ndarray, path: Path) -> None:
+    Image.fromarray(array).save(path)
+
+
+def alpha(array: np.ndarray) -> np.ndarray:
+    channels = array if array.ndim == 3 else array[..., None]
+    return np.concatenate([channels, np.full((*array.shape[:2], 1), 200, np.uint8)], axis=-1)
+
+
+WRITERS: dict[str, tuple[Callable[[Path], object], np.ndarray]] = {
+    "grey.png": (lambda p: png(GREY, p), GREY),
+    "GREY.PNG": (lambda p: png(GREY, p), GREY),
+    "deep.png": (lambda p: png(DEEP, p), DEEP),
+    "colour.png": (lambda p: png(COLOUR, p), COLOUR),
+    "rgba.png": (lambda p: png(alpha(COLOUR), p), COLOUR),
+    "grey_alpha.png": (lambda p: png(alpha(GREY), p), GREY),
+    "bits.png": (lambda p: png(GREY > 99, p), GREY > 99),
+    "grey.tif": (lambda p: tifffile.imwrite(p, GREY), GREY),
+    "deep.tiff": (lambda p: tifffile.imwrite(p, DEEP), DEEP),
+    "big_endian.tif": (lambda p: tifffile.imwrite(p, DEEP, byteorder=">"), DEEP),
+    "float.tif": (lambda p: tifffile.imwrite(p, FLOAT), FLOAT),
+    "colour.tif": (lambda p: tifffile.imwrite(p, COLOUR, photometric="rgb"), COLOUR),
+    "planar.tif": (
+        lambda p: tifffile.imwrite(p, np.moveaxis(COLOUR, 2, 0), photometric="rgb", planarconfig="separate"),
+        COLOUR,
+    ),
+    "rgba.tif": (lambda p: tifffile.imwrite(p, alpha(COLOUR), photometric="rgb", extrasamples=["unassalpha"]), COLOUR),
+    "lzw.tif": (lambda p: Image.fromarray(GREY).save(p, compression="tiff_lzw"), GREY),
+    "white_is_zero.tif": (lambda p: tifffile.imwrite(p, 255 - GREY, photometric="miniswhite"), GREY),
+    "grey.npy": (lambda p: np.save(p, GREY), GREY),
+    "float.npy": (lambda p: np.save(p, FLOAT), FLOAT),
+    "colour.npy": (lambda p: np.save(p, COLOUR), COLOUR),
+    "one_channel.npy": (lambda p: np.save(p, GREY[..., None]), GREY),
+    "grey_alpha.npy": (lambda p: np.save(p, alpha(GREY)), GREY),
+}
+STACKS = {
+    "pages.tif": lambda p: tifffile.imwrite(p, STACK, photometric="minisblack"),
+    "separate_pages.tif": lambda p: [tifffile.imwrite(p, page, append=True) for page in STACK],
+    "pillow_pages.tif": lambda p: Image.fromarray(STACK[0]).save(
+        p, save_all=True, append_images=[Image.fromarray(page) for page in STACK[1:]], compression="tiff_lzw"
+    ),
+    "imagej.tif": lambda p: tifffile.imwrite(p, STACK, imagej=True, metadata={"axes": "ZYX"}),
+    "stack.npy": lambda p: np.save(p, STACK),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_each_format_gives_the_pixels_that_were_written(name: str, tmp_path: Path) -> None:
+    write, expected = WRITERS[name]
+    write(tmp_path / name)
+    array = read_slices(tmp_path / name)
+    np.testing.assert_array_equal(array, expected.reshape(1, 12, 10, -1))
+    assert array.dtype == expected.dtype
+    assert array.dtype.isnative
+    assert array.flags.c_contiguous
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_pages_are_slices(name: str, tmp_path: Path) -> None:
+    STACKS[name](tmp_path / name)
+    np.testing.assert_array_equal(read_slices(tmp_path / name), STACK[..., None])
+
+
+def test_pages_in_colour_are_slices_in_colour(tmp_path: Path) -> None:
+    stack = RNG.integers(0, 256, (4, 12, 10, 3), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="rgb")
+    np.save(tmp_path / "a.npy", stack)
+    np.testing.assert_array_equal(read_slices(tmp_path / "a.tif"), stack)
+    np.testing.assert_array_equal(read_slices(tmp_path / "a.npy"), stack)
+
+
+def test_jpeg_is_close_to_what_was_written(tmp_path: Path) -> None:
+    ramp = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+    Image.fromarray(ramp).save(tmp_path / "a.jpg", quality=95)
+    array = read_slices(tmp_path / "a.jpg")
+    assert array.shape == (1, 64, 64, 1)
+    assert np.abs(array[0, ..., 0].astype(int) - ramp).max() <= 3
+
+
+def test_a_coloured_palette_is_colours_in_an_image_and_classes_in_a_mask(tmp_path: Path) -> None:
+    indices = RNG.integers(0, 3, (12, 10), dtype=np.uint8)
+    image = Image.fromarray(indices)
+    image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    image.save(tmp_path / "a.png")
+    expected = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 0]], np.uint8)[indices]
+    np.testing.assert_array_equal(read_slices(tmp_path / "a.png")[0], expected)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.png")[0], indices)
+
+
+def test_a_palette_of_greys_is_read_as_greys(tmp_path: Path) -> None:
+    """Programs that save small PNGs may give white the index 0: the index means nothing then."""
+    image = Image.fromarray((GREY > 99).astype(np.uint8))
+    image.putpalette([255, 255, 255, 0, 0, 0])
+    image.save(tmp_path / "a.png")
+    expected = np.where(GREY > 99, 0, 255)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.png")[0], expected)
+    np.testing.assert_array_equal(read_slices(tmp_path / "a.png")[0, ..., 0], expected)
+
+
+def test_a_tiff_palette_is_applied(tmp_path: Path) -> None:
+    indices = RNG.integers(0, 3, (12, 10), dtype=np.uint8)
+    colormap = np.zeros((3, 256), np.uint16)
+    colormap[0, 1], colormap[1, 2] = 65535, 65535
+    tifffile.imwrite(tmp_path / "a.tif", indices, photometric="palette", colormap=colormap)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif")[0], indices)
+    assert read_slices(tmp_path / "a.tif").shape == (1, 12, 10, 3)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_nifti_slices_are_axial_with_the_front_up_whatever_the_storage_order(name: str, tmp_path: Path) -> None:
+    volume = np.zeros((6, 7, 5), np.int16)  # x to the right, y to the front, z up
+    volume[4, 6, 3] = 9
+    nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / name)
+    flipped = nibabel.Nifti1Image(volume[::-1, ::-1], np.diag([-1, -1, 1, 1]))
+    nibabel.save(flipped, tmp_path / f"flipped_{name}")
+    for path in (tmp_path / name, tmp_path / f"flipped_{name}"):
+        array = read_slices(path)
+        assert array.shape == (5, 7, 6, 1)
+        assert array.dtype == np.int16
+        assert np.argwhere(array).tolist() == [[3, 0, 4, 0]]
+
+
+def test_nifti_of_two_dimensions_or_a_trailing_one_is_an_image(tmp_path: Path) -> None:
+    for i, shape in enumerate([(6, 7), (6, 7, 1), (6, 7, 1, 1)]):
+        nibabel.save(nibabel.Nifti1Image(np.ones(shape, np.uint8), np.eye(4)), tmp_path / f"{i}.nii")
+        assert read_slices(tmp_path / f"{i}.nii").shape == (1, 7, 6, 1)
+
+
+def test_a_mask_saved_in_colour_must_be_grey(tmp_path: Path) -> None:
+    png(alpha(np.repeat(GREY[..., None], 3, axis=2)), tmp_path / "grey.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "grey.png")[0], GREY)
+    png(COLOUR, tmp_path / "colour.png")
+    with pytest.raises(InputError, match=r"colour\.png' is in colour: expected one channel"):
+        read_labels(tmp_path / "colour.png")
+
+
+def broken_pages(path: Path) -> None:
+    tifffile.imwrite(path, GREY)
+    tifffile.imwrite(path, GREY[:4], append=True)
+
+
+def truncated(path: Path) -> None:
+    noise = RNG.integers(0, 256, (64, 64), dtype=np.uint8)
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, noise)
+    elif path.suffix == ".npy":
+        np.save(path, noise)
+    elif path.suffix == ".gz":
+        nibabel.save(nibabel.Nifti1Image(noise, np.eye(4)), path)
+    else:
+        png(noise, path)
+    path.write_bytes(path.read_bytes()[:900])
+
+
+BROKEN = {
+    "missing.png": (lambda p: None, "cannot be read: .*No such file"),
+    "empty.png": (lambda p: p.write_bytes(b""), r"is empty \(0 bytes\)"),
+    "empty.nii.gz": (lambda p: p.write_bytes(b""), r"is empty \(0 bytes\)"),
+    "text.png": (lambda p: p.write_text("hello\nthere"), "cannot be read: cannot identify"),
+    "text.tif": (lambda p: p.write_text("hello\nthere"), "cannot be read: "),
+    "text.jpg": (lambda p: p.write_text("hello\nthere"), "cannot be read: "),
+    "text.npy": (lambda p: p.write_text("hello\nthere"), "cannot be read: "),
+    "text.nii": (lambda p: p.write_text("hello\nthere"), "cannot be read: "),
+    "text.nii.gz": (lambda p: p.write_text("hello\nthere"), "cannot be read: "),
+    **{f"truncated{s}": (truncated, "cannot be read: ") for s in (".png", ".tif", ".jpg", ".npy", ".nii.gz")},
+    "image.bmp": (lambda p: png(GREY, p), r"expected one of \.png, \.tif"),
+    "folder.png": (lambda p: p.mkdir(), "cannot be read: .*[Dd]irectory"),
+    "no_pixels.npy": (lambda p: np.save(p, np.zeros((0, 5))), r"is empty \(shape"),
+    "line.npy": (lambda p: np.save(p, np.zeros(5)), r"has shape \(5,\): expected \(H, W\)"),
+    "five.npy": (lambda p: np.save(p, np.zeros((2, 3, 4, 5, 6))), r"has shape \(2, 3, 4, 5, 6\)"),
+    "pickle.npy": (lambda p: np.save(p, np.array([[{}]]), allow_pickle=True), "cannot be read: .*allow_pickle"),
+    "words.npy": (lambda p: np.save(p, np.array([["a", "b"]] * 2)), "holds <U1 values: expected numbers"),
+    "complex.npy": (lambda p: np.save(p, np.ones((9, 9), complex)), "holds complex128 values"),
+    "nan.npy": (lambda p: np.save(p, np.full((9, 9), np.nan)), "not finite"),
+    "time.nii": (
+        lambda p: nibabel.save(nibabel.Nifti1Image(np.ones((5, 5, 5, 2), np.uint8), np.eye(4)), p),
+        r"has shape \(5, 5, 5, 2\): expected one volume",
+    ),
+    "pages.tif": (broken_pages, "pages of different sizes"),
+    "five_channels.tif": (
+        lambda p: tifffile.imwrite(p, np.ones((9, 9, 5), np.uint8), photometric="minisblack", planarconfig="contig"),
+        "has 5 channels: expected 1 to 4",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_not_an_image_is_one_line_that_names_the_file(name: str, tmp_path: Path) -> None:
+    write, expected = BROKEN[name]
+    path = tmp_path / name
+    write(path)
+    with pytest.raises(InputError, match=expected) as caught:
+        read_slices(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_stems() -> None:
+    assert [stem(Path(name)) for name in ("a.png", "b.nii.gz", "c.1.TIF", "d.nii")] == ["a", "b", "c.1", "d"]
+    assert suffix(Path("notes.txt")) == ""
