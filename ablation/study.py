@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 State = Literal["complete", "failed", "trivial"]
 _STUDY_NAME = "ablate"
-_OBJECTIVES = {"val_dice": "maximize", "params": "minimize", "macs": "minimize"}
+_DIRECTIONS: list[Literal["maximize", "minimize"]] = ["maximize", "minimize", "minimize"]
+"""Of a trial's values: validation Dice, parameters, MACs."""
 
 
 class Record(BaseModel):
@@ -147,7 +148,7 @@ class Study:
         """The study at `path`, or a new one, which exists on disk once something is planned."""
         if (path / "study.yaml").exists():
             return cls.open(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(f.name != ".lock" for f in path.iterdir())):
             raise InputError(f"'{path}' is neither a study nor an empty directory: give --study another path")
         return cls(path, Manifest())
 
@@ -211,10 +212,10 @@ class Study:
     @cached_property
     def _storage(self) -> optuna.storages.JournalStorage:
         import optuna
+        from optuna.storages.journal import JournalFileBackend
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        backend = optuna.storages.journal.JournalFileBackend(str(self.path / "optuna.journal"))
-        return optuna.storages.JournalStorage(backend)
+        return optuna.storages.JournalStorage(JournalFileBackend(str(self.path / "optuna.journal")))
 
     @cached_property
     def optuna_study(self) -> optuna.Study:
@@ -222,7 +223,7 @@ class Study:
         import optuna
 
         return optuna.create_study(
-            storage=self._storage, study_name=_STUDY_NAME, directions=list(_OBJECTIVES.values()), load_if_exists=True
+            storage=self._storage, study_name=_STUDY_NAME, directions=_DIRECTIONS, load_if_exists=True
         )
 
     def records(self) -> dict[str, Record]:
@@ -410,5 +411,3 @@ def _write(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text)
     partial.replace(path)
-
-

@@ -23,7 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ablation.config import FCN8s, ResNet34UNet, TrialConfig, Trivial
+from ablation.config import TrialConfig, Trivial
 from ablation.data import Dataset
 from ablation.data.augment import augment
 from ablation.data.splits import split
@@ -46,7 +46,7 @@ class Epoch(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A finished trial. `counts` (N, classes, 4) and `predictions` (N, H, W) are of the test images, in `ids`' order."""
+    """A finished trial: `counts` (N, classes, 4) and `predictions` (N, H, W) are of the test images, in `ids`' order"""
 
     epochs: list[Epoch]
     best_epoch: int
@@ -96,9 +96,8 @@ def train(
     Raises:
         TrialError: the loss became NaN or infinite.
     """
-    if isinstance(trial.model, ResNet34UNet | FCN8s) and trial.model.encoder_weights_sha256:
-        if trial.model.encoder_weights is None:
-            raise TrialError("its encoder starts from weights whose file is not named any more: give model.encoder_weights")
+    if getattr(trial.model, "encoder_weights_sha256", None) and not getattr(trial.model, "encoder_weights", None):
+        raise TrialError("its encoder starts from weights whose file is not named any more: give model.encoder_weights")
     protocol, parts = trial.protocol, split(dataset.groups, trial.protocol.split)
     _make_deterministic(device)
     with torch.random.fork_rng(devices=[]):
@@ -208,9 +207,7 @@ def predict_probabilities(
         yield (logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)).cpu()
 
 
-def predict(
-    model: nn.Module, images: NDArray[np.float32], batch_size: int, device: torch.device
-) -> NDArray[np.uint8]:
+def predict(model: nn.Module, images: NDArray[np.float32], batch_size: int, device: torch.device) -> NDArray[np.uint8]:
     """Class indices (N, H, W) of images (N, channels, H, W): foreground at a probability of 0.5 or more, or the most
     probable class."""
     batches = [classify(p) for p in predict_probabilities(model, images, batch_size, device)]
@@ -223,9 +220,7 @@ def classify(probabilities: Tensor) -> NDArray[np.uint8]:
     return chosen.to(torch.uint8).numpy()
 
 
-def _logits(
-    model: nn.Module, images: NDArray[np.float32], batch_size: int, device: torch.device
-) -> Iterator[Tensor]:
+def _logits(model: nn.Module, images: NDArray[np.float32], batch_size: int, device: torch.device) -> Iterator[Tensor]:
     model.eval()
     for start in range(0, len(images), batch_size):
         batch = torch.tensor(images[start : start + batch_size])
@@ -333,9 +328,13 @@ class _Progress:
         except (FileNotFoundError, SafetensorError):
             return
         self._model.load_state_dict(groups["model"])
+        parameters = list(self._model.parameters())
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in groups["adam"].items():
             index, _, field = name.partition(".")
+            if field != "step":
+                # The fused step reads parameter and moments alike in memory order, so their layouts must agree.
+                tensor = torch.empty_like(parameters[int(index)]).copy_(tensor)
             state.setdefault(int(index), {})[field] = tensor
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
         self._scaler.load_state_dict(json.loads(metadata["scaler"]))

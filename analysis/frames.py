@@ -109,9 +109,7 @@ def _labels(configs: dict[str, TrialConfig], places: dict[str, list[tuple[str, d
 
 def level_label(levels: dict[str, str]) -> str:
     """The levels of a design as a short name: `levels=4`; a network is its own name."""
-    return ", ".join(
-        level if name == "network" else f"{name.split('.')[-1]}={level}" for name, level in levels.items()
-    )
+    return ", ".join(level if name == "network" else f"{name.split('.')[-1]}={level}" for name, level in levels.items())
 
 
 def describe(config: TrialConfig) -> str:

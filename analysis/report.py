@@ -23,18 +23,13 @@ from analysis.figures.pareto import pareto_figure
 from analysis.figures.style import CONFIG
 from analysis.format import listing, model_name, score, several, si
 from analysis.pareto import COSTS, METRICS, Cell, Pareto, Score, cells, fronts
+from search_spaces.profiles import PROFILES
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
 
     from analysis.frames import Frames
-
-CAUTIONS: dict[str, str] = {
-    "quick": "Made under the quick profile: small images, few epochs. It demonstrates; it is not evidence.",
-    "paper": "Selection on the test set, as the paper did: scores are optimistic.",
-}
-"""What must be said first of numbers made under a profile."""
 
 _POLICY = (
     "default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -51,7 +46,7 @@ class About(NamedTuple):
     title: str
     question: str
     profiles: tuple[str, ...]
-    """Those that its trials were made under: `quick`, `standard`, `paper`."""
+    """The names of those that its trials were made under; the report opens with what each must say of its numbers."""
     facts: Mapping[str, str]
     """Name to value: data set, fingerprint, split, protocol, seeds, device, threads, versions, ..."""
     notes: tuple[str, ...] = ()
@@ -77,7 +72,7 @@ def render(frames: Frames, about: About, pictures: Sequence[Picture] = ()) -> st
         header += f'<p class="question">{escape(about.question)}</p>'
     sections = [
         header,
-        *(_banner(CAUTIONS.get(profile, "")) for profile in about.profiles),
+        *(_banner(PROFILES[profile].note or "") for profile in about.profiles if profile in PROFILES),
         _findings(known, records[0]),
     ]
     if trained:
@@ -168,22 +163,25 @@ def _findings(known: Sequence[Cell], front: Pareto) -> str:
     scored = [by_id[point.cell] for point in front.points]
     best = max(scored, key=lambda cell: cell.dice.mean)
     cheapest = min(scored, key=lambda cell: (cell.params, -cell.dice.mean))
-    sentences = [
-        f"{len(on_front)} of {several(len(scored), 'network')} {'is' if len(on_front) == 1 else 'are'} on the front of "
-        f"Dice against parameters: {listing([f'{_name(c)} ({si(c.params)}, {score(*c.dice)})' for c in on_front])}.",
-        f"Best Dice: {_name(best)}, {score(*best.dice)} with {si(best.params)} parameters and {si(best.macs)} MACs.",
-        f"Fewest parameters: {_name(cheapest)}, {si(cheapest.params)}, with Dice {score(*cheapest.dice)}.",
-    ]
-    bars = [cell for cell in known if cell.model == "all_foreground"]
-    if bars:
-        bar = max(bars, key=lambda cell: cell.dice.mean)
-        below = [cell for cell in scored if cell.dice.mean <= bar.dice.mean]
+    sentences = []
+    if len(scored) > 1:
+        sentences += [
+            f"{len(on_front)} of {len(scored)} networks {'is' if len(on_front) == 1 else 'are'} on the front of Dice "
+            f"against parameters: {listing([f'{_name(c)} ({si(c.params)}, {score(*c.dice)})' for c in on_front])}.",
+            f"Fewest parameters: {_name(cheapest)}, {si(cheapest.params)}, with Dice {score(*cheapest.dice)}.",
+        ]
+    sentences.append(
+        f"{'Best Dice' if len(scored) > 1 else 'The one network scored'}: {_name(best)}, Dice {score(*best.dice)} "
+        f"with {si(best.params)} parameters and {si(best.macs)} MACs."
+    )
+    if front.trivial:
+        bar = front.trivial[0]
+        below = [cell for cell in scored if cell.dice.mean <= bar.y]
         sentences.append(
-            f"{'The network beats' if len(scored) == 1 else 'Every network beats'} "
-            f"{'the all-foreground row' if len(bars) == 1 else 'all-foreground on each data set'} "
-            f"(Dice {'' if len(bars) == 1 else 'up to '}{score(*bar.dice)})."
+            f"{'It' if len(scored) == 1 else 'Every network'} beats the trivial rows "
+            f"(the best of them is {escape(bar.label)}, Dice {score(bar.y)})."
             if not below
-            else f"No better than calling every pixel foreground (Dice {score(*bar.dice)}): "
+            else f"No better than the trivial row {escape(bar.label)} (Dice {score(bar.y)}): "
             f"{listing([f'{_name(c)} ({score(*c.dice)})' for c in below])}."
         )
     if all(cell.seeds == 1 for cell in scored):

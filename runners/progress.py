@@ -57,7 +57,9 @@ class Progress:
         if not self._console.is_terminal and time.monotonic() - self._last_line >= _LINE_EVERY_SECONDS:
             for running, (done, dice) in self._running.items():
                 if dice is not None:
-                    self._line(f"        {self._name(running)}: epoch {done}/{self._epochs[running]}, val Dice {dice:.3f}")
+                    self._line(
+                        f"        {self._name(running)}: epoch {done}/{self._epochs[running]}, val Dice {dice:.3f}"
+                    )
 
     def ended(self, record: Record) -> None:
         self._running.pop(record.key, None)

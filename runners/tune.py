@@ -139,7 +139,7 @@ def _writer(study: Study, planned: dict[str, Planned], observer: Observer) -> An
     """The Ray Tune callback through which the driver alone writes the study."""
     from ray import tune
 
-    class StudyWriter(tune.Callback):  # type: ignore[misc]
+    class StudyWriter(tune.Callback):
         def __init__(self) -> None:
             self.records: list[Record] = []
 

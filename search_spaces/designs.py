@@ -29,26 +29,24 @@ def expand(space: Space) -> list[Variant]:
 def _variant(space: Space, levels: dict[str, str]) -> Variant:
     fields: Fields = {}
     for name, level in levels.items():
-        factor = space.factors[name]
-        assert isinstance(factor, dict)
-        fields |= factor.get(level, {})
+        fields |= space.levels(name).get(level, {})
     return Variant(levels, fields)
 
 
 def _grid(space: Space) -> Iterator[Variant]:
     """Every combination of levels."""
-    names = list(space.factors)
-    for combination in itertools.product(*(list(space.factors[name]) for name in names)):  # type: ignore[arg-type]
-        yield _variant(space, dict(zip(names, combination, strict=True)))
+    levels = [[(name, level) for level in space.levels(name)] for name in space.factors]
+    for combination in itertools.product(*levels):
+        yield _variant(space, dict(combination))
 
 
 def _one_factor(space: Space) -> Iterator[Variant]:
     """The reference, then each factor varied alone about it."""
     reference = {name: space.reference[name] for name in space.factors}
     yield _variant(space, reference)
-    for name, factor in space.factors.items():
-        for level in factor:
-            yield _variant(space, reference | {name: str(level)})
+    for name in space.factors:
+        for level in space.levels(name):
+            yield _variant(space, reference | {name: level})
 
 
 def _leave_one_out(space: Space) -> Iterator[Variant]:

@@ -150,7 +150,7 @@ def _parts(fields: dict[str, Any], space: str, data_dir: str | None) -> tuple[Ne
         data["root"] = data_dir
     source = parse(SOURCES[name], data, f"data {name}")
     protocol = parse(Protocol, fields.get("protocol", {}), "protocol")
-    return _network(fields, space), source, protocol  # type: ignore[return-value]
+    return _network(fields, space), source, protocol
 
 
 def _network(fields: dict[str, Any], space: str) -> Network:

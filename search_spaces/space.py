@@ -1,16 +1,16 @@
 """A search space: one question, as a YAML file.
 
-    name: kernel_sizes
-    question: Do larger kernels in the pyramid earn their cost?
-    design: grid
-    base:
-      model: {name: pyconvunet}
-    factors:
-      kernels:                                  # a factor, with named levels
-        "3-3-3-3": {model.kernels: [3, 3, 3, 3]}
-        "3-5-7-9": {model.kernels: [3, 5, 7, 9]}
-      model.width: [32, 64]                     # or a field with its values
-      protocol.learning_rate: {low: 1e-4, high: 1e-2, log: true}    # or a range (design: random)
+name: kernel_sizes
+question: Do larger kernels in the pyramid earn their cost?
+design: grid
+base:
+  model: {name: pyconvunet}
+factors:
+  kernels:                                  # a factor, with named levels
+    "3-3-3-3": {model.kernels: [3, 3, 3, 3]}
+    "3-5-7-9": {model.kernels: [3, 5, 7, 9]}
+  model.width: [32, 64]                     # or a field with its values
+  protocol.learning_rate: {low: 1e-4, high: 1e-2, log: true}    # or a range (design: random)
 """
 
 from __future__ import annotations
@@ -66,6 +66,12 @@ class Space(BaseModel):
     design_seed: int = Field(0, ge=0)
     seeds: int | None = Field(None, ge=1)
     """Seeds of each configuration, where the space wants other than its profile."""
+
+    def levels(self, factor: str) -> dict[str, Fields]:
+        """A factor's levels, with the fields that each sets."""
+        levels = self.factors[factor]
+        assert isinstance(levels, dict), "only a random design has ranges"
+        return levels
 
     @field_validator("base", mode="before")
     @classmethod

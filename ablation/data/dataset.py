@@ -47,18 +47,22 @@ def assemble(samples: Sequence[Sample], config: Data) -> Dataset:
             f"the images or masks of {config.name} changed: their fingerprint is {found}, not {config.fingerprint}; "
             "restore them, or start a new study"
         )
-    images = np.empty((len(samples), config.channels, *config.size), dtype=np.float32)
-    masks = np.empty((len(samples), *config.size), dtype=np.uint8)
-    for i, (sample, limits) in enumerate(zip(samples, _limits(samples), strict=True)):
-        images[i] = _prepared(sample.image, limits, config)
-        masks[i] = resize_mask(sample.mask, config.size)
+    masks = np.stack([resize_mask(sample.mask, config.size) for sample in samples])
     return Dataset(
         config=config.model_copy(update={"fingerprint": found}),
         ids=tuple(sample.id for sample in samples),
         groups=tuple(sample.group for sample in samples),
-        images=images,
+        images=prepare_images(samples, config),
         masks=masks,
     )
+
+
+def prepare_images(samples: Sequence[Sample], config: Data) -> np.ndarray:
+    """The samples' images as a network sees them: (N, channels, H, W) float32, scaled and resized as by `assemble`."""
+    images = np.empty((len(samples), config.channels, *config.size), dtype=np.float32)
+    for i, (sample, limits) in enumerate(zip(samples, _limits(samples), strict=True)):
+        images[i] = _prepared(sample.image, limits, config)
+    return images
 
 
 def fingerprint(samples: Sequence[Sample]) -> str:
@@ -112,18 +116,22 @@ def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     if mask.shape == size:
         return mask
-    rows, columns = _overlap(mask.shape[0], size[0]), _overlap(mask.shape[1], size[1])
     chosen, largest = np.zeros(size, dtype=np.uint8), np.zeros(size)
     for value in np.unique(mask):
-        share = rows @ (mask == value) @ columns.T
-        chosen[share >= largest] = value
-        largest = np.maximum(largest, share)
+        area = _summed(_summed(mask == value, size[0]).T, size[1]).T
+        chosen[area >= largest] = value
+        largest = np.maximum(largest, area)
     return chosen
 
 
-def _overlap(old: int, new: int) -> np.ndarray:
-    """(new, old): the fraction of each new pixel, along one axis, that each old one covers. Rows sum to 1."""
-    edges = np.arange(new + 1)[:, None] * (old / new)
-    pixels = np.arange(old)
-    overlap = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
-    return overlap.clip(min=0) * (new / old)
+def _summed(array: np.ndarray, new: int) -> np.ndarray:
+    """(old, width) to (new, width): what the rows cover of each of `new` equal stretches, in old rows.
+
+    A running sum and not a matrix product, whose threads wait for each other where trials share the cores.
+    """
+    old = len(array)
+    running = np.concatenate([np.zeros((1, array.shape[1])), array.cumsum(axis=0)])
+    edges = np.arange(new + 1) * (old / new)
+    below = np.minimum(edges.astype(int), old - 1)
+    part = (edges - below)[:, None]
+    return np.diff(running[below] * (1 - part) + running[below + 1] * part, axis=0)

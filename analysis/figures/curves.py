@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PANELS = {"train_loss": "Training loss", "val_dice": "Validation Dice", "val_miou": "Validation MIoU"}
 _MOST_SHOWN = 8
-_GAP = 0.075
+_GAP = 0.09
 """Between panels, as a share of the figure."""
 
 
@@ -104,6 +104,7 @@ def curves_figure(drawn: Sequence[Curve], first: Collection[str] = ()) -> go.Fig
             **shared,
         )
         named.add(curve.cell)
+    last = max((curve.epochs[-1] for curve in drawn), default=1)
     wide, narrow = _side_by_side(len(panels)), _stacked(len(panels))
     figure.update_layout(
         template=TEMPLATE,
@@ -115,7 +116,7 @@ def curves_figure(drawn: Sequence[Curve], first: Collection[str] = ()) -> go.Fig
             f"{axis}axis{index + 1 if index else ''}": {
                 "anchor": f"{'y' if axis == 'x' else 'x'}{index + 1 if index else ''}",
                 "title": {"text": "Epoch" if axis == "x" else PANELS[quantity]},
-                **({"tickformat": "d"} if axis == "x" else {}),
+                **({"tickformat": "d", "dtick": 1 if last <= 10 else None} if axis == "x" else {}),
             }
             for index, quantity in enumerate(panels)
             for axis in "xy"

@@ -62,6 +62,17 @@ def pareto_figure(fronts: Sequence[Pareto]) -> go.Figure:
     label_indices = list(range(len(traces), len(traces) + len(labels)))
     traces += labels
 
+    x_axes = {cost: _x_axis(next(front for front in fronts if front.x == cost)) for cost in costs}
+    y_axes = {metric: {"yaxis.title.text": f"Test {METRICS[metric]}"} for metric in metrics}
+    x_buttons = [
+        _button(f"x: {COSTS[cost]}", [(t.trace, t.by_cost.get(cost, {})) for t in traces], x_axes[cost])
+        for cost in costs
+    ]
+    y_buttons = [
+        _button(f"y: {METRICS[metric]}", [(t.trace, t.by_metric.get(metric, {})) for t in traces], y_axes[metric])
+        for metric in metrics
+    ]
+
     for trace in traces:
         trace.trace.update(_nested({**trace.by_cost.get(shown.x, {}), **trace.by_metric.get(shown.y, {})}))
     figure = go.Figure([trace.trace for trace in traces])
@@ -71,29 +82,13 @@ def pareto_figure(fronts: Sequence[Pareto]) -> go.Figure:
         margin={"l": 64, "r": 16, "t": 56, "b": 56},
         hovermode="closest",
         dragmode="zoom",
-        xaxis={"title": {"text": _TITLES[shown.x]}, "tickformat": "~s", "type": x_type, "nticks": _TICKS[x_type]},
-        yaxis={"title": {"text": _y_title(shown.y)}, "tickformat": ".3f"},
+        xaxis={"tickformat": "~s", "type": x_type, "nticks": _TICKS[x_type]},
+        yaxis={"tickformat": ".3f"},
         xaxis2={"overlaying": "x", "range": [0, 1], "visible": False, "fixedrange": True},
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
         updatemenus=[
-            _menu(
-                _MENUS["wide"][0],
-                [
-                    _button(
-                        f"x: {COSTS[cost]}", [(t.trace, t.by_cost.get(cost, {})) for t in traces], "x", _TITLES[cost]
-                    )
-                    for cost in costs
-                ],
-                costs.index(shown.x),
-            ),
-            _menu(
-                _MENUS["wide"][1],
-                [
-                    _button(f"y: {METRICS[m]}", [(t.trace, t.by_metric.get(m, {})) for t in traces], "y", _y_title(m))
-                    for m in metrics
-                ],
-                metrics.index(shown.y),
-            ),
+            _menu(_MENUS["wide"][0], x_buttons, costs.index(shown.x)),
+            _menu(_MENUS["wide"][1], y_buttons, metrics.index(shown.y)),
             _menu(
                 _MENUS["wide"][2],
                 [
@@ -112,11 +107,15 @@ def pareto_figure(fronts: Sequence[Pareto]) -> go.Figure:
             **{form: {f"updatemenus[{i}].x": x for i, x in enumerate(places)} for form, places in _MENUS.items()},
         },
     )
+    figure.update_layout(_nested({**x_axes[shown.x], **y_axes[shown.y]}))
     return figure
 
 
-def _y_title(metric: Metric) -> str:
-    return f"Test {METRICS[metric]}"
+def _x_axis(front: Pareto) -> dict[str, Any]:
+    """What an axis of this cost is called, and what it must have in view: a margin, which one point needs as well."""
+    costs = [point.x for point in front.points]
+    margin = [min(costs) * 0.9, max(costs) * 1.1] if costs else []
+    return {"xaxis.title.text": _TITLES[front.x], "xaxis.autorangeoptions.include": margin}
 
 
 def _spreads(front: Pareto) -> bool:
@@ -285,14 +284,18 @@ def _places(front: Pareto, x_type: str) -> list[str]:
     low = min([low, *(row.y for row in front.trivial if _in_view(row.y, front))])
     xs = [math.log10(point.x) if x_type == "log" and point.x > 0 else point.x for point in front.points]
     left, wide, tall = min(xs, default=0.0), (max(xs, default=1.0) - min(xs, default=0.0)) or 1.0, (high - low) or 1.0
+
+    def height(y: float) -> float:
+        return _HEIGHT * (0.94 - 0.88 * (y - low) / tall)
+
     at = [
-        (_WIDTH * (0.06 + 0.88 * (x - left) / wide), _HEIGHT * (0.94 - 0.88 * (point.y - low) / tall))
-        for x, point in zip(xs, front.points, strict=True)
+        (_WIDTH * (0.06 + 0.88 * (x - left) / wide), height(point.y)) for x, point in zip(xs, front.points, strict=True)
     ]
     taken = [(x - 9, y - 9, x + 9, y + 9) for x, y in at]
     for (x, y), point in zip(at, front.points, strict=True):
         bar = _HEIGHT * 0.88 * (point.spread or 0.0) / tall
         taken.append((x - 4, y - bar, x + 4, y + bar))
+    taken += [(0.0, y - 3, _WIDTH, y + 3) for y in (height(row.y) for row in front.trivial if _in_view(row.y, front))]
     corners = [place for place, point in zip(at, front.points, strict=True) if point.on_front]
     for (x, y), (next_x, next_y) in pairwise([*corners, *((at[-1][0], corners[-1][1]) for _ in corners[:1])]):
         taken += [(x, y - 3, next_x, y + 3), (next_x - 3, min(y, next_y), next_x + 3, max(y, next_y))]
@@ -330,13 +333,13 @@ def _only_on(
     )
 
 
-def _button(label: str, changes: list[tuple[go.Scatter, dict[str, Any]]], axis: str, title: str) -> dict[str, Any]:
-    """A menu entry that retitles an axis and changes traces: each property that any of them gets, in all of them."""
+def _button(label: str, changes: list[tuple[go.Scatter, dict[str, Any]]], layout: dict[str, Any]) -> dict[str, Any]:
+    """A menu entry that changes the layout and traces: each property that any of them gets, in all of them."""
     affected = [index for index, (_, change) in enumerate(changes) if change]
     properties = dict.fromkeys(name for _, change in changes for name in change)
     data = {name: [change.get(name, _value(trace, name)) for trace, change in changes if change] for name in properties}
-    layout = {f"{axis}axis.title.text": title, "xaxis.autorange": True, "yaxis.autorange": True}
-    return {"label": label, "method": "update", "args": [data, layout, affected]}
+    fitted = {**layout, "xaxis.autorange": True, "yaxis.autorange": True}
+    return {"label": label, "method": "update", "args": [data, fitted, affected]}
 
 
 def _value(trace: go.Scatter, name: str) -> Any:

@@ -37,7 +37,9 @@ def cost(model: str | None, space: str | None, size: str, settings: tuple[str, .
         raise InputError("give either --model or --space")
     channels, height, width = _parse_input(size)
     networks = _networks(model, space, settings)
-    rows = [(label, levels, network, price(network, channels, 1, (height, width))) for label, levels, network in networks]
+    rows = [
+        (label, levels, network, price(network, channels, 1, (height, width))) for label, levels, network in networks
+    ]
     if as_json:
         print_json(
             [

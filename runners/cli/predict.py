@@ -54,6 +54,5 @@ def predict(study: Path, key: str, images: tuple[Path, ...], output: Path) -> No
         raise InputError(f"folder '{output}' cannot be written: {error.strerror}") from None
 
 
-
 def _slices(target: Path, masks: NDArray[np.uint8]) -> dict[Path, NDArray[np.uint8]]:
     return {target.with_stem(f"{target.stem}_z{z:03d}"): mask for z, mask in enumerate(masks)}

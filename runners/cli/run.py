@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @space_options
-@click.option("--study", type=click.Path(path_type=Path), help="The study directory [default: studies/SPACE-DATA-PROFILE].")
+@click.option(
+    "--study", type=click.Path(path_type=Path), help="The study directory [default: studies/SPACE-DATA-PROFILE]."
+)
 @click.option("--cpus-per-trial", type=click.IntRange(1), help="CPUs, and threads, of each trial [default: 1].")
-@click.option("--gpus-per-trial", type=click.FloatRange(0), help="GPUs of each trial, or a fraction [default: 1 if any].")
+@click.option(
+    "--gpus-per-trial", type=click.FloatRange(0), help="GPUs of each trial, or a fraction [default: 1 if any]."
+)
 @click.option("--max-concurrent", type=click.IntRange(1), help="Trials at a time [default: as many as fit].")
 def run(
     study: Path | None,
@@ -55,9 +59,7 @@ def run(
     first = trials[0].config
     path = study or Path("studies") / f"{prepared.space.name}-{first.data.name}-{prepared.profile_name}"
     opened = Study.open_or_new(path)
-    resources = choose_resources(
-        cpus_per_trial, gpus_per_trial, max_concurrent, study_threads=opened.manifest.threads
-    )
+    resources = choose_resources(cpus_per_trial, gpus_per_trial, max_concurrent, study_threads=opened.manifest.threads)
     with opened.writing():
         missing = _plan_into(opened, prepared, resources, options["data_dir"])
         out.print(prepared.space.question, style="bold")
@@ -102,9 +104,10 @@ def _say_what_is_missing(
     config = trials[0].config
     height, width = config.data.size
     out.print(
-        f"{len(trials)} trials ({len({t.config.cell for t in trials})} configurations), {config.protocol.epochs} epochs, "
-        f"{config.data.name} at {config.data.channels}x{height}x{width}; study: {study.path}"
+        f"{len(trials)} trials of {len({t.config.cell for t in trials})} configurations, "
+        f"{config.protocol.epochs} epochs, {config.data.name} at {config.data.channels}x{height}x{width}"
     )
+    out.print(f"Study: {study.path}", soft_wrap=True)
     kept = len(trials) - len(missing)
     if kept:
         out.print(f"{kept} of them are in the study already; {len(missing) or 'none'} to train")
@@ -117,9 +120,7 @@ def _say_what_is_missing(
         )
 
 
-def _train(
-    out: Console, study: Study, prepared: Prepared, missing: list[Planned], resources: Resources
-) -> bool:
+def _train(out: Console, study: Study, prepared: Prepared, missing: list[Planned], resources: Resources) -> bool:
     """Train `missing`; false if interrupted."""
     from analysis.frames import level_label
     from runners.progress import Progress, clock

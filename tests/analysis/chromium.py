@@ -6,6 +6,7 @@ As a program it takes pictures of a page: `python tests/analysis/chromium.py PAG
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -30,6 +31,17 @@ _FLAGS = (
     "--disable-sync",
     "--remote-debugging-pipe",
 )
+# The protocol's pipe is file descriptors 3 (to the browser) and 4 (from it), by definition.
+_START = "import os, sys; _, i, o, *c = sys.argv; os.dup2(int(i), 3); os.dup2(int(o), 4); os.execv(c[0], c)"
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe whose ends are not 3 or 4, which one would overwrite the other at."""
+    ends = os.pipe()
+    read, write = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends)
+    for end in ends:
+        os.close(end)
+    return read, write
 
 
 class Page:
@@ -45,12 +57,11 @@ class Page:
 
     def __enter__(self) -> Page:
         self._profile = tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
-        theirs_in, self._out = os.pipe()
-        self._in, theirs_out = os.pipe()
-        # The protocol's pipe is file descriptors 3 (to the browser) and 4 (from it), by definition.
+        theirs_in, self._out = _pipe()
+        self._in, theirs_out = _pipe()
         command = [str(PROGRAM), *_FLAGS, f"--user-data-dir={self._profile.name}", "about:blank"]
         self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh", *command],
+            [sys.executable, "-c", _START, str(theirs_in), str(theirs_out), *command],
             pass_fds=(theirs_in, theirs_out),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

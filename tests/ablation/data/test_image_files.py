@@ -50,6 +50,7 @@ WRITERS: dict[str, tuple[Callable[[Path], object], np.ndarray]] = {
     "lzw.tif": (lambda p: Image.fromarray(GREY).save(p, compression="tiff_lzw"), GREY),
     "white_is_zero.tif": (lambda p: tifffile.imwrite(p, 255 - GREY, photometric="miniswhite"), GREY),
     "grey.npy": (lambda p: np.save(p, GREY), GREY),
+    "big_endian.npy": (lambda p: np.save(p, DEEP.astype(">u2")), DEEP),
     "float.npy": (lambda p: np.save(p, FLOAT), FLOAT),
     "colour.npy": (lambda p: np.save(p, COLOUR), COLOUR),
     "one_channel.npy": (lambda p: np.save(p, GREY[..., None]), GREY),

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
@@ -22,7 +22,7 @@ configs = st.builds(
     shuffle=st.booleans(),
     seed=st.integers(0, 5),
     val=st.sampled_from([0.1, 0.2, 0.25, 0.4]),
-    test=st.sampled_from([0.1, 0.2, 0.35, 0.5]),
+    test=st.sampled_from([0.1, 0.2, 0.35]),
     folds=st.integers(3, 6),
     fold=st.integers(0, 2),
 )
@@ -32,6 +32,7 @@ volumes = st.lists(st.integers(1, 5), min_size=6, max_size=20).map(
 
 
 @given(groups=volumes | st.integers(6, 60).map(independent), config=configs)
+@settings(deadline=None)
 def test_parts_are_disjoint_complete_and_never_divide_a_volume(groups: list[str], config: Split) -> None:
     parts = split(groups, config)
     assert all(parts)
@@ -42,6 +43,7 @@ def test_parts_are_disjoint_complete_and_never_divide_a_volume(groups: list[str]
 
 
 @given(groups=volumes | st.integers(6, 60).map(independent), config=configs)
+@settings(deadline=None)
 def test_without_shuffling_parts_are_blocks_in_order(groups: list[str], config: Split) -> None:
     parts = split(groups, config.model_copy(update={"shuffle": False}))
     if config.method == "fractions":
@@ -51,6 +53,7 @@ def test_without_shuffling_parts_are_blocks_in_order(groups: list[str], config: 
 
 
 @given(count=st.integers(6, 200), config=configs)
+@settings(deadline=None)
 def test_fractions_are_rounded_half_up(count: int, config: Split) -> None:
     assume(config.method == "fractions")
     parts = split(independent(count), config)
@@ -60,11 +63,17 @@ def test_fractions_are_rounded_half_up(count: int, config: Split) -> None:
 
 
 @given(groups=volumes, seed=st.integers(0, 3), shuffle=st.booleans())
+@settings(deadline=None)
 def test_each_image_is_tested_in_one_fold_and_validated_in_one(groups: list[str], seed: int, shuffle: bool) -> None:
     folds = [split(groups, Split(method="kfold", fold=f, seed=seed, shuffle=shuffle, folds=5)) for f in range(5)]
     assert sorted(i for parts in folds for i in parts.test) == list(range(len(groups)))
     for parts, following in zip(folds, [*folds[1:], folds[0]], strict=True):
         assert parts.val == following.test
+
+
+def test_a_fraction_that_binary_cannot_hold_is_rounded_as_written() -> None:
+    assert 0.29 * 50 < 14.5
+    assert len(split(independent(50), Split(test=0.29)).test) == 15
 
 
 def test_folds_differ_in_size_by_one_at_most() -> None:

@@ -1,0 +1,165 @@
+"""One trial: resumed equals uninterrupted, randomness comes from the seed, and a diverging loss is a reason."""
+
+import numpy as np
+import pytest
+import torch
+
+from ablation.config import Folder, Phantom, Protocol, PyConvUNet, TrialConfig, UNet, UNetPlusPlus
+from ablation.data import load_data, split
+from ablation.data.dataset import Dataset
+from ablation.errors import TrialError
+from ablation.metrics import scores
+from ablation.training import Epoch, judge_trivial, loss_of, train
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return load_data(Phantom(size=(32, 32), count=15, noise=0.1))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def trial(dataset: Dataset, **changes: object) -> TrialConfig:
+    protocol = {"epochs": 4, "batch_size": 4} | changes.pop("protocol", {})
+    model = changes.pop("model", UNet(width=8, stages=3))
+    return TrialConfig(model=model, data=dataset.config, protocol=Protocol(**protocol), **changes)
+
+
+def without_durations(epochs: list[Epoch]) -> list[Epoch]:
+    return [epoch._replace(seconds=0, images_per_second=0) for epoch in epochs]
+
+
+def assert_same(one, other):
+    assert without_durations(one.epochs) == without_durations(other.epochs)
+    assert one.best_epoch == other.best_epoch
+    assert one.ids == other.ids
+    np.testing.assert_array_equal(one.counts, other.counts)
+    np.testing.assert_array_equal(one.predictions, other.predictions)
+    assert one.weights.keys() == other.weights.keys()
+    for name, tensor in one.weights.items():
+        assert torch.equal(tensor, other.weights[name]), name
+
+
+@pytest.mark.parametrize("model", [UNet(width=8, stages=3), PyConvUNet(width=32, stages=2), UNetPlusPlus(width=4, stages=3)])
+def test_interrupted_equals_uninterrupted_bit_for_bit(dataset, tmp_path, model):
+    config = trial(dataset, model=model)
+    whole = train(config, dataset, device=CPU)
+
+    class Killed(Exception):
+        pass
+
+    def kill_after(last: int):
+        def report(epoch: Epoch) -> None:
+            if epoch.epoch == last:
+                raise Killed
+
+        return report
+
+    checkpoint = tmp_path / "trial.safetensors"
+    for moment in (1, 3):
+        with pytest.raises(Killed):
+            train(config, dataset, device=CPU, report=kill_after(moment), checkpoint=checkpoint)
+    seen: list[Epoch] = []
+    resumed = train(config, dataset, device=CPU, report=seen.append, checkpoint=checkpoint)
+    assert_same(resumed, whole)
+    assert [epoch.epoch for epoch in seen] == [1, 2, 3, 4]
+
+
+def test_a_damaged_or_foreign_checkpoint_is_as_good_as_none(dataset, tmp_path):
+    config, checkpoint = trial(dataset), tmp_path / "trial.safetensors"
+    whole = train(config, dataset, device=CPU)
+    train(trial(dataset, seed=1), dataset, device=CPU, checkpoint=checkpoint)
+    assert_same(train(config, dataset, device=CPU, checkpoint=checkpoint), whole)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    assert_same(train(config, dataset, device=CPU, checkpoint=checkpoint), whole)
+
+
+def test_training_ignores_and_leaves_the_global_random_state(dataset):
+    torch.manual_seed(1)
+    first = train(trial(dataset), dataset, device=CPU)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    second = train(trial(dataset), dataset, device=CPU)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert_same(first, second)
+
+
+def test_seeds_differ(dataset):
+    one, other = (train(trial(dataset, seed=seed), dataset, device=CPU) for seed in (0, 1))
+    assert one.epochs[0].train_loss != other.epochs[0].train_loss
+
+
+def test_it_learns(dataset):
+    config = trial(dataset, protocol={"epochs": 25, "augment": (), "learning_rate": 3e-3})
+    result = train(config, dataset, device=CPU)
+    bar = max(judge_trivial(row, dataset).test.dice for row in config.trivial())
+    assert result.epochs[-1].train_loss < result.epochs[0].train_loss / 2
+    assert result.test.dice > bar + 0.1
+
+
+def test_the_best_epoch_is_the_one_of_the_highest_validation_dice(dataset):
+    result = train(trial(dataset, protocol={"epochs": 8, "learning_rate": 1e-2}), dataset, device=CPU)
+    dices = [epoch.val_dice for epoch in result.epochs]
+    assert dices[result.best_epoch - 1] == max(dices)
+    assert scores(result.counts) == result.test
+
+
+def test_divergence_ends_the_trial_with_its_reason(dataset):
+    with pytest.raises(TrialError, match=r"diverged: the .* loss was (nan|inf)"):
+        train(trial(dataset, protocol={"learning_rate": 1e30}), dataset, device=CPU)
+
+
+def test_several_classes_train_with_softmax(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for i in range(10):
+        mask = np.zeros((32, 32), dtype=np.uint8)
+        mask[4:12, 4:28], mask[20:28, 4:16] = 1, 2
+        np.save(tmp_path / "masks" / f"{i}.npy", mask)
+        np.save(tmp_path / "images" / f"{i}.npy", (mask * 100 + rng.integers(0, 30, mask.shape)).astype(np.uint8))
+    dataset = load_data(Folder(root=tmp_path, size=(32, 32), n_classes=3))
+    config = trial(dataset, protocol={"epochs": 25, "augment": (), "learning_rate": 1e-2})
+    result = train(config, dataset, device=CPU)
+    assert result.counts.shape == (2, 3, 4)
+    assert result.test.miou > 0.9
+    rows = {row.model.name: judge_trivial(row, dataset) for row in config.trivial()}
+    assert (rows["all_foreground"].predictions == 1).all()  # the larger of the two foreground classes
+    assert rows["mean_mask"].test.miou == 1  # every mask is the same
+
+
+def test_a_last_batch_of_one_joins_the_one_before():
+    # 16×16 through five stages is 1×1 at the bottom, where batch norm cannot normalise a single image.
+    dataset = load_data(Phantom(size=(16, 16), count=10))
+    config = trial(dataset, model=UNet(width=4, stages=5), protocol={"epochs": 1, "batch_size": 5})
+    assert len(train(config, dataset, device=CPU).epochs) == 1
+
+
+def test_deep_supervision_is_the_mean_of_the_heads_losses():
+    masks = torch.tensor([[[0, 1], [1, 0]]])
+    heads = tuple(torch.full((1, 1, 2, 2), value) for value in (0.0, 1.0, -2.0))
+    expected = torch.stack([loss_of(head, masks) for head in heads]).mean()
+    assert loss_of(heads, masks) == expected
+
+
+def test_trivial_rows_follow_from_the_masks(dataset):
+    config = trial(dataset)
+    rows = {row.model.name: judge_trivial(row, dataset) for row in config.trivial()}
+    ids = list(rows["mean_mask"].ids)
+    masks = dataset.masks[[dataset.ids.index(i) for i in ids]]
+    fractions = (masks == 1).mean(axis=(1, 2))
+    assert rows["all_foreground"].test.iou == pytest.approx(fractions.mean())
+    assert rows["all_background"].test.dice == 0
+    assert rows["all_background"].test.miou == pytest.approx(((1 - fractions) / 2).mean())
+    trained_on = list(split(dataset.groups, config.protocol.split).train)
+    expected = dataset.masks[trained_on].mean(axis=0) >= 0.5
+    for prediction in rows["mean_mask"].predictions:
+        np.testing.assert_array_equal(prediction, expected)
