@@ -22,6 +22,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from ablation.config import explain
 from ablation.errors import InputError, unknown
 
 Fields = dict[str, Any]
@@ -115,7 +116,10 @@ def _spell_out_factor(name: str, factor: Any) -> Any:
         return {_level_name(value): {name: value} for value in factor}
     if isinstance(factor, dict) and "low" in factor:
         _check_path(name)
-        return factor
+        try:
+            return Range.model_validate(factor)
+        except ValidationError as error:
+            raise ValueError(f"factor {name}: {explain(error)}") from None
     if not isinstance(factor, dict) or not all(isinstance(fields, dict) for fields in factor.values()):
         raise ValueError(f"factor {name}: expected levels (name: {{field: value}}), a list of values, or low and high")
     if not factor:

@@ -15,7 +15,11 @@ def trial(**changes: object) -> TrialConfig:
 
 
 def test_key_survives_json_and_pickle():
-    for model in (UNet(), PyConvUNet(), PyConvUNet(kernels=((3, 5),) * 4 + ((3, 7),), groups=(1, 4), share=(0.25, 0.75))):
+    for model in (
+        UNet(),
+        PyConvUNet(),
+        PyConvUNet(kernels=((3, 5),) * 4 + ((3, 7),), groups=(1, 4), share=(0.25, 0.75)),
+    ):
         config = trial(model=model)
         assert TrialConfig.model_validate_json(config.model_dump_json()).key == config.key
         assert pickle.loads(pickle.dumps(config)).key == config.key

@@ -30,7 +30,9 @@ def record_of(trial: TrialConfig, **changes: object) -> Record:
 
 def run_of(*trials: TrialConfig, space: str = "widths") -> Run:
     keys = {trial.key: {"seed": str(trial.seed)} for trial in trials}
-    return Run(space=space, question="?", profile="quick", design="grid", factors={"seed": []}, definition={}, trials=keys)
+    return Run(
+        space=space, question="?", profile="quick", design="grid", factors={"seed": []}, definition={}, trials=keys
+    )
 
 
 def put(study: Study, trained, **changes: object) -> None:
@@ -167,9 +169,10 @@ def test_opening_what_is_no_study(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="neither a study nor an empty directory"):
         Study.open_or_new(tmp_path)
-    with pytest.raises(InputError, match="cannot be written"), Study(tmp_path / "file", Study.open_or_new(
-        tmp_path / "new"
-    ).manifest).writing():
+    with (
+        pytest.raises(InputError, match="cannot be written"),
+        Study(tmp_path / "file", Study.open_or_new(tmp_path / "new").manifest).writing(),
+    ):
         pass
     (tmp_path / "study.yaml").write_text("schema_version: [")
     with pytest.raises(InputError, match="cannot be read"):

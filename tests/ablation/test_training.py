@@ -48,7 +48,9 @@ def assert_same(one, other):
         assert torch.equal(tensor, other.weights[name]), name
 
 
-@pytest.mark.parametrize("model", [UNet(width=8, stages=3), PyConvUNet(width=32, stages=2), UNetPlusPlus(width=4, stages=3)])
+@pytest.mark.parametrize(
+    "model", [UNet(width=8, stages=3), PyConvUNet(width=32, stages=2), UNetPlusPlus(width=4, stages=3)]
+)
 def test_interrupted_equals_uninterrupted_bit_for_bit(dataset, tmp_path, model):
     config = trial(dataset, model=model)
     whole = train(config, dataset, device=CPU)
