@@ -19,7 +19,7 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 
 def model_name(model: str) -> str:
     """A network's name as a paper prints it; one that is not known stays as it is."""
-    return _NAMES.get(model, model)
+    return _NAMES.get(model, model.replace("_", " "))
 
 
 def si(value: float) -> str:

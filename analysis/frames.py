@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
     from ablation.study import Record, Study
 
 TRIAL_COLUMNS = [
-    "key", "cell", "space", "model", "seed", "state", "params", "macs", "latency_ms", "peak_memory_mb", "best_epoch",
-    "epochs", "train_seconds", "dice", "iou", "miou", "val_dice", "val_iou", "val_miou", "error", "label",
+    "key", "cell", "space", "data", "model", "seed", "state", "params", "macs", "latency_ms", "peak_memory_mb",
+    "best_epoch", "epochs", "train_seconds", "dice", "iou", "miou", "val_dice", "val_iou", "val_miou", "error", "label",
     "configuration",
 ]  # fmt: skip
 EPOCH_COLUMNS = [
@@ -62,12 +64,14 @@ def _trials(study: Study, records: dict[str, Record], images: pd.DataFrame) -> p
     places = _places(study)
     factors = list(dict.fromkeys(f"factor.{name}" for run in study.manifest.runs for name in run.factors))
     configs = {key: study.config(key) for key in records}
-    labels = _labels(configs, places)
+    tasks = _tasks(configs)
+    labels = _labels(configs, places, tasks)
     rows = [
         record.model_dump(include=set(TRIAL_COLUMNS))
         | {f"factor.{name}": level for _, levels in places.get(key, []) for name, level in levels.items()}
         | {
             "space": ";".join(space for space, _ in places.get(key, [])),
+            "data": tasks[key],
             "latency_ms": np.nan,
             "peak_memory_mb": np.nan,
             "label": labels[record.cell],
@@ -92,19 +96,52 @@ def _places(study: Study) -> dict[str, list[tuple[str, dict[str, str]]]]:
     return places
 
 
-def _labels(configs: dict[str, TrialConfig], places: dict[str, list[tuple[str, dict[str, str]]]]) -> dict[str, str]:
-    """A short name for each cell; where two cells would share one, their ids tell them apart."""
+def _labels(
+    configs: dict[str, TrialConfig], places: dict[str, list[tuple[str, dict[str, str]]]], tasks: dict[str, str]
+) -> dict[str, str]:
+    """A short name for each cell; where two cells would share one, their data sets or ids tell them apart."""
     labels: dict[str, str] = {}
+    of_cell: dict[str, str] = {}
     for key, config in configs.items():
+        of_cell[config.cell] = tasks[key]
         if config.is_trivial:
-            label = config.model.name.replace("_", " ")
-        elif key in places:
-            label = level_label(places[key][0][1])
+            labels[config.cell] = config.model.name.replace("_", " ")
         else:
-            label = config.model.name
-        labels.setdefault(config.cell, label)
-    shared = {label for label in labels.values() if list(labels.values()).count(label) > 1}
-    return {cell: f"{label} ({cell[:4]})" if label in shared else label for cell, label in labels.items()}
+            labels[config.cell] = level_label(places[key][0][1]) if key in places else config.model.name
+    if len(set(of_cell.values())) > 1:
+        labels = _told_apart(labels, of_cell)
+    return _told_apart(labels, {cell: cell[:4] for cell in labels})
+
+
+def _told_apart(labels: dict[str, str], more: dict[str, str]) -> dict[str, str]:
+    """The labels; those that several cells share, with what `more` says of each cell."""
+    shared = {label for label, count in Counter(labels.values()).items() if count > 1}
+    return {cell: f"{label} ({more[cell]})" if label in shared else label for cell, label in labels.items()}
+
+
+def _tasks(configs: dict[str, TrialConfig]) -> dict[str, str]:
+    """The data set that each trial is judged on, by name: scores compare only where the test images are the same."""
+    distinct = {_task(config): {"": config.data.name} | _options(config) for config in configs.values()}
+    varied = {name for options in distinct.values() for name in options}
+    varied = {name for name in varied if name and len({options.get(name) for options in distinct.values()}) > 1}
+    if len(varied) > 1:
+        varied -= {"fingerprint"}  # it follows from the others
+    names = {
+        task: " ".join([options[""], *(f"{name}={options[name]}" for name in sorted(varied & options.keys()))])
+        for task, options in distinct.items()
+    }
+    return {key: names[_task(config)] for key, config in configs.items()}
+
+
+def _task(config: TrialConfig) -> str:
+    return json.dumps({"": config.data.name} | _options(config))
+
+
+def _options(config: TrialConfig) -> dict[str, str]:
+    """What decides a trial's test images, as text."""
+    data = config.data.model_dump(exclude={"name"})
+    split = {f"split.{name}": value for name, value in config.protocol.split.model_dump().items()}
+    return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in {**data, **split}.items()}
 
 
 def level_label(levels: dict[str, str]) -> str:

@@ -66,6 +66,11 @@ class Pareto(NamedTuple):
     trivial: tuple[Point, ...]
 
 
+def tasks(trials: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The trials of each data set, by its name: only scores of the same test images compare."""
+    return {str(name): rows for name, rows in trials.groupby("data")}
+
+
 def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
     """The scored cells of a trial table, trivial ones last. A cell without a complete trial is left out."""
     scored = trials[trials["state"].isin(("complete", "trivial"))]

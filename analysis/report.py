@@ -22,7 +22,7 @@ from analysis.figures.curves import curves, curves_figure
 from analysis.figures.pareto import pareto_figure
 from analysis.figures.style import CONFIG
 from analysis.format import listing, model_name, score, several, si
-from analysis.pareto import COSTS, METRICS, Cell, Pareto, Score, cells, fronts
+from analysis.pareto import COSTS, METRICS, Cell, Pareto, Score, cells, fronts, tasks
 from search_spaces.profiles import PROFILES
 
 if TYPE_CHECKING:
@@ -66,14 +66,15 @@ def render(frames: Frames, about: About, pictures: Sequence[Picture] = ()) -> st
     """The whole document."""
     known = cells(frames.trials)
     trained = [cell for cell in known if not cell.trivial]
-    records = fronts(frames.trials)
+    by_task = {name: fronts(trials) for name, trials in tasks(frames.trials).items()}
+    records = [record for found in by_task.values() for record in found]
     header = f"<h1>{escape(about.title)}</h1>"
     if about.question:
         header += f'<p class="question">{escape(about.question)}</p>'
     sections = [
         header,
         *(_banner(PROFILES[profile].note or "") for profile in about.profiles if profile in PROFILES),
-        _findings(known, records[0]),
+        *(_findings(known, found[0], name if len(by_task) > 1 else "") for name, found in by_task.items()),
     ]
     if trained:
         drawn = curves(frames)
@@ -81,7 +82,12 @@ def render(frames: Frames, about: About, pictures: Sequence[Picture] = ()) -> st
         sections += [
             _section(
                 "Score against cost",
-                _figure(pareto_figure(records), "pareto", "Pareto plot of score against cost"),
+                *(
+                    (f"<h3>{escape(name)}</h3>" if len(by_task) > 1 else "")
+                    + _figure(pareto_figure(found), f"pareto{number or ''}", "Pareto plot of score against cost")
+                    for number, (name, found) in enumerate(by_task.items())
+                    if found[0].points
+                ),
                 '<p class="note">The line is the Pareto front: the score attained at each cost; rings mark the '
                 "networks on it. Error bars: standard deviation over seeds. Dashed: predictors that look at no image; "
                 "one marked “below” lies under the plot."
@@ -108,9 +114,13 @@ def render(frames: Frames, about: About, pictures: Sequence[Picture] = ()) -> st
     return _document(about.title, "".join(sections), plots=bool(trained))
 
 
-def figure_page(figure: go.Figure, title: str, banner: str = "") -> str:
-    """A document with one figure, as independent of a network as the report. `banner` is a caution, or nothing."""
-    return _document(title, f"<h1>{escape(title)}</h1>{_banner(banner)}{_figure(figure, 'figure', title)}", plots=True)
+def figure_page(figures: Mapping[str, go.Figure], title: str, banner: str = "") -> str:
+    """A document with figures by name, as independent of a network as the report. `banner` is a caution, or nothing."""
+    body = "".join(
+        (f"<h2>{escape(name)}</h2>" if len(figures) > 1 else "") + _figure(figure, f"figure{number or ''}", name)
+        for number, (name, figure) in enumerate(figures.items())
+    )
+    return _document(title, f"<h1>{escape(title)}</h1>{_banner(banner)}{body}", plots=True)
 
 
 # The page ------------------------------------------------------------------------------------------------------------
@@ -153,11 +163,15 @@ def _scrolling(table: str, title: str) -> str:
 # What was found ------------------------------------------------------------------------------------------------------
 
 
-def _findings(known: Sequence[Cell], front: Pareto) -> str:
-    """The answer in a few sentences, of Dice and parameters: the front, the best, the cheapest, the trivial bar."""
+def _findings(known: Sequence[Cell], front: Pareto, task: str) -> str:
+    """The answer in a few sentences, of Dice and parameters: the front, the best, the cheapest, the trivial bar.
+
+    `task` names the data set where a study has several.
+    """
     trained = [cell for cell in known if not cell.trivial]
+    heading = f"<h3>{escape(task)}</h3>" if task else ""
     if not front.points:
-        return "<p>No network has been scored: no trial is complete.</p>"
+        return heading + "<p>No network has been scored: no trial is complete.</p>"
     by_id = {cell.id: cell for cell in trained}
     on_front = [by_id[cell] for cell in front.front]
     scored = [by_id[point.cell] for point in front.points]
@@ -186,7 +200,7 @@ def _findings(known: Sequence[Cell], front: Pareto) -> str:
         )
     if all(cell.seeds == 1 for cell in scored):
         sentences.append("Each network was trained with one seed, so no difference here has an interval.")
-    return "<ul>" + "".join(f"<li>{sentence}</li>" for sentence in sentences) + "</ul>"
+    return heading + "<ul>" + "".join(f"<li>{sentence}</li>" for sentence in sentences) + "</ul>"
 
 
 def _name(cell: Cell) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from analysis.pareto import cells, fronts
+from analysis.pareto import cells, fronts, tasks
 from analysis.report import About, Picture, render
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ def pictures(study: Study, frames: Frames) -> list[Picture]:
 
 
 def _best_cells(frames: Frames) -> set[str]:
-    on_front = {cell for record in fronts(frames.trials) for cell in record.front}
+    records = (record for trials in tasks(frames.trials).values() for record in fronts(trials))
+    on_front = {cell for record in records for cell in record.front}
     ranked = sorted(
         (cell for cell in cells(frames.trials) if not cell.trivial),
         key=lambda cell: (cell.id not in on_front, -cell.dice.mean),

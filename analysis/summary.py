@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from analysis.format import listing, score, several, si
-from analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, cells, pareto
+from analysis.format import listing, model_name, score, several, si
+from analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, cells, pareto, tasks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,48 +25,60 @@ def front_summary(
     The trivial rows come beneath, and `caution` (what a profile must say of its numbers) last. Of a study with many
     cells only the front is listed.
     """
-    known = {cell.id: cell for cell in cells(trials)}
-    found = pareto(trials, x, y)
+    by_task = tasks(trials)
+    for name, rows in by_task.items():
+        if len(by_task) > 1:
+            console.print(Text(name, style="bold underline"))
+        _task_summary(rows, console, x, y)
+        if len(by_task) > 1:
+            console.print()
     failed = int((trials["state"] == "failed").sum())
-    if not found.points:
-        console.print(Text("No network has been scored: no trial is complete."))
-    else:
-        shown = [point for point in found.points if point.on_front or len(found.points) <= _MOST_ROWS]
-        table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-        table.add_column("", width=1, no_wrap=True)
-        table.add_column("Configuration", overflow="fold", ratio=1)
-        for name in (*COSTS.values(), "Dice", "MIoU"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for point in shown:
-            mark, style = ("*", "bold") if point.on_front else ("", "")
-            table.add_row(mark, *_row(known[point.cell]), style=style)
-        for row in found.trivial:
-            table.add_row("", *_row(known[row.cell]), style="dim")
-        console.print(table)
-        if len(shown) < len(found.points):
-            console.print(Text(f"and {several(len(found.points) - len(shown), 'network')} off the front", style="dim"))
-        console.print()
-        labels = [known[cell].label for cell in found.front]
-        console.print(
-            Text(
-                f"* On the front of {METRICS[y]} against {COSTS[x] if x == 'macs' else 'parameters'} "
-                f"({len(labels)} of {several(len(found.points), 'network')}): {listing(labels)}."
-            )
-        )
-        beaten = [point for point in found.points if found.trivial and point.y <= found.trivial[0].y]
-        if beaten:
-            names = listing([point.label for point in beaten])
-            bar = found.trivial[0]
-            console.print(Text(f"No better than {bar.label} ({METRICS[y]} {score(bar.y)}): {names}.", style="yellow"))
     if failed:
         console.print(Text(f"{several(failed, 'trial')} failed; the report has the reasons.", style="yellow"))
     if caution:
         console.print(Text(caution, style="yellow"))
 
 
+def _task_summary(trials: pd.DataFrame, console: Console, x: Cost, y: Metric) -> None:
+    known = {cell.id: cell for cell in cells(trials)}
+    found = pareto(trials, x, y)
+    if not found.points:
+        console.print(Text("No network has been scored: no trial is complete."))
+        return
+    shown = [point for point in found.points if point.on_front or len(found.points) <= _MOST_ROWS]
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("", width=1, no_wrap=True)
+    table.add_column("Configuration", overflow="fold", ratio=1)
+    for name in (*COSTS.values(), "Dice", "MIoU"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for point in shown:
+        mark, style = ("*", "bold") if point.on_front else ("", "")
+        table.add_row(mark, *_row(known[point.cell]), style=style)
+    for row in found.trivial:
+        table.add_row("", *_row(known[row.cell]), style="dim")
+    console.print(table)
+    if len(shown) < len(found.points):
+        console.print(Text(f"and {several(len(found.points) - len(shown), 'network')} off the front", style="dim"))
+    console.print()
+    labels = [known[cell].label for cell in found.front]
+    console.print(
+        Text(
+            f"* On the front of {METRICS[y]} against {COSTS[x] if x == 'macs' else 'parameters'} "
+            f"({len(labels)} of {several(len(found.points), 'network')}): {listing(labels)}."
+        )
+    )
+    beaten = [point for point in found.points if found.trivial and point.y <= found.trivial[0].y]
+    if beaten:
+        names = listing([point.label for point in beaten])
+        bar = found.trivial[0]
+        console.print(
+            Text(f"No better than {model_name(bar.model)} ({METRICS[y]} {score(bar.y)}): {names}.", style="yellow")
+        )
+
+
 def _row(cell: Cell) -> list[Text]:
     return [
-        Text(cell.label),
+        Text(model_name(cell.model) if cell.trivial else cell.label),
         Text(si(cell.params)),
         Text(si(cell.macs)),
         Text(score(*cell.dice)),

@@ -32,25 +32,26 @@ def pareto(study: Path, x: Cost, y: Metric, output: Path | None, as_json: bool) 
     """
     from analysis.figures.pareto import pareto_figure
     from analysis.frames import load
-    from analysis.pareto import fronts
+    from analysis.pareto import fronts, tasks
     from analysis.report import figure_page
     from analysis.summary import front_summary
 
     opened = open_study(study)
     trials = load(opened).trials
-    records = fronts(trials, x, y)
+    records = {task: fronts(rows, x, y) for task, rows in tasks(trials).items()}
     if output:
         title = f"Pareto front: {', '.join(run.space for run in opened.manifest.runs)}"
-        write(output, figure_page(pareto_figure(records), title, " ".join(notes(opened))).encode())
+        figures = {task: pareto_figure(found) for task, found in records.items()}
+        write(output, figure_page(figures, title, " ".join(notes(opened))).encode())
     if as_json:
-        front = records[0]
+        found = {task: shown for task, (shown, *_) in records.items()}
         print_json(
             {
                 "x": x,
                 "y": y,
-                "points": [point._asdict() for point in front.points],
-                "front": list(front.front),
-                "trivial": [point._asdict() for point in front.trivial],
+                "points": [{"data": task} | point._asdict() for task, one in found.items() for point in one.points],
+                "front": [cell for one in found.values() for cell in one.front],
+                "trivial": [{"data": task} | point._asdict() for task, one in found.items() for point in one.trivial],
                 "notes": notes(opened),
             }
         )

@@ -55,7 +55,7 @@ def test_interrupted_equals_uninterrupted_bit_for_bit(dataset, tmp_path, model):
     config = trial(dataset, model=model)
     whole = train(config, dataset, device=CPU)
 
-    class Killed(Exception):
+    class Killed(Exception):  # noqa: N818
         pass
 
     def kill_after(last: int):

@@ -29,6 +29,7 @@ def trial(cell: str, dice: float, params: float, *, seed: int = 0, state: str = 
         "key": f"{cell}-{seed}",
         "cell": cell,
         "space": "" if state == "trivial" else "synthetic",
+        "data": "slices",
         "model": "unet",
         "seed": seed,
         "state": state,

@@ -191,7 +191,7 @@ def test_prediction_of_another_size_is_refused() -> None:
 
 
 def test_figure_page_stands_alone() -> None:
-    html = figure_page(pareto_figure(fronts(study().trials)), "<Front>", "Take care")
+    html = figure_page({"a": pareto_figure(fronts(study().trials))}, "<Front>", "Take care")
     document = Document(html)
     assert document.text.count("<Front>") == 2
     assert "Take care" in document.text
