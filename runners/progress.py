@@ -90,8 +90,9 @@ class Progress:
         failed = sum(record.state == "failed" for record in self._ended.values())
         head = Text.assemble(
             (f"{len(self._ended)}/{len(self._total)} trials", "bold"),
-            f", {len(self._running)} running",
+            f", {len(self._running)} running" if self._running else "",
             (f", {failed} failed", "red") if failed else "",
+            "" if self._running or self._ended else ", starting Ray",
             f"   {clock(time.monotonic() - self._began)} elapsed",
             f", about {clock(left)} left" if (left := self._seconds_left()) is not None else "",
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ablation.config import Data, TrialConfig
@@ -63,7 +63,6 @@ def train_missing(
     resources: Resources,
     dataset_of: Callable[[Data], Dataset],
     observer: Observer,
-    on_ray_started: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Train `missing` through Ray Tune; every trial that ends is in the study before the next is looked at.
 
@@ -73,7 +72,6 @@ def train_missing(
     import ray
     from ray import tune
 
-    on_ray_started()
     started = time.perf_counter()
     shutil.rmtree(study.ray_dir / "tune", ignore_errors=True)
     study.arrivals.mkdir(parents=True, exist_ok=True)
@@ -133,6 +131,8 @@ def _start_ray() -> None:
         configure_logging=False,
         log_to_driver=False,
     )
+    # Ray has made SIGTERM an abrupt exit. A polite end, a batch system's say, is an interruption like Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
 
 
 def _writer(study: Study, planned: dict[str, Planned], observer: Observer) -> Any:
@@ -180,7 +180,3 @@ def missing_trials(study: Study, trials: list[Planned]) -> list[Planned]:
     """The planned trials that have not ended."""
     known = study.records()
     return [planned for planned in trials if planned.key not in known]
-
-
-def default_study_path(space: str, data: str, profile: str) -> Path:
-    return Path("studies") / f"{space}-{data}-{profile}"

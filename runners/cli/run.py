@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,12 +125,8 @@ def _train(out: Console, study: Study, prepared: Prepared, missing: list[Planned
     from runners.progress import Progress, clock
     from runners.tune import train_missing
 
-    # A polite end (a batch system's, say) is an interruption like Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     labels = {trial.key: level_label(trial.levels) for trial in missing}
     progress = Progress(out, missing, labels)
-    with out.status("starting Ray"):
-        from runners import tune  # noqa: F401 (imports torch and Ray, which takes seconds)
     with progress:
         outcome = train_missing(study, missing, resources, prepared.dataset_of, progress)
     failed = sum(record.state == "failed" for record in outcome.trained)

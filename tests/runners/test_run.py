@@ -1,0 +1,178 @@
+"""`ablate run` through real Ray: nothing is trained twice, nothing is lost, and interruption leaves no trace."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commands import ABLATE, SPACE, ablate, kill_tree, tables
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("space") / "widths.yaml"
+    path.write_text(SPACE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def study(space: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A finished study, and what its run printed."""
+    path = tmp_path_factory.mktemp("study") / "first"
+    return path, ablate("run", "--space", space, "--study", path).stdout
+
+
+def keys(study: Path) -> set[str]:
+    return {trial["key"] for trial in json.loads(ablate("status", study, "--json").stdout)["trials"]}
+
+
+def test_a_run_trains_every_trial_and_ends_with_front_and_report(study):
+    path, printed = study
+    status = json.loads(ablate("status", path, "--json").stdout)
+    assert status["counts"] == {"complete": 2, "failed": 0, "missing": 0}
+    assert {trial["state"] for trial in status["trials"]} == {"complete"}
+    assert [trial["levels"] for trial in status["trials"]] == [{"model.width": "4"}, {"model.width": "8"}]
+    assert "On the front of Dice against parameters" in printed
+    assert "demonstrates, and is not evidence" in " ".join(printed.split())
+    assert "all foreground" in printed
+    assert f"Report: {path}/report.html" in printed
+    assert (path / "report.html").stat().st_size > 1e6
+    assert max(len(line) for line in printed.splitlines() if str(path) not in line) <= 80
+    assert "\x1b" not in printed
+
+
+def test_the_same_command_again_trains_nothing(study, space):
+    path, _ = study
+    journal = (path / "optuna.journal").read_bytes()
+    printed = ablate("run", "--space", space, "--study", path).stdout
+    assert "none to train" in printed
+    assert "trials trained" not in printed
+    assert (path / "optuna.journal").read_bytes() == journal
+
+
+def test_one_more_seed_and_an_overlapping_space_train_only_what_is_new(study, space, tmp_path):
+    path, _ = study
+    before = keys(path)
+    printed = ablate("run", "--space", space, "--study", path, "--seeds", "2").stdout
+    assert "2 of them are in the study already; 2 to train" in printed
+    assert before < keys(path)
+    assert len(keys(path)) == 4
+
+    other = tmp_path / "other.yaml"
+    other.write_text(SPACE.replace("name: widths", "name: wider").replace("[4, 8]", "[8, 12]"))
+    printed = ablate("run", "--space", other, "--study", path).stdout
+    assert "1 of them are in the study already; 1 to train" in printed
+    status = json.loads(ablate("status", path, "--json").stdout)
+    assert status["counts"]["complete"] == 5
+    shared = [trial for trial in status["trials"] if len(trial["spaces"]) == 2]
+    assert [(trial["spaces"], trial["levels"]) for trial in shared] == [(["widths", "wider"], {"model.width": "8"})]
+    spread = json.loads(ablate("pareto", path, "--json").stdout)
+    assert {point["seeds"] for point in spread["points"]} == {1, 2}
+    assert {point["spread"] is None for point in spread["points"]} == {True, False}
+
+
+# A slower space, so that a kill finds trials under way.
+SLOW = SPACE.replace("epochs: 3", "epochs: 8").replace("[4, 8]", "[4, 8, 12]").replace("[32, 32]", "[64, 64]")
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, "the run ended before the moment to kill it"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A slow study trained at one go, one trial at a time; and its tables."""
+    folder = tmp_path_factory.mktemp("slow")
+    space = folder / "widths.yaml"
+    space.write_text(SLOW)
+    ablate("run", "--space", space, "--study", folder / "whole", "--max-concurrent", "1")
+    return space, tables(folder / "whole")
+
+
+def test_three_power_cuts_leave_no_trace_in_any_table(uninterrupted, tmp_path):
+    space, expected = uninterrupted
+    study = tmp_path / "study"
+    checkpoints, trials = study / "ray" / "checkpoints", study / "trials"
+
+    def trained() -> int:
+        return sum((folder / "model.safetensors").exists() for folder in trials.glob("*"))
+
+    moments: list[Callable[[], bool]] = [
+        lambda: (study / "ray" / "tune").exists(),  # Ray has started, no epoch has ended
+        lambda: len(list(checkpoints.glob("*.safetensors"))) >= 2,  # two trials between epochs
+        lambda: trained() >= 1,  # one is in, another under way
+    ]
+    for moment in moments:
+        run = subprocess.Popen([ABLATE, "run", "--space", space, "--study", study], stdout=subprocess.DEVNULL)
+        until(moment, run)
+        kill_tree(run.pid)
+        run.wait()
+    assert 1 <= trained() < 3
+    ablate("run", "--space", space, "--study", study)
+    assert tables(study) == expected
+    assert not list(checkpoints.glob("*"))
+    assert not list((study / "ray" / "arrivals").glob("*"))
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_how_to_go_on(uninterrupted, tmp_path, signal_number):
+    space, expected = uninterrupted
+    study = tmp_path / "study"
+    run = subprocess.Popen(
+        [ABLATE, "run", "--space", space, "--study", study], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: any((study / "ray" / "checkpoints").glob("*.safetensors")), run)
+    run.send_signal(signal_number)
+    printed, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Interrupted." in printed
+    assert "the same command goes on from there" in " ".join(printed.split())
+    assert errors == ""
+    counts = json.loads(ablate("status", study, "--json").stdout)["counts"]
+    assert counts.get("interrupted", 0) + counts["missing"] >= 1
+    if signal_number == signal.SIGINT:
+        ablate("run", "--space", space, "--study", study)
+        assert tables(study) == expected
+
+
+def test_a_trial_that_fails_is_recorded_with_its_reason_and_stops_no_other(tmp_path):
+    space = tmp_path / "rates.yaml"
+    space.write_text(SPACE.replace("model.width: [4, 8]", "protocol.learning_rate: [1.0e+30, 0.001]"))
+    study = tmp_path / "study"
+    printed = ablate("run", "--space", space, "--study", study).stdout
+    assert "1 trials trained, 1 failed" in printed
+    status = json.loads(ablate("status", study, "--json").stdout)
+    assert status["counts"] == {"complete": 1, "failed": 1, "missing": 0}
+    failed = next(trial for trial in status["trials"] if trial["state"] == "failed")
+    assert failed["error"].startswith("diverged: the ")
+    assert "diverged" in ablate("status", study).stdout
+    trials = ablate("export", study, "--table", "trials").stdout
+    assert "diverged" in trials
+    assert len(json.loads(ablate("pareto", study, "--json").stdout)["points"]) == 1
+    assert "diverged" in (study / "report.html").read_text()
+
+
+def test_predicting_gives_the_masks_that_the_study_was_judged_on(study, tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    path, _ = study
+    key = sorted(keys(path))[0]
+    pictures = next((path / "data").iterdir())
+    images = [file for file in sorted(pictures.glob("*.png")) if "_mask" not in file.name]
+    ablate("predict", path, key, *images, "-o", tmp_path / "masks")
+    for image in images:
+        found = np.asarray(Image.open(tmp_path / "masks" / image.name))
+        kept = np.asarray(Image.open(path / "trials" / key / "samples" / image.name))
+        # The picture has 8 bits of the image that was judged, so a pixel at the threshold may differ.
+        assert (found != kept).mean() < 0.01
+        assert set(np.unique(found)) <= {0, 255}
