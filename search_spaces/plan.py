@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from ablation.config import SOURCES, Data, Network, Protocol, TrialConfig, explain, network, parse
+from ablation.data import Dataset, split
 from ablation.errors import InputError, unknown
 from search_spaces.designs import expand
 from search_spaces.profiles import Profile
@@ -45,7 +46,7 @@ def make_plan(
     space: Space,
     profile: Profile,
     *,
-    fingerprint: Callable[[Data], str],
+    dataset_of: Callable[[Data], Dataset],
     data: str | None = None,
     data_dir: str | None = None,
     seeds: int | None = None,
@@ -56,7 +57,7 @@ def make_plan(
     A trial's fields come from, each over the one before: the profile, the space's base, the levels, `overrides`.
 
     Args:
-        fingerprint: reads a data set and says its content fingerprint; called once for each distinct data set.
+        dataset_of: reads a data set; called once for each distinct one.
         data: a data set to use instead of the space's own (or of `mni152`).
         data_dir: where that data set's files are.
         seeds: seeds of each configuration, 0, 1, …; by default the space's or the profile's number.
@@ -70,17 +71,19 @@ def make_plan(
         varied = next((f for v in variants for f in v.fields if f == path), None)
         if varied:
             raise InputError(f"--set {path}: space {space.name} varies this field itself; write a space of your own")
-    prints: dict[str, str] = {}
+    datasets: dict[str, Dataset] = {}
     trials: dict[str, Planned] = {}
     rejected: list[Rejected] = []
     for variant in variants:
         fields = _overlay(space, variant.fields, profile, data, overrides)
         model, source, protocol = _parts(fields, space.name, data_dir)
         canonical = source.model_dump_json()
-        if canonical not in prints:
-            prints[canonical] = fingerprint(source)
-        source = source.model_copy(update={"fingerprint": prints[canonical]})
+        if canonical not in datasets:
+            datasets[canonical] = dataset_of(source)
+        dataset = datasets[canonical]
+        source = source.model_copy(update={"fingerprint": dataset.config.fingerprint})
         try:
+            split(dataset.groups, protocol.split)
             params, macs = _price(model, source)
             for seed in range(seeds or space.seeds or profile.seeds):
                 config = TrialConfig(model=model, data=source, protocol=protocol, seed=seed)

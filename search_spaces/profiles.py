@@ -40,7 +40,7 @@ PROFILES = {
         what="small images, few epochs, one seed: minutes on a laptop; demonstrates, is not evidence",
         seeds=1,
         sides=dict.fromkeys(_DATA, 128) | {"mni152": 96, "phantom": 64},
-        epochs=dict.fromkeys(_DATA, 10) | {"mni152": 6, "isbi2012": 20},
+        epochs=dict.fromkeys(_DATA, 10) | {"mni152": 8, "isbi2012": 20},
         shared={},
         note=QUICK_NOTE,
     ),

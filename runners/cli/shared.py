@@ -94,7 +94,7 @@ def prepare(
     plan = make_plan(
         parsed,
         PROFILES[name],
-        fingerprint=lambda config: dataset_of(config).config.fingerprint,
+        dataset_of=dataset_of,
         data=data,
         data_dir=str(data_dir) if data_dir else None,
         seeds=seeds,

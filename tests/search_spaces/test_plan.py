@@ -1,8 +1,10 @@
 """Plans: fields from profile, space, levels and overrides, priced; what cannot be built is rejected with its reason."""
 
+import numpy as np
 import pytest
 
 from ablation.config import Data
+from ablation.data import Dataset
 from ablation.errors import InputError
 from search_spaces.plan import Plan, make_plan
 from search_spaces.profiles import PROFILES
@@ -11,7 +13,14 @@ from search_spaces.space import Space, load_space
 
 def plan(space: Space | str, profile: str = "quick", **options: object) -> Plan:
     found = load_space(space) if isinstance(space, str) else space
-    return make_plan(found, PROFILES[profile], fingerprint=lambda data: "print", **options)
+    return make_plan(found, PROFILES[profile], dataset_of=unread, **options)
+
+
+def unread(data: Data) -> Dataset:
+    """A data set of 30 independent images that nobody has to read."""
+    names = tuple(map(str, range(30)))
+    nothing = np.empty(0)
+    return Dataset(data.model_copy(update={"fingerprint": "print"}), names, names, nothing, nothing)
 
 
 def widths(*values: int, **fields: object) -> Space:
@@ -81,6 +90,7 @@ def test_what_cannot_be_built_is_rejected_and_the_rest_stays():
         (widths(8), {}, r"level 2 \(kernel 5\): groups 4 do not divide its 1 output channels"),
         (widths(32), {"overrides": {"data.size": [90, 90]}}, "multiples of 4, not 90x90: use 88x88 or 92x92"),
         (widths(32), {"overrides": {"data.size": [64, 96]}}, "rot90 needs square images, not 64x96"),
+        (widths(32), {"overrides": {"protocol.split.val": 0.5, "protocol.split.test": 0.49}}, "too few images"),
         (widths(32), {"data": "mni"}, "unknown data set 'mni': did you mean 'mni152'"),
         (widths(32), {"overrides": {"model.widht": 3}}, "model pyconvunet: there is no field 'widht'"),
         (widths(32), {"overrides": {"model.width": 3}}, "--set model.width: space w varies this field itself"),
@@ -104,9 +114,9 @@ def test_bad_input_is_one_line(space, options, message):
 def test_each_data_set_is_read_once():
     read: list[Data] = []
 
-    def fingerprint(data: Data) -> str:
+    def dataset_of(data: Data) -> Dataset:
         read.append(data)
-        return "print"
+        return unread(data)
 
-    make_plan(load_space("boundary_blur"), PROFILES["quick"], fingerprint=fingerprint, seeds=2)
+    make_plan(load_space("boundary_blur"), PROFILES["quick"], dataset_of=dataset_of, seeds=2)
     assert [data.blur for data in read] == [0, 1, 2, 4]
