@@ -33,7 +33,7 @@ from ablation.models import build_model
 
 
 class Epoch(NamedTuple):
-    """What one epoch gave: losses, validation scores, and the training part's duration in seconds."""
+    """What one epoch gave. `seconds` are of training and validation, `images_per_second` of training alone."""
 
     epoch: int
     train_loss: float
@@ -130,12 +130,21 @@ def train(
             scaler.step(optimizer)
             scaler.update()
             total += value * len(indices)
-        seconds = time.perf_counter() - started
+        trained = time.perf_counter()
 
         val_loss, val = _validate(model, dataset, parts.val, protocol.batch_size, device)
         if not math.isfinite(val_loss):
             raise TrialError(f"diverged: the validation loss was {val_loss} after epoch {epoch}")
-        row = Epoch(epoch, total / len(parts.train), val_loss, *val, seconds, len(parts.train) / seconds)
+        row = Epoch(
+            epoch=epoch,
+            train_loss=total / len(parts.train),
+            val_loss=val_loss,
+            val_dice=val.dice,
+            val_iou=val.iou,
+            val_miou=val.miou,
+            seconds=time.perf_counter() - started,
+            images_per_second=len(parts.train) / (trained - started),
+        )
         progress.add(row)
         if checkpoint is not None:
             progress.save(checkpoint)
@@ -300,7 +309,8 @@ class _Progress:
 
     def save(self, path: Path) -> None:
         tensors = {f"model.{name}": tensor for name, tensor in self._model.state_dict().items()}
-        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        if self.best_epoch != len(self.epochs):  # else they are the model's
+            tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         for index, state in self._optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{index}.{name}": tensor for name, tensor in state.items()}
         metadata = {
@@ -338,6 +348,6 @@ class _Progress:
             state.setdefault(int(index), {})[field] = tensor
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
         self._scaler.load_state_dict(json.loads(metadata["scaler"]))
-        self.best = groups["best"]
+        self.best = groups["best"] or groups["model"]
         self.best_epoch = int(metadata["best_epoch"])
         self.epochs = [Epoch(*row) for row in json.loads(metadata["epochs"])]

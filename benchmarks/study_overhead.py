@@ -1,0 +1,62 @@
+"""What a study costs beyond its training: wall time of its trials against their training times shared by the slots.
+
+    python benchmarks/study_overhead.py
+
+Equal trials (U-Net on the packaged MNI152 slices, one seed each) run through Ray Tune as `ablate run` runs them, one
+thread each. The ratio is the wall time once Ray has started, to the end of the last trial's record, over the sum of the
+trials' own epochs divided by the slots: 1 would be a study that costs no more than its training. What is above it is
+worker start, data loading, checkpoints after each epoch, test predictions, writing, and scheduling.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from ablation.config import Data
+from ablation.data import Dataset, load_data
+from ablation.study import Study
+from runners.progress import Progress
+from runners.resources import Resources
+from runners.tune import train_missing
+from search_spaces.plan import make_plan
+from search_spaces.profiles import PROFILES
+from search_spaces.space import Space
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=12)
+    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=10)
+    options = parser.parse_args()
+
+    loaded: dict[str, Dataset] = {}
+
+    def dataset_of(config: Data) -> Dataset:
+        return loaded.setdefault(config.name, load_data(config))
+
+    space = Space(
+        name="overhead",
+        question="What does a study cost beyond its training?",
+        design="grid",
+        base={"model": {"name": "unet"}, "protocol.epochs": options.epochs},
+        factors={"data.target": ["grey_matter"]},
+    )
+    plan = make_plan(space, PROFILES["quick"], dataset_of=dataset_of, seeds=options.trials)
+    with tempfile.TemporaryDirectory() as folder, Study.open_or_new(Path(folder) / "study").writing() as study:
+        progress = Progress(Console(), plan.trials, {trial.key: "unet" for trial in plan.trials})
+        with progress:
+            resources = Resources(cpus=1, gpus=0, max_concurrent=options.slots)
+            outcome = train_missing(study, plan.trials, resources, dataset_of, progress)
+    times = [record.train_seconds for record in outcome.trained]
+    ideal = sum(times) / options.slots
+    print(f"{len(times)} trials of {min(times):.1f} to {max(times):.1f} s on {options.slots} slots")
+    print(f"wall {outcome.seconds:.1f} s, training shared {ideal:.1f} s, ratio {outcome.seconds / ideal:.3f}")
+
+
+if __name__ == "__main__":
+    main()
