@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ablation.metrics import dice, iou
+from analysis.scores import Metric, image_scores
 
 if TYPE_CHECKING:
     from ablation.config import TrialConfig
@@ -49,10 +49,8 @@ def load(study: Study) -> Frames:
 
 def scores_by_trial(images: pd.DataFrame) -> pd.DataFrame:
     """`dice`, `iou` (foreground) and `miou` (Eq. 1) of each key: means over images of the per-image scores."""
-    counts = images[["tp", "fp", "fn"]].to_numpy().T
-    scored = images[["key", "class"]].assign(dice=dice(*counts), iou=iou(*counts))
-    foreground = scored[scored["class"] > 0].groupby("key")[["dice", "iou"]].mean()
-    return foreground.assign(miou=scored.groupby("key")["iou"].mean())
+    metrics: tuple[Metric, ...] = ("dice", "iou", "miou")
+    return pd.DataFrame({m: image_scores(images, m).groupby("key")["score"].mean() for m in metrics})
 
 
 def _concat(tables: Iterator[pd.DataFrame], columns: list[str]) -> pd.DataFrame:

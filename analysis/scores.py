@@ -1,0 +1,90 @@
+"""The score of every cell on every test image with every seed: what all statistics stand on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ablation.metrics import dice, iou
+
+if TYPE_CHECKING:
+    from analysis.frames import Frames
+
+Metric = Literal["dice", "iou", "miou"]
+
+
+class CellScores(NamedTuple):
+    """A cell's scores, `values` of shape (seeds, images); `seeds` and `images` name its rows and columns, ascending.
+
+    An image that a seed has no score for is NaN.
+    """
+
+    cell: str
+    label: str
+    model: str
+    task: str
+    """The data set: only scores of the same test images compare."""
+    trivial: bool
+    seeds: tuple[int, ...]
+    images: tuple[str, ...]
+    values: NDArray[np.float64]
+
+    @property
+    def mean(self) -> float:
+        """Over images and seeds, as the trial table's scores are averaged over seeds."""
+        return float(np.nanmean(self.values))
+
+
+def image_scores(images: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """`key`, `image`, `score`: of `dice` and `iou` the mean over foreground classes, of `miou` over all (Eq. 1)."""
+    counts = (images[name].to_numpy() for name in ("tp", "fp", "fn"))
+    per_class = images[["key", "image"]].assign(score=dice(*counts) if metric == "dice" else iou(*counts))
+    if metric != "miou":
+        per_class = per_class[images["class"] > 0]
+    return per_class.groupby(["key", "image"], sort=False)["score"].mean().reset_index()
+
+
+def cell_scores(frames: Frames, metric: Metric) -> dict[str, CellScores]:
+    """The scores of every cell with a scored trial, by cell, in the trial table's order."""
+    columns = ["key", "cell", "label", "model", "data", "state", "seed"]
+    trials = frames.trials.loc[frames.trials["state"] != "failed", columns]
+    joined = image_scores(frames.images, metric).merge(trials, on="key")
+    found = {}
+    for cell, rows in joined.groupby("cell", sort=False):
+        table = rows.pivot_table(index="seed", columns="image", values="score", sort=True)
+        first = rows.iloc[0]
+        found[str(cell)] = CellScores(
+            cell=str(cell),
+            label=str(first["label"]),
+            model=str(first["model"]),
+            task=str(first["data"]),
+            trivial=first["state"] == "trivial",
+            seeds=tuple(int(seed) for seed in table.index),
+            images=tuple(str(image) for image in table.columns),
+            values=table.to_numpy(dtype=np.float64),
+        )
+    order = dict.fromkeys(trials["cell"])
+    return {cell: found[cell] for cell in order if cell in found}
+
+
+def paired(a: CellScores, b: CellScores) -> NDArray[np.float64]:
+    """`a`'s scores less `b`'s, (seeds, images) of the seeds and images that both have.
+
+    A trivial predictor has no seeds: its one row stands against each of the other's.
+    Raises `ValueError` where they share no seed or no image.
+    """
+    images = [image for image in a.images if image in set(b.images)]
+    seeds = [seed for seed in a.seeds if b.trivial or seed in b.seeds] if not a.trivial else list(b.seeds)
+    if not images or not seeds:
+        what = "test images" if not images else "seeds"
+        raise ValueError(f"{a.label} and {b.label} share no {what}: they cannot be compared")
+
+    def part(scores: CellScores) -> NDArray[np.float64]:
+        columns = [scores.images.index(image) for image in images]
+        rows = [0] * len(seeds) if scores.trivial else [scores.seeds.index(seed) for seed in seeds]
+        return scores.values[np.ix_(rows, columns)]
+
+    return part(a) - part(b)
