@@ -191,18 +191,15 @@ class Study:
 
     def plan(self, run: Run, *, threads: int, data_dir: Path | None) -> None:
         """Add a run to the manifest, and write it."""
-        runs, merged = [], run
-        for earlier in self.manifest.runs:
-            if (earlier.space, earlier.profile) == (run.space, run.profile):
-                merged = run.merged(earlier)
-            else:
-                runs.append(earlier)
+        runs = {(earlier.space, earlier.profile): earlier for earlier in self.manifest.runs}
+        place = (run.space, run.profile)
+        runs[place] = run.merged(runs[place]) if place in runs else run
         self.manifest = self.manifest.model_copy(
             update={
                 "threads": self.manifest.threads or threads,
                 "data_dir": str(data_dir.absolute()) if data_dir else self.manifest.data_dir,
                 "versions": versions(),
-                "runs": [*runs, merged],
+                "runs": list(runs.values()),
             }
         )
         _write(self.path / "study.yaml", yaml.safe_dump(self.manifest.model_dump(), sort_keys=False, width=120))

@@ -88,7 +88,7 @@ def _trials(study: Study, records: dict[str, Record], images: pd.DataFrame) -> p
 def _places(study: Study) -> dict[str, list[tuple[str, dict[str, str]]]]:
     """Each key's spaces, with its levels there."""
     places: dict[str, list[tuple[str, dict[str, str]]]] = {}
-    for run in sorted(study.manifest.runs, key=lambda run: (run.space, run.profile)):
+    for run in study.manifest.runs:
         for key, levels in run.trials.items():
             places.setdefault(key, []).append((run.space, levels))
     return places

@@ -1,0 +1,1 @@
+"""Claims: named hypotheses over a study's cells, each supported, refuted or inconclusive."""
