@@ -19,11 +19,11 @@ import difflib
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ablation.config import explain
-from ablation.errors import InputError, unknown
+from ablation.errors import unknown
+from ablation.yaml_files import read_yaml
 
 Fields = dict[str, Any]
 """Configuration fields by dotted path: `model.width`, or `model` for the whole part."""
@@ -160,45 +160,4 @@ def load_space(name_or_path: str) -> Space:
         path = Path(name_or_path)
     else:
         raise unknown("space", name_or_path, spaces)
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        raise InputError(f"space file '{path}' does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"space file '{path}' cannot be read: {error}") from None
-    return _parse(text, path)
-
-
-def _parse(text: str, path: Path) -> Space:
-    try:
-        content, tree = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise InputError(f"{path}, line {mark.line + 1 if mark else 1}: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}, line 1: expected a mapping with name, question, design and factors")
-    try:
-        return Space.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = [part for part in first["loc"] if not str(part).startswith(("dict[", "Range"))]
-        message = first["msg"].removeprefix("Value error, ")
-        where = ".".join(map(str, place))
-        raise InputError(f"{path}, line {_line(tree, place)}: {where + ': ' if where else ''}{message}") from None
-
-
-def _line(tree: yaml.Node | None, place: list[Any]) -> int:
-    """The line of the deepest node on the way to `place`, counted from 1."""
-    line, node = 1, tree
-    for part in place:
-        if not isinstance(node, yaml.MappingNode):
-            break
-        for key, value in node.value:
-            if key.value == str(part):
-                line, node = key.start_mark.line + 1, value
-                break
-        else:
-            break
-    return line
+    return read_yaml(path, Space, "space", "name, question, design and factors")
