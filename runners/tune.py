@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from ablation.config import Data, TrialConfig
 from ablation.data import Dataset
 from ablation.data.splits import split
+from ablation.errors import InputError
 from ablation.study import Record, Study, write_trial
 from runners.resources import Resources
 from runners.trainable import Job, Workplace, make_record, run_trial
@@ -72,6 +73,13 @@ def train_missing(
     import ray
     from ray import tune
 
+    there = ray.cluster_resources()
+    if resources.cpus > there.get("CPU", 0) or resources.gpus > there.get("GPU", 0):
+        ray.shutdown()
+        raise InputError(
+            f"a trial asks for {resources.cpus} CPUs and {resources.gpus:g} GPUs; Ray finds {there.get('CPU', 0):g} and "
+            f"{there.get('GPU', 0):g} here: lower --cpus-per-trial or --gpus-per-trial"
+        )
     started = time.perf_counter()
     shutil.rmtree(study.ray_dir / "tune", ignore_errors=True)
     study.arrivals.mkdir(parents=True, exist_ok=True)

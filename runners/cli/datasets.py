@@ -27,4 +27,5 @@ def datasets(as_json: bool) -> None:
         out.print(f"  {info.what}", markup=False)
         if info.needs_dir:
             out.print(f"  files: {info.layout}", markup=False)
-        out.print(f"  source: {info.citation}", style="dim", markup=False)
+        if info.citation:
+            out.print(f"  source: {info.citation}", style="dim", markup=False)

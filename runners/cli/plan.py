@@ -43,6 +43,7 @@ def plan(as_json: bool, **options: Any) -> None:
                     for trial in trials
                 ],
                 "rejected": [row._asdict() for row in rejected],
+                "notes": [prepared.profile.note] if prepared.profile.note else [],
             }
         )
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ablation.errors import InputError
-from runners.cli.shared import open_study, study_argument
+from runners.cli.shared import notes, open_study, study_argument
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,8 @@ def predict(study: Path, key: str, images: tuple[Path, ...], output: Path) -> No
             for path, pixels in slices.items():
                 path.write_bytes(png(grey_levels(pixels, predictor.classes)))
                 click.echo(path)
+        for note in notes(opened):
+            click.echo(note, err=True)
     except OSError as error:
         raise InputError(f"folder '{output}' cannot be written: {error.strerror}") from None
 

@@ -41,7 +41,7 @@ def status(study: Path, as_json: bool) -> None:
         }
     counts = {"complete": 0, "failed": 0, "missing": 0} | Counter(trial["state"] for trial in planned.values())
     if as_json:
-        print_json({"study": str(study), "counts": counts, "trials": list(planned.values())})
+        print_json({"study": str(study), "counts": counts, "trials": list(planned.values()), "notes": notes(opened)})
         return
     out = console()
     out.print(f"{study}: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count), style="bold")

@@ -161,6 +161,19 @@ def test_a_trial_that_fails_is_recorded_with_its_reason_and_stops_no_other(tmp_p
     assert "diverged" in (study / "report.html").read_text()
 
 
+def test_predicting_with_a_wrong_key_or_image_writes_nothing(study, tmp_path):
+    path, _ = study
+    key = sorted(keys(path))[0]
+    wrong = ablate("predict", path, key[:-1] + "x", "image.png", "-o", tmp_path / "masks", check=False)
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert f"unknown key '{key[:-1]}x': did you mean '{key}'" in wrong.stderr
+    (tmp_path / "image.png").write_bytes(b"no image")
+    wrong = ablate("predict", path, key, tmp_path / "image.png", "-o", tmp_path / "masks", check=False)
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "image.png" in wrong.stderr
+    assert not (tmp_path / "masks").exists()
+
+
 def test_predicting_gives_the_masks_that_the_study_was_judged_on(study, tmp_path):
     import numpy as np
     from PIL import Image
