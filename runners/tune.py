@@ -77,8 +77,8 @@ def train_missing(
     if resources.cpus > there.get("CPU", 0) or resources.gpus > there.get("GPU", 0):
         ray.shutdown()
         raise InputError(
-            f"a trial asks for {resources.cpus} CPUs and {resources.gpus:g} GPUs; Ray finds {there.get('CPU', 0):g} and "
-            f"{there.get('GPU', 0):g} here: lower --cpus-per-trial or --gpus-per-trial"
+            f"a trial asks for {resources.cpus} CPUs and {resources.gpus:g} GPUs; Ray finds {there.get('CPU', 0):g} "
+            f"and {there.get('GPU', 0):g} here: lower --cpus-per-trial or --gpus-per-trial"
         )
     started = time.perf_counter()
     shutil.rmtree(study.ray_dir / "tune", ignore_errors=True)

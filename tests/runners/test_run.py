@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import ABLATE, SPACE, ablate, kill_tree, tables
+from commands import ABLATE, SPACE, ablate, descendants, kill_tree, tables
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +122,23 @@ def test_three_power_cuts_leave_no_trace_in_any_table(uninterrupted, tmp_path):
     assert tables(study) == expected
     assert not list(checkpoints.glob("*"))
     assert not list((study / "ray" / "arrivals").glob("*"))
+
+
+def test_a_worker_that_dies_is_replaced_and_leaves_no_trace(uninterrupted, tmp_path):
+    space, expected = uninterrupted
+    study = tmp_path / "study"
+    run = subprocess.Popen([ABLATE, "run", "--space", space, "--study", study], stdout=subprocess.PIPE, text=True)
+    until(lambda: any((study / "ray" / "checkpoints").glob("*.safetensors")), run)
+    workers = [
+        process
+        for process in descendants(run.pid)
+        if Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::ImplicitFunc")
+    ]
+    assert workers
+    os.kill(workers[0], signal.SIGKILL)
+    run.communicate(timeout=120)
+    assert run.returncode == 0
+    assert tables(study) == expected
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
