@@ -4,6 +4,7 @@
     optuna.journal    the trial table, an Optuna study
     trials/<key>/     config.json, record.json, epochs.parquet, images.parquet, model.safetensors, samples/
     data/<print>/     the test images and masks, to look at
+    measurements.json latency and peak memory of each cell's network, where they were measured
     ray/              scratch: checkpoints of unfinished trials, trials on their way in, Ray's own state
 
 A finished trial enters in two steps, each atomic: its folder is renamed into `trials/`, then it is journalled. What a
@@ -25,10 +26,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ablation.config import SCHEMA_VERSION, TrialConfig, explain
 from ablation.errors import InputError, unknown
+from ablation.measure import Measured
 
 if TYPE_CHECKING:
     import optuna
@@ -41,6 +43,7 @@ State = Literal["complete", "failed", "trivial"]
 _STUDY_NAME = "ablate"
 _DIRECTIONS: list[Literal["maximize", "minimize"]] = ["maximize", "minimize", "minimize"]
 """Of a trial's values: validation Dice, parameters, MACs."""
+_MEASUREMENTS = TypeAdapter(dict[str, Measured])
 
 
 class Record(BaseModel):
@@ -251,6 +254,24 @@ class Study:
         import pandas as pd
 
         return pd.read_parquet(self.trial_dir(key) / f"{name}.parquet")
+
+    # Measured cost ---------------------------------------------------------------------------------------------------
+
+    def measurements(self) -> dict[str, Measured]:
+        """Latency and peak memory by cell. Raises `InputError` if the file is damaged."""
+        file = self.path / "measurements.json"
+        try:
+            return _MEASUREMENTS.validate_json(file.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (ValidationError, OSError) as error:
+            reason = explain(error) if isinstance(error, ValidationError) else error.strerror
+            raise InputError(f"'{file}' cannot be read ({reason}): delete it, and measure again") from None
+
+    def keep_measurements(self, measured: dict[str, Measured]) -> None:
+        """Add measurements by cell, in place of earlier ones. For the one process that holds `writing()`."""
+        kept = self.measurements() | measured
+        _write(self.path / "measurements.json", _MEASUREMENTS.dump_json(kept, indent=1).decode())
 
     # Trials on their way in ------------------------------------------------------------------------------------------
 

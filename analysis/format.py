@@ -42,6 +42,13 @@ def score(mean: float, spread: float | None = None) -> str:
     return f"{mean:.3f}" if spread is None else f"{mean:.3f}{NO_BREAK}±{NO_BREAK}{spread:.3f}"
 
 
+def between(mean: float, low: float, high: float) -> str:
+    """A score with its interval: `0.842 [0.831, 0.853]`; without one, the score alone."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return score(mean)
+    return f"{mean:.3f}{NO_BREAK}[{low:.3f},{NO_BREAK}{high:.3f}]"
+
+
 def several(count: int, noun: str) -> str:
     """`1 seed`, `3 seeds`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

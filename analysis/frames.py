@@ -14,18 +14,19 @@ from analysis.scores import Metric, image_scores
 
 if TYPE_CHECKING:
     from ablation.config import TrialConfig
+    from ablation.measure import Measured
     from ablation.study import Record, Study
 
 TRIAL_COLUMNS = [
-    "key", "cell", "space", "data", "model", "seed", "state", "params", "macs", "latency_ms", "peak_memory_mb",
-    "best_epoch", "epochs", "train_seconds", "dice", "iou", "miou", "val_dice", "val_iou", "val_miou", "error", "label",
-    "configuration",
+    "key", "cell", "space", "data", "model", "seed", "state", "params", "macs", "latency_ms", "latency_iqr_ms",
+    "latency_device", "latency_input", "peak_memory_mb", "best_epoch", "epochs", "train_seconds", "dice", "iou", "miou",
+    "val_dice", "val_iou", "val_miou", "error", "label", "configuration",
 ]  # fmt: skip
 EPOCH_COLUMNS = [
     "key", "epoch", "train_loss", "val_loss", "val_dice", "val_iou", "val_miou", "seconds", "images_per_second",
 ]  # fmt: skip
 IMAGE_COLUMNS = ["key", "image", "class", "tp", "fp", "fn", "tn"]
-DURATIONS = ["train_seconds", "latency_ms", "peak_memory_mb", "seconds", "images_per_second"]
+DURATIONS = ["train_seconds", "latency_ms", "latency_iqr_ms", "peak_memory_mb", "seconds", "images_per_second"]
 """Columns that differ between two runs of the same study; all others are equal."""
 
 
@@ -64,17 +65,17 @@ def _trials(study: Study, records: dict[str, Record], images: pd.DataFrame) -> p
     configs = {key: study.config(key) for key in records}
     tasks = _tasks(configs)
     labels = _labels(configs, places, tasks)
+    measurements = study.measurements()
     rows = [
         record.model_dump(include=set(TRIAL_COLUMNS))
         | {f"factor.{name}": level for _, levels in places.get(key, []) for name, level in levels.items()}
         | {
             "space": ";".join(space for space, _ in places.get(key, [])),
             "data": tasks[key],
-            "latency_ms": np.nan,
-            "peak_memory_mb": np.nan,
             "label": labels[record.cell],
             "configuration": describe(configs[key]),
         }
+        | _measured(measurements.get(record.cell))
         for key, record in records.items()
     ]
     columns = [c for c in TRIAL_COLUMNS if c not in ("dice", "iou", "miou")]
@@ -83,6 +84,18 @@ def _trials(study: Study, records: dict[str, Record], images: pd.DataFrame) -> p
     )
     frame["best_epoch"] = frame["best_epoch"].astype("Int64")
     return frame[[*TRIAL_COLUMNS[:3], *factors, *TRIAL_COLUMNS[3:]]]
+
+
+def _measured(found: Measured | None) -> dict[str, Any]:
+    if found is None:
+        return dict.fromkeys(("latency_ms", "latency_iqr_ms", "peak_memory_mb"), np.nan)
+    return {
+        "latency_ms": found.latency_ms,
+        "latency_iqr_ms": found.latency_iqr_ms,
+        "latency_device": found.device,
+        "latency_input": found.input,
+        "peak_memory_mb": found.peak_memory_mb,
+    }
 
 
 def _places(study: Study) -> dict[str, list[tuple[str, dict[str, str]]]]:

@@ -1,20 +1,40 @@
-"""Which configurations are worth their cost: those that no other beats in cost and score at once."""
+"""Which configurations are worth their cost: those that no other beats in cost and score at once.
+
+Non-domination, ranks and hypervolume are moocore's (compiled, exact). Costs are to be small and scores large; a cell
+without a value for one of a plane's axes is left out of that plane.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import moocore
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ablation.errors import InputError, unknown
+from analysis.format import NO_BREAK, si
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Cost = Literal["params", "macs"]
+Cost = Literal["params", "macs", "latency_ms", "peak_memory_mb"]
 Metric = Literal["dice", "miou", "iou"]
-COSTS: dict[Cost, str] = {"params": "Parameters", "macs": "MACs"}
+Objective = Cost | Metric
+COSTS: dict[Cost, str] = {
+    "params": "Parameters",
+    "macs": "MACs",
+    "latency_ms": "Latency",
+    "peak_memory_mb": "Peak memory",
+}
+"""The first two are known before training; the others are there once `ablate measure` was run."""
 METRICS: dict[Metric, str] = {"dice": "Dice", "miou": "MIoU", "iou": "IoU"}
+_UNITS: dict[Cost, str] = {"latency_ms": "ms", "peak_memory_mb": "MB"}
+MARGIN = 1.1
+"""The reference point's cost, in units of the largest cost."""
 
 
 class Score(NamedTuple):
@@ -25,7 +45,10 @@ class Score(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """All seeds of one configuration that were scored. `epochs` and `train_seconds` are means over them."""
+    """All seeds of one configuration that were scored. Costs, `epochs` and `train_seconds` are means over them.
+
+    A cost that was not measured is NaN; `device` is what latency and memory were measured on and with, or empty.
+    """
 
     id: str
     label: str
@@ -35,6 +58,9 @@ class Cell(NamedTuple):
     seeds: int
     params: float
     macs: float
+    latency_ms: float
+    peak_memory_mb: float
+    device: str
     dice: Score
     miou: Score
     iou: Score
@@ -57,13 +83,71 @@ class Point(NamedTuple):
 
 
 class Pareto(NamedTuple):
-    """Cells by rising cost, which of them are on the front, and the trivial rows they are held against, best first."""
+    """Cells by rising cost, which of them are on the front, and the trivial rows they are held against, best first.
+
+    `hypervolume` is the area that the front dominates up to `reference` (cost, score), in cost times score. `device` is
+    what a measured cost was measured on, empty where it does not matter or is not known.
+    """
 
     x: Cost
     y: Metric
     points: tuple[Point, ...]
     front: tuple[str, ...]
     trivial: tuple[Point, ...]
+    reference: tuple[float, float]
+    hypervolume: float
+    device: str = ""
+
+
+class Front(NamedTuple):
+    """The trained cells under several objectives: `points` (cells, objectives), `ranks` (cells,): 0 is the front."""
+
+    objectives: tuple[Objective, ...]
+    cells: tuple[str, ...]
+    points: NDArray[np.float64]
+    ranks: NDArray[np.intp]
+    reference: tuple[float, ...]
+    hypervolume: float
+
+    @property
+    def front(self) -> tuple[str, ...]:
+        return tuple(cell for cell, rank in zip(self.cells, self.ranks, strict=True) if rank == 0)
+
+
+# Of points -----------------------------------------------------------------------------------------------------------
+
+
+def nondominated(points: ArrayLike, maximise: Sequence[bool]) -> NDArray[np.bool_]:
+    """Which rows of `points` (n, objectives) no other row beats: (n,). Rows that are equal stand or fall together."""
+    rows = np.asarray(points, dtype=np.float64)
+    if not len(rows):
+        return np.zeros(0, dtype=bool)
+    return np.asarray(moocore.is_nondominated(rows, maximise=list(maximise), keep_weakly=True), dtype=bool)
+
+
+def ranks(points: ArrayLike, maximise: Sequence[bool]) -> NDArray[np.intp]:
+    """The rank of each row of `points` (n, objectives): 0 is the front, 1 the front of what is left, and so on."""
+    rows = np.asarray(points, dtype=np.float64)
+    if not len(rows):
+        return np.zeros(0, dtype=np.intp)
+    return np.asarray(moocore.pareto_rank(rows, maximise=list(maximise)), dtype=np.intp)
+
+
+def hypervolume(points: ArrayLike, reference: Sequence[float], maximise: Sequence[bool]) -> float:
+    """The volume between the front of `points` (n, objectives) and `reference` (objectives,), in the objectives' units.
+
+    Points that are no better than the reference in some objective add nothing.
+    """
+    rows = np.asarray(points, dtype=np.float64)
+    return float(moocore.hypervolume(rows, ref=list(reference), maximise=list(maximise))) if len(rows) else 0.0
+
+
+def maximised(objective: Objective) -> bool:
+    """Scores are to be large, costs small."""
+    return objective in METRICS
+
+
+# Of cells ------------------------------------------------------------------------------------------------------------
 
 
 def tasks(trials: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -74,10 +158,12 @@ def tasks(trials: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
     """The scored cells of a trial table, trivial ones last. A cell without a complete trial is left out."""
     scored = trials[trials["state"].isin(("complete", "trivial"))]
+    scored = scored.assign(**{name: math.nan for name in COSTS if name not in scored})
+    scored = scored.assign(device=_measured_on(scored))
     groups = scored.groupby("cell", sort=False)
-    texts = groups[["label", "model", "configuration", "state"]].first().to_dict("index")
+    texts = groups[["label", "model", "configuration", "state", "device"]].first().to_dict("index")
     seeds = groups.size().to_dict()
-    means = groups[["params", "macs", "epochs", "train_seconds", *METRICS]].mean().to_dict("index")
+    means = groups[[*COSTS, "epochs", "train_seconds", *METRICS]].mean().to_dict("index")
     spreads = groups[[*METRICS]].std(ddof=1).to_dict("index")
 
     def cell(name: str) -> Cell:
@@ -95,6 +181,9 @@ def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
             seeds=int(seeds[name]),
             params=float(mean["params"]),
             macs=float(mean["macs"]),
+            latency_ms=float(mean["latency_ms"]),
+            peak_memory_mb=float(mean["peak_memory_mb"]),
+            device=str(text["device"]),
             dice=score("dice"),
             miou=score("miou"),
             iou=score("iou"),
@@ -105,49 +194,160 @@ def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
     return tuple(sorted((cell(str(name)) for name in texts), key=lambda row: row.trivial))
 
 
-def pareto(trials: pd.DataFrame, x: Cost, y: Metric) -> Pareto:
+def _measured_on(trials: pd.DataFrame) -> Sequence[str] | str:
+    """The device and the input size of each trial's latency and memory, as far as the table has them."""
+    columns = [trials[name] for name in ("latency_device", "latency_input") if name in trials]
+    if not columns:
+        return ""
+    texts = zip(*(column.where(column.notna(), "") for column in columns), strict=True)
+    return [", ".join(str(text) for text in parts if text) for parts in texts]
+
+
+def offered(known: Iterable[Cell]) -> tuple[Cost, ...]:
+    """The costs that at least one trained cell has."""
+    trained = [cell for cell in known if not cell.trivial]
+    return tuple(cost for cost in COSTS if any(math.isfinite(getattr(cell, cost)) for cell in trained))
+
+
+def value(cell: Cell, objective: Objective) -> float:
+    """A cell's cost, or its mean score."""
+    found = getattr(cell, objective)
+    return found.mean if isinstance(found, Score) else found
+
+
+# Fronts --------------------------------------------------------------------------------------------------------------
+
+
+def pareto(trials: pd.DataFrame, x: Cost, y: Metric, reference: tuple[float, float] | None = None) -> Pareto:
     """Cells by cost `x` and score `y`, and the front: cells that no other beats in one without losing in the other.
 
     Cells that tie in both are on the front together. Trivial rows are never on it: they cost nothing, so all would be.
+    The hypervolume's `reference` (cost, score) is, unless given, 1.1 times the largest cost and the score of the best
+    trivial row (0 without one): what is dominated is what training earns.
+    Measured costs compare on one device only: cells measured on another than most are left out.
     """
-    measured = [cell for cell in cells(trials) if _finite(cell, x, y)]
-    trained = [_point(cell, x, y) for cell in measured if not cell.trivial]
-    trivial = [_point(cell, x, y) for cell in measured if cell.trivial]
+    return _pareto(cells(trials), x, y, reference)
+
+
+def fronts(trials: pd.DataFrame, x: Cost = "params", y: Metric = "dice") -> tuple[Pareto, ...]:
+    """The records of every score and every cost that was measured, that of `x` and `y` first."""
+    known = cells(trials)
+    measured = offered(known)
+    pairs = [(cost, metric) for cost in COSTS if cost == x or cost in measured for metric in METRICS]
+    return tuple(_pareto(known, *pair) for pair in sorted(pairs, key=lambda pair: pair != (x, y)))
+
+
+def front(trials: pd.DataFrame, objectives: Sequence[Objective], reference: Sequence[float] | None = None) -> Front:
+    """The trained cells under several objectives at once: `front(trials, ("dice", "params", "macs"))`.
+
+    `reference` is one value for each objective; its default is as `pareto` has it. Raises `InputError` for objectives
+    that are unknown, fewer than two, or named twice.
+    """
+    for name in objectives:
+        if name not in COSTS and name not in METRICS:
+            raise unknown("objective", name, [*COSTS, *METRICS])
+    if len(set(objectives)) != len(objectives) or len(objectives) < 2:
+        raise InputError(f"objectives {', '.join(objectives)}: expected two or more different ones")
+    known = cells(trials)
+    trained = [cell for cell in known if not cell.trivial]
+    if any(name in _UNITS for name in objectives):
+        trained = _on_one_device(trained)
+    trained = [cell for cell in trained if all(math.isfinite(value(cell, name)) for name in objectives)]
+    points = np.array([[value(cell, name) for name in objectives] for cell in trained], dtype=np.float64)
+    points = points.reshape(len(trained), len(objectives))
+    trivial = [cell for cell in known if cell.trivial]
+    if reference is None:
+        reference = [
+            _bar(value(cell, name) for cell in trivial)
+            if maximised(name)
+            else MARGIN * float(points[:, at].max(initial=0))
+            for at, name in enumerate(objectives)
+        ]
+    if len(reference) != len(objectives):
+        raise InputError(
+            f"reference point with {len(reference)} values for {len(objectives)} objectives: give each one"
+        )
+    up = [maximised(name) for name in objectives]
+    return Front(
+        objectives=tuple(objectives),
+        cells=tuple(cell.id for cell in trained),
+        points=points,
+        ranks=ranks(points, up),
+        reference=tuple(reference),
+        hypervolume=hypervolume(points, reference, up),
+    )
+
+
+def _pareto(known: Sequence[Cell], x: Cost, y: Metric, reference: tuple[float, float] | None = None) -> Pareto:
+    scored = [cell for cell in known if math.isfinite(value(cell, y))]
+    candidates = [cell for cell in scored if not cell.trivial and math.isfinite(value(cell, x))]
+    if x in _UNITS:
+        candidates = _on_one_device(candidates)
+    trained = [_point(cell, x, y) for cell in candidates]
+    trivial = [_point(cell, x, y) for cell in scored if cell.trivial]
     trained.sort(key=lambda point: (point.x, -point.y, point.label, point.cell))
     trivial.sort(key=lambda point: -point.y)
-    if trained:
-        plane = np.array([(point.x, point.y) for point in trained])
-        best = moocore.is_nondominated(plane, maximise=[False, True], keep_weakly=True)
-        trained = [point._replace(on_front=bool(on)) for point, on in zip(trained, best, strict=True)]
+    plane = np.array([(point.x, point.y) for point in trained], dtype=np.float64).reshape(-1, 2)
+    best = nondominated(plane, (False, True))
+    trained = [point._replace(on_front=bool(on)) for point, on in zip(trained, best, strict=True)]
+    if reference is None:
+        reference = (MARGIN * float(plane[:, 0].max(initial=0)), _bar(point.y for point in trivial))
     return Pareto(
         x=x,
         y=y,
         points=tuple(trained),
         front=tuple(point.cell for point in trained if point.on_front),
         trivial=tuple(trivial),
+        reference=reference,
+        hypervolume=hypervolume(plane, reference, (False, True)),
+        device=candidates[0].device if x in _UNITS and candidates else "",
     )
 
 
-def fronts(trials: pd.DataFrame, x: Cost = "params", y: Metric = "dice") -> tuple[Pareto, ...]:
-    """The records of every cost and score, that of `x` and `y` first."""
-    pairs = [(cost, metric) for cost in COSTS for metric in METRICS]
-    return tuple(pareto(trials, *pair) for pair in sorted(pairs, key=lambda pair: pair != (x, y)))
+def _bar(scores: Iterable[float]) -> float:
+    """The best of the trivial rows' scores; 0 without any."""
+    return max((score for score in scores if math.isfinite(score)), default=0.0)
 
 
-def _finite(cell: Cell, x: Cost, y: Metric) -> bool:
-    return math.isfinite(getattr(cell, x)) and math.isfinite(getattr(cell, y).mean)
+def _on_one_device(measured: list[Cell]) -> list[Cell]:
+    """The cells that were measured on the device that most were: times on two do not compare."""
+    if len({cell.device for cell in measured}) < 2:
+        return measured
+    device = Counter(cell.device for cell in measured).most_common(1)[0][0]
+    return [cell for cell in measured if cell.device == device]
 
 
 def _point(cell: Cell, x: Cost, y: Metric) -> Point:
     measured: Score = getattr(cell, y)
+    cost = value(cell, x)
     return Point(
         cell=cell.id,
         label=cell.label,
         model=cell.model,
         configuration=cell.configuration,
-        x=getattr(cell, x),
+        x=0.0 if cell.trivial and math.isnan(cost) else cost,
         y=measured.mean,
         spread=measured.spread,
         seeds=cell.seeds,
         on_front=False,
     )
+
+
+# In words ------------------------------------------------------------------------------------------------------------
+
+
+def amount(cost: Cost, measured: float) -> str:
+    """A cost with its unit, as people read it: `7.77 M`, `12.3 ms`, `431 MB`."""
+    unit = _UNITS.get(cost)
+    if unit is None or not math.isfinite(measured):
+        return si(measured)
+    decimals = 2 if abs(measured) < 9.995 else 1 if abs(measured) < 99.95 else 0
+    return f"{measured:,.{decimals}f}{NO_BREAK}{unit}"
+
+
+def axis_title(cost: Cost, device: str = "") -> str:
+    """What a cost is called, with its unit and, if it was measured, on what: `Latency (ms), cpu (…), 1x96x96`."""
+    if cost == "macs":
+        return "MACs (multiply–accumulates for one image)"
+    title = f"{COSTS[cost]} ({_UNITS[cost]})" if cost in _UNITS else COSTS[cost]
+    return f"{title}, {device}" if device else title

@@ -43,22 +43,82 @@ function fit(figure, width) {
 }
 
 for (const figure of figures) {
-  fit(figure, figure.clientWidth);
+  if (figure.clientWidth) fit(figure, figure.clientWidth);
   if (matchMedia("(pointer: coarse)").matches) Plotly.relayout(figure, { dragmode: false });
 }
-addEventListener("resize", () => figures.forEach((figure) => fit(figure, figure.clientWidth)));
+addEventListener("resize", () => figures.forEach((figure) => figure.clientWidth && fit(figure, figure.clientWidth)));
+// A figure in a fold has no size before it is opened.
+for (const fold of document.querySelectorAll("details")) {
+  fold.addEventListener("toggle", () => {
+    for (const figure of fold.querySelectorAll(".js-plotly-plot")) {
+      if (!fold.open) continue;
+      fit(figure, figure.clientWidth);
+      Plotly.Plots.resize(figure);
+    }
+  });
+}
+
+// A network's test images: a link in the table leads to its column, and so does a click on its point. On a touch screen
+// the first tap tells what the point is, and the second follows it. The address keeps the place, so that "back" returns.
+const PREFIX = "#images-";
+
+function chosen() {
+  return location.hash.startsWith(PREFIX) ? decodeURIComponent(location.hash.slice(PREFIX.length)) : "";
+}
+
+function showImages() {
+  for (const each of document.querySelectorAll(".strip .chosen")) each.classList.remove("chosen");
+  const cell = chosen();
+  const column = [...document.querySelectorAll(".strip [data-cell]")].filter((each) => each.dataset.cell === cell);
+  if (!cell || !column.length) return false;
+  for (const each of column) each.classList.add("chosen");
+  column[0].focus({ preventScroll: true });
+  column[0].scrollIntoView({ block: "start", inline: "center" });
+  return true;
+}
+
+function follow(cell) {
+  for (const each of document.querySelectorAll(".notice")) each.textContent = "";
+  const known = [...document.querySelectorAll(".strip [data-cell]")].some((each) => each.dataset.cell === cell);
+  if (!known) {
+    const notice = document.querySelector(".notice");
+    if (notice) notice.textContent = "The report has test images of the best networks only, and not of this one.";
+  } else if (chosen() === cell) showImages();
+  else location.hash = PREFIX + encodeURIComponent(cell);
+}
+
+addEventListener("hashchange", showImages);
+showImages();
+
+let tapped = "";
+for (const figure of figures) {
+  figure.on("plotly_click", ({ points: [point] }) => {
+    const cell = (point.data.meta?.cells ?? point.data.meta?.cloud)?.[point.pointIndex];
+    if (!cell) return;
+    if (matchMedia("(pointer: coarse)").matches && tapped !== cell) tapped = cell;
+    else follow(cell);
+  });
+}
 
 // Paper is narrower than most windows, and a figure keeps its pixels: give it the width of the page while printing.
 const PAGE = 680;
 addEventListener("beforeprint", () => {
+  for (const each of document.querySelectorAll("details:not([open])")) {
+    each.open = true;
+    each.dataset.folded = "";
+  }
   for (const figure of figures) {
     fit(figure, PAGE);
     Plotly.relayout(figure, { width: PAGE, autosize: false });
   }
 });
 addEventListener("afterprint", () => {
+  for (const each of document.querySelectorAll("details[data-folded]")) {
+    each.open = false;
+    delete each.dataset.folded;
+  }
   for (const figure of figures) {
     Plotly.relayout(figure, { width: null, autosize: true });
-    fit(figure, figure.clientWidth);
+    if (figure.clientWidth) fit(figure, figure.clientWidth);
   }
 });

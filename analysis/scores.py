@@ -52,19 +52,27 @@ def cell_scores(frames: Frames, metric: Metric) -> dict[str, CellScores]:
     columns = ["key", "cell", "label", "model", "data", "state", "seed"]
     trials = frames.trials.loc[frames.trials["state"] != "failed", columns]
     joined = image_scores(frames.images, metric).merge(trials, on="key")
+    joined = joined.sort_values("cell", kind="stable")
+    codes, known = pd.factorize(joined["image"], sort=True)
+    images = [str(image) for image in known]
+    seeds, scores = joined["seed"].to_numpy(), joined["score"].to_numpy(dtype=np.float64)
+    first_of = joined.drop_duplicates("cell")
+    starts = np.flatnonzero(~joined["cell"].duplicated().to_numpy())
     found = {}
-    for cell, rows in joined.groupby("cell", sort=False):
-        table = rows.pivot_table(index="seed", columns="image", values="score", sort=True)
-        first = rows.iloc[0]
-        found[str(cell)] = CellScores(
-            cell=str(cell),
-            label=str(first["label"]),
-            model=str(first["model"]),
-            task=str(first["data"]),
-            trivial=first["state"] == "trivial",
-            seeds=tuple(int(seed) for seed in table.index),
-            images=tuple(str(image) for image in table.columns),
-            values=table.to_numpy(dtype=np.float64),
+    for start, end, first in zip(starts, [*starts[1:], len(joined)], first_of.itertuples(index=False), strict=True):
+        own_seeds, row = np.unique(seeds[start:end], return_inverse=True)
+        own_images, column = np.unique(codes[start:end], return_inverse=True)
+        values = np.full((len(own_seeds), len(own_images)), np.nan)
+        values[row, column] = scores[start:end]
+        found[str(first.cell)] = CellScores(
+            cell=str(first.cell),
+            label=str(first.label),
+            model=str(first.model),
+            task=str(first.data),
+            trivial=first.state == "trivial",
+            seeds=tuple(own_seeds.tolist()),
+            images=tuple(images[code] for code in own_images),
+            values=values,
         )
     order = dict.fromkeys(trials["cell"])
     return {cell: found[cell] for cell in order if cell in found}

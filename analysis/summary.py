@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from analysis.format import listing, model_name, score, several, si
-from analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, cells, pareto, tasks
+from analysis.format import between, listing, model_name, score, several
+from analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, amount, cells, pareto, tasks, value
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from analysis.significance import Interval
+
 _MOST_ROWS = 30
 
 
 def front_summary(
-    trials: pd.DataFrame, console: Console, *, x: Cost = "params", y: Metric = "dice", caution: str = ""
+    trials: pd.DataFrame,
+    console: Console,
+    *,
+    x: Cost = "params",
+    y: Metric = "dice",
+    caution: str = "",
+    intervals: Mapping[Metric, Mapping[str, Interval]] | None = None,
 ) -> None:
     """Print a table of the scored cells by cost, those on the front of `y` against `x` marked, then the front in words.
 
-    The trivial rows come beneath, and `caution` (what a profile must say of its numbers) last. Of a study with many
-    cells only the front is listed.
+    A score comes with its interval of `intervals` (by metric and cell), or else its standard deviation over seeds. The
+    trivial rows come beneath, and `caution` (what a profile must say of its numbers) last. Of a study with many cells
+    only the front is listed.
     """
     by_task = tasks(trials)
     for name, rows in by_task.items():
         if len(by_task) > 1:
             console.print(Text(name, style="bold underline"))
-        _task_summary(rows, console, x, y)
+        _task_summary(rows, console, x, y, (intervals or {}).get(y, {}))
         if len(by_task) > 1:
             console.print()
     failed = int((trials["state"] == "failed").sum())
@@ -39,31 +50,53 @@ def front_summary(
         console.print(Text(caution, style="yellow"))
 
 
-def _task_summary(trials: pd.DataFrame, console: Console, x: Cost, y: Metric) -> None:
+def _task_summary(
+    trials: pd.DataFrame, console: Console, x: Cost, y: Metric, intervals: Mapping[str, Interval]
+) -> None:
     known = {cell.id: cell for cell in cells(trials)}
     found = pareto(trials, x, y)
     if not found.points:
         console.print(Text("No network has been scored: no trial is complete."))
         return
     shown = [point for point in found.points if point.on_front or len(found.points) <= _MOST_ROWS]
+    costs: tuple[Cost, ...] = ("params", "macs") if x in ("params", "macs") else ("params", x)
+    second: Metric = "miou" if y != "miou" else "dice"
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("", width=1, no_wrap=True)
     table.add_column("Configuration", overflow="fold", ratio=1)
-    for name in (*COSTS.values(), "Dice", "MIoU"):
+    for name in (*(COSTS[cost] for cost in costs), METRICS[y], METRICS[second]):
         table.add_column(name, justify="right", no_wrap=True)
+
+    sure = {
+        name: one
+        for name, one in intervals.items()
+        if name in known and not known[name].trivial and math.isfinite(one.low)
+    }
+
+    def row(cell: Cell) -> list[Text]:
+        first, other, interval = getattr(cell, y), getattr(cell, second), sure.get(cell.id)
+        return [
+            Text(model_name(cell.model) if cell.trivial else cell.label),
+            *(Text(amount(cost, value(cell, cost))) for cost in costs),
+            Text(score(*first) if interval is None else between(first.mean, interval.low, interval.high)),
+            Text(score(other.mean) if sure else score(*other)),
+        ]
+
     for point in shown:
         mark, style = ("*", "bold") if point.on_front else ("", "")
-        table.add_row(mark, *_row(known[point.cell]), style=style)
-    for row in found.trivial:
-        table.add_row("", *_row(known[row.cell]), style="dim")
+        table.add_row(mark, *row(known[point.cell]), style=style)
+    for trivial in found.trivial:
+        table.add_row("", *row(known[trivial.cell]), style="dim")
     console.print(table)
     if len(shown) < len(found.points):
         console.print(Text(f"and {several(len(found.points) - len(shown), 'network')} off the front", style="dim"))
+    if sure:
+        console.print(Text(f"[ ]: 95 % intervals of {METRICS[y]}, over seeds and test images", style="dim"))
     console.print()
     labels = [known[cell].label for cell in found.front]
     console.print(
         Text(
-            f"* On the front of {METRICS[y]} against {COSTS[x] if x == 'macs' else 'parameters'} "
+            f"* On the front of {METRICS[y]} against {COSTS[x] if x == 'macs' else COSTS[x].lower()} "
             f"({len(labels)} of {several(len(found.points), 'network')}): {listing(labels)}."
         )
     )
@@ -74,13 +107,3 @@ def _task_summary(trials: pd.DataFrame, console: Console, x: Cost, y: Metric) ->
         console.print(
             Text(f"No better than {model_name(bar.model)} ({METRICS[y]} {score(bar.y)}): {names}.", style="yellow")
         )
-
-
-def _row(cell: Cell) -> list[Text]:
-    return [
-        Text(model_name(cell.model) if cell.trivial else cell.label),
-        Text(si(cell.params)),
-        Text(si(cell.macs)),
-        Text(score(*cell.dice)),
-        Text(score(*cell.miou)),
-    ]

@@ -7,6 +7,7 @@ so that a grey print loses nothing either.
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -56,6 +57,8 @@ _FAMILIES = {
     "fcn8s": ("green", "cross"),
 }
 _MOST_GROUPS = len(_SYMBOLS)
+SIGNIFICANT, UNDECIDED, UNKNOWN = "diamond", "circle-open", "line-ns-open"
+"""Symbols of a difference: beyond chance, within it, and not known (one seed)."""
 
 
 class Style(NamedTuple):
@@ -86,7 +89,9 @@ def styles(cells: Iterable[tuple[str, str, str]]) -> dict[str, Style]:
         else:
             others = [family for family in families if family not in _FAMILIES]
             colour, symbol = _OKABE_ITO["black"], ("x", "star", "hexagon", "pentagon")[others.index(model) % 4]
-        group = label if alone else model_name(model)
+        group = shortened(label) if alone else model_name(model)
+        if alone and any(style.group == group for style in found.values()):
+            group += f" ({cell})"
         found[cell] = Style(group, colour, symbol, _DASHES[index % len(_DASHES)])
     return found
 
@@ -96,11 +101,14 @@ def plain(text: str) -> str:
     return html.escape(text, quote=False)
 
 
+def shortened(text: str, most: int = 40) -> str:
+    """A name that fits beside a point or in a legend: a long one keeps its beginning and its end."""
+    if len(text) <= most:
+        return text
+    end = most // 3
+    return f"{text[: most - end - 1].rstrip()}…{text[-end:].lstrip()}"
+
+
 def wrapped(text: str, width: int = 64) -> str:
-    """Plain text in lines of about `width`, broken at spaces."""
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + len(word) >= width:
-            lines.append("")
-        lines[-1] += (" " if lines[-1] else "") + word
-    return "<br>".join(plain(line) for line in lines)
+    """Plain text in lines of at most `width`, broken at spaces where there are any."""
+    return "<br>".join(plain(line) for line in textwrap.wrap(text, width, break_on_hyphens=False))

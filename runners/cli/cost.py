@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import click
 
 from ablation.errors import InputError
-from runners.cli.shared import console, json_option, parse_settings, plain_table, print_json
+from runners.cli.shared import console, json_option, parse_input, parse_settings, plain_table, print_json
 
 if TYPE_CHECKING:
     from ablation.config import Network
@@ -35,7 +34,7 @@ def cost(model: str | None, space: str | None, size: str, settings: tuple[str, .
 
     if (model is None) == (space is None):
         raise InputError("give either --model or --space")
-    channels, height, width = _parse_input(size)
+    channels, height, width = parse_input(size)
     networks = _networks(model, space, settings)
     rows = [
         (label, levels, network, price(network, channels, 1, (height, width))) for label, levels, network in networks
@@ -66,14 +65,6 @@ def cost(model: str | None, space: str | None, size: str, settings: tuple[str, .
     if marked:
         out.print("* the paper's column is not reproducible: its published code cannot run, and no reading of it")
         out.print("  gives both figures (see docs/networks.md)")
-
-
-def _parse_input(text: str) -> tuple[int, int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
-    if not match or "0" in match.groups():
-        raise InputError(f"--input {text}: expected channels x height x width, such as 3x512x512")
-    channels, height, width = map(int, match.groups())
-    return channels, height, width
 
 
 def _networks(

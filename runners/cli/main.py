@@ -21,6 +21,12 @@ _COMMANDS = {
     "export": "write one of a study's tables",
     "pareto": "the Pareto front of a study, printed or as an interactive page",
     "report": "write a study's report: one HTML file that works offline",
+    "measure": "time a study's networks, and weigh their memory, one at a time",
+    "effects": "what each level of each factor is worth, with its uncertainty",
+    "claim": "judge a claim: each hypothesis supported, refuted or inconclusive",
+    "table": "the results as a paper prints them: LaTeX, Markdown or CSV",
+    "compare": "several studies side by side, with ranks over their data sets",
+    "paper": "check the PyConvU-Net paper's published numbers",
     "predict": "segment images with a trained trial",
 }
 

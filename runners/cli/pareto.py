@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablation.errors import InputError
 from runners.cli.export import write
 from runners.cli.shared import console, json_option, notes, open_study, print_json, study_argument
 
 if TYPE_CHECKING:
-    from analysis.pareto import Cost, Metric
+    from analysis.pareto import Cost, Metric, Pareto
+    from analysis.significance import Interval
+    from analysis.uncertainty import UncertainFront
 
 
 @click.command()
 @study_argument
-@click.option("--x", type=click.Choice(["params", "macs"]), default="params", show_default=True, help="The cost.")
+@click.option(
+    "--x",
+    type=click.Choice(["params", "macs", "latency_ms", "peak_memory_mb"]),
+    default="params",
+    show_default=True,
+    help="The cost.",
+)
 @click.option("--y", type=click.Choice(["dice", "iou", "miou"]), default="dice", show_default=True, help="The score.")
+@click.option(
+    "--resamples",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Bootstrap resamples of seeds and test images.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an interactive page here.")
 @json_option
-def pareto(study: Path, x: Cost, y: Metric, output: Path | None, as_json: bool) -> None:
-    """The Pareto front of a study, printed or as an interactive page.
+def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None, as_json: bool) -> None:
+    """The Pareto front of a study and how sure it is, printed or as a page.
 
-    Scores are of the test images, means over seeds.
+    Scores are of the test images, means over seeds. A network's probability is
+    the share of resamples in which it is on the front. Latency and memory are
+    there once `ablate measure STUDY` was run.
 
     \b
     Examples:
@@ -32,31 +51,99 @@ def pareto(study: Path, x: Cost, y: Metric, output: Path | None, as_json: bool) 
     """
     from analysis.figures.pareto import pareto_figure
     from analysis.frames import load
-    from analysis.pareto import fronts, tasks
+    from analysis.pareto import COSTS, METRICS, fronts, tasks
     from analysis.report import figure_page
+    from analysis.scores import cell_scores
+    from analysis.significance import mean_interval
     from analysis.summary import front_summary
+    from analysis.uncertainty import uncertain_fronts
 
     opened = open_study(study)
-    trials = load(opened).trials
-    records = {task: fronts(rows, x, y) for task, rows in tasks(trials).items()}
+    frames = load(opened)
+    records = {task: fronts(rows, x, y) for task, rows in tasks(frames.trials).items()}
+    complete = bool((frames.trials["state"] == "complete").any())
+    if complete and not any(found[0].points for found in records.values()):
+        raise InputError(f"no network's {COSTS[x].lower()} is known: run `ablate measure {study}` first")
+    # A page has every pair of axes; the terminal has one.
+    wanted = METRICS if output else (y,)
+    scores = {metric: cell_scores(frames, metric) for metric in wanted}
+    intervals = {metric: {cell: mean_interval(one) for cell, one in found.items()} for metric, found in scores.items()}
+    uncertain = {
+        task: uncertain_fronts(found if output else found[:1], scores, resamples=resamples)
+        for task, found in records.items()
+    }
+    firsts = {task: (found[0], uncertain[task][0]) for task, found in records.items()}
+    said = [*notes(opened), *dict.fromkeys(f"Resamples: {sure.note}." for _, sure in firsts.values() if sure.note)]
     if output:
         title = f"Pareto front: {', '.join(run.space for run in opened.manifest.runs)}"
-        figures = {task: pareto_figure(found) for task, found in records.items()}
-        write(output, figure_page(figures, title, " ".join(notes(opened))).encode())
+        figures = {task: pareto_figure(found, uncertain[task], intervals) for task, found in records.items()}
+        write(output, figure_page(figures, title, " ".join(said)).encode())
     if as_json:
-        found = {task: shown for task, (shown, *_) in records.items()}
         print_json(
             {
                 "x": x,
                 "y": y,
-                "points": [{"data": task} | point._asdict() for task, one in found.items() for point in one.points],
-                "front": [cell for one in found.values() for cell in one.front],
-                "trivial": [{"data": task} | point._asdict() for task, one in found.items() for point in one.trivial],
-                "notes": notes(opened),
+                "level": next((sure.level for _, sure in firsts.values()), None),
+                "resamples": resamples,
+                "points": [row for task, pair in firsts.items() for row in _points(task, *pair, intervals[y])],
+                "front": [cell for front, _ in firsts.values() for cell in front.front],
+                "trivial": [
+                    {"data": task} | point._asdict() for task, (front, _) in firsts.items() for point in front.trivial
+                ],
+                "hypervolume": {task: _numbers(sure.hypervolume._asdict()) for task, (_, sure) in firsts.items()},
+                "notes": said,
             }
         )
         return
     out = console()
-    front_summary(trials, out, x=x, y=y, caution=" ".join(notes(opened)))
+    front_summary(frames.trials, out, x=x, y=y, caution=" ".join(said), intervals=intervals)
+    for task, (front, sure) in firsts.items():
+        for line in _sureness(front, sure):
+            out.print(f"{task}: {line}" if len(firsts) > 1 else line, markup=False)
     if output:
         out.print(f"Page: {output}", soft_wrap=True)
+
+
+def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
+    """In words: who is on the front how likely, and how much it dominates."""
+    from analysis.format import listing
+    from analysis.pareto import METRICS, amount
+
+    if not sure.probability:
+        return []
+    likely = sorted(front.points, key=lambda point: -sure.probability.get(point.cell, 0.0))
+    named = [f"{point.label} {sure.probability[point.cell]:.2f}" for point in likely if point.cell in sure.probability]
+    named = [text for text in named if not text.endswith(" 0.00")]
+    area, (cost, bar) = sure.hypervolume, sure.hypervolume.reference
+    largest = cost * (1 - bar)
+    return [
+        f"Probability of being on the front: {listing(named)}.",
+        *([f"Measured on {front.device}."] if front.device else []),
+        *(
+            [
+                f"Hypervolume: {area.estimate / largest:.3f} [{area.low / largest:.3f}, {area.high / largest:.3f}] of "
+                f"the largest possible, up to {amount(front.x, cost)} and {METRICS[front.y]} {bar:.3f}."
+            ]
+            if largest > 0
+            else []
+        ),
+    ]
+
+
+def _points(task: str, front: Pareto, sure: UncertainFront, intervals: dict[str, Interval]) -> list[dict[str, Any]]:
+    """The cells of a front, each with the interval of its mean score and its probability of being on the front."""
+
+    def row(cell: str) -> dict[str, float]:
+        found = intervals.get(cell)
+        return {
+            "low": found.low if found else math.nan,
+            "high": found.high if found else math.nan,
+            "probability": sure.probability.get(cell, math.nan),
+        }
+
+    return [{"data": task} | point._asdict() | _numbers(row(point.cell)) for point in front.points]
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, Any]:
+    """As JSON has them: a number that is not known is null."""
+    return {name: None if isinstance(one, float) and math.isnan(one) else one for name, one in values.items()}

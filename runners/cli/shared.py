@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -117,6 +118,15 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
         except yaml.YAMLError:
             raise InputError(f"--set {setting}: '{value}' is not a YAML value") from None
     return fields
+
+
+def parse_input(text: str) -> tuple[int, int, int]:
+    """`3x512x512` as channels, height and width."""
+    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
+    if not match or "0" in match.groups():
+        raise InputError(f"--input {text}: expected channels x height x width, such as 3x512x512")
+    channels, height, width = map(int, match.groups())
+    return channels, height, width
 
 
 def _default_profile() -> str:

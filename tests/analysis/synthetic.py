@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from analysis.scores import CellScores
+
 
 class Tables(NamedTuple):
     """The shape of `analysis.frames.Frames`."""
@@ -125,3 +127,29 @@ def png(pixels: np.ndarray) -> bytes:
 def disc(height: int, width: int, y: float, x: float, radius: float) -> np.ndarray:
     rows, columns = np.mgrid[:height, :width]
     return (rows - y) ** 2 + (columns - x) ** 2 < radius**2
+
+
+def measured(tables: Tables, device: str = "cpu (test, 1 thread)") -> Tables:
+    """The same study once latency and memory were measured: cells with many MACs are the quick ones."""
+    trained = tables.trials["state"] != "trivial"
+    macs = tables.trials["macs"]
+    return tables._replace(
+        trials=tables.trials.assign(
+            latency_ms=(1e12 / macs.where(trained)) ** 0.5,
+            peak_memory_mb=tables.trials["params"].where(trained) / 1e5,
+            latency_device=np.where(trained, device, None),
+            latency_input=np.where(trained, "1x96x96", None),
+        )
+    )
+
+
+def scored(
+    networks: dict[str, tuple[float, np.ndarray]], images: dict[str, tuple[str, ...]] | None = None
+) -> tuple[pd.DataFrame, dict[str, CellScores]]:
+    """A trial table and scores of cells by name, each of `params` and a Dice matrix (seeds, images)."""
+    rows, scores = [], {}
+    for name, (params, values) in networks.items():
+        rows += [trial(name, float(np.nanmean(one)), params, seed=seed) for seed, one in enumerate(values)]
+        ids = (images or {}).get(name) or tuple(f"{at:03d}" for at in range(values.shape[1]))
+        scores[name] = CellScores(name, name, "unet", "slices", False, tuple(range(len(values))), ids, values)
+    return table(*rows), scores

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,10 +13,16 @@ from PIL import Image
 from rich.console import Console
 from synthetic import Tables, disc, png, study, table, trial, trivial
 
+from analysis.claims.verdict import ClaimResult, Verdict
+from analysis.effects import Effect, Effects, Importance, Interaction
+from analysis.figures.heatmap import LevelMeans
+from analysis.figures.parallel import Axis, Line, Parallel
 from analysis.figures.pareto import pareto_figure
 from analysis.format import listing, score, si
+from analysis.measured import Disagreement, Timing
 from analysis.pareto import fronts
-from analysis.report import About, Picture, figure_page, overlay, render
+from analysis.report import About, Evidence, Picture, Prediction, figure_page, overlay, render
+from analysis.significance import Difference, Interval
 from analysis.summary import front_summary
 from search_spaces.profiles import PROFILES
 
@@ -67,8 +75,10 @@ class Document(HTMLParser):
 @pytest.fixture(scope="module")
 def whole() -> str:
     mask = disc(24, 32, 12, 16, 8)
-    predictions = {cell: png(255 * disc(24, 32, 12, 16 + i, 8)) for i, cell in enumerate(("a1", "e5"))}
-    picture = Picture(HOSTILE, png(mask * 128), png(mask * 255), predictions)
+    predictions = {
+        cell: Prediction(png(255 * disc(24, 32, 12, 16 + i, 8)), 1 - i / 10) for i, cell in enumerate(("a1", "e5"))
+    }
+    picture = Picture(HOSTILE, png(mask * 128), png(mask * 255), predictions, role="worst")
     tables = study(label=HOSTILE)
     failed = tables.trials["state"] == "failed"
     tables.trials.loc[failed, "error"] = HOSTILE
@@ -84,7 +94,7 @@ def test_document_is_well_formed_and_loads_nothing(whole: str) -> None:
     for tag, attributes in document.elements:
         for name in ("src", "href", "srcset", "action", "data", "poster"):
             value = attributes.get(name) or ""
-            assert not value or value.startswith("data:"), f"<{tag} {name}={value[:80]}>"
+            assert not value or value.startswith(("data:", "#")), f"<{tag} {name}={value[:80]}>"
     policy = next(a["content"] for _, a in document.elements if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
     assert policy.startswith("default-src 'none'")
@@ -162,8 +172,8 @@ def test_a_study_in_which_all_failed_still_has_a_report() -> None:
 
 
 def test_overlay_marks_hits_false_alarms_and_misses() -> None:
-    source = np.full((2, 2), 200)
-    mask, prediction = np.array([[1, 1], [0, 0]], bool), np.array([[1, 0], [1, 0]], bool)
+    source = np.full((2, 2), 200, np.uint8)
+    mask, prediction = np.array([[255, 255], [0, 0]], np.uint8), np.array([[255, 0], [255, 0]], np.uint8)
     shown = np.asarray(Image.open(io.BytesIO(overlay(source, mask, prediction))))
     assert shown.shape == (2, 2, 3)
     assert shown[0, 0].tolist() == [255, 255, 255]
@@ -173,21 +183,195 @@ def test_overlay_marks_hits_false_alarms_and_misses() -> None:
     assert miss - background > 30
 
 
-def test_strip_has_a_column_a_cell_with_the_dice_of_what_is_shown(whole: str) -> None:
+def test_overlay_marks_a_wrong_class_as_an_error_of_its_own() -> None:
+    mask = np.array([[127, 254, 127, 0]], np.uint8)
+    prediction = np.array([[127, 127, 0, 254]], np.uint8)
+    shown = np.asarray(Image.open(io.BytesIO(overlay(np.zeros((1, 4), np.uint8), mask, prediction))))[0]
+    right, other_class, missed, alarm = (tuple(pixel) for pixel in shown)
+    assert right == (255, 255, 255)
+    assert len({right, other_class, missed, alarm, (0, 0, 0)}) == 5
+    grey = [0.299 * r + 0.587 * g + 0.114 * b for r, g, b in (right, alarm, other_class, missed, (0, 0, 0))]
+    assert all(lighter - darker > 25 for lighter, darker in pairwise(map(float, grey)))
+
+
+def test_strip_has_a_column_a_cell_and_says_why_an_image_is_shown(whole: str) -> None:
     (row,) = Document(whole).tables["strip"]
-    a, b = disc(24, 32, 12, 16, 8), disc(24, 32, 12, 17, 8)
-    overlap = 2 * (a & b).sum() / (a.sum() + b.sum())
-    assert row == [HOSTILE, "", "", "Dice 1.000", f"Dice {overlap:.3f}"]
+    assert row == [f"worst {HOSTILE}", "", "", "Dice 1.000", "Dice 0.900"]
     images = re.findall(r'<img src="data:image/png;base64,([A-Za-z0-9+/=]+)"', whole)
     assert len(images) == 4
     for data in images:
         assert Image.open(io.BytesIO(base64.b64decode(data))).size == (32, 24)
 
 
+def test_key_names_a_wrong_class_only_where_there_are_classes() -> None:
+    def page(level: int) -> str:
+        mask = np.array([[0, 255], [0, level]])
+        return render(study(), about(), [Picture("z", png(mask), png(mask), {"a1": Prediction(png(mask), 1.0)})])
+
+    assert "taken for another class" not in page(255)
+    assert "taken for another class" in page(127)
+
+
+def test_data_sets_have_strips_of_their_own() -> None:
+    mask = png(np.eye(4) * 255)
+    shown = [Picture("z", mask, mask, {cell: Prediction(mask, 1.0)}, task=cell) for cell in ("a1", "b2")]
+    document = Document(render(study(), about(), shown))
+    assert sum(attributes.get("class") == "strip" for _, attributes in document.elements) == 2
+
+
+def test_of_many_cells_those_beyond_the_first_wait_to_be_asked_for() -> None:
+    trials = table(*(trial(f"c{i:02}", 0.9 - i / 100, i + 1) for i in range(20)))
+    mask = png(np.eye(4) * 255)
+    shown = Picture("z", mask, mask, {f"c{i:02}": Prediction(mask, 1.0) for i in range(20)})
+    document = Document(render(Tables(trials, study().epochs, study().images), about(), [shown]))
+    heads = [a for tag, a in document.elements if tag == "th" and "data-cell" in a]
+    assert [a["data-cell"] for a in heads if a.get("class") != "more"] == [f"c{i:02}" for i in range(12)]
+    links = {a["href"] for tag, a in document.elements if tag == "a"}
+    assert links == {f"#{a['id']}" for a in heads}
+
+
+def test_large_pictures_are_brought_to_the_size_they_are_shown_at() -> None:
+    mask = png(255 * disc(512, 1024, 256, 512, 100))
+    html = render(study(), about(), [Picture("z", mask, mask, {"a1": Prediction(mask, 1.0)})])
+    sizes = {
+        Image.open(io.BytesIO(base64.b64decode(data))).size
+        for data in re.findall(r'<img src="data:image/png;base64,([A-Za-z0-9+/=]+)"', html)
+    }
+    assert sizes == {(256, 128)}
+
+
 def test_prediction_of_another_size_is_refused() -> None:
-    picture = Picture("z1", png(np.zeros((4, 4))), png(np.zeros((4, 4))), {"a1": png(np.zeros((4, 5)))})
+    wrong = {"a1": Prediction(png(np.zeros((4, 5))), 1.0)}
     with pytest.raises(ValueError, match=r"picture 'z1': the prediction of cell a1 is 4x5, its mask 4x4"):
-        render(study(), about(), [picture])
+        render(study(), about(), [Picture("z1", png(np.zeros((4, 4))), png(np.zeros((4, 4))), wrong)])
+
+
+# Evidence ------------------------------------------------------------------------------------------------------------
+
+
+def _sections(html: str) -> list[str]:
+    return re.findall(r"<section>\s*<h2>([^<]*)</h2>", html)
+
+
+def _difference(estimate: float, half: float, p: float | None, seeds: int = 3) -> Difference:
+    interval = Interval(estimate, estimate - half, estimate + half, 0.95)
+    return Difference("a", "b", "dice", interval, p, p, None, seeds, 12, None, "")
+
+
+def _evidence() -> Evidence:
+    """A record for every section, with hostile names wherever a name goes."""
+    verdicts = (
+        Verdict(HOSTILE, "fewest", "supported", 0.69, math.nan, math.nan, "ratio", "It has the fewest."),
+        Verdict("Dice kept", "non_inferior", "inconclusive", -0.004, -0.012, 0.004, "difference", HOSTILE, HOSTILE),
+        Verdict("on the front", "on_front", "refuted", 0.03, math.nan, math.nan, "probability", "It is not."),
+    )
+    claim = ClaimResult(HOSTILE, HOSTILE, "slices", "refuted", verdicts, HOSTILE)
+    a, b = Timing("e5", HOSTILE, 2e9, 90.0, 1.0), Timing("a1", "unet", 3e9, 40.0, 1.0)
+    effect = Effect("s", "slices", HOSTILE, HOSTILE, HOSTILE, _difference(0.02, 0.01, 0.001), 0.66, 0.71, 1)
+    effects = Effects(
+        "dice",
+        (effect, effect._replace(level="2", difference=_difference(0.005, 0.01, 0.3))),
+        (Interaction("s", "slices", (HOSTILE, "f"), (HOSTILE, "1"), ("0", "0"), Interval(0.01, 0, 0.02, 0.95), 0.04),),
+        (Importance("s", "slices", HOSTILE, "dice", 0.75, None),),
+        (HOSTILE,),
+    )
+    means = LevelMeans(
+        "s", "dice", (HOSTILE, "g"), ((HOSTILE, "1"), ("2", "3")), ((0.8, 0.9), (0.7, math.nan)), ((1, 1), (1, 0)), 1
+    )
+    lines = (
+        Line("e5", HOSTILE, "unet", (0.0, 0.5, 1.0), (HOSTILE, "b", "c")),
+        Line("a1", "x", "unet", (1.0, 0.2, 0.0), "xyz"),
+    )
+    across = Parallel(HOSTILE, "slices", (Axis(HOSTILE, ((0.0, HOSTILE),)), Axis("g", ()), Axis("Dice", ())), lines)
+    known = Interval(0.8421, 0.8312, 0.8533, 0.95)
+    return Evidence(
+        claims=(claim,),
+        intervals={"dice": {"a1": known}, "miou": {}, "iou": {}},
+        disagreements=(Disagreement("slices", HOSTILE, "1×96×96", a, b),),
+        effects=effects,
+        maps=(means,),
+        parallels=(across,),
+        notes=(HOSTILE,),
+    )
+
+
+def test_sections_come_in_order_and_only_where_there_is_something_to_say(whole: str) -> None:
+    mask = png(np.eye(4) * 255)
+    picture = Picture("z", mask, mask, {"a1": Prediction(mask, 1.0)})
+    assert _sections(render(study(), about(), [picture], _evidence())) == [
+        "Verdict",
+        "What was found",
+        "Score against cost",
+        "Fewer MACs, more time",
+        "What each part is worth",
+        "Training",
+        "Test images",
+        "All results",
+        "How this was made",
+    ]
+    for absent in ("Verdict", "Fewer MACs, more time", "What each part is worth"):
+        assert absent not in _sections(whole)
+
+
+def test_every_text_of_the_evidence_is_escaped() -> None:
+    html = render(study(label=HOSTILE), about(), (), _evidence())
+    outside_scripts = re.sub(r"<script>.*?</script>|<script type.*?</script>", "", html, flags=re.DOTALL)
+    assert "<img src=x" not in outside_scripts
+    # Claim, hypothesis, sentence, note, device, effect, interaction, importance, map, parallel, notes.
+    assert Document(html).text.count(HOSTILE) >= 15
+
+
+def test_a_script_in_a_name_does_not_end_the_figures_script() -> None:
+    hostile = "</script><script>document.title='taken'</script>"
+    html = render(study(label=hostile), about(), (), _evidence())
+    assert "</script><script>document.title" not in html
+    assert "<script>document.title" not in html
+
+
+def test_verdict_has_outcome_figure_and_interval() -> None:
+    text = Document(render(study(), about(), (), _evidence())).text
+    assert "✓ supported" in text
+    assert "×0.69" in text
+    assert "? inconclusive" in text
+    assert "−0.004 [−0.012, +0.004]" in text
+    assert "✗ refuted" in text
+
+
+def test_interval_takes_the_place_of_the_deviation_where_it_is_known() -> None:
+    document = Document(render(study(), about(), (), _evidence()))
+    rows = {row[0]: row for row in document.tables["cells"]}
+    means = study().trials.query("cell == 'a1'")["dice"].mean()
+    assert rows["unet"][1] == f"{means:.3f}[0.831, 0.853]"
+    assert "±" in rows["unet++"][1]
+
+
+def test_effects_table_has_each_effect_with_its_significance() -> None:
+    rows = Document(render(study(), about(), (), _evidence())).tables["effects"]
+    assert rows[0][3:8] == ["+0.020", "[+0.010, +0.030]", "0.001 *", "×0.66", "×0.71"]
+    assert rows[1][3:6] == ["+0.005", "[−0.005, +0.015]", "0.3"]
+
+
+def test_of_many_cells_the_table_keeps_front_trivial_rows_and_the_best() -> None:
+    random = np.random.default_rng(0)
+    rows = [trial(f"c{i}", float(random.uniform(0.6, 0.9)), float(random.uniform(1e5, 1e8))) for i in range(700)]
+    rows.append(trial("cheap", 0.55, 10))
+    trials = table(*rows, *trivial())
+    document = Document(render(Tables(trials, study().epochs.iloc[:0], study().images), about()))
+    shown = [row[0] for row in document.tables["cells"]]
+    assert len(shown) == 500
+    assert {"cheap", "all foreground", "mean mask", "all background"} <= set(shown)
+    best = sorted(rows, key=lambda row: -row["dice"])
+    assert {row["label"] for row in best[:400]} <= set(shown)
+    assert "Of 704 rows the 500 are shown" in document.text
+
+
+def test_names_of_200_characters_are_whole_in_the_table_and_short_in_figures() -> None:
+    label = "level=" + "x" * 194
+    html = render(study(label=label), about())
+    assert [row for row in Document(html).tables["cells"] if row[0] == label]
+    in_figures = "".join(re.findall(r"Plotly\.newPlot\((.*?)</script>", html, flags=re.DOTALL))
+    assert "level=" in in_figures
+    assert "x" * 70 not in in_figures
 
 
 def test_figure_page_stands_alone() -> None:
@@ -226,6 +410,18 @@ def test_summary_fits_a_pipe_of_80_columns() -> None:
     assert [line.split()[0] for line in lines if " 0 " in line] == ["all", "mean", "all"]
     assert any("2 trials failed" in line for line in lines)
     assert lines[-1] == "Take care"
+
+
+def test_summary_has_the_interval_where_it_is_known_and_still_fits() -> None:
+    file = io.StringIO()
+    intervals = {"dice": {"a1": Interval(0.842, 0.8312, 0.8533, 0.95), "b2": Interval(0.8, math.nan, math.nan, 0.95)}}
+    front_summary(study(label="x" * 60).trials, Console(file=file, width=80), intervals=intervals)
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    (unet,) = [line for line in lines if line.startswith("*  unet ")]
+    assert f"[0.831,{NBSP}0.853]" in unet
+    (other,) = [line for line in lines if line.startswith("*  unet++ ")]
+    assert "±" in other
 
 
 def test_summary_of_many_cells_keeps_to_the_front() -> None:

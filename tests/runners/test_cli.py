@@ -17,7 +17,10 @@ from PIL import Image
 
 from runners.cli import main as cli
 
-COMMANDS = ["spaces", "datasets", "plan", "cost", "run", "status", "export", "pareto", "report", "predict"]
+COMMANDS = [
+    *("spaces", "datasets", "plan", "cost", "run", "status", "export", "pareto", "report"),
+    *("measure", "effects", "claim", "table", "compare", "paper", "predict"),
+]
 
 
 class Printed(NamedTuple):

@@ -1,0 +1,112 @@
+"""A claim: a statement about one cell, its subject, as hypotheses that a study can decide. A YAML file.
+
+name: lightweight
+statement: PyConvU-Net is lightweight and as accurate as its rivals.
+subject: {model: pyconvunet}                              # must select one cell
+against: [{model: unet, width: 32}, {model: fcn8s}]       # its rivals, one cell each
+hypotheses:
+  - {kind: fewest, cost: params}
+  - {kind: non_inferior, metric: dice, margin: 0.01}
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ablation.errors import unknown
+from ablation.yaml_files import read_yaml
+from analysis.pareto import Cost
+from analysis.scores import Metric
+
+Selector = dict[str, str | int | float | bool]
+"""What a cell must have: columns of the trial table (`model`, `label`, `cell`, `factor.levels`, …), or fields of the
+network's configuration (`width`, `stages`, `block`, …), with their values."""
+
+
+class _Hypothesis(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _AgainstRivals(_Hypothesis):
+    against: list[Selector] | None = None
+    """The rivals, where they are others than the claim's."""
+
+
+class Fewest(_AgainstRivals):
+    """The subject has less of a cost than every rival."""
+
+    kind: Literal["fewest"]
+    cost: Cost
+
+
+class NonInferior(_AgainstRivals):
+    """The subject's score is less than each rival's by at most `margin`: a one-sided bound lies above it."""
+
+    kind: Literal["non_inferior"]
+    metric: Metric
+    margin: float = Field(gt=0, lt=1)
+
+
+class Superior(_AgainstRivals):
+    """The subject's score is above each rival's (Holm's correction over the rivals)."""
+
+    kind: Literal["superior"]
+    metric: Metric
+
+
+class OnFront(_Hypothesis):
+    """With at least `probability`, no cell of its data set beats the subject in score and cost at once."""
+
+    kind: Literal["on_front"]
+    cost: Cost
+    metric: Metric
+    probability: float = Field(0.95, gt=0.5, lt=1)
+
+
+class MatchedBudget(_Hypothesis):
+    """The subject's score is above that of a `family` at the subject's own cost.
+
+    The family's score there is interpolated between its two cells on either side, linearly in the logarithm of the
+    cost. With a `margin`, not below it by more than that.
+    """
+
+    kind: Literal["matched_budget"]
+    metric: Metric
+    cost: Cost
+    family: Selector
+    margin: float = Field(0.0, ge=0, lt=1)
+
+
+Hypothesis = Annotated[Fewest | NonInferior | Superior | OnFront | MatchedBudget, Field(discriminator="kind")]
+
+
+class Claim(BaseModel):
+    """A statement, the cells it is about, and the hypotheses that it consists of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    statement: str
+    subject: Selector
+    against: list[Selector] = Field(default_factory=list)
+    hypotheses: list[Hypothesis] = Field(min_length=1)
+
+
+def packaged() -> dict[str, Path]:
+    """The claims that come with ablate, by name."""
+    return {file.stem: file for file in sorted(Path(__file__).parent.glob("*.yaml"))}
+
+
+def load_claim(name_or_path: str) -> Claim:
+    """A packaged claim by name, or a user's own by path. Raises `InputError`, for a slip with file and line."""
+    claims = packaged()
+    if name_or_path in claims:
+        path = claims[name_or_path]
+    elif name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path)
+    else:
+        raise unknown("claim", name_or_path, claims)
+    return read_yaml(path, Claim, "claim", "name, statement, subject and hypotheses")

@@ -1,0 +1,476 @@
+"""What each factor of a search space is worth: levels against their reference, interactions, and importances.
+
+In a designed space (grid, one_factor, leave_one_out) an effect is the difference between cells that differ in one
+factor alone. In a sampled one no two cells do, so its factors are ranked by importance instead.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.format import listing, several
+from analysis.scores import CellScores, Metric, cell_scores
+from analysis.significance import (
+    Difference,
+    Interval,
+    complete_part,
+    components,
+    difference_of,
+    holm,
+    interval_of,
+    p_value_of,
+)
+
+if TYPE_CHECKING:
+    import optuna
+
+    from ablation.study import Run
+    from analysis.frames import Frames
+
+DESIGNED = ("grid", "one_factor", "leave_one_out")
+LEAST_CONFIGURATIONS = 10
+"""Of fewer sampled configurations no importance is computed."""
+_WITH = "with"
+_ELITE = 5
+"""PED-ANOVA compares the best configurations with all; Optuna advises at least this many among the best."""
+MOST_CONFIGURATIONS = 1000
+"""Of more sampled configurations as many drawn at random make do: fANOVA's time grows with them."""
+_TREES = {"n_trees": 32, "max_depth": 6, "seed": 0}
+"""Optuna's default of 64 trees of depth 64 takes minutes where the score is mostly noise, which such trees learn."""
+_CROSSING = ("data", "protocol", "data.", "protocol.split")
+
+
+class Effect(NamedTuple):
+    """A level against its factor's reference, everything else equal."""
+
+    space: str
+    task: str
+    """The data set; of a factor that changes the data, the reference's."""
+    factor: str
+    level: str
+    reference: str
+    difference: Difference
+    """Level less reference; `a` and `b` are cells where there is one pair, levels where the mean is over several."""
+    params: float
+    macs: float
+    """Ratio of level to reference; over several pairs their geometric mean, NaN where unknown."""
+    pairs: int
+    """Pairs of cells averaged over: 1 in one_factor and leave_one_out."""
+
+
+class Interaction(NamedTuple):
+    """How much more the first factor's level is worth at the second's level than at the second's reference."""
+
+    space: str
+    task: str
+    factors: tuple[str, str]
+    levels: tuple[str, str]
+    references: tuple[str, str]
+    interval: Interval
+    p_value: float | None
+    """Two-sided, not corrected for the number of interactions; `None` with one seed."""
+
+
+class Importance(NamedTuple):
+    """A factor's share in what a sampled space's configurations differ by; the shares of a target sum to 1."""
+
+    space: str
+    task: str
+    factor: str
+    target: str
+    """The metric, or a cost: `params`, `macs`."""
+    fanova: float | None
+    """Share of the variance over the space (Hutter, Hoos and Leyton-Brown 2014)."""
+    ped_anova: float | None
+    """Share in being among the best (Watanabe, Bansal and Hutter 2023)."""
+
+
+class Effects(NamedTuple):
+    """All that a study's designs can tell of their factors, and in `notes` what they cannot."""
+
+    metric: Metric
+    effects: tuple[Effect, ...]
+    interactions: tuple[Interaction, ...]
+    importances: tuple[Importance, ...]
+    notes: tuple[str, ...]
+
+
+class _Cell(NamedTuple):
+    scores: CellScores
+    params: float
+    macs: float
+
+
+_Levels = tuple[str, ...]
+"""The levels of a cell, in the order of its run's factors."""
+_Corners = tuple[_Levels, ...]
+"""The cells of one contrast: level and reference, or the four of an interaction; the reference is last."""
+
+
+class _Design(NamedTuple):
+    """The scored cells of a run that can be compared, `values` of shape (cells, seeds, images), NaN where missing."""
+
+    space: str
+    factors: tuple[str, ...]
+    references: tuple[str, ...]
+    cells: dict[_Levels, _Cell]
+    place: dict[_Levels, int]
+    values: NDArray[np.float64]
+
+
+class _Contrast(NamedTuple):
+    """A matrix of differences (seeds, images) averaged over the contrasts of several cells."""
+
+    matrix: NDArray[np.float64]
+    used: int
+    note: str
+
+
+def effects(frames: Frames, runs: Sequence[Run], metric: Metric) -> Effects:
+    """The effects of the factors of `runs` (`study.manifest.runs`) on `metric`.
+
+    Effects are corrected for being one family in each space and task (Holm).
+    """
+    cells = _cells(frames, metric)
+    cell_of = dict(zip(frames.trials["key"], frames.trials["cell"], strict=True))
+    found: list[Effect] = []
+    interactions: list[Interaction] = []
+    importances: list[Importance] = []
+    notes: list[str] = []
+    for run, space in zip(runs, _names(runs), strict=True):
+        placed = _placed(run, cells, cell_of, notes, space)
+        if not placed:
+            notes.append(f"{space}: no trial has been scored")
+        elif run.design not in DESIGNED:
+            notes.append(f"{space}: its configurations are sampled, so factors have importances, not effects")
+            for task, configurations in placed.items():
+                importances += _importances(space, run, task, configurations, metric, notes)
+        else:
+            references = _references(run, space, notes)
+            for configurations in placed.values():
+                design = _design(space, tuple(run.factors), references, configurations)
+                found += _corrected(_effects(design, run.factors, metric, notes))
+                interactions += _interactions(design, notes)
+            if len(run.factors) > 1 and run.design != "grid":
+                notes.append(f"{space}: design {run.design} cannot estimate interactions; a grid can")
+    return Effects(metric, tuple(found), tuple(interactions), tuple(importances), tuple(dict.fromkeys(notes)))
+
+
+# From tables to designs ----------------------------------------------------------------------------------------------
+
+
+def _cells(frames: Frames, metric: Metric) -> dict[str, _Cell]:
+    costs = frames.trials.groupby("cell", sort=False)[["params", "macs"]].mean().to_dict("index")
+    return {
+        cell: _Cell(scores, float(costs[cell]["params"]), float(costs[cell]["macs"]))
+        for cell, scores in cell_scores(frames, metric).items()
+    }
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """The spaces' names; where one was run under several profiles, with the profile."""
+    spaces = [run.space for run in runs]
+    return [f"{run.space} ({run.profile})" if spaces.count(run.space) > 1 else run.space for run in runs]
+
+
+def _placed(
+    run: Run, cells: dict[str, _Cell], cell_of: dict[str, str], notes: list[str], space: str
+) -> dict[str, dict[_Levels, _Cell]]:
+    """A run's scored cells by task and levels; of a space that varies the data itself, all under one task ''."""
+    across = any(_crosses(run, factor) for factor in run.factors)
+    placed: dict[str, dict[_Levels, _Cell]] = {}
+    for key, named in run.trials.items():
+        cell = cells.get(cell_of.get(key, ""))
+        if cell is None:
+            continue
+        levels = tuple(named.get(factor, "") for factor in run.factors)
+        design = placed.setdefault("" if across else cell.scores.task, {})
+        earlier = design.get(levels)
+        if earlier is not None and earlier.scores.cell != cell.scores.cell:
+            notes.append(f"{space}: some levels were run under several settings; the last planned ones are compared")
+        design[levels] = cell
+    return placed
+
+
+def _crosses(run: Run, factor: str) -> bool:
+    """Whether a factor's levels change the data, so that they are judged on different images."""
+    levels = run.definition.get("factors", {}).get(factor)
+    fields = [factor]
+    if isinstance(levels, dict) and all(isinstance(level, dict) for level in levels.values()):
+        fields = [str(field) for level in levels.values() for field in level]
+    return any(field in _CROSSING[:2] or field.startswith(_CROSSING[2:]) for field in fields)
+
+
+def _references(run: Run, space: str, notes: list[str]) -> tuple[str, ...]:
+    named = run.definition.get("reference") or {}
+
+    def reference(factor: str, levels: Sequence[str]) -> str:
+        if run.design == "leave_one_out":
+            return _WITH
+        if factor in named:
+            return str(named[factor])
+        notes.append(f"{space}: {factor} names no reference, so its first level '{levels[0]}' is it")
+        return levels[0]
+
+    return tuple(reference(factor, levels) for factor, levels in run.factors.items())
+
+
+def _design(space: str, factors: tuple[str, ...], references: tuple[str, ...], cells: dict[_Levels, _Cell]) -> _Design:
+    seeds = sorted({seed for cell in cells.values() for seed in cell.scores.seeds})
+    images = sorted({image for cell in cells.values() for image in cell.scores.images})
+    row, column = {seed: i for i, seed in enumerate(seeds)}, {image: i for i, image in enumerate(images)}
+    values = np.full((len(cells), len(seeds), len(images)), np.nan)
+    for place, (scores, *_) in enumerate(cells.values()):
+        values[place][np.ix_([row[s] for s in scores.seeds], [column[i] for i in scores.images])] = scores.values
+    return _Design(space, factors, references, cells, {levels: i for i, levels in enumerate(cells)}, values)
+
+
+# Effects -------------------------------------------------------------------------------------------------------------
+
+
+def _effects(design: _Design, levels: dict[str, list[str]], metric: Metric, notes: list[str]) -> Iterator[Effect]:
+    for axis, (factor, reference) in enumerate(zip(design.factors, design.references, strict=True)):
+        scored = {cell[axis] for cell in design.cells}
+        others = [level for level in dict.fromkeys([*levels[factor], *sorted(scored)]) if level != reference]
+        if not others:
+            notes.append(f"{design.space}: {factor} has the one level '{reference}', so nothing to compare")
+            continue
+        if reference not in scored:
+            notes.append(f"{design.space}: {factor}'s reference '{reference}' has no scored trial: no effect of it")
+            continue
+        for level in others:
+            pairs: list[_Corners] = [
+                (cell, _with(cell, axis, reference))
+                for cell in design.cells
+                if cell[axis] == level and _with(cell, axis, reference) in design.cells
+            ]
+            if not pairs:
+                notes.append(f"{design.space}: {factor} '{level}' has no scored trial beside its reference")
+            for task, group in _by_task(design, pairs, f"{factor} '{level}'", notes):
+                contrast = _contrast(design, group, (1, -1))
+                if contrast is None:
+                    notes.append(f"{design.space}: {factor} '{level}' and '{reference}' share no seed or no image")
+                    continue
+                a, b = (level, reference)
+                if len(group) == 1:
+                    a, b = (design.cells[cell].scores.cell for cell in group[0])
+                yield Effect(
+                    space=design.space,
+                    task=task,
+                    factor=factor,
+                    level=level,
+                    reference=reference,
+                    difference=difference_of(contrast.matrix, a, b, metric, note=contrast.note),
+                    params=_ratio(((design.cells[a].params, design.cells[b].params) for a, b in group)),
+                    macs=_ratio(((design.cells[a].macs, design.cells[b].macs) for a, b in group)),
+                    pairs=contrast.used,
+                )
+
+
+def _corrected(found: Iterable[Effect]) -> Iterator[Effect]:
+    """The effects of a design, by task, Holm-corrected within each."""
+    families: dict[str, list[Effect]] = {}
+    for effect in found:
+        families.setdefault(effect.task, []).append(effect)
+    for family in families.values():
+        corrected = holm([effect.difference for effect in family])
+        yield from (effect._replace(difference=by) for effect, by in zip(family, corrected, strict=True))
+
+
+def _interactions(design: _Design, notes: list[str]) -> Iterator[Interaction]:
+    """The difference of differences of every two levels of two factors, where all four cells were scored."""
+    for one, other in itertools.combinations(range(len(design.factors)), 2):
+        references = design.references[one], design.references[other]
+        squares: dict[tuple[str, str], list[_Corners]] = {}
+        for cell in design.cells:
+            first, second = _with(cell, one, references[0]), _with(cell, other, references[1])
+            corners = (cell, first, second, _with(first, other, references[1]))
+            if len(set(corners)) == 4 and all(corner in design.cells for corner in corners):
+                squares.setdefault((cell[one], cell[other]), []).append(corners)
+        factors = design.factors[one], design.factors[other]
+        for levels, found in squares.items():
+            what = f"{factors[0]} '{levels[0]}' by {factors[1]} '{levels[1]}'"
+            for task, group in _by_task(design, found, what, notes):
+                contrast = _contrast(design, group, (1, -1, -1, 1))
+                if contrast is None:
+                    notes.append(f"{design.space}: the cells of {what} share no seed or no image")
+                    continue
+                variances = components(contrast.matrix)
+                yield Interaction(
+                    design.space, task, factors, levels, references, interval_of(variances), p_value_of(variances)
+                )
+
+
+def _with(levels: _Levels, axis: int, level: str) -> _Levels:
+    return (*levels[:axis], level, *levels[axis + 1 :])
+
+
+def _by_task(
+    design: _Design, contrasts: list[_Corners], what: str, notes: list[str]
+) -> Iterator[tuple[str, list[_Corners]]]:
+    """The contrasts of each task. Those across tasks come together, if their images have the same ids: then an image is
+    taken to be the same scene in all."""
+    within: dict[str, list[_Corners]] = {}
+    across: list[_Corners] = []
+    unequal = False
+    for contrast in contrasts:
+        scores = [design.cells[cell].scores for cell in contrast]
+        if len({cell.task for cell in scores}) == 1:
+            within.setdefault(scores[-1].task, []).append(contrast)
+        elif len({cell.images for cell in scores}) == 1:
+            across.append(contrast)
+        else:
+            unequal = True
+    yield from within.items()
+    if across:
+        notes.append(
+            f"{design.space}: levels that change the data are paired by image id, as if the same id were the same scene"
+        )
+        yield listing(sorted({design.cells[contrast[-1]].scores.task for contrast in across}), most=3), across
+    if unequal:
+        notes.append(f"{design.space}: {what} is judged on other images than its reference: not estimated")
+
+
+def _contrast(design: _Design, cells: list[_Corners], signs: tuple[int, ...]) -> _Contrast | None:
+    """The signed sum of each tuple of cells by seed and image, averaged over the tuples; `None` if nothing is shared.
+
+    Every tuple kept has every seed kept; which are is decided for as many of both as can be, two seeds at least.
+    """
+    places = np.array([[design.place[cell] for cell in contrast] for contrast in cells])
+    stack = sum(sign * design.values[places[:, corner]] for corner, sign in enumerate(signs))
+    assert isinstance(stack, np.ndarray)
+    present = np.isfinite(stack).any(axis=2)
+    candidates = [row for row in np.unique(present, axis=0) if row.any()]
+    if not candidates:
+        return None
+
+    def worth(seeds: NDArray[np.bool_]) -> tuple[int, int]:
+        return min(int(seeds.sum()), 2), int(seeds.sum() * (present | ~seeds).all(axis=1).sum())
+
+    seeds = max(candidates, key=worth)
+    used = (present | ~seeds).all(axis=1)
+    averaged = stack[used][:, seeds].mean(axis=0)
+    averaged = averaged[:, np.isfinite(averaged).any(axis=0)]
+    matrix, missing = complete_part(averaged)
+    if not matrix.size:
+        return None
+    there = np.isfinite(design.values[np.unique(places[used])])
+    notes = []
+    if used.sum() < len(cells):
+        notes.append(f"{len(cells) - used.sum()} of {several(len(cells), 'pair')} left out for lack of seeds")
+    if seeds.sum() < there.any(axis=(0, 2)).sum():
+        notes.append(f"seeds differ: the {seeds.sum()} they share")
+    if averaged.shape[1] < there.any(axis=1).sum(axis=1).max():
+        notes.append(f"images differ: the {averaged.shape[1]} they share")
+    if missing:
+        notes.append(
+            f"scores are missing: {several(matrix.shape[0], 'seed')} and {several(matrix.shape[1], 'image')} left"
+        )
+    return _Contrast(matrix, int(used.sum()), "; ".join(notes))
+
+
+def _ratio(costs: Iterable[tuple[float, float]]) -> float:
+    """The geometric mean of the ratios of two costs, NaN where one is not known or not positive."""
+    logs = [math.log(a / b) if a > 0 and b > 0 else math.nan for a, b in costs]
+    return math.exp(sum(logs) / len(logs))
+
+
+# Importances ---------------------------------------------------------------------------------------------------------
+
+
+def _importances(
+    space: str, run: Run, task: str, configurations: dict[_Levels, _Cell], metric: Metric, notes: list[str]
+) -> Iterator[Importance]:
+    """fANOVA and PED-ANOVA of the score and of each cost, on the mean over seeds of each configuration."""
+    tasks = sorted({cell.scores.task for cell in configurations.values()})
+    if len(tasks) > 1:
+        notes.append(f"{space}: its samples are judged on {len(tasks)} data sets, whose scores do not compare")
+        return
+    if len(configurations) < LEAST_CONFIGURATIONS:
+        notes.append(
+            f"{space}: {several(len(configurations), 'scored configuration')} of {LEAST_CONFIGURATIONS} "
+            "that importances need at least"
+        )
+        return
+    import optuna
+
+    distributions = {
+        factor: _distribution(run, factor, {levels[axis] for levels in configurations})
+        for axis, factor in enumerate(run.factors)
+    }
+    params = [
+        {factor: _value(level, distributions[factor]) for factor, level in zip(run.factors, levels, strict=True)}
+        for levels in configurations
+    ]
+    targets = {
+        metric: [cell.scores.mean for cell in configurations.values()],
+        "params": [cell.params for cell in configurations.values()],
+        "macs": [cell.macs for cell in configurations.values()],
+    }
+    for target, values in targets.items():
+        known = [(param, value) for param, value in zip(params, values, strict=True) if math.isfinite(value)]
+        if len(known) > MOST_CONFIGURATIONS:
+            drawn = np.random.default_rng(0).choice(len(known), MOST_CONFIGURATIONS, replace=False)
+            notes.append(
+                f"{space}: importances are of {MOST_CONFIGURATIONS} of its {len(known)} configurations, at random"
+            )
+            known = [known[place] for place in sorted(drawn)]
+        if len(known) < LEAST_CONFIGURATIONS or len({value for _, value in known}) == 1:
+            notes.append(f"{space}: {target} is unknown or the same in all configurations: no importance for it")
+            continue
+        study = _optuna_study(known, distributions, "maximize" if target == metric else "minimize")
+        evaluators = (
+            optuna.importance.FanovaImportanceEvaluator(**_TREES),
+            optuna.importance.PedAnovaImportanceEvaluator(target_quantile=min(max(0.1, _ELITE / len(known)), 0.5)),
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fanova, ped = (optuna.importance.get_param_importances(study, evaluator=one) for one in evaluators)
+        for factor in run.factors:
+            yield Importance(space, tasks[0], factor, target, fanova.get(factor), ped.get(factor))
+
+
+def _distribution(run: Run, factor: str, levels: set[str]) -> optuna.distributions.BaseDistribution:
+    """A factor as Optuna sees it: a range where the space has one (wide enough for what was drawn), else its levels."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    spec = run.definition.get("factors", {}).get(factor)
+    if not (isinstance(spec, dict) and {"low", "high"} <= spec.keys() and not isinstance(spec["low"], dict)):
+        return CategoricalDistribution(sorted(levels))
+    drawn = [float(level) for level in levels]
+    low, high, log = min(spec["low"], *drawn), max(spec["high"], *drawn), bool(spec.get("log"))
+    if all(float(bound).is_integer() for bound in (low, high, *drawn)):
+        return IntDistribution(int(low), int(high), log=log)
+    return FloatDistribution(float(low), float(high), log=log)
+
+
+def _value(level: str, distribution: optuna.distributions.BaseDistribution) -> Any:
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    if isinstance(distribution, IntDistribution):
+        return int(float(level))
+    return float(level) if isinstance(distribution, FloatDistribution) else level
+
+
+def _optuna_study(
+    known: Sequence[tuple[dict[str, Any], float]],
+    distributions: dict[str, optuna.distributions.BaseDistribution],
+    direction: Literal["minimize", "maximize"],
+) -> optuna.Study:
+    import optuna
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(direction=direction)
+    study.add_trials(
+        [optuna.trial.create_trial(params=param, distributions=distributions, value=value) for param, value in known]
+    )
+    optuna.logging.set_verbosity(verbosity)
+    return study

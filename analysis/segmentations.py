@@ -1,0 +1,167 @@
+"""Test images beside their masks and predictions, with every error marked (as the paper's Fig. 4)."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from analysis.page import note, table
+
+_RIGHT, _FALSE_POSITIVE, _FALSE_NEGATIVE, _WRONG_CLASS = (255, 255, 255), (230, 159, 0), (0, 114, 178), (213, 94, 0)
+"""White, and Okabe and Ito's orange, blue and vermillion: in grey still light to dark in that order."""
+_DIM = 0.22
+"""How much is left of the image beneath an overlay: darker than any of the marks in grey."""
+_MOST_PIXELS = 256
+"""A side of what is shown."""
+_MOST_COLUMNS = 12
+"""Networks beside each other; the others are there, and come into view when they are asked for."""
+
+
+class Prediction(NamedTuple):
+    """A predicted mask as a PNG like `Picture.mask`, and its Dice on this image."""
+
+    mask: bytes
+    dice: float
+
+
+class Picture(NamedTuple):
+    """A test image as PNGs: the input, and its mask, whose grey levels are classes with 0 the background.
+
+    `predictions` are by cell. `role` says why it is shown (worst, median, best), or is empty. `task` is its data set.
+    """
+
+    image: str
+    source: bytes
+    mask: bytes
+    predictions: Mapping[str, Prediction]
+    role: str = ""
+    task: str = ""
+
+
+def comparison(pictures: Sequence[Picture], names: Mapping[str, str]) -> str:
+    """For each data set a row an image: the image, its mask, and each cell's prediction, best cells first.
+
+    `names` are those of cells, best first; a cell that is not there (its trials failed since) comes last, under its id.
+    """
+    by_task: dict[str, list[Picture]] = {}
+    for picture in pictures:
+        by_task.setdefault(picture.task, []).append(picture)
+    decoded = [_grey(picture.mask) for picture in pictures]
+    several_classes = any(len(np.unique(mask[mask > 0])) > 1 for mask in decoded)
+    marks = [(_RIGHT, "found"), (_FALSE_POSITIVE, "false positive"), (_FALSE_NEGATIVE, "missed")]
+    marks += [(_WRONG_CLASS, "taken for another class")] if several_classes else []
+    keys = "".join(f'<span class="key" style="background:rgb{colour}"></span>{text}' for colour, text in marks)
+    strips = "".join(
+        (f"<h3>{escape(task)}</h3>" if len(by_task) > 1 else "") + _strip(members, names)
+        for task, members in by_task.items()
+    )
+    return f'<p class="note keys">{keys}</p>{strips}'
+
+
+def _strip(pictures: Sequence[Picture], names: Mapping[str, str]) -> str:
+    place = {cell: at for at, cell in enumerate(names)}
+    predicted = dict.fromkeys(cell for picture in pictures for cell in picture.predictions)
+    order = sorted(predicted, key=lambda cell: place.get(cell, len(place)))
+    # What an element of a column has: its cell, and whether it waits to be asked for.
+    column = {
+        cell: f' data-cell="{escape(cell)}"{" class=more" if at >= _MOST_COLUMNS else ""}'
+        for at, cell in enumerate(order)
+    }
+
+    def row(picture: Picture) -> str:
+        source, mask = _grey(picture.source), _grey(picture.mask)
+        columns = [
+            f"<td>{_image(_small(picture.source), f'Test image {picture.image}')}</td>",
+            f"<td>{_image(_small(picture.mask), f'Mask of {picture.image}')}</td>",
+        ]
+        for cell in order:
+            if cell not in picture.predictions:
+                columns.append(f"<td{column[cell]}></td>")
+                continue
+            shown = picture.predictions[cell]
+            labels = _grey(shown.mask)
+            if labels.shape != mask.shape:
+                raise ValueError(
+                    f"picture '{picture.image}': the prediction of cell {cell} is {_size(labels)}, its mask "
+                    f"{_size(mask)}: expected one size"
+                )
+            alt = f"Prediction of {names.get(cell, cell)} for {picture.image}, Dice {shown.dice:.3f}"
+            columns.append(
+                f"<td{column[cell]}><figure>{_image(_small(overlay(source, mask, labels)), alt)}"
+                f"<figcaption>Dice {shown.dice:.3f}</figcaption></figure></td>"
+            )
+        role = f"<b>{escape(picture.role)}</b> " if picture.role else ""
+        return f'<tr><th scope="row">{role}{escape(picture.image)}</th>{"".join(columns)}</tr>'
+
+    headers = ['<td></td><th scope="col">Image</th><th scope="col">Mask</th>']
+    headers += [
+        f'<th scope="col" id="images-{escape(cell)}" tabindex="-1"{column[cell]}>{escape(names.get(cell, cell))}</th>'
+        for cell in order
+    ]
+    hidden = len(order) - _MOST_COLUMNS
+    return table("strip", headers, map(row, pictures), "Test images and predictions") + (
+        note(
+            f"The {_MOST_COLUMNS} best of {len(order)} networks."
+            '<span class="screen"> A click on another’s point or name adds it.</span>'
+        )
+        if hidden > 0
+        else ""
+    )
+
+
+def overlay(source: NDArray[np.uint8], mask: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> bytes:
+    """A PNG of what a prediction got right and wrong, on the dimmed image.
+
+    `source` is (H, W) grey of 0 to 255, and is brought to the masks' size; `mask` and `prediction` are (h, w) class
+    labels, 0 the background. White is the right class; a wrong one is an error whichever it is.
+    """
+    height, width = mask.shape
+    grey = np.asarray(Image.fromarray(source.astype(np.uint8)).resize((width, height), Image.Resampling.BILINEAR))
+    shown = np.repeat((grey * _DIM).astype(np.uint8)[..., None], 3, axis=2)
+    found, there = prediction > 0, mask > 0
+    shown[found & there] = _WRONG_CLASS
+    shown[found & (prediction == mask)] = _RIGHT
+    shown[found & ~there] = _FALSE_POSITIVE
+    shown[~found & there] = _FALSE_NEGATIVE
+    return _png(Image.fromarray(shown))
+
+
+def _grey(png: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("L"))
+
+
+def _size(image: NDArray[np.uint8]) -> str:
+    return f"{image.shape[0]}x{image.shape[1]}"
+
+
+def _small(png: bytes) -> bytes:
+    """The image no larger than it is shown: averaged, so that thin errors stay visible."""
+    with Image.open(io.BytesIO(png)) as image:
+        if max(image.size) <= _MOST_PIXELS:
+            return png
+        factor = _MOST_PIXELS / max(image.size)
+        size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+        return _png(image.resize(size, Image.Resampling.BOX))
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _image(png: bytes, alt: str) -> str:
+    with Image.open(io.BytesIO(png)) as image:
+        width, height = image.size
+    data = base64.b64encode(png).decode("ascii")
+    return (
+        f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}" width="{width}" height="{height}" loading="lazy" '
+        'decoding="async">'
+    )

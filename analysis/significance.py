@@ -1,0 +1,406 @@
+"""Whether one cell scores better than another: intervals, tests, and how many seeds would decide.
+
+Scores come as a matrix of seeds by images, of one cell or of the paired difference of two. Both are samples: of the
+seeds one could have trained with, and of the images one could have tested on. So the model is the crossed one,
+
+    D[s, i] = mean + S[s] + I[i] + E[s, i],
+
+and the variance of the mean is that of seeds, images and residual, each over how many there are. Every interval and
+p-value here comes from it (`components`, `standard_error`); `docs/statistics.md` says why, and how well it covers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ablation.errors import InputError
+from analysis.format import several
+from analysis.scores import CellScores, Metric, paired
+
+MOST_SEEDS = 100
+"""Beyond this, more seeds are no advice."""
+_CELLS_AT_ONCE = 512
+
+
+class Interval(NamedTuple):
+    """A two-sided confidence interval; `low` and `high` are NaN where the spread over seeds is unknown."""
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+
+
+class Components(NamedTuple):
+    """The mean of a matrix of seeds by images, and the variances of a seed's, an image's and a residual's effect."""
+
+    mean: float
+    seeds: int
+    images: int
+    seed: float
+    image: float
+    residual: float
+
+
+class Difference(NamedTuple):
+    """The mean score of cell `a` less that of `b`, paired by seed and image."""
+
+    a: str
+    b: str
+    metric: Metric
+    interval: Interval
+    """Low and high are NaN with a single seed."""
+    p_value: float | None
+    """Two-sided, of the interval's model; `None` with a single seed."""
+    p_holm: float | None
+    """`p_value` corrected for its family by `holm`; `None` before."""
+    wilcoxon: float | None
+    """Signed-rank test over images, of differences averaged over seeds: of these trainings only, not of others."""
+    seeds: int
+    images: int
+    seeds_needed: int | None
+    """Seeds that would likely decide it, where it is inconclusive; `None` otherwise, and where none would."""
+    note: str
+    """What must be said of it, or ''."""
+
+    @property
+    def significant(self) -> bool:
+        """At 1 - level, Holm-corrected where `holm` has been; a single seed never is."""
+        p = self.p_value if self.p_holm is None else self.p_holm
+        return self.seeds > 1 and p is not None and p <= 1 - self.interval.level
+
+
+class Bound(NamedTuple):
+    """A one-sided lower confidence bound of mean(a) - mean(b); `low` is NaN with a single seed."""
+
+    estimate: float
+    low: float
+    level: float
+    components: Components
+    note: str
+
+    def not_below(self, margin: float) -> bool:
+        """Whether `a` is non-inferior to `b`: surely less than `margin` (a positive score) below it."""
+        return self.low > -margin
+
+    def p_value(self, margin: float) -> float | None:
+        """One-sided, of the hypothesis that `a` is `margin` or more below `b`; `None` with a single seed."""
+        if self.components.seeds < 2:
+            return None
+        from scipy import stats
+
+        error, df = standard_error(self.components)
+        distance = self.estimate + margin
+        return float(stats.t.sf(distance / error, df)) if error > 0 else float(distance <= 0)
+
+    def seeds_needed(self, margin: float) -> int | None:
+        """Seeds at which the bound would likely fall on the estimate's side of the margin, as `seeds_needed`."""
+        return seeds_needed(self.components, self.estimate + margin, 2 * self.level - 1)
+
+
+# The model -----------------------------------------------------------------------------------------------------------
+
+
+def components(matrix: NDArray[np.float64]) -> Components:
+    """The mean and variance components of `matrix` (seeds, images), without NaN, by analysis of variance.
+
+    A component whose mean square is no larger than the residual's is taken for zero and pooled with the residual. With
+    one seed the variances are NaN; with one image all variance is the seeds'.
+    """
+    seeds, images = matrix.shape
+    mean = float(matrix.mean())
+    if seeds < 2:
+        return Components(mean, seeds, images, math.nan, math.nan, math.nan)
+    by_seed, by_image = matrix.mean(axis=1) - mean, matrix.mean(axis=0) - mean
+    if images < 2:
+        return Components(mean, seeds, images, float(by_seed @ by_seed) / (seeds - 1), 0.0, 0.0)
+    of_seed, of_image = images * float(by_seed @ by_seed), seeds * float(by_image @ by_image)
+    rest = matrix - mean - by_seed[:, None] - by_image
+    squares, df = float((rest * rest).sum()), (seeds - 1) * (images - 1)
+    residual = squares / df
+    seed_counts, image_counts = of_seed / (seeds - 1) > residual, of_image / (images - 1) > residual
+    if not seed_counts:
+        squares, df = squares + of_seed, df + seeds - 1
+    if not image_counts:
+        squares, df = squares + of_image, df + images - 1
+    residual = squares / df
+    seed = (of_seed / (seeds - 1) - residual) / images if seed_counts else 0.0
+    image = (of_image / (images - 1) - residual) / seeds if image_counts else 0.0
+    return Components(mean, seeds, images, seed, image, residual)
+
+
+def standard_error(found: Components, seeds: int | None = None) -> tuple[float, float]:
+    """The standard error of the mean, and the degrees of freedom of its t distribution.
+
+    With `seeds`, those that could be expected with as many seeds and the same images.
+
+    Where seeds and images both count, the degrees of freedom are between seeds - 1 and images - 1: their harmonic mean,
+    weighted by the mean squares. Satterthwaite's weights are the squares of these; with three seeds they trust a seed
+    variance that came out small by chance, and the interval is too narrow (`benchmarks/coverage.py`). Linear weights
+    are those that Cochran and Cox (Experimental Designs, 1950) give the t quantiles of two unequal variances. Two seeds
+    can hardly show that seeds make no difference, so they always count.
+    """
+    seeds = found.seeds if seeds is None else seeds
+    of_seed, of_image = found.residual + found.images * found.seed, found.residual + seeds * found.image
+    both = found.seed > 0 and found.image > 0
+    if found.images > 1 and (both or seeds == 2):
+        variance = of_seed + of_image - found.residual
+        weights = of_seed / (seeds - 1) + of_image / (found.images - 1)
+        df = (of_seed + of_image) / weights if weights > 0 else found.images - 1
+    elif found.seed:
+        variance, df = of_seed, seeds - 1
+    elif found.image:
+        variance, df = of_image, found.images - 1
+    else:
+        variance, df = found.residual, seeds * found.images - 1
+    return math.sqrt(variance / (seeds * found.images)), float(df)
+
+
+def seeds_needed(found: Components, distance: float, level: float = 0.95) -> int | None:
+    """The smallest number of seeds at which the expected two-sided interval is narrower than `distance` either way.
+
+    The images stay as they are: `None` where they alone make the interval wider than that (`images_prevent`), where
+    more than `MOST_SEEDS` would be needed, and where one seed tells nothing of the spread over seeds.
+    """
+    if found.seeds < 2 or images_prevent(found, distance, level):
+        return None
+    from scipy import stats
+
+    numbers = range(found.seeds + 1, MOST_SEEDS + 1)
+    errors = np.array([standard_error(found, number) for number in numbers]).reshape(-1, 2)
+    enough = stats.t.ppf((1 + level) / 2, errors[:, 1]) * errors[:, 0] < abs(distance)
+    return numbers[int(enough.argmax())] if enough.any() else None
+
+
+def images_prevent(found: Components, distance: float, level: float = 0.95) -> bool:
+    """Whether not even endless seeds would make the interval narrower than `distance` either way, on these images."""
+    from scipy import stats
+
+    if not found.image:
+        return False
+    return stats.t.ppf((1 + level) / 2, found.images - 1) * math.sqrt(found.image / found.images) >= abs(distance)
+
+
+def interval_of(found: Components, level: float = 0.95) -> Interval:
+    """The two-sided interval of the mean."""
+    if found.seeds < 2:
+        return Interval(found.mean, math.nan, math.nan, level)
+    from scipy import stats
+
+    error, df = standard_error(found)
+    half = float(stats.t.ppf((1 + level) / 2, df)) * error
+    return Interval(found.mean, found.mean - half, found.mean + half, level)
+
+
+def p_value_of(found: Components) -> float | None:
+    """Two-sided, of a mean of zero; `None` with a single seed."""
+    if found.seeds < 2:
+        return None
+    from scipy import stats
+
+    error, df = standard_error(found)
+    return float(2 * stats.t.sf(abs(found.mean) / error, df)) if error > 0 else float(found.mean == 0)
+
+
+# Cells ---------------------------------------------------------------------------------------------------------------
+
+
+def mean_interval(scores: CellScores, level: float = 0.95) -> Interval:
+    """The interval of a cell's mean score. A trivial predictor has no seeds: its interval is over images alone.
+
+    Raises `InputError` where no score is finite.
+    """
+    matrix, _ = complete_part(scores.values)
+    if not matrix.size:
+        raise InputError(f"{scores.label} has no test score: train it, or leave it out")
+    if scores.trivial:
+        matrix = matrix.T  # the t interval over what varies, the images
+    return interval_of(components(matrix), level)
+
+
+def difference(a: CellScores, b: CellScores, metric: Metric, level: float = 0.95) -> Difference:
+    """The mean score of `a` less that of `b`, on the seeds and images that both have.
+
+    Raises `InputError` where they share none, and where they were judged on different data.
+    """
+    matrix, note = _shared(a, b)
+    return difference_of(matrix, a.cell, b.cell, metric, level, note)
+
+
+def difference_of(
+    matrix: NDArray[np.float64], a: str, b: str, metric: Metric, level: float = 0.95, note: str = ""
+) -> Difference:
+    """The `Difference` that a matrix of differences (seeds, images), without NaN, amounts to."""
+    found = components(matrix)
+    interval, p = interval_of(found, level), p_value_of(found)
+    notes = [note] if note else []
+    if found.seeds == 1:
+        notes.append("one seed")
+    elif found.seeds == 2:
+        notes.append("two seeds: the interval may be too narrow")
+    if found.images == 1:
+        notes.append("one image: nothing is known of others")
+    needed = None
+    if p is not None and p > 1 - level:
+        needed = seeds_needed(found, found.mean, level)
+        if needed is None and images_prevent(found, found.mean, level):
+            notes.append("more seeds would not decide it: the images vary too much")
+        elif needed is None:
+            notes.append(f"more than {MOST_SEEDS} seeds would be needed to decide it")
+    return Difference(
+        a=a,
+        b=b,
+        metric=metric,
+        interval=interval,
+        p_value=p,
+        p_holm=None,
+        wilcoxon=_wilcoxon(matrix.mean(axis=0)),
+        seeds=found.seeds,
+        images=found.images,
+        seeds_needed=needed,
+        note="; ".join(notes),
+    )
+
+
+def one_sided_bound(a: CellScores, b: CellScores, level: float = 0.95) -> Bound:
+    """The lower confidence bound of mean(a) - mean(b), for a non-inferiority test at 1 - level: see `Bound.not_below`.
+
+    Raises `InputError` as `difference`.
+    """
+    matrix, note = _shared(a, b)
+    return bound_of(components(matrix), level, note)
+
+
+def bound_of(found: Components, level: float = 0.95, note: str = "") -> Bound:
+    """The one-sided lower bound of the mean."""
+    if found.seeds < 2:
+        return Bound(found.mean, math.nan, level, found, note)
+    from scipy import stats
+
+    error, df = standard_error(found)
+    return Bound(found.mean, found.mean - float(stats.t.ppf(level, df)) * error, level, found, note)
+
+
+def holm(differences: Sequence[Difference]) -> list[Difference]:
+    """The differences, in their order, with p-values corrected for being one family (Holm 1979).
+
+    The chance that any difference of the family is called significant though there is none stays at 1 - level.
+    Those without a p-value are not of the family.
+    """
+    tested = [(found.p_value, place) for place, found in enumerate(differences) if found.p_value is not None]
+    corrected, largest = list(differences), 0.0
+    for rank, (p, place) in enumerate(sorted(tested)):
+        largest = max(largest, min(1.0, p * (len(tested) - rank)))
+        corrected[place] = differences[place]._replace(p_holm=largest)
+    return corrected
+
+
+def complete_part(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
+    """`matrix` without the seeds and images that lack scores, and whether any did.
+
+    The seed or image that lacks the largest share goes first, so that one seed without scores costs no image.
+    """
+    part = matrix
+    while part.size and np.isnan(part).any():
+        missing = np.isnan(part)
+        by_seed, by_image = missing.mean(axis=1), missing.mean(axis=0)
+        axis = 0 if by_seed.max() >= by_image.max() else 1
+        part = np.delete(part, int((by_image if axis else by_seed).argmax()), axis=axis)
+    return part, part.shape != matrix.shape
+
+
+def _shared(a: CellScores, b: CellScores) -> tuple[NDArray[np.float64], str]:
+    """The differences on what both have, and what must be said of it."""
+    if a.task != b.task:
+        raise InputError(f"{a.label} is judged on {a.task}, {b.label} on {b.task}: scores compare on one data set only")
+    try:
+        matrix = paired(a, b)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    part, missing = complete_part(matrix)
+    if not part.size:
+        raise InputError(f"{a.label} and {b.label} have no image that both were scored on: they cannot be compared")
+    notes = []
+    if not (a.trivial or b.trivial) and a.seeds != b.seeds:
+        notes.append(f"seeds differ ({len(a.seeds)} and {len(b.seeds)}): the {matrix.shape[0]} they share")
+    if a.images != b.images:
+        notes.append(f"images differ: the {matrix.shape[1]} they share")
+    if missing:
+        notes.append(f"scores are missing: {several(part.shape[0], 'seed')} and {several(part.shape[1], 'image')} left")
+    return part, "; ".join(notes)
+
+
+def _wilcoxon(by_image: NDArray[np.float64]) -> float | None:
+    if len(by_image) < 2:
+        return None
+    if not by_image.any():
+        return 1.0
+    from scipy import stats
+
+    return float(stats.wilcoxon(by_image).pvalue)
+
+
+# Many cells at once --------------------------------------------------------------------------------------------------
+
+
+def hierarchical_bootstrap(
+    matrices: Sequence[NDArray[np.float64]], resamples: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Resampled mean scores of several cells, (resamples, cells): for what has no formula, such as who is on a front.
+
+    Each resample draws images, the same for all cells and seeds, and for each cell its own seeds: images are paired,
+    seeds are not, for seed 0 of one network has nothing in common with seed 0 of another. One fewer than there are is
+    drawn of each, with replacement, which makes the variance of the mean unbiased (McCarthy and Snowden 1985); drawing
+    all n makes it (n - 1)/n of what it is, two thirds for three seeds. Of a single seed or image there is nothing to
+    draw. See Owen, The pigeonhole bootstrap, Ann. Appl. Stat. 1 (2007).
+
+    Args:
+        matrices: a cell's scores each, (seeds, images): the same images for all, as many seeds as each has. NaN where a
+            score is missing; a resample that drew none that a seed has keeps the seed's mean.
+    """
+    images = {matrix.shape[1] for matrix in matrices}
+    if len(images) != 1 or 0 in images or any(len(matrix) == 0 for matrix in matrices):
+        raise ValueError("hierarchical_bootstrap needs matrices of the same images, each with a seed")
+    count = images.pop()
+    draws = max(count - 1, 1)
+    weights = rng.multinomial(draws, np.full(count, 1 / count), size=resamples) / draws if count > 1 else None
+    means = np.empty((resamples, len(matrices)))
+    by_seeds: dict[int, list[int]] = {}
+    for place, matrix in enumerate(matrices):
+        by_seeds.setdefault(len(matrix), []).append(place)
+    for seeds, places in by_seeds.items():
+        for start in range(0, len(places), _CELLS_AT_ONCE):
+            block = places[start : start + _CELLS_AT_ONCE]
+            scores = np.stack([matrices[place] for place in block], axis=1)
+            means[:, block] = _resampled(scores, weights, resamples, seeds, rng)
+    return means
+
+
+def _resampled(
+    scores: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+    resamples: int,
+    seeds: int,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Means (resamples, cells) of `scores` (seeds, cells, images), with `weights` (resamples, images) that sum to 1."""
+    cells = scores.shape[1]
+    if weights is None:
+        by_seed = np.broadcast_to(scores[:, None, :, 0], (seeds, resamples, cells))
+    else:
+        by_seed = weights @ np.nan_to_num(scores).transpose(0, 2, 1)
+        there = np.isfinite(scores)
+        if not there.all():
+            share = weights @ there.transpose(0, 2, 1).astype(np.float64)
+            sums, numbers = np.nan_to_num(scores).sum(axis=2), there.sum(axis=2)
+            own = np.divide(sums, numbers, out=np.full(sums.shape, np.nan), where=numbers > 0)[:, None, :]
+            by_seed = np.divide(by_seed, share, out=np.broadcast_to(own, share.shape).copy(), where=share > 0)
+    if seeds == 1:
+        return by_seed[0]
+    drawn = rng.integers(seeds, size=(seeds - 1, resamples, cells), dtype=np.uint8 if seeds < 256 else np.int64)
+    return np.take_along_axis(by_seed, drawn, axis=0).mean(axis=0)

@@ -1,0 +1,67 @@
+"""`ablate claim`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runners.cli.shared import console, json_option, notes, open_study, print_json, study_argument
+
+
+@click.command()
+@study_argument
+@click.option("--claim", "name", default="lightweight", show_default=True, help="A packaged claim, or a YAML file.")
+@json_option
+def claim(study: Path, name: str, as_json: bool) -> None:
+    """Judge a claim: each of its hypotheses is supported, refuted or inconclusive.
+
+    Exits with 0 whatever the verdict.
+
+    \b
+    Examples:
+      ablate claim studies/baselines-isbi2012-quick
+      ablate claim STUDY --claim lightweight_strict
+      ablate claim STUDY --claim my_network.yaml
+    """
+    from rich.text import Text
+
+    from analysis.claims.evaluate import evaluate
+    from analysis.claims.schema import load_claim
+    from analysis.frames import load
+
+    parsed = load_claim(name)
+    opened = open_study(study)
+    results = evaluate(parsed, load(opened))
+    if as_json:
+        print_json(
+            {
+                "claim": parsed.name,
+                "statement": parsed.statement,
+                "results": [
+                    result._asdict() | {"verdicts": [_plain(verdict._asdict()) for verdict in result.verdicts]}
+                    for result in results
+                ],
+                "notes": notes(opened),
+            }
+        )
+        return
+    out = console()
+    styles = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
+    out.print(Text(parsed.statement, style="bold"))
+    for result in results:
+        out.print()
+        for verdict in result.verdicts:
+            out.print(Text.assemble((f"{verdict.outcome:<13}", styles[verdict.outcome]), (verdict.name, "bold")))
+            out.print(Text(f"{verdict.sentence}{f' [{verdict.note}]' if verdict.note else ''}"), soft_wrap=False)
+        out.print()
+        out.print(Text(result.sentence, style=f"bold {styles[result.outcome]}"))
+    out.print("All verdicts must be supported for the claim to be; one refuted refutes it.", style="dim")
+    for note in notes(opened):
+        out.print(note, style="yellow")
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in fields.items()}

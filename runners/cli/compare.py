@@ -1,0 +1,137 @@
+"""`ablate compare`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ablation.errors import InputError
+from runners.cli.export import write
+from runners.cli.shared import console, json_option, notes, open_study, plain_table, print_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from analysis.compare import Comparison
+    from analysis.scores import Metric
+
+
+@click.command()
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY...", type=click.Path(path_type=Path))
+@click.option(
+    "--metric", type=click.Choice(["dice", "iou", "miou"]), default="dice", show_default=True, help="The score."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a page here that works offline.")
+@json_option
+def compare(studies: tuple[Path, ...], metric: Metric, output: Path | None, as_json: bool) -> None:
+    """The same networks over several data sets, and their ranks.
+
+    Networks are matched by configuration. Scores of different data sets do not
+    compare, ranks do: their mean, and the Friedman test of three or more.
+
+    \b
+    Examples:
+      ablate compare studies/baselines-mni152 studies/baselines-isbi2012
+      ablate compare STUDY STUDY --metric miou -o compared.html
+    """
+    from analysis.compare import compare as compared
+    from analysis.compare import compare_report, findings
+    from analysis.frames import load
+    from analysis.study_report import about
+
+    if len({study.resolve() for study in studies}) < len(studies):
+        raise InputError("a study is named twice: name each once")
+    opened = {name: open_study(study) for name, study in zip(_names(studies), studies, strict=True)}
+    frames = {name: load(study) for name, study in opened.items()}
+    comparison = compared(frames, metric)
+    cautions = list(dict.fromkeys(note for study in opened.values() for note in notes(study)))
+    if output:
+        abouts = {name: about(study, frames[name]) for name, study in opened.items()}
+        write(output, compare_report(comparison, abouts).encode())
+    if as_json:
+        print_json(_document(comparison) | {"cautions": cautions})
+        return
+    out = console()
+    out.print(_scores(comparison))
+    out.print()
+    out.print(_costs(comparison))
+    out.print()
+    for sentence in findings(comparison):
+        out.print(sentence, markup=False)
+    for caution in cautions:
+        out.print(caution, style="yellow", markup=False)
+    if output:
+        out.print(f"Page: {output}", soft_wrap=True, markup=False)
+
+
+def _names(studies: tuple[Path, ...]) -> list[str]:
+    """The directories' names; with as much of their paths as tells them apart."""
+    names = [study.resolve().name for study in studies]
+    return [name if names.count(name) == 1 else str(study) for name, study in zip(names, studies, strict=True)]
+
+
+def _scores(comparison: Comparison) -> Table:
+    from rich.text import Text
+
+    from analysis.format import model_name
+    from analysis.pareto import METRICS
+
+    table = plain_table(
+        METRICS[comparison.metric], *comparison.data, "mean rank", right=(*comparison.data, "mean rank")
+    )
+    for network in comparison.networks:
+        texts = []
+        for entry in network.entries:
+            if entry is None:
+                texts.append("not trained")
+                continue
+            estimate, low, high, _ = entry.score
+            known = math.isfinite(low) and not network.trivial
+            texts.append(f"{estimate:.3f} ±{(high - low) / 2:.3f}" if known else f"{estimate:.3f}")
+        name = model_name(network.model) if network.trivial else network.label
+        rank = "" if network.mean_rank is None else f"{network.mean_rank:.2f}"
+        table.add_row(*map(Text, (name, *texts, rank)), style="dim" if network.trivial else "")
+    return table
+
+
+def _costs(comparison: Comparison) -> Table:
+    """Parameters, and MACs on each data set."""
+    from rich.text import Text
+
+    from analysis.pareto import amount
+
+    macs = [f"MACs, {name}" for name in comparison.data]
+    table = plain_table("cost", "Parameters", *macs, right=("Parameters", *macs))
+    for network in comparison.networks:
+        if network.trivial:
+            continue
+        params = dict.fromkeys(amount("params", e.costs["params"]) for e in network.entries if e is not None)
+        cells = ["–" if entry is None else amount("macs", entry.costs["macs"]) for entry in network.entries]
+        table.add_row(*map(Text, (network.label, ", ".join(params), *cells)))
+    return table
+
+
+def _document(comparison: Comparison) -> dict[str, Any]:
+    def number(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    def entry(found: Any) -> dict[str, Any] | None:
+        if found is None:
+            return None
+        score = {name: number(value) for name, value in found.score._asdict().items()}
+        costs = {cost: number(value) for cost, value in found.costs.items()}
+        return {"cell": found.cell, "score": score, "seeds": found.seeds, "costs": costs, "rank": found.rank}
+
+    return {
+        "metric": comparison.metric,
+        "data": list(comparison.data),
+        "networks": [
+            network._asdict() | {"entries": dict(zip(comparison.data, map(entry, network.entries), strict=True))}
+            for network in comparison.networks
+        ],
+        "friedman": None if comparison.friedman is None else comparison.friedman._asdict(),
+        "notes": list(comparison.notes),
+    }

@@ -1,0 +1,166 @@
+"""`ablate measure`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from ablation.errors import InputError, TrialError
+from runners.cli.shared import console, json_option, open_study, parse_input, plain_table, print_json, study_argument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from ablation.config import Network
+    from ablation.measure import Device, Measured
+    from ablation.study import Study
+
+_MOST_PAIRS = 12
+
+
+class _Job(NamedTuple):
+    """A network with its input, and the cells that have it."""
+
+    label: str
+    network: Network
+    channels: int
+    classes: int
+    size: tuple[int, int]
+    cells: list[str]
+
+
+@click.command()
+@study_argument
+@click.option("--input", "size", metavar="CxHxW", help="Channels x height x width [default: each trial's own].")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is a GPU]")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
+@click.option("--repeats", type=click.IntRange(5), default=20, show_default=True, help="Forward passes timed.")
+@json_option
+def measure(study: Path, size: str | None, device: Device | None, threads: int, repeats: int, as_json: bool) -> None:
+    """Measure latency and peak memory of a study's networks.
+
+    Inference of one image, one network at a time, each in a process of its
+    own. Have nothing else run on the machine meanwhile. The figures go into
+    the study, with the device they are of; measuring again replaces them.
+
+    \b
+    Examples:
+      ablate measure studies/pyramid_levels-mni152-quick
+      ablate measure STUDY --input 1x512x512 --threads 4
+    """
+    from ablation.measure import busy, choose_device
+    from analysis.frames import load
+    from analysis.measured import disagreements
+
+    opened = open_study(study)
+    if opened.is_being_written():
+        raise InputError(f"a run is writing '{study}': measure when it has ended, with the machine idle")
+    jobs = _jobs(opened, parse_input(size) if size else None)
+    place = choose_device(device)
+    load_average = busy()
+    if load_average is not None:
+        click.echo(
+            f"The machine is busy (load average {load_average:.1f}): latencies will be too high and unsteady. "
+            "Measure again when it is idle.",
+            err=True,
+        )
+    results: dict[str, Measured] = {}
+    failed: dict[str, str] = {}
+    with opened.writing():
+        for job, outcome in _measured(jobs, place, threads, repeats, quiet=as_json):
+            if isinstance(outcome, str):
+                failed |= dict.fromkeys(job.cells, outcome)
+            else:
+                found = dict.fromkeys(job.cells, outcome)
+                opened.keep_measurements(found)
+                results |= found
+    pairs = [pair for pair in disagreements(load(opened).trials) if pair.a.cell in results and pair.b.cell in results]
+    if as_json:
+        print_json(
+            {
+                "study": str(study),
+                "measurements": {cell: found.model_dump(mode="json") for cell, found in results.items()},
+                "failed": failed,
+                "disagreements": [pair._asdict() | {"a": pair.a._asdict(), "b": pair.b._asdict()} for pair in pairs],
+            }
+        )
+        return
+    from rich.padding import Padding
+    from rich.text import Text
+
+    out = console()
+    _print_table(out, jobs, results, failed)
+    if pairs:
+        out.print("\nFewer MACs, yet slower:", style="bold")
+        for pair in pairs[:_MOST_PAIRS]:
+            out.print(Padding(Text(pair.text), (0, 0, 0, 2)))
+        if len(pairs) > _MOST_PAIRS:
+            out.print(f"  and {len(pairs) - _MOST_PAIRS} other pairs", style="dim")
+    elif len(results) > 1:
+        out.print("\nMACs and latency order these networks alike, as far as the spread can tell.")
+
+
+def _jobs(study: Study, given: tuple[int, int, int] | None) -> list[_Job]:
+    """Each distinct network of the study's complete trials once, by rising MACs.
+
+    Raises `InputError` if one of them cannot take the input, before any is measured.
+    """
+    from ablation.cost import cost
+    from analysis.frames import load
+
+    trials = load(study).trials
+    complete = trials[trials["state"] == "complete"].drop_duplicates("cell").sort_values(["macs", "label"])
+    if complete.empty:
+        raise InputError(f"'{study.path}' has no complete trial: there is no network to measure yet")
+    jobs: dict[str, _Job] = {}
+    for key, cell, label in complete[["key", "cell", "label"]].itertuples(index=False):
+        config = study.config(key)
+        channels, *sides = given or (config.data.channels, *config.data.size)
+        network: Network = config.model  # type: ignore[assignment]
+        job = _Job(label, network, channels, config.data.classes, (sides[0], sides[1]), [])
+        cost(network, job.channels, job.classes, job.size)
+        jobs.setdefault(f"{network.model_dump_json()} {job[2:5]}", job).cells.append(cell)
+    return list(jobs.values())
+
+
+def _measured(
+    jobs: list[_Job], device: Device, threads: int, repeats: int, *, quiet: bool
+) -> Iterator[tuple[_Job, Measured | str]]:
+    """Each job with what was measured, or why it could not be, saying on standard error which one is under way."""
+    from ablation.measure import measure
+
+    for number, job in enumerate(jobs, start=1):
+        if not quiet:
+            sides = f"{job.channels}x{job.size[0]}x{job.size[1]}"
+            click.echo(f"measuring {number} of {len(jobs)}: {job.label} at {sides}", err=True)
+        try:
+            yield job, measure(job.network, job.channels, job.classes, job.size, device, repeats, threads)
+        except TrialError as error:
+            yield job, str(error)
+
+
+def _print_table(out: Console, jobs: list[_Job], results: dict[str, Measured], failed: dict[str, str]) -> None:
+    from rich.text import Text
+
+    columns = ("latency ms", "IQR", "memory MB")
+    table = plain_table("network", "input", *columns, right=columns)
+    devices: dict[tuple[str, str, int], None] = {}
+    for job in jobs:
+        if job.cells[0] in results:
+            found = results[job.cells[0]]
+            figures = (f"{found.latency_ms:.1f}", f"{found.latency_iqr_ms:.1f}", f"{found.peak_memory_mb:.0f}")
+            table.add_row(Text(job.label), found.input, *figures)
+            devices[found.device, found.precision, found.repeats] = None
+    if results:
+        out.print(table)
+        for device, precision, repeats in devices:
+            out.print(
+                f"{device}, {precision}, batch 1, median of {repeats} passes", style="dim", markup=False, soft_wrap=True
+            )
+    for job in jobs:
+        if job.cells[0] in failed:
+            out.print(f"{job.label} could not be measured: {failed[job.cells[0]]}", style="red", markup=False)

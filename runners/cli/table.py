@@ -1,0 +1,70 @@
+"""`ablate table`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ablation.errors import unknown
+from runners.cli.export import write
+from runners.cli.shared import notes, open_study, study_argument
+
+if TYPE_CHECKING:
+    from analysis.scores import Metric
+
+_ENDINGS = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
+
+
+@click.command()
+@study_argument
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["latex", "markdown", "csv"]),
+    help="[default: -o's ending (.tex, .md, .csv), or markdown]",
+)
+@click.option("--metrics", default="dice,miou", show_default=True, help="Any of dice, iou and miou, with commas.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write [default: standard output].")
+def table(study: Path, kind: str | None, metrics: str, output: Path | None) -> None:
+    """A study's results as a paper prints them.
+
+    One row a configuration: each score with the half-width of its 95 %
+    interval, the best in bold, what is significantly worse marked, and costs.
+    The caption says what the numbers are of. LaTeX needs booktabs.
+
+    \b
+    Examples:
+      ablate table STUDY --format latex -o results.tex
+      ablate table STUDY --metrics dice,iou,miou
+    """
+    from analysis.frames import load
+    from analysis.study_report import about
+    from analysis.tables import comma_separated, latex, markdown, results_table
+
+    opened = open_study(study)
+    chosen = _metrics(metrics)
+    frames = load(opened)
+    found = results_table(frames, chosen, facts=about(opened, frames).facts, notes=notes(opened))
+    kind = kind or (_ENDINGS.get(output.suffix.lower()) if output else None) or "markdown"
+    text = {"latex": latex, "markdown": markdown, "csv": comma_separated}[kind](found)
+    if output:
+        write(output, text.encode())
+    else:
+        click.echo(text, nl=False)
+    if kind == "csv":
+        for note in notes(opened):
+            click.echo(note, err=True)
+
+
+def _metrics(text: str) -> list[Metric]:
+    from analysis.pareto import METRICS
+
+    known: dict[str, Metric] = {metric: metric for metric in METRICS}
+    chosen = []
+    for name in dict.fromkeys(part.strip() for part in text.split(",")):
+        if name not in known:
+            raise unknown("metric", name, known)
+        chosen.append(known[name])
+    return chosen

@@ -1,0 +1,341 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ablation.errors import InputError
+from analysis.scores import CellScores
+from analysis.significance import (
+    MOST_SEEDS,
+    Components,
+    Difference,
+    Interval,
+    bound_of,
+    complete_part,
+    components,
+    difference,
+    difference_of,
+    hierarchical_bootstrap,
+    holm,
+    images_prevent,
+    interval_of,
+    mean_interval,
+    one_sided_bound,
+    p_value_of,
+    seeds_needed,
+    standard_error,
+)
+
+
+def _cell(values: np.ndarray, cell: str = "a", **fields: object) -> CellScores:
+    seeds, images = values.shape
+    known = {
+        "cell": cell,
+        "label": cell,
+        "model": "unet",
+        "task": "slices",
+        "trivial": False,
+        "seeds": tuple(range(seeds)),
+        "images": tuple(f"{i:02d}" for i in range(images)),
+        "values": np.asarray(values, dtype=np.float64),
+    }
+    return CellScores(**(known | fields))  # type: ignore[arg-type]
+
+
+def _matrix(
+    rng: np.random.Generator, seed: float, image: float, residual: float, seeds: int = 3, images: int = 12
+) -> np.ndarray:
+    return (
+        rng.normal(0, seed, (seeds, 1)) + rng.normal(0, image, (1, images)) + rng.normal(0, residual, (seeds, images))
+    )
+
+
+# Against closed forms ------------------------------------------------------------------------------------------------
+
+
+def test_with_one_image_it_is_the_paired_t_test_over_seeds() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.82, 0.01, (5, 1)), rng.normal(0.80, 0.01, (5, 1))
+    found = difference(_cell(a), _cell(b, "b"), "dice")
+    expected = stats.ttest_rel(a[:, 0], b[:, 0])
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert found.interval[1:3] == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert "one image" in found.note
+
+
+def test_where_seeds_agree_it_is_the_paired_t_test_over_images() -> None:
+    rng = np.random.default_rng(1)
+    a, b = np.tile(rng.normal(0.82, 0.03, 12), (3, 1)), np.tile(rng.normal(0.80, 0.03, 12), (3, 1))
+    found = difference(_cell(a), _cell(b, "b"), "dice", level=0.9)
+    expected = stats.ttest_rel(a[0], b[0])
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert found.interval[1:3] == pytest.approx(tuple(expected.confidence_interval(0.9)))
+
+
+def test_where_neither_counts_it_is_the_t_test_over_all_scores() -> None:
+    # Rows and columns of a Latin square have equal sums, so seeds and images explain nothing.
+    square = np.array([[1, 2, 3, 4], [2, 1, 4, 3], [3, 4, 1, 2], [4, 3, 2, 1]]) / 100
+    expected = stats.ttest_1samp(square.ravel(), 0)
+    assert p_value_of(components(square)) == pytest.approx(expected.pvalue)
+
+
+def test_components_are_those_of_the_two_way_analysis_of_variance() -> None:
+    rng = np.random.default_rng(2)
+    found = [components(_matrix(rng, 0.02, 0.03, 0.01, seeds=6, images=20)) for _ in range(1500)]
+    assert np.sqrt(np.mean([one.seed for one in found])) == pytest.approx(0.02, rel=0.05)
+    assert np.sqrt(np.mean([one.image for one in found])) == pytest.approx(0.03, rel=0.05)
+    assert np.sqrt(np.mean([one.residual for one in found])) == pytest.approx(0.01, rel=0.05)
+
+
+def test_standard_error_is_the_spread_of_the_mean_over_studies() -> None:
+    rng = np.random.default_rng(3)
+    found = [components(_matrix(rng, 0.01, 0.02, 0.005)) for _ in range(3000)]
+    spread = np.std([one.mean for one in found])
+    assert np.sqrt(np.mean([standard_error(one)[0] ** 2 for one in found])) == pytest.approx(spread, rel=0.05)
+
+
+def test_wilcoxon_is_scipys_on_differences_averaged_over_seeds() -> None:
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(0.82, 0.03, (3, 12)), rng.normal(0.80, 0.03, (3, 12))
+    found = difference(_cell(a), _cell(b, "b"), "dice")
+    assert found.wilcoxon == pytest.approx(stats.wilcoxon(a.mean(axis=0), b.mean(axis=0)).pvalue)
+
+
+def test_a_cell_against_itself_is_no_difference() -> None:
+    values = np.random.default_rng(5).normal(0.8, 0.02, (3, 12))
+    found = difference(_cell(values), _cell(values, "b"), "dice")
+    assert (found.interval.estimate, found.p_value, found.wilcoxon) == (0.0, 1.0, 1.0)
+    assert not found.significant
+
+
+# Coverage ------------------------------------------------------------------------------------------------------------
+
+SETTINGS = {
+    "typical": (0.006, 0.006, 0.004),
+    "seeds dominate": (0.02, 0.012, 0.004),
+    "no seed variance": (0.0, 0.01, 0.005),
+    "no image variance": (0.01, 0.0, 0.005),
+    "neither": (0.0, 0.0, 0.01),
+}
+
+
+@pytest.mark.parametrize("deviations", SETTINGS.values(), ids=SETTINGS)
+def test_intervals_hold_the_truth_and_equal_cells_are_seldom_called_different(
+    deviations: tuple[float, float, float],
+) -> None:
+    """2,000 studies: three standard errors of a share of 95 % are 1.5 %."""
+    rng = np.random.default_rng(6)
+    found = [components(0.01 + _matrix(rng, *deviations)) for _ in range(2000)]
+    held = np.mean([low <= 0.01 <= high for _, low, high, _ in map(interval_of, found)])
+    equal = [p_value_of(one._replace(mean=one.mean - 0.01)) for one in found]
+    at_margin = [bound_of(one._replace(mean=one.mean - 0.02)).not_below(0.01) for one in found]
+    assert 0.93 <= held <= 0.985
+    assert np.mean([p is not None and p <= 0.05 for p in equal]) <= 0.07
+    assert np.mean(at_margin) <= 0.07
+
+
+def test_two_seeds_that_agree_by_chance_are_not_trusted() -> None:
+    """Taking the seeds' variance for zero wherever two happen to agree would cover 88 % here."""
+    rng = np.random.default_rng(21)
+    found = [components(_matrix(rng, math.sqrt(10 / 12), 0.0, 1.0, seeds=2)) for _ in range(2000)]
+    held = np.mean([low <= 0 <= high for _, low, high, _ in map(interval_of, found)])
+    assert held >= 0.905
+
+
+def test_non_inferiority_is_found_where_it_holds_and_its_p_value_agrees_with_the_bound() -> None:
+    rng = np.random.default_rng(7)
+    better = one_sided_bound(_cell(0.9 + _matrix(rng, 0.001, 0.001, 0.001)), _cell(np.full((3, 12), 0.9), "b"))
+    assert better.not_below(0.01)
+    for margin in (0.0005, 0.001, 0.002, 0.01):
+        p = better.p_value(margin)
+        assert p is not None
+        assert better.not_below(margin) == (p < 0.05)
+
+
+# One seed, and what is missing ---------------------------------------------------------------------------------------
+
+
+def test_a_single_seed_is_never_significant() -> None:
+    rng = np.random.default_rng(8)
+    a, b = rng.normal(0.9, 0.001, (1, 12)), rng.normal(0.1, 0.001, (1, 12))
+    found = difference(_cell(a), _cell(b, "b"), "dice")
+    assert found.interval.estimate == pytest.approx(a.mean() - b.mean())
+    assert math.isnan(found.interval.low)
+    assert math.isnan(found.interval.high)
+    assert (found.p_value, found.seeds, found.seeds_needed, found.note) == (None, 1, None, "one seed")
+    assert not found.significant
+    assert not holm([found])[0].significant
+    bound = one_sided_bound(_cell(a), _cell(b, "b"))
+    assert not bound.not_below(0.5)
+    assert bound.p_value(0.5) is None
+
+
+def test_unequal_seeds_and_images_are_compared_on_what_both_share_and_it_is_said() -> None:
+    rng = np.random.default_rng(9)
+    values = rng.normal(0.8, 0.02, (5, 12))
+    a = _cell(values + 0.01)
+    b = _cell(values[1:4, 2:], "b", seeds=(1, 2, 3), images=a.images[2:])
+    found = difference(a, b, "dice")
+    assert found.interval.estimate == pytest.approx(0.01)
+    assert (found.seeds, found.images) == (3, 10)
+    assert found.note == "seeds differ (5 and 3): the 3 they share; images differ: the 10 they share"
+
+
+def test_scores_that_are_missing_cost_a_seed_or_an_image_whichever_lacks_more() -> None:
+    values = np.arange(48.0).reshape(4, 12)
+    values[2] = np.nan
+    values[0, 5] = np.nan
+    part, missing = complete_part(values)
+    assert missing
+    assert part.tolist() == np.delete(np.delete(np.arange(48.0).reshape(4, 12), 2, 0), 5, 1).tolist()
+    found = difference(_cell(values), _cell(np.zeros((4, 12)), "b"), "dice")
+    assert found.note == "scores are missing: 3 seeds and 11 images left"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"images": tuple(f"x{i}" for i in range(12))}, "share no test images"),
+        ({"seeds": (7, 8, 9)}, "share no seeds"),
+        ({"task": "other"}, "one data set only"),
+        ({"values": np.full((3, 12), np.nan)}, "no image that both were scored on"),
+    ],
+)
+def test_cells_that_share_nothing_are_an_input_error(fields: dict, message: str) -> None:
+    values = np.random.default_rng(10).normal(0.8, 0.02, (3, 12))
+    with pytest.raises(InputError, match=message):
+        difference(_cell(values), _cell(**({"values": values, "cell": "b"} | fields)), "dice")
+
+
+def test_a_trivial_predictor_is_compared_with_every_seed_and_its_own_interval_is_over_images() -> None:
+    rng = np.random.default_rng(11)
+    row = rng.normal(0.5, 0.03, (1, 12))
+    network, bar = _cell(rng.normal(0.8, 0.02, (3, 12))), _cell(row, "b", trivial=True)
+    assert difference(network, bar, "dice").seeds == 3
+    low, high = stats.ttest_1samp(row[0], 0).confidence_interval(0.95)
+    assert mean_interval(bar)[1:3] == pytest.approx((low, high))
+    assert math.isnan(mean_interval(_cell(row)).low)
+
+
+# Families ------------------------------------------------------------------------------------------------------------
+
+
+def _tested(p: float | None) -> Difference:
+    return Difference("a", "b", "dice", Interval(0.1, 0.0, 0.2, 0.95), p, None, None, 3 if p else 1, 12, None, "")
+
+
+def test_holm_is_the_published_example() -> None:
+    """Four hypotheses, raw p of 0.01, 0.04, 0.03, 0.005: adjusted 0.03, 0.06, 0.06, 0.02."""
+    corrected = holm([_tested(p) for p in (0.01, 0.04, 0.03, 0.005)])
+    assert [found.p_holm for found in corrected] == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert [found.significant for found in corrected] == [True, False, False, True]
+
+
+def test_holm_rejects_what_the_closed_test_of_bonferroni_rejects() -> None:
+    """By definition: a hypothesis falls if Bonferroni rejects every intersection of hypotheses that it is part of."""
+    rng = np.random.default_rng(12)
+    for _ in range(50):
+        raw = rng.uniform(0, 0.1, 5) ** 1.5
+        sets = [s for size in range(1, 6) for s in itertools.combinations(range(5), size)]
+        closed = [max(min(1.0, len(s) * min(raw[j] for j in s)) for s in sets if i in s) for i in range(5)]
+        assert [found.p_holm for found in holm([_tested(p) for p in raw])] == pytest.approx(closed)
+
+
+def test_holm_leaves_single_seeds_out_of_the_family() -> None:
+    corrected = holm([_tested(0.02), _tested(None), _tested(0.03)])
+    assert [found.p_holm for found in corrected] == [pytest.approx(0.04), None, pytest.approx(0.04)]
+    assert holm([]) == []
+
+
+# How many seeds ------------------------------------------------------------------------------------------------------
+
+
+def test_seeds_needed_are_the_fewest_whose_expected_interval_leaves_zero_out() -> None:
+    known = Components(0.01, 3, 12, 0.01**2, 0.005**2, 0.004**2)
+    needed = seeds_needed(known, 0.01)
+    assert needed is not None
+
+    def half(seeds: int) -> float:
+        seed, image = 0.004**2 + 12 * 0.01**2, 0.004**2 + seeds * 0.005**2
+        df = (seed + image) / (seed / (seeds - 1) + image / 11)
+        return stats.t.ppf(0.975, df) * math.sqrt((seed + image - 0.004**2) / (seeds * 12))
+
+    assert half(needed) < 0.01 <= half(needed - 1)
+    rng = np.random.default_rng(13)
+    decided = [p_value_of(components(0.01 + _matrix(rng, 0.01, 0.005, 0.004, seeds=needed))) for _ in range(400)]
+    assert np.mean([p is not None and p <= 0.05 for p in decided]) > 0.4
+
+
+def test_no_number_of_seeds_decides_what_the_images_leave_open() -> None:
+    rng = np.random.default_rng(14)
+    wide = _matrix(rng, 0.0, 0.05, 0.002)
+    found = difference_of(wide - wide.mean() + 0.002, "a", "b", "dice")
+    assert found.seeds_needed is None
+    assert "images vary too much" in found.note
+    far = Components(1e-6, 3, 12, 0.01**2, 0.0, 0.001**2)
+    assert not images_prevent(far, 1e-6)
+    assert seeds_needed(far, 1e-6) is None
+    rough = np.tile([[0.02], [-0.01], [-0.01]], (1, 12))
+    assert f"more than {MOST_SEEDS}" in difference_of(rough + 1e-6, "a", "b", "dice").note
+
+
+def test_a_decided_difference_needs_no_more_seeds() -> None:
+    found = difference_of(0.1 + _matrix(np.random.default_rng(15), 0.001, 0.001, 0.001), "a", "b", "dice")
+    assert found.significant
+    assert found.seeds_needed is None
+    assert found.note == ""
+
+
+# Bootstrap -----------------------------------------------------------------------------------------------------------
+
+
+def test_bootstrap_variance_is_that_of_the_mean() -> None:
+    rng = np.random.default_rng(16)
+    matrices = [_matrix(rng, 0.01, 0.02, 0.005) for _ in range(400)]
+    means = hierarchical_bootstrap(matrices, 500, rng)
+    assert means.shape == (500, 400)
+    truth = 0.01**2 / 3 + 0.02**2 / 12 + 0.005**2 / 36
+    assert means.var(axis=0).mean() == pytest.approx(truth, rel=0.1)
+    assert means.mean(axis=0) == pytest.approx([matrix.mean() for matrix in matrices], abs=0.003)
+
+
+def test_bootstrap_shares_image_draws_across_cells() -> None:
+    rng = np.random.default_rng(17)
+    difficulty = rng.normal(0.8, 0.1, 12)
+    means = hierarchical_bootstrap([np.tile(difficulty, (3, 1)), np.tile(difficulty + 0.01, (2, 1))], 300, rng)
+    assert means[:, 0].std() > 0.01
+    assert means[:, 1] - means[:, 0] == pytest.approx(np.full(300, 0.01))
+
+
+def test_bootstrap_draws_each_cells_own_seeds() -> None:
+    levels = np.array([0.1, 0.2, 0.3])[:, None] * np.ones((1, 4))
+    means = hierarchical_bootstrap([levels, levels], 4000, np.random.default_rng(18))
+    # Two of three seeds are drawn: nine equal pairs.
+    assert sorted(set(np.round(means[:, 0], 6))) == [0.1, 0.15, 0.2, 0.25, 0.3]
+    assert abs(np.corrcoef(means.T)[0, 1]) < 0.06
+
+
+def test_bootstrap_of_one_seed_or_image_draws_only_the_other() -> None:
+    rng = np.random.default_rng(19)
+    assert hierarchical_bootstrap([np.array([[0.5]])], 10, rng).tolist() == [[0.5]] * 10
+    only_images = hierarchical_bootstrap([rng.normal(0.8, 0.1, (1, 12))], 200, rng)
+    only_seeds = hierarchical_bootstrap([rng.normal(0.8, 0.1, (4, 1))], 200, rng)
+    assert only_images.std() > 0.01
+    assert only_seeds.std() > 0.01
+
+
+def test_bootstrap_leaves_missing_scores_out() -> None:
+    values = np.full((3, 6), 0.7)
+    values[0, :5] = np.nan
+    values[1, 2] = np.nan
+    means = hierarchical_bootstrap([values, np.full((3, 6), 0.6)], 200, np.random.default_rng(20))
+    assert means == pytest.approx(np.tile([0.7, 0.6], (200, 1)))
+
+
+def test_bootstrap_refuses_cells_of_different_images() -> None:
+    with pytest.raises(ValueError, match="same images"):
+        hierarchical_bootstrap([np.zeros((3, 4)), np.zeros((3, 5))], 10, np.random.default_rng(0))
