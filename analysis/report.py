@@ -17,7 +17,7 @@ from analysis.figures.hypervolume import Spent, spent_figure
 from analysis.figures.parallel import Parallel
 from analysis.figures.pareto import pareto_figure
 from analysis.figures.style import shortened
-from analysis.format import between, listing, model_name, score, several
+from analysis.format import NO_BREAK, between, listing, model_name, score, several
 from analysis.page import (
     caution,
     document,
@@ -211,7 +211,7 @@ def _findings(content: _Content, task: str, records: Sequence[Pareto]) -> str:
         return f"<b>{escape(shortened(found.label, 60))}</b>"
 
     def on_front(found: Cell) -> str:
-        chance = f", on the front with probability {chances[found.id]:.2f}" if found.id in chances else ""
+        chance = f", P{NO_BREAK}{chances[found.id]:.2f}" if found.id in chances else ""
         return f"{named(found)} ({amount('params', found.params)}, {content.scored(found)}{chance})"
 
     scored = [by_id[point.cell] for point in front.points]
@@ -221,7 +221,8 @@ def _findings(content: _Content, task: str, records: Sequence[Pareto]) -> str:
     if len(scored) > 1:
         sentences += [
             f"{len(front.front)} of {len(scored)} networks {'is' if len(front.front) == 1 else 'are'} on the front of "
-            f"Dice against parameters: {listing([on_front(by_id[cell]) for cell in front.front])}.",
+            f"Dice against parameters{' (P: the probability of being on it)' if chances else ''}: "
+            f"{listing([on_front(by_id[cell]) for cell in front.front])}.",
             f"Fewest parameters: {named(cheapest)}, {amount('params', cheapest.params)}, "
             f"with Dice {content.scored(cheapest)}.",
         ]

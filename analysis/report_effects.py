@@ -11,13 +11,14 @@ from analysis.figures.effects import cost_text, effects_figure, signed
 from analysis.figures.heatmap import LevelMeans, heatmap_figure
 from analysis.figures.parallel import Parallel, parallel_figure
 from analysis.figures.style import shortened
+from analysis.format import several
 from analysis.page import cell, figure, folded, items, note, number, plain_header, table
 from analysis.pareto import COSTS, METRICS
 
 if TYPE_CHECKING:
     from analysis.effects import Effect, Effects
 
-_MOST_ROWS, _MOST_NOTES = 500, 4
+_MOST_ROWS, _MOST_NOTES, _MOST_INTERACTIONS = 500, 4, 10
 
 
 def effects_section(
@@ -112,12 +113,18 @@ def _interactions(found: Effects) -> str:
         + cell(f"[{signed(one.interval.low)}, {signed(one.interval.high)}]" if math.isfinite(one.interval.low) else "–")
         + number(math.nan if one.p_value is None else one.p_value, "" if one.p_value is None else f"{one.p_value:.3g}")
         + "</tr>"
-        for one in sorted(found.interactions, key=lambda one: (one.space, one.task, -abs(one.interval.estimate)))
+        for one in sorted(found.interactions, key=lambda one: -abs(one.interval.estimate))
     ]
     names = ("Factors", "Levels", "Interaction", "95 % interval", "p")
+
+    def shown(some: Sequence[str]) -> str:
+        return table("effects interactions", map(plain_header, names), some, "Interactions")
+
+    rest = rows[_MOST_INTERACTIONS:_MOST_ROWS]
     return (
         "<h3>Interactions</h3>"
-        + table("effects interactions", map(plain_header, names), rows[:_MOST_ROWS], "Interactions")
+        + shown(rows[:_MOST_INTERACTIONS])
+        + (folded(f"{several(len(rest), 'smaller interaction')}", shown(rest)) if rest else "")
         + note("By how much the two levels together differ from the sum of their effects; p is not corrected.")
     )
 

@@ -69,7 +69,7 @@ def cell_scores(frames: Frames, metric: Metric) -> dict[str, CellScores]:
             label=str(first.label),
             model=str(first.model),
             task=str(first.data),
-            trivial=first.state == "trivial",
+            trivial=bool(first.state == "trivial"),
             seeds=tuple(own_seeds.tolist()),
             images=tuple(images[code] for code in own_images),
             values=values,

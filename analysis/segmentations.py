@@ -20,7 +20,7 @@ _DIM = 0.22
 """How much is left of the image beneath an overlay: darker than any of the marks in grey."""
 _MOST_PIXELS = 256
 """A side of what is shown."""
-_MOST_COLUMNS = 12
+_MOST_COLUMNS, _MOST_ON_PAPER = 12, 7
 """Networks beside each other; the others are there, and come into view when they are asked for."""
 
 
@@ -71,7 +71,8 @@ def _strip(pictures: Sequence[Picture], names: Mapping[str, str]) -> str:
     order = sorted(predicted, key=lambda cell: place.get(cell, len(place)))
     # What an element of a column has: its cell, and whether it waits to be asked for.
     column = {
-        cell: f' data-cell="{escape(cell)}"{" class=more" if at >= _MOST_COLUMNS else ""}'
+        cell: f' data-cell="{escape(cell)}"'
+        + (' class="more"' if at >= _MOST_COLUMNS else ' class="screen"' if at >= _MOST_ON_PAPER else "")
         for at, cell in enumerate(order)
     }
 
@@ -105,15 +106,20 @@ def _strip(pictures: Sequence[Picture], names: Mapping[str, str]) -> str:
         f'<th scope="col" id="images-{escape(cell)}" tabindex="-1"{column[cell]}>{escape(names.get(cell, cell))}</th>'
         for cell in order
     ]
-    hidden = len(order) - _MOST_COLUMNS
-    return table("strip", headers, map(row, pictures), "Test images and predictions") + (
-        note(
-            f"The {_MOST_COLUMNS} best of {len(order)} networks."
-            '<span class="screen"> A click on another’s point or name adds it.</span>'
+    return table("strip", headers, map(row, pictures), "Test images and predictions") + _left_out(len(order))
+
+
+def _left_out(networks: int) -> str:
+    """What must be said of networks that are not in view."""
+    said = ""
+    if networks > _MOST_COLUMNS:
+        said += (
+            f'<span class="screen">The best {_MOST_COLUMNS} of {networks} networks; a click on another’s point or name '
+            "adds it.</span>"
         )
-        if hidden > 0
-        else ""
-    )
+    if networks > _MOST_ON_PAPER:
+        said += f'<span class="paper">The best {_MOST_ON_PAPER} of {networks} networks.</span>'
+    return note(said) if said else ""
 
 
 def overlay(source: NDArray[np.uint8], mask: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> bytes:

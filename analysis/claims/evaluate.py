@@ -30,7 +30,7 @@ from analysis.claims.verdict import ClaimResult, Outcome, Verdict
 from analysis.format import listing, si
 from analysis.pareto import COSTS, METRICS, Cell, Cost, cells, tasks
 from analysis.scores import CellScores, Metric, cell_scores
-from analysis.significance import Difference, difference, holm
+from analysis.significance import Difference, difference, holm, one_sided_bound
 from analysis.uncertainty import front_probability
 
 if TYPE_CHECKING:
@@ -207,7 +207,8 @@ def _non_inferior(study: _Study, hypothesis: NonInferior, rival: Cell) -> Verdic
         f"({_difference(found)})."
     )
     name = f"{METRICS[metric]} non-inferior to {rival.label}"
-    return _of(found, name, "non_inferior", outcome, sentence)
+    bound = one_sided_bound(study.of(metric, study.subject.id), study.of(metric, rival.id), LEVEL)
+    return _of(found._replace(seeds_needed=bound.seeds_needed(margin)), name, "non_inferior", outcome, sentence)
 
 
 def _superior(study: _Study, hypothesis: Superior, rivals: list[Cell]) -> Iterator[Verdict]:

@@ -74,7 +74,7 @@ def curves_figure(drawn: Sequence[Curve], first: Collection[str] = ()) -> go.Fig
     for curve in sorted(drawn, key=lambda curve: (style[curve.cell].group, curve.label, curve.cell)):
         index = panels.index(curve.quantity)
         axes = {"xaxis": f"x{index + 1}" if index else "x", "yaxis": f"y{index + 1}" if index else "y"}
-        colour = style[curve.cell].colour
+        colour = style[curve.cell].shade
         visible: Any = True if len(style) <= _MOST_SHOWN or curve.cell in first or not first else "legendonly"
         shared = {**axes, "legendgroup": curve.cell, "visible": visible}
         if curve.seeds > 1:

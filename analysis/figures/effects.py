@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MINUS = "\N{MINUS SIGN}"
 _ROW, _FRAME = 26, 110
 """Pixels of a row, and of the axis and the margins."""
-_COLUMNS = (0.0, 0.62, 0.82)
+_COLUMNS = (0.0, 0.64, 0.83)
 """Where the three columns of text begin, of difference, parameters and MACs."""
 
 
@@ -93,7 +93,7 @@ def effects_figure(effects: Sequence[Effect]) -> go.Figure:
     )
     metric = METRICS[effects[0].difference.metric] if effects else "score"
     height = _ROW * len(rows) + _FRAME
-    wide: dict[str, Any] = {"height": height, "xaxis.domain": [0, 0.5], "xaxis2.domain": [0.52, 1]}
+    wide: dict[str, Any] = {"height": height, "xaxis.domain": [0, 0.44], "xaxis2.domain": [0.46, 1]}
     narrow: dict[str, Any] = {"height": height, "xaxis.domain": [0, 1], "xaxis2.domain": [0.98, 1]}
     figure.update_layout(
         template=TEMPLATE,

@@ -62,12 +62,16 @@ SIGNIFICANT, UNDECIDED, UNKNOWN = "diamond", "circle-open", "line-ns-open"
 
 
 class Style(NamedTuple):
-    """How one cell is drawn, and the group of cells that share its legend entry."""
+    """How one cell is drawn, and the group of cells that share its legend entry.
+
+    `colour` is the group's, `shade` the cell's own of it: lines of one family differ from light to dark.
+    """
 
     group: str
     colour: str
     symbol: str
     dash: str
+    shade: str
 
 
 def styles(cells: Iterable[tuple[str, str, str]]) -> dict[str, Style]:
@@ -92,8 +96,17 @@ def styles(cells: Iterable[tuple[str, str, str]]) -> dict[str, Style]:
         group = shortened(label) if alone else model_name(model)
         if alone and any(style.group == group for style in found.values()):
             group += f" ({cell})"
-        found[cell] = Style(group, colour, symbol, _DASHES[index % len(_DASHES)])
+        family = [other for other, _, its in known if its == model and not alone]
+        shade = _shade(colour, family.index(cell) / (len(family) - 1)) if len(family) > 1 else colour
+        found[cell] = Style(group, colour, symbol, _DASHES[index % len(_DASHES)], shade)
     return found
+
+
+def _shade(colour: str, place: float) -> str:
+    """A colour between a lighter (`place` 0) and a darker (1) form of `colour`."""
+    towards, share = (255, 0.45 - 0.9 * place) if place < 0.5 else (0, 0.9 * place - 0.45)
+    mixed = (round(int(colour[at : at + 2], 16) * (1 - share) + towards * share) for at in (1, 3, 5))
+    return "#" + "".join(f"{channel:02X}" for channel in mixed)
 
 
 def plain(text: str) -> str:

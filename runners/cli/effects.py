@@ -75,7 +75,8 @@ def _print_effects(found: Effects, out: Console) -> None:
                 table.add_row(*_effect_row(effect))
         out.print(table)
         out.print(
-            "* significant at 5 % (p after Holm). seeds: trained, and how many would likely decide. "
+            "* significant at 5 %; p is after Holm, intervals are each for itself. "
+            "seeds: trained, and how many would likely decide. "
             "params, MACs: ratio to the reference."
         )
         for said, about in _remarks(rows).items():

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def report(study: Path, output: Path | None) -> None:
     """Write a study's report: one HTML file that works offline.
 
-    It has the Pareto plot, every cell, training curves, test images with
-    predictions, and how the numbers were made.
+    It has the verdict on the claims that apply, the fronts and how sure they
+    are, what each factor is worth, training curves, test images with errors
+    marked, every cell, and how the numbers were made.
 
     \b
     Example:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -212,3 +213,13 @@ def test_long_names_that_look_alike_when_short_stay_apart() -> None:
     middle = "x" * 100
     known = [(f"cell{i}", f"begin {middle}{i}{middle} end", "unet") for i in range(3)]
     assert len({style.group for style in styles(known).values()}) == 3
+
+
+def test_lines_of_one_family_differ_from_light_to_dark() -> None:
+    known = [(f"u{i}", f"unet-{i}", "unet") for i in range(6)] + [("p", "p", "pyconvunet")]
+    found = styles(known)
+    assert {style.colour for cell, style in found.items() if cell != "p"} == {found["u0"].colour}
+    light = [sum(int(found[f"u{i}"].shade[at : at + 2], 16) for at in (1, 3, 5)) for i in range(6)]
+    assert light == sorted(light, reverse=True)
+    assert min(a - b for a, b in pairwise(light)) > 20
+    assert found["p"].shade == found["p"].colour
