@@ -11,7 +11,6 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from analysis.figures.curves import curves, curves_figure
-from analysis.figures.effects import cost_text, signed
 from analysis.figures.heatmap import LevelMeans
 from analysis.figures.hypervolume import Spent, spent_figure
 from analysis.figures.parallel import Parallel
@@ -34,13 +33,14 @@ from analysis.page import (
 from analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, Pareto, amount, cells, fronts, tasks
 from analysis.report_effects import effects_section
 from analysis.report_results import Results, best_first, interval_of, results_table
+from analysis.report_verdict import claim_section
 from analysis.segmentations import Picture, Prediction, comparison, overlay
 from search_spaces.profiles import PROFILES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.claims.verdict import ClaimResult, Verdict
+    from analysis.claims.verdict import ClaimResult
     from analysis.effects import Effects
     from analysis.frames import Frames
     from analysis.measured import Disagreement
@@ -51,7 +51,6 @@ __all__ = ["About", "Evidence", "Picture", "Prediction", "figure_page", "overlay
 
 _MOST_FAILED, _MOST_DISAGREEMENTS = 200, 10
 _MOST_CURVES, _CURVES_OF_MANY = 50, 12
-_SYMBOLS = {"supported": "✓", "refuted": "✗", "inconclusive": "?"}
 
 
 class About(NamedTuple):
@@ -132,7 +131,7 @@ def render(frames: Frames, about: About, pictures: Sequence[Picture] = (), evide
         f"<h1>{escape(about.title)}</h1>",
         f'<p class="question">{escape(about.question)}</p>' if about.question else "",
         *(caution(PROFILES[profile].note or "") for profile in about.profiles if profile in PROFILES),
-        section("Verdict", *(_claim(claim, first=claim is evidence.claims[0]) for claim in evidence.claims)),
+        section("Verdict", *(claim_section(claim, first=claim is evidence.claims[0]) for claim in evidence.claims)),
         section("What was found", *(_findings(content, *found) for found in content.fronts.items())),
         section("Score against cost", _fronts(content)),
         section("Fewer MACs, more time", _disagreements(evidence.disagreements)),
@@ -146,54 +145,6 @@ def render(frames: Frames, about: About, pictures: Sequence[Picture] = (), evide
         section("How this was made", _method(content)),
     ]
     return document(about.title, "".join(body))
-
-
-# Verdict -------------------------------------------------------------------------------------------------------------
-
-
-def _claim(result: ClaimResult, first: bool) -> str:
-    """The claim and its hypotheses; those of further claims, which much overlap, are folded."""
-    hypotheses = f'<ul class="verdicts">{"".join(map(_verdict, result.verdicts))}</ul>'
-    return (
-        f"<h3>{escape(result.statement)}</h3>"
-        f'<p class="whole">{_outcome(result.outcome)} {escape(result.sentence)}</p>'
-        + (hypotheses if first else folded(several(len(result.verdicts), "verdict"), hypotheses))
-    )
-
-
-def _verdict(verdict: Verdict) -> str:
-    remark = f' <span class="note">({escape(verdict.note)})</span>' if verdict.note else ""
-    return (
-        f"<li>{_outcome(verdict.outcome)}<div><b>{escape(verdict.name)}</b>"
-        f'<span class="estimate">{escape(_estimate(verdict))}</span>'
-        f"<p>{escape(verdict.sentence)}{remark}</p></div></li>"
-    )
-
-
-def _outcome(outcome: str) -> str:
-    """In words, with a symbol and a frame of its own: no colour needed."""
-    return f'<span class="outcome {outcome}">{_SYMBOLS.get(outcome, "")} {escape(outcome)}</span>'
-
-
-def _estimate(verdict: Verdict) -> str:
-    """A hypothesis's figure in its unit, with the interval where there is one."""
-
-    def text(value: float) -> str:
-        match verdict.unit:
-            case "ratio":
-                return cost_text(value)
-            case "difference":
-                return signed(value)
-            case "probability":
-                return f"{value:.2f}"
-            case unit:
-                return f"{value:.3g} {unit}".rstrip()
-
-    if not math.isfinite(verdict.estimate):
-        return ""
-    if not (math.isfinite(verdict.low) and math.isfinite(verdict.high)):
-        return text(verdict.estimate)
-    return f"{text(verdict.estimate)} [{text(verdict.low)}, {text(verdict.high)}]"
 
 
 # What was found ------------------------------------------------------------------------------------------------------
