@@ -138,11 +138,14 @@ def _train(out: Console, study: Study, prepared: Prepared, missing: list[Planned
 def _conclude(out: Console, study: Study) -> None:
     """The front on the terminal, and the report."""
     from analysis.frames import load
+    from analysis.scores import cell_scores
+    from analysis.study_report import intervals
     from analysis.summary import front_summary
     from runners.cli.report import write_report
 
     frames = load(study)
     out.print()
-    front_summary(frames.trials, out, caution=" ".join(notes(study)))
+    found = intervals(cell_scores(frames, "dice"))
+    front_summary(frames.trials, out, caution=" ".join(notes(study)), intervals={"dice": found})
     path = write_report(study, frames, study.path / "report.html")
     out.print(f"Report: {path}", soft_wrap=True)
