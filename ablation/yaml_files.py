@@ -8,9 +8,21 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ablation.errors import InputError
+from ablation.errors import InputError, unknown
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def packaged_or_own(name_or_path: str, packaged: dict[str, Path], what: str) -> Path:
+    """The file of a name that comes with ablate, or a user's own path, which ends in .yaml or .yml.
+
+    Raises `InputError`, naming the nearest, for a name that does not exist.
+    """
+    if name_or_path in packaged:
+        return packaged[name_or_path]
+    if name_or_path.endswith((".yaml", ".yml")):
+        return Path(name_or_path)
+    raise unknown(what, name_or_path, packaged)
 
 
 def read_yaml(path: Path, model: type[Model], what: str, expected: str) -> Model:

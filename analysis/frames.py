@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ablation.errors import InputError
 from analysis.scores import Metric, image_scores
 
 if TYPE_CHECKING:
@@ -46,6 +47,54 @@ def load(study: Study) -> Frames:
     with_images = (key for key, record in records.items() if record.state != "failed")
     images = _concat((study.table(key, "images") for key in with_images), IMAGE_COLUMNS)
     return Frames(_trials(study, records, images), epochs, images)
+
+
+_NEEDED = {"trials": ["key", "cell", "seed", "model", "params", "macs"], "images": IMAGE_COLUMNS}
+_ASSUMED = {"space": "", "data": "data", "state": "complete", "error": None, "epochs": 0, "train_seconds": np.nan}
+
+
+def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame | None = None) -> Frames:
+    """Tables made elsewhere, checked and completed, for all of the analysis.
+
+    `trials` needs `key, cell, seed, model, params, macs`, and `images` all of its columns; the others are assumed or
+    empty where they are missing. Scores are derived from `images`, whatever `trials` says.
+    Raises `InputError` for missing columns, missing or negative values, repeated rows, or images of unknown trials.
+    """
+    for name, table, keys in (("trials", trials, ["key"]), ("images", images, ["key", "image", "class"])):
+        _check_table(name, table, keys)
+    strange = set(images["key"]) - set(trials["key"])
+    if strange:
+        raise InputError(
+            f"table images has key '{min(map(str, strange))}', which table trials has not: give both whole"
+        )
+    found = trials.assign(**{name: value for name, value in _ASSUMED.items() if name not in trials})
+    for name in ("label", "configuration"):
+        if name not in found:
+            found[name] = found["model"]
+    labels = {str(cell): str(label) for cell, label in zip(found["cell"], found["label"], strict=True)}
+    found["label"] = found["cell"].astype(str).map(_told_apart(labels, {cell: cell[:4] for cell in labels}))
+    found = found.drop(columns=[c for c in ("dice", "iou", "miou") if c in found])
+    found = found.merge(scores_by_trial(images), how="left", left_on="key", right_index=True)
+    factors = [name for name in found.columns if str(name).startswith("factor.")]
+    found = found.reindex(columns=[*TRIAL_COLUMNS[:3], *factors, *TRIAL_COLUMNS[3:]])
+    curves = pd.DataFrame(columns=EPOCH_COLUMNS) if epochs is None else epochs.reindex(columns=EPOCH_COLUMNS)
+    return Frames(found, curves, images[IMAGE_COLUMNS])
+
+
+def _check_table(name: str, table: pd.DataFrame, keys: list[str]) -> None:
+    missing = [column for column in _NEEDED[name] if column not in table]
+    if missing:
+        raise InputError(f"table {name} lacks {', '.join(missing)}: expected {', '.join(_NEEDED[name])}")
+    for column in _NEEDED[name]:
+        empty = table[column].isna().to_numpy()
+        if empty.any():
+            raise InputError(f"table {name} has no {column} in row {int(empty.argmax())}: fill it, or drop the row")
+    for column in ("params", "macs", "tp", "fp", "fn", "tn"):
+        if column in _NEEDED[name] and not (pd.to_numeric(table[column], errors="coerce") >= 0).all():
+            raise InputError(f"table {name} has a {column} that is no count: expected numbers of 0 or more")
+    repeated = table.duplicated(keys).to_numpy()
+    if repeated.any():
+        raise InputError(f"table {name} repeats {', '.join(keys)} in row {int(repeated.argmax())}: one row each")
 
 
 def scores_by_trial(images: pd.DataFrame) -> pd.DataFrame:

@@ -22,8 +22,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ablation.config import explain
-from ablation.errors import unknown
-from ablation.yaml_files import read_yaml
+from ablation.yaml_files import packaged_or_own, read_yaml
 
 Fields = dict[str, Any]
 """Configuration fields by dotted path: `model.width`, or `model` for the whole part."""
@@ -153,11 +152,5 @@ def load_space(name_or_path: str) -> Space:
     Raises:
         InputError: unknown name, unreadable file, or a slip in it, with file and line.
     """
-    spaces = packaged()
-    if name_or_path in spaces:
-        path = spaces[name_or_path]
-    elif name_or_path.endswith((".yaml", ".yml")):
-        path = Path(name_or_path)
-    else:
-        raise unknown("space", name_or_path, spaces)
+    path = packaged_or_own(name_or_path, packaged(), "space")
     return read_yaml(path, Space, "space", "name, question, design and factors")

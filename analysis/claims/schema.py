@@ -16,8 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ablation.errors import unknown
-from ablation.yaml_files import read_yaml
+from ablation.yaml_files import packaged_or_own, read_yaml
 from analysis.pareto import Cost
 from analysis.scores import Metric
 
@@ -102,11 +101,5 @@ def packaged() -> dict[str, Path]:
 
 def load_claim(name_or_path: str) -> Claim:
     """A packaged claim by name, or a user's own by path. Raises `InputError`, for a slip with file and line."""
-    claims = packaged()
-    if name_or_path in claims:
-        path = claims[name_or_path]
-    elif name_or_path.endswith((".yaml", ".yml")):
-        path = Path(name_or_path)
-    else:
-        raise unknown("claim", name_or_path, claims)
+    path = packaged_or_own(name_or_path, packaged(), "claim")
     return read_yaml(path, Claim, "claim", "name, statement, subject and hypotheses")

@@ -1,0 +1,53 @@
+"""Tables: made elsewhere they are checked and completed, and their scores follow from the images."""
+
+import pandas as pd
+import pytest
+
+from ablation.errors import InputError
+from analysis.frames import TRIAL_COLUMNS, from_tables
+from analysis.pareto import pareto
+from analysis.scores import cell_scores
+
+
+def trials(**changes: object) -> pd.DataFrame:
+    columns = {"key": ["a0", "b0"], "cell": ["a", "b"], "seed": [0, 0], "model": ["net", "net"]}
+    return pd.DataFrame(columns | {"params": [10, 20], "macs": [1, 2]} | changes)
+
+
+def images() -> pd.DataFrame:
+    rows = [
+        *[("a0", "x", 0, 50, 10, 10, 30), ("a0", "x", 1, 30, 10, 10, 50)],
+        *[("b0", "x", 0, 60, 0, 0, 40), ("b0", "x", 1, 40, 0, 0, 60)],
+    ]
+    return pd.DataFrame(rows, columns=["key", "image", "class", "tp", "fp", "fn", "tn"])
+
+
+def test_tables_made_elsewhere_are_completed_and_scored_from_their_images():
+    frames = from_tables(trials(dice=[0.1, 0.1]), images())
+    assert list(frames.trials.columns) == TRIAL_COLUMNS
+    assert frames.trials["dice"].tolist() == [60 / 80, 1.0]
+    assert frames.trials["iou"].tolist() == [30 / 50, 1.0]
+    assert frames.trials["miou"].tolist() == pytest.approx([(50 / 70 + 30 / 50) / 2, 1.0])
+    assert frames.trials["label"].tolist() == ["net (a)", "net (b)"]
+    assert pareto(frames.trials, "params", "dice").front == ("a", "b")
+    assert cell_scores(frames, "dice")["a"].values.tolist() == [[0.75]]
+
+
+@pytest.mark.parametrize(
+    ("bad_trials", "bad_images", "message"),
+    [
+        (trials().drop(columns=["cell", "macs"]), images(), "table trials lacks cell, macs: expected key, cell"),
+        (trials(), images().drop(columns="fn"), "table images lacks fn"),
+        (trials(params=[10, None]), images(), "table trials has no params in row 1"),
+        (trials(), images().assign(tp=[1, 2, None, 3]), "table images has no tp in row 2"),
+        (trials(), images().assign(fp=[1, -1, 0, 0]), "table images has a fp that is no count"),
+        (trials(macs=["many", 2]), images(), "table trials has a macs that is no count"),
+        (trials(key=["a0", "a0"]), images(), "table trials repeats key in row 1"),
+        (trials(), pd.concat([images(), images().iloc[:1]]), "table images repeats key, image, class in row 4"),
+        (trials().iloc[:1], images(), "table images has key 'b0', which table trials has not"),
+    ],
+)
+def test_unfit_tables_are_one_clear_line(bad_trials, bad_images, message):
+    with pytest.raises(InputError, match=message) as error:
+        from_tables(bad_trials, bad_images)
+    assert "\n" not in str(error.value)
