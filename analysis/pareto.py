@@ -31,6 +31,8 @@ COSTS: dict[Cost, str] = {
     "peak_memory_mb": "Peak memory",
 }
 """The first two are known before training; the others are there once `ablate measure` was run."""
+COST_WORDS: dict[Cost, str] = {cost: name if cost == "macs" else name.lower() for cost, name in COSTS.items()}
+"""As they stand within a sentence."""
 METRICS: dict[Metric, str] = {"dice": "Dice", "miou": "MIoU", "iou": "IoU"}
 _UNITS: dict[Cost, str] = {"latency_ms": "ms", "peak_memory_mb": "MB"}
 MARGIN = 1.1

@@ -30,7 +30,7 @@ from analysis.page import (
     section,
     table,
 )
-from analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, Pareto, amount, cells, fronts, tasks
+from analysis.pareto import COST_WORDS, METRICS, Cell, Cost, Metric, Pareto, amount, cells, fronts, tasks
 from analysis.report_effects import effects_section
 from analysis.report_results import Results, best_first, interval_of, results_table
 from analysis.report_verdict import claim_section
@@ -257,7 +257,7 @@ def _sureness(records: Sequence[UncertainFront]) -> str:
     area, (cost, bar) = first.hypervolume, first.hypervolume.reference
     scale = cost * (1 - bar)
     text = (
-        f"Of {METRICS[first.y]} against {COSTS[first.x].lower()}: hypervolume {area.estimate / scale:.3f} "
+        f"Of {METRICS[first.y]} against {COST_WORDS[first.x]}: hypervolume {area.estimate / scale:.3f} "
         f"[{area.low / scale:.3f}, {area.high / scale:.3f}] of what a free and perfect network would have, up to the "
         f"reference point ({amount(first.x, cost)}, {bar:.3f})."
         if scale > 0 and math.isfinite(area.low)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.format import between, listing, model_name, score, several
-from analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, amount, cells, pareto, tasks, value
+from analysis.pareto import COST_WORDS, COSTS, METRICS, Cell, Cost, Metric, amount, cells, pareto, tasks, value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,7 @@ def _task_summary(
     labels = [known[cell].label for cell in found.front]
     console.print(
         Text(
-            f"* On the front of {METRICS[y]} against {COSTS[x] if x == 'macs' else COSTS[x].lower()} "
+            f"* On the front of {METRICS[y]} against {COST_WORDS[x]} "
             f"({len(labels)} of {several(len(found.points), 'network')}): {listing(labels)}."
         )
     )

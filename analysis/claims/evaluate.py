@@ -28,7 +28,7 @@ from analysis.claims.schema import (
 )
 from analysis.claims.verdict import ClaimResult, Outcome, Verdict
 from analysis.format import listing, si
-from analysis.pareto import COSTS, METRICS, Cell, Cost, cells, tasks
+from analysis.pareto import COST_WORDS, COSTS, METRICS, Cell, Cost, cells, tasks
 from analysis.scores import CellScores, Metric, cell_scores
 from analysis.significance import Difference, difference, holm, one_sided_bound
 from analysis.uncertainty import front_probability
@@ -84,7 +84,8 @@ def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
             results.append(_judge(_Study(claim, part, known, rows, known[chosen[0]], {}), task))
     if not results:
         raise InputError(
-            f"claim {claim.name}: no complete cell has {_named(claim.subject)}, its subject; run a space that has it"
+            f"claim {claim.name}: its subject {_named(claim.subject)} has no complete trial in this study; "
+            "run a space that has it"
         )
     return results
 
@@ -113,6 +114,8 @@ def _select(rows: pd.DataFrame, selector: Selector) -> list[str]:
 
 
 def _named(selector: Selector) -> str:
+    if list(selector) == ["model"]:
+        return str(selector["model"])
     return ", ".join(f"{name}={value}" for name, value in selector.items())
 
 
@@ -170,25 +173,27 @@ def _undecided(name: str, kind: str, unit: str, why: str) -> Verdict:
 
 def _fewest(study: _Study, hypothesis: Fewest, rivals: list[Cell], missing: list[str]) -> Verdict:
     cost, subject = hypothesis.cost, study.subject
-    name = f"fewest {COSTS[cost]}"
+    least_of = f"{'fewest' if cost in ('params', 'macs') else 'lowest'} {COST_WORDS[cost]}"
     own = _cost(subject, cost)
     priced = [(rival, _cost(rival, cost)) for rival in rivals]
     unpriced = [rival.label for rival, value in priced if math.isnan(value)]
     priced = [(rival, value) for rival, value in priced if not math.isnan(value)]
     if math.isnan(own) or not priced:
         measure = " Run `ablate measure`." if cost in ("latency_ms", "peak_memory_mb") else ""
-        return _undecided(name, "fewest", "ratio", f"{COSTS[cost]} is not known of both subject and rivals.{measure}")
+        return _undecided(
+            least_of, "fewest", "ratio", f"{COSTS[cost]} is not known of both subject and rivals.{measure}"
+        )
     rival, least = min(priced, key=lambda pair: pair[1])
     ratio = own / least
     absent = missing + unpriced
     note = f"without {listing(absent)}" if absent else ""
     outcome: Outcome = "refuted" if ratio >= 1 else "inconclusive" if absent else "supported"
-    verb = "has the fewest of" if ratio < 1 else "does not have the fewest of"
+    verb = "has" if ratio < 1 else "does not have"
     sentence = (
-        f"{subject.label} {verb} {len(priced) + 1} networks in {COSTS[cost]}: {_shown(own, cost)}, "
+        f"{subject.label} {verb} the {least_of} of {len(priced) + 1} networks: {_shown(own, cost)}, "
         f"{ratio:.2f} times the {_shown(least, cost)} of {rival.label}."
     )
-    return Verdict(name, "fewest", outcome, ratio, math.nan, math.nan, "ratio", sentence, note)
+    return Verdict(least_of, "fewest", outcome, ratio, math.nan, math.nan, "ratio", sentence, note)
 
 
 def _non_inferior(study: _Study, hypothesis: NonInferior, rival: Cell) -> Verdict:
@@ -229,7 +234,7 @@ def _superior(study: _Study, hypothesis: Superior, rivals: list[Cell]) -> Iterat
 
 def _on_front(study: _Study, hypothesis: OnFront) -> Verdict:
     cost, metric = hypothesis.cost, hypothesis.metric
-    name = f"on the front of {METRICS[metric]} against {COSTS[cost]}"
+    name = f"on the front of {METRICS[metric]} against {COST_WORDS[cost]}"
     found = front_probability(study.frames, cost, metric, study.subject.id)
     if found is None:
         return _undecided(name, "on_front", "probability", f"{COSTS[cost]} is not measured. Run `ablate measure`.")
@@ -249,7 +254,7 @@ def _on_front(study: _Study, hypothesis: OnFront) -> Verdict:
 
 def _matched_budget(study: _Study, hypothesis: MatchedBudget) -> Verdict:
     cost, metric, subject = hypothesis.cost, hypothesis.metric, study.subject
-    name = f"{METRICS[metric]} at equal {COSTS[cost]}"
+    name = f"{METRICS[metric]} at equal {COST_WORDS[cost]}"
     family = [cell for cell in study.select(hypothesis.family) if cell.id != subject.id]
     priced = sorted((cell for cell in family if _cost(cell, cost) > 0), key=lambda cell: _cost(cell, cost))
     own = _cost(subject, cost)
@@ -265,7 +270,7 @@ def _matched_budget(study: _Study, hypothesis: MatchedBudget) -> Verdict:
             name,
             "matched_budget",
             "difference",
-            f"The family {_named(hypothesis.family)} ({COSTS[cost]} {span}) does not bracket {subject.label}'s "
+            f"The family {_named(hypothesis.family)} ({COST_WORDS[cost]} {span}) does not bracket {subject.label}'s "
             f"{_shown(own, cost)}; run matched_budget, or a wider sweep, into this study.",
         )
     interpolated = _interpolated(study, metric, below[-1], above[0], _position(cost, below[-1], own, above[0]))
@@ -276,9 +281,10 @@ def _matched_budget(study: _Study, hypothesis: MatchedBudget) -> Verdict:
     if hypothesis.margin:
         words["supported"] = f"not more than {hypothesis.margin:g} below"
         words["refuted"] = f"more than {hypothesis.margin:g} below"
+    between = f"interpolated between {below[-1].label} and {above[0].label}"
     sentence = (
-        f"At {_shown(own, cost)} of {COSTS[cost]}, {subject.label} is {words[outcome]} {_named(hypothesis.family)} in "
-        f"{METRICS[metric]} ({_difference(found)}; interpolated between {below[-1].label} and {above[0].label})."
+        f"At {_shown(own, cost)} of {COST_WORDS[cost]}, {subject.label} is {words[outcome]} "
+        f"{_named(hypothesis.family)} in {METRICS[metric]} ({_difference(found)}; {between})."
     )
     return _of(found, name, "matched_budget", outcome, sentence)
 

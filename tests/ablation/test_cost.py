@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from ablation.config import PyConvUNet, UNet, network
@@ -71,14 +69,9 @@ def test_a_network_larger_than_memory_is_priced():
 
 
 @pytest.mark.parametrize("name", [*TABLE_3, "pyconvunet"])
-def test_a_network_is_priced_in_milliseconds_and_once(name):
-    config, seconds = network(name), []
+def test_a_network_is_priced_once(name):
+    config = network(name)
     cost(config, 3, 1, (512, 512))
-    for _ in range(3):
-        start = time.perf_counter()
-        cost.__wrapped__(config, 3, 1, (512, 512))
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.3
     hits = cost.cache_info().hits
     assert cost(network(name), 3, 1, (512, 512)) == cost(config, 3, 1, (512, 512))
     assert cost.cache_info().hits == hits + 2

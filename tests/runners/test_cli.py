@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -44,14 +44,17 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
     return call
 
 
-def test_help_answers_in_half_a_second():
-    took = []
-    for _ in range(3):
-        started = time.perf_counter()
-        shown = subprocess.run([ABLATE, "--help"], capture_output=True, text=True, check=True).stdout
-        took.append(time.perf_counter() - started)
-    assert min(took) < 0.5
+def test_help_lists_every_command_and_imports_nothing_heavy():
+    shown = subprocess.run([ABLATE, "--help"], capture_output=True, text=True, check=True).stdout
     assert all(re.search(rf"^  {command} ", shown, re.MULTILINE) for command in COMMANDS)
+    code = """
+import sys
+from runners.cli.main import ablate
+ablate.main(["--help"], standalone_mode=False)
+heavy = {"torch", "ray", "optuna", "pandas", "numpy", "plotly", "pydantic", "rich"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
