@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runners.cli.export import write
-from runners.cli.shared import open_study, study_argument
+from runners.cli.shared import open_study, study_argument, waiting
 
 if TYPE_CHECKING:
     from ablation.study import Study
@@ -32,7 +32,9 @@ def report(study: Path, output: Path | None) -> None:
     from analysis.frames import load
 
     opened = open_study(study)
-    click.echo(write_report(opened, load(opened), output or study / "report.html"))
+    with waiting("writing the report"):
+        path = write_report(opened, load(opened), output or study / "report.html")
+    click.echo(path)
 
 
 def write_report(study: Study, frames: Frames, path: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -92,15 +93,16 @@ def prepare(
             loaded[identity] = load_data(config)
         return loaded[identity]
 
-    plan = make_plan(
-        parsed,
-        PROFILES[name],
-        dataset_of=dataset_of,
-        data=data,
-        data_dir=str(data_dir) if data_dir else None,
-        seeds=seeds,
-        overrides=overrides,
-    )
+    with waiting(f"pricing {parsed.name}"):
+        plan = make_plan(
+            parsed,
+            PROFILES[name],
+            dataset_of=dataset_of,
+            data=data,
+            data_dir=str(data_dir) if data_dir else None,
+            seeds=seeds,
+            overrides=overrides,
+        )
     return Prepared(parsed, name, PROFILES[name], plan, dataset_of)
 
 
@@ -147,6 +149,13 @@ def console() -> Console:
 
     stdout = Console(highlight=False)
     return stdout if stdout.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
+
+
+def waiting(what: str) -> AbstractContextManager[object]:
+    """Says on a terminal what takes its time; nothing where standard error is piped."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(what)
 
 
 def print_json(document: Any) -> None:
