@@ -37,10 +37,14 @@ def document(title: str, body: str) -> str:
     )
 
 
-def figure_page(figures: Mapping[str, go.Figure], title: str, banner: str = "") -> str:
-    """A page with figures by name. `banner` is a caution, or nothing."""
+def figure_page(
+    figures: Mapping[str, go.Figure], title: str, banner: str = "", captions: Mapping[str, str] | None = None
+) -> str:
+    """A page with figures by name, and their captions. `banner` is a caution, or nothing."""
     body = "".join(
-        (f"<h2>{escape(name)}</h2>" if len(figures) > 1 else "") + figure(drawn, f"figure{number or ''}", name)
+        (f"<h2>{escape(name)}</h2>" if len(figures) > 1 else "")
+        + figure(drawn, f"figure{number or ''}", name)
+        + (note(escape(captions[name])) if captions else "")
         for number, (name, drawn) in enumerate(figures.items())
     )
     return document(title, f"<h1>{escape(title)}</h1>{caution(banner)}{body}")

@@ -15,6 +15,7 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -124,6 +125,7 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--design", default="grid", help="of the space, for the effects: grid or random")
     parser.add_argument("--without-optuna", action="store_true", help="leave out the comparison")
+    parser.add_argument("--report", type=Path, help="keep the report here, to open it in a browser")
     options = parser.parse_args()
 
     import optuna
@@ -168,6 +170,8 @@ def main() -> None:
     analysed = sum(seconds for name, seconds in times.items() if "not counted" not in name)
     print(f"{'all of it':<58}{analysed:8.2f} s   peak {_peak_mb():6.0f} MB")
     print(f"report: {len(report.encode()) / 1e6:.1f} MB of HTML, plotly.js included")
+    if options.report:
+        options.report.write_text(report)
     print(f"page of the front alone: {len(page.encode()) / 1e6:.1f} MB")
 
     points = np.random.default_rng(1).random((100_000, 2))

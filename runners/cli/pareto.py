@@ -49,9 +49,9 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
       ablate pareto STUDY --x macs --y miou
       ablate pareto STUDY -o front.html
     """
-    from analysis.figures.pareto import pareto_figure
+    from analysis.figures.pareto import pareto_caption, pareto_figure
     from analysis.frames import load
-    from analysis.pareto import COSTS, METRICS, fronts, tasks
+    from analysis.pareto import COST_WORDS, METRICS, fronts, tasks
     from analysis.report import figure_page
     from analysis.scores import cell_scores
     from analysis.significance import mean_interval
@@ -63,7 +63,7 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
     records = {task: fronts(rows, x, y) for task, rows in tasks(frames.trials).items()}
     complete = bool((frames.trials["state"] == "complete").any())
     if complete and not any(found[0].points for found in records.values()):
-        raise InputError(f"no network's {COSTS[x].lower()} is known: run `ablate measure {study}` first")
+        raise InputError(f"no network's {COST_WORDS[x]} is known: run `ablate measure {study}` first")
     # A page has every pair of axes; the terminal has one.
     wanted = METRICS if output else (y,)
     scores = {metric: cell_scores(frames, metric) for metric in wanted}
@@ -77,7 +77,8 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
     if output:
         title = f"Pareto front: {', '.join(run.space for run in opened.manifest.runs)}"
         figures = {task: pareto_figure(found, uncertain[task], intervals) for task, found in records.items()}
-        write(output, figure_page(figures, title, " ".join(said)).encode())
+        captions = {task: pareto_caption(found, uncertain[task], intervals) for task, found in records.items()}
+        write(output, figure_page(figures, title, " ".join(said), captions).encode())
     if as_json:
         print_json(
             {

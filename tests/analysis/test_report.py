@@ -375,10 +375,11 @@ def test_names_of_200_characters_are_whole_in_the_table_and_short_in_figures() -
 
 
 def test_figure_page_stands_alone() -> None:
-    html = figure_page({"a": pareto_figure(fronts(study().trials))}, "<Front>", "Take care")
+    html = figure_page({"a": pareto_figure(fronts(study().trials))}, "<Front>", "Take care", {"a": "a <caption>"})
     document = Document(html)
     assert document.text.count("<Front>") == 2
     assert "Take care" in document.text
+    assert "a <caption>" in document.text
     assert html.count("plotly.js v") == 1
 
 
