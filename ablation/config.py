@@ -72,6 +72,7 @@ class _WithEncoderWeights(Config):
                     f"encoder weights '{self.encoder_weights}' cannot be read: {error.strerror}"
                 ) from error
             object.__setattr__(self, "encoder_weights_sha256", digest)
+            object.__setattr__(self, "encoder_weights", Path(self.encoder_weights).absolute())  # workers move about
         return self
 
 

@@ -1,4 +1,4 @@
-"""Errors that are a message to the user, not a defect: one line, no traceback, exit code 2."""
+"""Errors that are a message to the user, not a defect: one line, no traceback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """What was given cannot be used. The message says what was given, what was expected and what to do."""
+    """What was given cannot be used: exit code 2. The message says what was given, what was expected, what to do."""
+
+
+class Halted(RuntimeError):  # noqa: N818 (nobody erred)
+    """The machine does not let the work go on, a full disk say: exit code 1. The message says what is kept and what to
+    do."""
 
 
 class TrialError(RuntimeError):

@@ -2,72 +2,58 @@
 
     study.yaml        what was planned: the runs (space, profile, trials with their levels), versions, threads
     optuna.journal    the trial table, an Optuna study
-    trials/<key>/     config.json, record.json, epochs.parquet, images.parquet, model.safetensors, samples/
+    trials/<key>/     what is kept of a trial that ended: see `trial_folder`
+    logs/<key>.log    when and where a trial ran, and what it printed
     data/<print>/     the test images and masks, to look at
     measurements.json latency and peak memory of each cell's network, where they were measured
-    ray/              scratch: checkpoints of unfinished trials, trials on their way in, Ray's own state
+    ray/              scratch: checkpoints of unfinished trials, trials on their way in, what running drivers tell
 
 A finished trial enters in two steps, each atomic: its folder is renamed into `trials/`, then it is journalled. What a
 kill leaves between the two is completed when the study is next opened for writing.
+
+Three locks, all of which die with their process: a run holds the study (`writing`), unless it shares it; whoever
+trains a trial holds that trial (`claim`); and each change of what is on disk is made under a short lock.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
+import errno
 import fcntl
 import importlib.metadata
-import io
+import json
 import os
 import shutil
 import socket
+import uuid
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ablation.config import SCHEMA_VERSION, TrialConfig, explain
+from ablation.config import TrialConfig, explain
 from ablation.errors import InputError, unknown
 from ablation.measure import Measured
+from ablation.trial_folder import Record, checksum, grey_levels, is_whole, picture_name, png, read_record, unpack
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
     from ablation.data import Dataset
-    from ablation.training import Epoch, Result
 
-State = Literal["complete", "failed", "trivial"]
-_STUDY_NAME = "ablate"
-_DIRECTIONS: list[Literal["maximize", "minimize"]] = ["maximize", "minimize", "minimize"]
+VERSION = 2
+"""Of the directory's layout. (`ablation.config.SCHEMA_VERSION` is of a trial's configuration, and in its key.)"""
+JOURNAL = "optuna.journal"
+_LOCKS = (".lock", ".sharing", ".changing")
+STUDY_NAME = "ablate"
+DIRECTIONS: list[Literal["maximize", "minimize"]] = ["maximize", "minimize", "minimize"]
 """Of a trial's values: validation Dice, parameters, MACs."""
 _MEASUREMENTS = TypeAdapter(dict[str, Measured])
-
-
-class Record(BaseModel):
-    """What is known of a trial that ended. Durations are in seconds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    key: str
-    cell: str
-    model: str
-    seed: int
-    state: State
-    params: int
-    macs: int
-    epochs: int = 0
-    best_epoch: int | None = None
-    train_seconds: float = 0.0
-    val_dice: float | None = None
-    val_iou: float | None = None
-    val_miou: float | None = None
-    error: str | None = None
-    device: str = "cpu"
-    precision: str = "float32"
-    threads: int = 1
 
 
 class Run(BaseModel):
@@ -96,7 +82,11 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = VERSION
+    id: str = ""
+    """Told from every other study's, wherever this one is moved."""
+    storage: str | None = None
+    """Where workers leave checkpoints and finished trials, if not in `ray/`."""
     threads: int | None = None
     """CPU threads of each trial. One and two threads differ in the fifth digit, so a study keeps to one number."""
     data_dir: str | None = None
@@ -112,6 +102,23 @@ class Manifest(BaseModel):
         return planned
 
 
+class Journalled(NamedTuple):
+    """A trial as the trial table has it, with the checksum of its folder (empty in a study of schema 1)."""
+
+    record: Record
+    checksum: str
+
+
+def outcome(record: Record) -> tuple[optuna.trial.TrialState, list[float] | None]:
+    """What the trial table says of a trial to Optuna: its state, and its values."""
+    from optuna.trial import TrialState
+
+    states = {"failed": TrialState.FAIL, "stopped": TrialState.PRUNED}
+    if record.state in states:
+        return states[record.state], None
+    return TrialState.COMPLETE, [record.val_dice or 0.0, record.params, record.macs]
+
+
 def versions() -> dict[str, str]:
     """The versions that a trial's numbers depend on."""
     return {name: importlib.metadata.version(name) for name in ("ablate", "numpy", "optuna", "ray", "torch")}
@@ -123,6 +130,12 @@ class Study:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
+        self.mended = ""
+        """What `writing` had to do to what it found, for people."""
+        self._read: list[Journalled] = []
+        self._claims: IO[bytes] | None = None
+        self._lock_opened: os.stat_result | None = None
+        self._planned: tuple[Manifest, dict[str, dict[str, str]]] | None = None
 
     # Opening ---------------------------------------------------------------------------------------------------------
 
@@ -137,9 +150,9 @@ class Study:
         except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
             raise InputError(f"'{file}' cannot be read: {' '.join(str(error).split())}") from None
         version = content.get("schema_version") if isinstance(content, dict) else None
-        if isinstance(version, int) and version > SCHEMA_VERSION:
+        if isinstance(version, int) and version > VERSION:
             raise InputError(
-                f"'{path}' has study schema {version}, this ablate knows {SCHEMA_VERSION}: install a newer ablate"
+                f"'{path}' has study schema {version}, this ablate knows {VERSION}: install a newer ablate"
             )
         try:
             return cls(path, Manifest.model_validate(content))
@@ -151,61 +164,134 @@ class Study:
         """The study at `path`, or a new one, which exists on disk once something is planned."""
         if (path / "study.yaml").exists():
             return cls.open(path)
-        if path.exists() and (not path.is_dir() or any(f.name != ".lock" for f in path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(f.name not in _LOCKS for f in path.iterdir())):
             raise InputError(f"'{path}' is neither a study nor an empty directory: give --study another path")
-        return cls(path, Manifest())
+        return cls(path, Manifest(id=uuid.uuid4().hex))
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Study]:
-        """Hold the study's lock, which dies with the process, and complete what a killed writer left half done."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / ".lock").open("a+")
-        except OSError as error:
-            raise InputError(f"study '{self.path}' cannot be written: {error.strerror}") from None
-        with lock:
+    def writing(self, *, share: bool = False) -> Iterator[Study]:
+        """Hold the study, brought to today's layout and with what a killed writer left half done completed.
+
+        With `share` it may be held by another process: both then leave each other's claimed trials alone.
+        Raises `InputError` if another holds it, if it cannot be written, or if its journal is damaged.
+        """
+        with self.holding(share=share) as alone:
+            self.put_in_order(alone=alone)
+            yield self
+
+    @contextlib.contextmanager
+    def holding(self, *, share: bool = False) -> Iterator[bool]:
+        """Hold the study as it is; true unless it is shared with another process. Raises as `writing` does."""
+        with contextlib.ExitStack() as files:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+                self.path.mkdir(parents=True, exist_ok=True)
+                lock, sharing = (files.enter_context((self.path / name).open("a+")) for name in (".lock", ".sharing"))
+                files.enter_context(self._present(lock))
+            except OSError as error:
+                raise InputError(f"study '{self.path}' cannot be written: {error.strerror}") from None
+            holds = _try_lock(lock, fcntl.LOCK_EX)
+            alone = holds and _try_lock(sharing, fcntl.LOCK_EX)
+            if not alone and not share:
                 lock.seek(0)
-                raise InputError(f"study '{self.path}' is in use by {lock.read().strip() or 'another run'}") from None
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-            lock.flush()
+                holder = (lock.read().strip() if not holds else "") or "another run"
+                raise InputError(
+                    f"study '{self.path}' is in use by {holder}: wait for it, or work beside it with --share"
+                )
+            if holds:
+                lock.truncate(0)
+                lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+                lock.flush()
+                fcntl.flock(sharing, fcntl.LOCK_UN)
+            else:
+                fcntl.flock(sharing, fcntl.LOCK_SH)
+            yield alone
+            if holds:
+                lock.truncate(0)
+
+    @contextlib.contextmanager
+    def _present(self, lock: IO[str]) -> Iterator[None]:
+        """While this is entered, `_changing` makes sure that the study is still where it was when `lock` was opened."""
+        self._lock_opened = os.fstat(lock.fileno())
+        try:
+            yield
+        finally:
+            self._lock_opened = None
+
+    def put_in_order(self, *, alone: bool = True) -> None:
+        """Bring a held study to today's layout, and complete what a killed writer left half done."""
+        self.mended = ""
+        with self._changing():
             if (self.path / "study.yaml").exists():
                 self.manifest = Study.open(self.path).manifest
+            self._migrate(alone)
             self._mend_journal()
-            self._complete_arrivals()
-            yield self
-            lock.truncate(0)
+            self._complete_renamed()
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Held for each change, so that two runs that share a study make them one after the other.
+
+        Raises `OSError` where the study's directory was moved or deleted since it was opened.
+        """
+        opened = self._lock_opened
+        if opened is not None and not os.path.samestat(opened, (self.path / ".lock").stat()):
+            raise FileNotFoundError(errno.ENOENT, "it was moved or replaced", str(self.path))
+        with (self.path / ".changing").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def claim(self, key: str) -> bool:
+        """Take a trial to train it, for as long as this process lives or until `release`; false if another has it."""
+        if self._claims is None:
+            self.ray_dir.mkdir(parents=True, exist_ok=True)
+            self._claims = (self.ray_dir / "claims").open("w+b")
+        try:
+            fcntl.lockf(self._claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(key, 16))  # a byte of its own
+        except OSError:
+            return False
+        return True
+
+    def release(self, key: str) -> None:
+        if self._claims is not None:
+            fcntl.lockf(self._claims, fcntl.LOCK_UN, 1, int(key, 16))
 
     def is_being_written(self) -> bool:
         """Whether a run holds the study now."""
-        try:
-            with (self.path / ".lock").open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
+        for name in (".lock", ".sharing"):
+            with contextlib.suppress(FileNotFoundError, PermissionError), (self.path / name).open("r+") as lock:
+                # For a moment this holds what it looks at; a run that starts just then would be told it is in use.
+                if not _try_lock(lock, fcntl.LOCK_SH if name == ".lock" else fcntl.LOCK_EX):
+                    return True
         return False
 
     # Planning --------------------------------------------------------------------------------------------------------
 
-    def plan(self, run: Run, *, threads: int, data_dir: Path | None) -> None:
+    def plan(self, run: Run, *, threads: int, data_dir: Path | None, storage: str | None = None) -> None:
         """Add a run to the manifest, and write it."""
+        with self._changing():
+            self._plan(run, threads, data_dir, storage)
+
+    def _plan(self, run: Run, threads: int, data_dir: Path | None, storage: str | None) -> None:
+        if (self.path / "study.yaml").exists():  # who shares the study may have planned meanwhile
+            self.manifest = Study.open(self.path).manifest
         runs = {(earlier.space, earlier.profile): earlier for earlier in self.manifest.runs}
         place = (run.space, run.profile)
         runs[place] = run.merged(runs[place]) if place in runs else run
         self.manifest = self.manifest.model_copy(
             update={
                 "threads": self.manifest.threads or threads,
+                "storage": storage or self.manifest.storage,
                 "data_dir": str(data_dir.absolute()) if data_dir else self.manifest.data_dir,
                 "versions": versions(),
                 "runs": list(runs.values()),
             }
         )
-        _write(self.path / "study.yaml", yaml.safe_dump(self.manifest.model_dump(), sort_keys=False, width=120))
+        write_manifest(self.path, self.manifest)
+
+    def _levels(self, key: str) -> dict[str, str]:
+        if self._planned is None or self._planned[0] is not self.manifest:
+            self._planned = self.manifest, self.manifest.planned()
+        return self._planned[1].get(key, {})
 
     # The trial table -------------------------------------------------------------------------------------------------
 
@@ -215,7 +301,7 @@ class Study:
         from optuna.storages.journal import JournalFileBackend
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        return optuna.storages.JournalStorage(JournalFileBackend(str(self.path / "optuna.journal")))
+        return optuna.storages.JournalStorage(JournalFileBackend(str(self.path / JOURNAL)))
 
     @cached_property
     def optuna_study(self) -> optuna.Study:
@@ -223,37 +309,70 @@ class Study:
         import optuna
 
         return optuna.create_study(
-            storage=self._storage, study_name=_STUDY_NAME, directions=_DIRECTIONS, load_if_exists=True
+            storage=self._storage, study_name=STUDY_NAME, directions=DIRECTIONS, load_if_exists=True
         )
 
     def records(self) -> dict[str, Record]:
-        """Every trial that ended, by key, in the keys' order."""
-        if not (self.path / "optuna.journal").exists():
+        """Every trial that ended, by key, in the keys' order. Raises `InputError` if the journal is damaged."""
+        return {key: known.record for key, known in self.journalled().items()}
+
+    def journalled(self) -> dict[str, Journalled]:
+        """Every trial that ended as the trial table has it, by key, in the keys' order. Raises as `records` does."""
+        journal = self.path / JOURNAL
+        if not journal.exists() or journal.stat().st_size == 0:
             return {}
         import optuna
 
         try:
-            journalled = optuna.load_study(storage=self._storage, study_name=_STUDY_NAME).get_trials(deepcopy=False)
-        except KeyError:
-            return {}
-        records = (Record.model_validate(trial.user_attrs["record"]) for trial in journalled)
-        return {record.key: record for record in sorted(records, key=lambda record: record.key)}
+            trials = optuna.load_study(storage=self._storage, study_name=STUDY_NAME).get_trials(deepcopy=False)
+            for trial in trials[len(self._read) :]:
+                attributes = trial.user_attrs
+                record = Record.model_validate(attributes["record"])
+                self._read.append(Journalled(record, attributes.get("checksum", "")))
+        except Exception as error:  # Optuna fails in many ways on a line that is not as it was written
+            raise InputError(
+                f"'{journal}' is damaged ({type(error).__name__}): `ablate verify {self.path}` says where, and "
+                "mends it with --repair"
+            ) from None
+        return {known.record.key: known for known in sorted(self._read, key=lambda known: known.record.key)}
+
+    def record(self, key: str) -> Record | None:
+        """What a trial's own folder says of it, or None if it has not ended: quicker than the whole table."""
+        try:
+            return read_record(self.trial_dir(key))
+        except FileNotFoundError:
+            return None
+
+    def forget_journal(self) -> None:
+        """Read the trial table again, from its start, when it is next asked for: it was written anew."""
+        self.__dict__.pop("_storage", None)
+        self.__dict__.pop("optuna_study", None)
+        self._read = []
 
     def config(self, key: str) -> TrialConfig:
         """The configuration of a trial that ended. Raises `InputError` for a key that the study does not have."""
+        file = self.trial_dir(key) / "config.json"
         try:
-            return TrialConfig.model_validate_json((self.trial_dir(key) / "config.json").read_text())
-        except FileNotFoundError:
-            raise unknown("key", key, self.records()) from None
+            return TrialConfig.model_validate_json(file.read_bytes())
+        except (OSError, ValidationError):
+            records = self.records()
+            raise self._damaged(file) if key in records else unknown("key", key, records) from None
 
     def trial_dir(self, key: str) -> Path:
         return self.path / "trials" / key
 
     def table(self, key: str, name: Literal["epochs", "images"]) -> pd.DataFrame:
-        """One of a trial's two tables; see DESIGN's columns."""
+        """One of a trial's two tables; see DESIGN's columns. Raises `InputError` if it cannot be read."""
         import pandas as pd
 
-        return pd.read_parquet(self.trial_dir(key) / f"{name}.parquet")
+        file = self.trial_dir(key) / f"{name}.parquet"
+        try:
+            return pd.read_parquet(file)
+        except (OSError, ValueError):
+            raise self._damaged(file) from None
+
+    def _damaged(self, file: Path) -> InputError:
+        return InputError(f"'{file}' is damaged or missing: `ablate verify {self.path}` says what else is")
 
     # Measured cost ---------------------------------------------------------------------------------------------------
 
@@ -273,74 +392,98 @@ class Study:
         kept = self.measurements() | measured
         _write(self.path / "measurements.json", _MEASUREMENTS.dump_json(kept, indent=1).decode())
 
-    # Trials on their way in ------------------------------------------------------------------------------------------
+    # Trials that end -------------------------------------------------------------------------------------------------
 
     @property
     def ray_dir(self) -> Path:
         return self.path / "ray"
 
-    @property
-    def arrivals(self) -> Path:
-        """Where workers put the folders of finished trials."""
-        return self.ray_dir / "arrivals"
-
-    def checkpoint(self, key: str) -> Path:
-        """Where an unfinished trial keeps its last epoch."""
-        return self.ray_dir / "checkpoints" / f"{key}.safetensors"
-
-    def unfinished(self) -> set[str]:
-        """Keys of the trials that have a checkpoint: running now, or interrupted."""
+    def interrupted(self) -> set[str]:
+        """Keys of the trials that left a checkpoint in the study, whether they are running or not."""
         return {file.stem for file in (self.ray_dir / "checkpoints").glob("*.safetensors")}
 
-    def accept(self, key: str) -> Record:
-        """Take a finished trial from the arrivals into the study. For the one process that holds `writing()`."""
-        arrived, home = self.arrivals / key, self.trial_dir(key)
-        home.parent.mkdir(exist_ok=True)
-        if home.exists():  # a trial tried again
-            shutil.rmtree(home)
-        arrived.rename(home)
-        return self._journal(key)
+    def accept(self, key: str, packed: bytes) -> Record:
+        """Take a packed trial into the study, in place of an earlier attempt. Within `writing()` only.
+
+        Raises `zipfile.BadZipFile` for what is no whole archive, and `OSError` where it cannot be written; the study
+        is then as it was.
+        """
+        home = self.trial_dir(key)
+        partial = home.with_name(f"{key}.partial")
+        with self._changing():
+            try:
+                unpack(packed, partial)
+                if home.exists():  # a trial tried again
+                    shutil.rmtree(home)
+                partial.rename(home)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+            return self._journal(key)
 
     def _journal(self, key: str) -> Record:
         import optuna
 
-        record = Record.model_validate_json((self.trial_dir(key) / "record.json").read_text())
-        levels = self.manifest.planned().get(key, {})
-        complete = record.state != "failed"
+        record, levels = read_record(self.trial_dir(key)), self._levels(key)
+        state, values = outcome(record)
         self.optuna_study.add_trial(
             optuna.trial.create_trial(
-                state=optuna.trial.TrialState.COMPLETE if complete else optuna.trial.TrialState.FAIL,
-                values=[record.val_dice or 0.0, record.params, record.macs] if complete else None,
+                state=state,
+                values=values,
                 params=levels,
                 distributions={
                     name: optuna.distributions.CategoricalDistribution((level,)) for name, level in levels.items()
                 },
-                user_attrs={"record": record.model_dump()},
+                user_attrs={"record": record.model_dump(), "checksum": checksum(self.trial_dir(key))},
             )
         )
-        self.checkpoint(key).unlink(missing_ok=True)
         return record
+
+    def _migrate(self, alone: bool) -> None:
+        from ablation.migration import COPY, migrate
+
+        old = self.manifest.schema_version
+        if old == VERSION:
+            return
+        if not alone:
+            raise InputError(f"'{self.path}' has study schema {old} and a run holds it: wait for its end, then migrate")
+        self.manifest = migrate(self.path, self.manifest)
+        self.forget_journal()
+        self.mended = f"'{self.path}' was brought from study schema {old} to {VERSION}; the old files are in {COPY}/"
 
     def _mend_journal(self) -> None:
         """Drop a last line that a kill or a power failure cut short, and a lock that its holder left."""
-        journal = self.path / "optuna.journal"
+        journal = self.path / JOURNAL
         if journal.exists():
             content = journal.read_bytes()
-            if content and not content.endswith(b"\n"):
-                os.truncate(journal, content.rfind(b"\n") + 1)
-        # We hold the study's own lock, so no living writer holds this one.
-        (self.path / "optuna.journal.lock").unlink(missing_ok=True)
+            last = content[content.rstrip(b"\n").rfind(b"\n") + 1 :]
+            if last and not (last.endswith(b"\n") and _is_json(last)):
+                os.truncate(journal, len(content) - len(last))
+                self.mended = f"the last line of '{journal}' was cut short (a power failure?) and is dropped"
+        # We hold the lock under which the journal is written, so no living writer holds this one.
+        (self.path / f"{JOURNAL}.lock").unlink(missing_ok=True)
 
-    def _complete_arrivals(self) -> None:
-        known = self.records()
-        for file in sorted((self.path / "trials").glob("*/record.json")):
-            if known.get(file.parent.name) != Record.model_validate_json(file.read_text()):
-                self._journal(file.parent.name)
-        for folder in sorted(self.arrivals.glob("*")):
+    def _complete_renamed(self) -> None:
+        """Journal what was renamed into place and not journalled; what is not whole is left for `ablate verify`."""
+        journalled = self.journalled()
+        for folder in sorted((self.path / "trials").glob("*")):
+            known = journalled.get(folder.name)
             if folder.name.endswith(".partial"):
                 shutil.rmtree(folder)
-            else:
-                self.accept(folder.name)
+            elif known and (known.record.state in ("complete", "trivial") or known.checksum == checksum(folder)):
+                continue
+            elif is_whole(folder):
+                self._journal(folder.name)
+
+    # Logs ------------------------------------------------------------------------------------------------------------
+
+    def log(self, key: str, text: str) -> None:
+        """Append to a trial's log, each line with the time (UTC)."""
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
+        file = self.path / "logs" / f"{key}.log"
+        file.parent.mkdir(exist_ok=True)
+        with file.open("a") as log:
+            log.writelines(f"{now} {line}\n" for line in text.splitlines())
 
     # Pictures --------------------------------------------------------------------------------------------------------
 
@@ -363,66 +506,24 @@ class Study:
                 mask.write_bytes(png(grey_levels(dataset.masks[index], dataset.config.classes)))
 
 
-def write_trial(arrivals: Path, trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result | None) -> None:
-    """Put an ended trial's folder among the arrivals, whole or not at all. A failed trial has no `result`."""
-    import pandas as pd
-    from safetensors.torch import save_file
-
-    partial = arrivals / f"{trial.key}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    (partial / "config.json").write_text(trial.model_dump_json(indent=1))
-    (partial / "record.json").write_text(record.model_dump_json(indent=1))
-    columns = ["epoch", "train_loss", "val_loss", "val_dice", "val_iou", "val_miou", "seconds", "images_per_second"]
-    frame = pd.DataFrame(epochs, columns=columns)
-    frame.insert(0, "key", trial.key)
-    frame.to_parquet(partial / "epochs.parquet", index=False)
-    if result is not None:
-        _image_table(trial.key, result).to_parquet(partial / "images.parquet", index=False)
-        if result.weights:
-            save_file(result.weights, partial / "model.safetensors")
-        (partial / "samples").mkdir()
-        for image, prediction in zip(result.ids, result.predictions, strict=True):
-            sample = partial / "samples" / f"{picture_name(image)}.png"
-            sample.write_bytes(png(grey_levels(prediction, trial.data.classes)))
-    final = arrivals / trial.key
-    shutil.rmtree(final, ignore_errors=True)
-    partial.rename(final)
+def _try_lock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
-def _image_table(key: str, result: Result) -> pd.DataFrame:
-    import numpy as np
-    import pandas as pd
-
-    from ablation.metrics import COUNTS
-
-    images, classes, _ = result.counts.shape
-    frame = pd.DataFrame(result.counts.reshape(-1, len(COUNTS)), columns=list(COUNTS))
-    frame.insert(0, "key", key)
-    frame.insert(1, "image", np.repeat(np.array(result.ids, dtype=object), classes))
-    frame.insert(2, "class", np.tile(np.arange(classes), images))
-    return frame
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    _write(path / "study.yaml", yaml.safe_dump(manifest.model_dump(), sort_keys=False, width=120))
 
 
-def picture_name(image: str) -> str:
-    """A file name for an image's id (which may hold slashes)."""
-    return image.replace("/", "__")
-
-
-def grey_levels(mask: Any, classes: int) -> Any:
-    """Class indices as grey levels that can be told apart: the last class is white."""
-    import numpy as np
-
-    return np.asarray(mask * (255 // max(classes - 1, 1)), dtype=np.uint8)
-
-
-def png(pixels: Any) -> bytes:
-    """Pixels (H, W) or (H, W, 3) of uint8 as a PNG file."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="PNG")
-    return file.getvalue()
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _write(path: Path, text: str) -> None:

@@ -162,7 +162,7 @@ def _chosen(dice: pd.Series[float], most: int) -> list[tuple[str, str]]:
 
 def _picture(study: Study, trials: Mapping[str, str], image: str, dice: Mapping[str, float]) -> Picture:
     """One image with the predictions of `trials`, keys by cell; `dice` is by key."""
-    from ablation.study import picture_name
+    from ablation.trial_folder import picture_name
 
     folder = study.pictures_dir(study.config(next(iter(trials.values()))))
     name = picture_name(image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -9,8 +10,9 @@ from typing import Any
 
 import click
 
-from ablation.errors import InputError
+from ablation.errors import Halted, InputError
 
+_MACHINE_SAYS_NO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 _COMMANDS = {
     "spaces": "list the search spaces: what each asks, and how many configurations it has",
     "datasets": "list the data sets: what each is, and the files it expects",
@@ -18,6 +20,7 @@ _COMMANDS = {
     "cost": "parameters and MACs of a network, or of a space's networks",
     "run": "train what a space asks for and a study does not have yet; then report",
     "status": "what a study has, what is running, what is missing",
+    "verify": "check that a study is what was written, and set aside what is not",
     "export": "write one of a study's tables",
     "pareto": "the Pareto front of a study, printed or as an interactive page",
     "report": "write a study's report: one HTML file that works offline",
@@ -68,7 +71,8 @@ def ablate() -> None:
 
 
 def main() -> None:
-    """Run the command line: 0 on success, 2 and one line for bad input, 130 when interrupted."""
+    """Run the command line: 0 on success; one line and 2 for bad input, 1 for a disk that is full or the like; 130 when
+    interrupted."""
     try:
         code = ablate.main(standalone_mode=False)
     except InputError as error:
@@ -81,10 +85,16 @@ def main() -> None:
         # The reader (head, less) has gone; nothing is left to say, and the interpreter must not try at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Halted as error:
+        _fail(str(error), code=1)
+    except OSError as error:
+        if error.errno not in _MACHINE_SAYS_NO:
+            raise
+        _fail(f"'{error.filename}' cannot be written: {error.strerror}; no finished trial is lost", code=1)
     else:
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str, code: int = 2) -> None:
     click.echo(f"ablate: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+    sys.exit(code)

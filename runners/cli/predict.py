@@ -33,7 +33,7 @@ def predict(study: Path, key: str, images: tuple[Path, ...], output: Path) -> No
     """
     from ablation.data.images import stem
     from ablation.prediction import Predictor
-    from ablation.study import grey_levels, png
+    from ablation.trial_folder import grey_levels, png
 
     opened = open_study(study)
     predictor = Predictor.of_trial(opened, key)

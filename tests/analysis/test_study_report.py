@@ -12,7 +12,8 @@ import pytest
 from synthetic import png, table, trial, trivial
 
 from ablation.errors import InputError
-from ablation.study import Run, picture_name
+from ablation.study import Run
+from ablation.trial_folder import picture_name
 from analysis.frames import Frames
 from analysis.report import About, render
 from analysis.study_report import evidence, pictures

@@ -1,0 +1,193 @@
+"""A trial's folder: what is kept of a trial that ended, packed on a worker and unpacked by the driver.
+
+config.json       the configuration, whose hash is the trial's key
+record.json       the `Record`
+epochs.parquet    a row an epoch
+images.parquet    confusion counts: a row a test image and class (of a trial that was judged)
+model.safetensors the best epoch's weights
+samples/          predictions of the test images, as PNG
+SHA256SUMS        of all of these, as `sha256sum -c` reads it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from ablation.config import TrialConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ablation.training import Epoch, Result
+
+State = Literal["complete", "failed", "stopped", "trivial"]
+"""`stopped`: by a scheduler that expected nothing more of it, before its last epoch."""
+CHECKSUMS = "SHA256SUMS"
+
+
+class Record(BaseModel):
+    """What is known of a trial that ended. Durations are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    cell: str
+    model: str
+    seed: int
+    state: State
+    params: int
+    macs: int
+    epochs: int = 0
+    best_epoch: int | None = None
+    train_seconds: float = 0.0
+    val_dice: float | None = None
+    val_iou: float | None = None
+    val_miou: float | None = None
+    error: str | None = None
+    device: str = "cpu"
+    precision: str = "float32"
+    threads: int = 1
+    workers: int = 1
+    """Processes that trained it together, data-parallel."""
+    training_memory_mb: float | None = None
+    """The most memory (10⁶ bytes) that its training held on a CUDA device."""
+
+
+def pack(trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result | None) -> bytes:
+    """A trial's folder as one zip archive. A trial that failed or was stopped has no `result`."""
+    import pandas as pd
+    from safetensors.torch import save
+
+    columns = ["epoch", "train_loss", "val_loss", "val_dice", "val_iou", "val_miou", "seconds", "images_per_second"]
+    curves = pd.DataFrame(epochs, columns=columns)
+    curves.insert(0, "key", trial.key)
+    files = {
+        "config.json": trial.model_dump_json(indent=1).encode(),
+        "record.json": record.model_dump_json(indent=1).encode(),
+        "epochs.parquet": curves.to_parquet(index=False),
+    }
+    if result is not None:
+        files["images.parquet"] = _image_table(trial.key, result).to_parquet(index=False)
+        if result.weights:
+            files["model.safetensors"] = save(result.weights)
+        for image, prediction in zip(result.ids, result.predictions, strict=True):
+            files[f"samples/{picture_name(image)}.png"] = png(grey_levels(prediction, trial.data.classes))
+    files[CHECKSUMS] = "".join(f"{sha256(data)}  {name}\n" for name, data in files.items()).encode()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name, data in files.items():
+            packed.writestr(name, data)
+    return archive.getvalue()
+
+
+def unpack(packed: bytes, folder: Path) -> None:
+    """Write a packed trial's files to `folder`: when this returns they are on the disk, but for the pictures.
+
+    Raises `zipfile.BadZipFile` for what is no whole archive.
+    """
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        archive.extractall(folder)  # which keeps every name inside `folder`
+    for file in folder.iterdir():
+        if file.is_file():
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_checksums(folder: Path) -> None:
+    """Write the checksums of a folder that has none."""
+    lines = (f"{sha256(file.read_bytes())}  {name}\n" for name, file in sorted(_files(folder).items()))
+    (folder / CHECKSUMS).write_text("".join(lines))
+
+
+def checksum(folder: Path) -> str:
+    """The SHA-256 of a folder's checksums, which the journal keeps: it stands for every byte of the folder.
+
+    Empty if the folder has none.
+    """
+    try:
+        return sha256((folder / CHECKSUMS).read_bytes())
+    except OSError:
+        return ""
+
+
+class Difference(NamedTuple):
+    """Where a folder is not as its checksums say. Sorted names, relative to the folder."""
+
+    changed: list[str]
+    missing: list[str]
+    unknown: list[str]
+
+
+def difference(folder: Path) -> Difference:
+    """Every file of a folder against its checksums. Raises `OSError` or `ValueError` if those cannot be read."""
+    lines = (folder / CHECKSUMS).read_text().splitlines()
+    expected = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    found = _files(folder)
+    changed = (name for name in expected.keys() & found.keys() if sha256(found[name].read_bytes()) != expected[name])
+    return Difference(sorted(changed), sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys()))
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder is as it was written, and that of the trial it is named after."""
+    try:
+        config = TrialConfig.model_validate_json((folder / "config.json").read_bytes())
+        found = difference(folder)
+        return config.key == read_record(folder).key == folder.name and not (found.changed or found.missing)
+    except (OSError, ValueError):
+        return False
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Every file of a folder by its name in the checksums, which do not have themselves."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return {name: file for file in files if (name := file.relative_to(folder).as_posix()) != CHECKSUMS}
+
+
+def read_record(folder: Path) -> Record:
+    return Record.model_validate_json((folder / "record.json").read_text())
+
+
+def _image_table(key: str, result: Result) -> pd.DataFrame:
+    import numpy as np
+    import pandas as pd
+
+    from ablation.metrics import COUNTS
+
+    images, classes, _ = result.counts.shape
+    frame = pd.DataFrame(result.counts.reshape(-1, len(COUNTS)), columns=list(COUNTS))
+    frame.insert(0, "key", key)
+    frame.insert(1, "image", np.repeat(np.array(result.ids, dtype=object), classes))
+    frame.insert(2, "class", np.tile(np.arange(classes), images))
+    return frame
+
+
+def picture_name(image: str) -> str:
+    """A file name for an image's id (which may hold slashes)."""
+    return image.replace("/", "__")
+
+
+def grey_levels(mask: Any, classes: int) -> Any:
+    """Class indices as grey levels that can be told apart: the last class is white."""
+    import numpy as np
+
+    return np.asarray(mask * (255 // max(classes - 1, 1)), dtype=np.uint8)
+
+
+def png(pixels: Any) -> bytes:
+    """Pixels (H, W) or (H, W, 3) of uint8 as a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG")
+    return file.getvalue()
