@@ -12,15 +12,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ablation.config import TrialConfig, Trivial
@@ -30,6 +29,7 @@ from ablation.data.splits import split
 from ablation.errors import TrialError
 from ablation.metrics import Scores, class_count, confusion, scores
 from ablation.models import build_model
+from ablation.parallel import ALONE, Group
 
 
 class Epoch(NamedTuple):
@@ -60,6 +60,13 @@ class Result(NamedTuple):
         return scores(self.counts)
 
 
+class Checkpoint(Protocol):
+    """Where an unfinished trial keeps its last epoch. `write` replaces the whole, or leaves what was there."""
+
+    def read(self) -> bytes | None: ...
+    def write(self, data: bytes) -> None: ...
+
+
 def choose_device() -> torch.device:
     """The best device there is: CUDA, then Apple's MPS, then the CPU."""
     if torch.cuda.is_available():
@@ -82,7 +89,8 @@ def train(
     *,
     device: torch.device,
     report: Callable[[Epoch], None] = lambda epoch: None,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
+    group: Group = ALONE,
 ) -> Result:
     """Train `trial`'s network and judge its best epoch (by validation) on the test images.
 
@@ -91,10 +99,13 @@ def train(
         dataset: the images it names.
         device: where; mixed precision on CUDA.
         report: called with every epoch in order, those a checkpoint holds included.
-        checkpoint: written after each epoch; where it exists and is whole, training goes on from it.
+        checkpoint: written after each epoch; where it has one that is whole, training goes on from that.
+        group: the processes that train this trial together, each calling this with the same arguments. All of them
+            return the same and call `report`; the first alone writes the checkpoint.
 
     Raises:
         TrialError: the loss became NaN or infinite.
+        PeerLostError: another process of the group is gone.
     """
     if getattr(trial.model, "encoder_weights_sha256", None) and not getattr(trial.model, "encoder_weights", None):
         raise TrialError("its encoder starts from weights whose file is not named any more: give model.encoder_weights")
@@ -104,11 +115,12 @@ def train(
         torch.manual_seed(trial.seed)
         model = build_model(trial.model, dataset.config.channels, dataset.config.classes)  # type: ignore[arg-type]
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    group.synchronise(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate, fused=device.type in ("cpu", "cuda"))
     scaler = torch.amp.GradScaler(device.type, enabled=precision(device) == torch.float16)
     progress = _Progress(trial.key, model, optimizer, scaler)
-    if checkpoint is not None:
-        progress.load(checkpoint)
+    if checkpoint is not None and (saved := checkpoint.read()) is not None:
+        progress.restore(saved)
     for row in progress.epochs:
         report(row)
 
@@ -119,20 +131,22 @@ def train(
         for step, indices in enumerate(_batches(parts.train, protocol.batch_size, trial.seed, epoch)):
             images, masks = _tensors(dataset, indices)
             images, masks = augment(images, masks, protocol.augment, _generator(trial.seed, epoch, step))
-            images = images.to(device, memory_format=torch.channels_last)
+            own = group.share(len(indices))
+            images, masks = images[own].to(device, memory_format=torch.channels_last), masks[own].to(device)
             with _autocast(device):
-                loss = loss_of(model(images), masks.to(device))
-            value = loss.item()
+                loss = group.part_of_mean(loss_of(model(images), masks), len(images), len(indices))
+            value = group.sum(loss.detach()).item()
             if not math.isfinite(value):
                 raise TrialError(f"diverged: the training loss was {value} in epoch {epoch}, step {step + 1}")
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
+            group.sum_gradients(model.parameters())
             scaler.step(optimizer)
             scaler.update()
             total += value * len(indices)
         trained = time.perf_counter()
 
-        val_loss, val = _validate(model, dataset, parts.val, protocol.batch_size, device)
+        val_loss, val = _validate(model, dataset, parts.val, protocol.batch_size, device, group)
         if not math.isfinite(val_loss):
             raise TrialError(f"diverged: the validation loss was {val_loss} after epoch {epoch}")
         row = Epoch(
@@ -146,12 +160,14 @@ def train(
             images_per_second=len(parts.train) / (trained - started),
         )
         progress.add(row)
-        if checkpoint is not None:
-            progress.save(checkpoint)
+        if checkpoint is not None and group.rank == 0:
+            checkpoint.write(progress.saved())
         report(row)
 
     model.load_state_dict(progress.best)
-    predictions = predict(model, dataset.images[list(parts.test)], protocol.batch_size, device)
+    own_test = list(parts.test[group.share(len(parts.test))])
+    own_predictions = predict(model, dataset.images[own_test], protocol.batch_size, device)
+    predictions = group.gather(own_predictions, len(parts.test))
     return Result(
         epochs=progress.epochs,
         best_epoch=progress.best_epoch,
@@ -220,7 +236,7 @@ def predict(model: nn.Module, images: NDArray[np.float32], batch_size: int, devi
     """Class indices (N, H, W) of images (N, channels, H, W): foreground at a probability of 0.5 or more, or the most
     probable class."""
     batches = [classify(p) for p in predict_probabilities(model, images, batch_size, device)]
-    return np.concatenate(batches)
+    return np.concatenate(batches) if batches else np.empty((0, *images.shape[2:]), dtype=np.uint8)
 
 
 def classify(probabilities: Tensor) -> NDArray[np.uint8]:
@@ -240,17 +256,18 @@ def _logits(model: nn.Module, images: NDArray[np.float32], batch_size: int, devi
 
 @torch.no_grad()
 def _validate(
-    model: nn.Module, dataset: Dataset, indices: tuple[int, ...], batch_size: int, device: torch.device
+    model: nn.Module, dataset: Dataset, indices: tuple[int, ...], batch_size: int, device: torch.device, group: Group
 ) -> tuple[float, Scores]:
-    total, counts, done = 0.0, [], 0
-    chosen, classes = list(indices), class_count(dataset.config.classes)
+    chosen, classes = list(indices[group.share(len(indices))]), class_count(dataset.config.classes)
+    total, counts, done = 0.0, [np.empty((0, classes, 4), dtype=np.int64)], 0
     for logits in _logits(model, dataset.images[chosen], batch_size, device):
         masks = dataset.masks[chosen[done : done + len(logits)]]
         total += loss_of(logits, torch.tensor(masks, device=device)).item() * len(logits)
         probabilities = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
         counts.append(confusion(classify(probabilities.cpu()), masks, classes))
         done += len(logits)
-    return total / len(indices), scores(np.concatenate(counts))
+    total = group.sum(torch.tensor(total, dtype=torch.float64)).item()
+    return total / len(indices), scores(group.gather(np.concatenate(counts), len(indices)))
 
 
 def _batches(indices: tuple[int, ...], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -286,7 +303,7 @@ def _make_deterministic(device: torch.device) -> None:
 
 
 class _Progress:
-    """A training so far, and its checkpoint: one safetensors file, replaced whole after each epoch."""
+    """A training so far, and its checkpoint: one safetensors document, replaced whole after each epoch."""
 
     def __init__(
         self, key: str, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
@@ -307,7 +324,7 @@ class _Progress:
                 for name, tensor in self._model.state_dict().items()
             }
 
-    def save(self, path: Path) -> None:
+    def saved(self) -> bytes:
         tensors = {f"model.{name}": tensor for name, tensor in self._model.state_dict().items()}
         if self.best_epoch != len(self.epochs):  # else they are the model's
             tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
@@ -319,24 +336,20 @@ class _Progress:
             "epochs": json.dumps(self.epochs),
             "scaler": json.dumps(self._scaler.state_dict()),
         }
-        partial = path.with_suffix(".partial")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata)
-        partial.replace(path)
+        return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
 
-    def load(self, path: Path) -> None:
-        """Go on from `path`. One that is missing, damaged or of another trial is as good as none."""
+    def restore(self, saved: bytes) -> None:
+        """Go on from `saved`. What is damaged or of another trial is as good as none."""
         try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("key") != self._key:
-                    return
-                groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "adam": {}}
-                for name in file.keys():  # noqa: SIM118 (not a dict)
-                    kind, _, rest = name.partition(".")
-                    groups[kind][rest] = file.get_tensor(name)
-        except (FileNotFoundError, SafetensorError):
+            tensors, metadata = load(saved), _metadata(saved)
+        except (SafetensorError, ValueError):
             return
+        if metadata.get("key") != self._key:
+            return
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "adam": {}}
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            groups[kind][rest] = tensor
         self._model.load_state_dict(groups["model"])
         parameters = list(self._model.parameters())
         state: dict[int, dict[str, Tensor]] = {}
@@ -351,3 +364,10 @@ class _Progress:
         self.best = groups["best"] or groups["model"]
         self.best_epoch = int(metadata["best_epoch"])
         self.epochs = [Epoch(*row) for row in json.loads(metadata["epochs"])]
+
+
+def _metadata(saved: bytes) -> dict[str, str]:
+    """The metadata of a safetensors file: it opens with its header's length (8 bytes, little-endian), then JSON."""
+    length = int.from_bytes(saved[:8], "little")
+    metadata: dict[str, str] = json.loads(saved[8 : 8 + length]).get("__metadata__", {})
+    return metadata

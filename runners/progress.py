@@ -6,67 +6,107 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console, RenderableType
+from rich.live import Live as LiveDisplay
 
-from ablation.study import Record
+from ablation.study import Study
+from ablation.trial_folder import Record
+from runners.live import Live, Node, Running, clock, draw, fall_silent, tell
 from search_spaces.plan import Planned
 
 _LINE_EVERY_SECONDS = 15.0
+_TELL_EVERY_SECONDS = 2.0
+_INCIDENTS = 5
 
 
 class Progress:
-    """Watches a run (a `runners.tune.Observer`) and shows it.
+    """Watches a run (a `runners.writer.Observer`), shows it, and tells others of it.
 
     The time left is estimated from cost: MACs times epochs done a second so far, and those still to do.
     """
 
-    def __init__(self, console: Console, trials: list[Planned], labels: dict[str, str]) -> None:
-        self._console, self._labels = console, labels
-        self._total = {p.key: p.macs * p.config.protocol.epochs for p in trials}
-        self._epochs = {p.key: p.config.protocol.epochs for p in trials}
-        self._seeds = {p.key: p.config.seed for p in trials}
-        self._running: dict[str, tuple[int, float | None]] = {}
+    def __init__(self, console: Console, study: Study, trials: list[Planned], labels: dict[str, str]) -> None:
+        self._console, self._study, self._labels = console, study, labels
+        self._cost = {p.key: p.macs * p.config.protocol.epochs for p in trials}
         self._ended: dict[str, Record] = {}
-        self._began = time.monotonic()
-        self._last_line = time.monotonic()
-        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
+        self._seen: dict[str, int] = {}
+        now = time.time()
+        self._live = Live(began=now, updated=now, total=len(trials))
+        self._last_line = self._last_told = time.monotonic()
+        self._display = LiveDisplay(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
-        self._began = time.monotonic()
+        self._live.began = time.time()
+        tell(self._study, self._live)
         if self._console.is_terminal:
-            self._live.start()
+            self._display.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        fall_silent(self._study)
         if self._console.is_terminal:
-            self._live.stop()
+            self._display.stop()
 
     # Events of a run -------------------------------------------------------------------------------------------------
 
+    def nodes(self, nodes: list[Node]) -> None:
+        """Which machines the cluster has; ones that were lost stay in the list."""
+        now = {node.address: node for node in nodes}
+        lost = [node for node in self._live.nodes if node.address not in now]
+        for node in lost:
+            if node.alive:
+                self.incident(f"node {node.address} was lost")
+        self._live.nodes = [*nodes, *(node.model_copy(update={"alive": False}) for node in lost)]
+
     def started(self, planned: Planned) -> None:
-        self._running.setdefault(planned.key, (0, None))
+        config = planned.config
+        self._cost.setdefault(planned.key, planned.macs * config.protocol.epochs)
+        self._live.total = max(self._live.total, len(self._cost))
+        self._live.running[planned.key] = Running(
+            key=planned.key, name=self._name(planned.key, config.seed), epochs=config.protocol.epochs
+        )
 
-    def epoch(self, key: str, epoch: int, val_dice: float) -> None:
-        self._running[key] = (epoch, val_dice)
+    def epoch(self, key: str, epoch: int, val_dice: float, node: str) -> None:
+        running = self._live.running[key]
+        running.epoch, running.val_dice, running.node = epoch, val_dice, node
+        if epoch > self._seen.get(key, 0):
+            self._seen[key] = epoch
+            self._live.epochs_done += 1
         if not self._console.is_terminal and time.monotonic() - self._last_line >= _LINE_EVERY_SECONDS:
-            for running, (done, dice) in self._running.items():
-                if dice is not None:
-                    self._line(
-                        f"        {self._name(running)}: epoch {done}/{self._epochs[running]}, val Dice {dice:.3f}"
-                    )
+            for row in self._live.running.values():
+                if row.val_dice is not None:
+                    self._line(f"        {row.name}: epoch {row.epoch}/{row.epochs}, val Dice {row.val_dice:.3f}")
 
-    def ended(self, record: Record) -> None:
-        self._running.pop(record.key, None)
+    def paused(self, key: str) -> None:
+        self._live.running.pop(key, None)
+
+    def incident(self, text: str) -> None:
+        """Something went wrong that the run goes on from."""
+        self._live.incidents = [*self._live.incidents, text][-_INCIDENTS:]
+        self._line(f"! {text}")
+
+    def ended(self, record: Record, planned: Planned) -> None:
+        self._live.running.pop(record.key, None)
         self._ended[record.key] = record
-        mark, what = ("✗", f"failed: {record.error}") if record.state == "failed" else ("✓", _result(record))
-        count = f"[{len(self._ended)}/{len(self._total)}]"
-        self._line(f"{mark} {count} {self._name(record.key)}: {what}")
+        live, name = self._live, self._name(record.key, record.seed)
+        live.ended = len(self._ended)
+        live.failed = sum(record.state == "failed" for record in self._ended.values())
+        live.stopped = sum(record.state == "stopped" for record in self._ended.values())
+        if record.state == "failed":
+            mark, what = "✗", f"failed: {record.error}"
+            live.incidents = [*live.incidents, f"{name} {what}"][-_INCIDENTS:]
+        else:
+            mark, what = ("✓" if record.state == "complete" else "-"), _result(record)
+        self._line(f"{mark} [{live.ended}/{live.total}] {name}: {what}")
+
+    def tick(self) -> None:
+        """Called often, whatever happens."""
+        if time.monotonic() - self._last_told >= _TELL_EVERY_SECONDS:
+            self._last_told = time.monotonic()
+            self._now()
+            tell(self._study, self._live)
 
     # Drawing ---------------------------------------------------------------------------------------------------------
 
@@ -74,48 +114,27 @@ class Progress:
         self._last_line = time.monotonic()
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def _name(self, key: str) -> str:
-        return f"{self._labels[key]}, seed {self._seeds[key]}"
+    def _name(self, key: str, seed: int) -> str:
+        return f"{self._labels.get(key, key)}, seed {seed}"
 
     def _render(self) -> RenderableType:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        table.add_column("training", max_width=34, no_wrap=True)
-        table.add_column("epoch", justify="right")
-        table.add_column("", width=14)
-        table.add_column("val Dice", justify="right")
-        for key, (epoch, dice) in self._running.items():
-            total = self._epochs[key]
-            bar = ProgressBar(total=total, completed=epoch, width=14)
-            table.add_row(self._name(key), f"{epoch}/{total}", bar, "" if dice is None else f"{dice:.3f}")
-        failed = sum(record.state == "failed" for record in self._ended.values())
-        head = Text.assemble(
-            (f"{len(self._ended)}/{len(self._total)} trials", "bold"),
-            f", {len(self._running)} running" if self._running else "",
-            (f", {failed} failed", "red") if failed else "",
-            "" if self._running or self._ended else ", starting Ray",
-            f"   {clock(time.monotonic() - self._began)} elapsed",
-            f", about {clock(left)} left" if (left := self._seconds_left()) is not None else "",
-        )
-        return Group(Text(), head, table)
+        self._now()
+        return draw(self._live)
+
+    def _now(self) -> None:
+        self._live.updated = time.time()
+        self._live.seconds_left = self._seconds_left()
 
     def _seconds_left(self) -> float | None:
-        done = float(sum(self._total[key] for key in self._ended))
-        done += sum(self._total[key] * epoch / self._epochs[key] for key, (epoch, _) in self._running.items())
-        elapsed, everything = time.monotonic() - self._began, sum(self._total.values())
+        done = float(sum(self._cost[key] for key in self._ended))
+        done += sum(self._cost[key] * row.epoch / row.epochs for key, row in self._live.running.items())
+        elapsed, everything = self._live.updated - self._live.began, sum(self._cost.values())
         if done <= 0 or not everything:
             return None
         return elapsed * (everything - done) / done
 
 
 def _result(record: Record) -> str:
-    return f"val Dice {record.val_dice:.3f} (epoch {record.best_epoch}/{record.epochs}), {clock(record.train_seconds)}"
-
-
-def clock(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 3:05 min, 2:10 h."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d} min"
-    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+    stopped = "stopped early, " if record.state == "stopped" else ""
+    dice = f"val Dice {record.val_dice:.3f} (epoch {record.best_epoch}/{record.epochs})"
+    return f"{stopped}{dice}, {clock(record.train_seconds)}"

@@ -1,74 +1,124 @@
-"""One trial inside a Ray worker: train, report each epoch, leave the finished folder for the driver."""
+"""One trial inside a Ray worker: train, report each epoch, leave the finished trial in the storage for the driver."""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
+import socket
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablation.config import TrialConfig
 from ablation.errors import TrialError
-from ablation.study import Record, write_trial
+from ablation.trial_folder import Record, pack
+from runners.storage import Entry, Storage, StorageError
 
 if TYPE_CHECKING:
     import ray
 
     from ablation.data import Dataset
     from ablation.training import Epoch, Result
-
-
-class Job(NamedTuple):
-    """A trial with what a worker needs to run it. `dataset` refers to arrays in Ray's object store."""
-
-    config: TrialConfig
-    params: int
-    macs: int
-    dataset: ray.ObjectRef
-    checkpoint: Path
+    from runners.searcher import Job
 
 
 class Workplace(NamedTuple):
-    """What all trials of a run share."""
+    """What all trials of a run share. `datasets`: by their configuration's JSON, in Ray's object store."""
 
-    arrivals: Path
+    datasets: dict[str, ray.ObjectRef]
+    storage: Storage
     threads: int
     use_gpu: bool
+    workers: int = 1
+    last_chance: bool = False
+    """Whether a trial that runs out of memory has failed, or is tried again alone."""
 
 
-def run_trial(config: dict[str, Any], jobs: dict[str, Job], workplace: Workplace) -> None:
-    """The function that Ray Tune runs; `config` is {"key": the trial's key}.
+def checkpoint_name(key: str) -> str:
+    """Where the storage keeps an unfinished trial's last epoch."""
+    return f"checkpoints/{key}.safetensors"
 
-    A trial that fails by itself is a record like any other: only a dying process is an error to Ray, which retries it.
+
+def arrival_name(key: str) -> str:
+    """Where the storage keeps a finished trial until the driver has taken it."""
+    return f"arrivals/{key}.zip"
+
+
+def run_trial(config: dict[str, Any], workplace: Workplace) -> None:
+    """The function that Ray Tune runs; `config` is a `runners.searcher.suggestion`.
+
+    It reports every epoch, with what was printed meanwhile; at last `ended`, once the trial is in the storage. A trial
+    that fails by itself is a record like any other: only a dying process is an error to Ray, which starts it again. A
+    storage that cannot be written is nobody's failure: reported as `halt`, it stops the run.
     """
-    import ray
-    import torch
     from ray import tune
 
-    from ablation.training import choose_device, train
+    job: Job = config["job"]
+    printed = io.StringIO()
+
+    def report(ended: bool = False, **what: Any) -> None:
+        said = printed.getvalue()
+        printed.seek(0)
+        printed.truncate()
+        tune.report({"ended": ended, "said": said, **what})
+
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            _run(job.planned.config, job.planned.params, job.planned.macs, workplace, report)
+        except StorageError as error:
+            report(halt=f"{error} (on {socket.gethostname()})")
+
+
+def _run(trial: TrialConfig, params: int, macs: int, workplace: Workplace, report: Any) -> None:
+    import torch
+
+    from ablation.training import choose_device
 
     torch.set_num_threads(workplace.threads)
     device = choose_device() if workplace.use_gpu or not torch.cuda.is_available() else torch.device("cpu")
-    job = jobs[config["key"]]
+    print(f"on {socket.gethostname()}, process {os.getpid()}, {device}, {workplace.threads} threads")
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # what an earlier trial of this process left
+        torch.cuda.reset_peak_memory_stats()
     epochs: list[Epoch] = []
 
-    def report(epoch: Epoch) -> None:
+    def each_epoch(epoch: Epoch) -> None:
         epochs.append(epoch)
-        tune.report({"epoch": epoch.epoch, "val_dice": epoch.val_dice, "ended": False})
+        report(**epoch._asdict())
 
     result, error = None, None
     try:
-        dataset: Dataset = ray.get(job.dataset)
-        result = train(job.config, dataset, device=device, report=report, checkpoint=job.checkpoint)
+        result = _train(trial, device, workplace, each_epoch)
+    except StorageError:
+        raise
     except TrialError as reason:
         error = str(reason)
     except Exception as reason:
+        from ablation.memory import out_of_memory
+
         traceback.print_exc()
         error = f"{type(reason).__name__}: {' '.join(str(reason).split())}"
+        if out_of_memory(reason):
+            if not workplace.last_chance:
+                report(out_of_memory=error)
+                return
+            error = f"out of memory, also alone: {error}"
     record = make_record(
-        job.config, job.params, job.macs, epochs, result, error=error, device=device.type, threads=workplace.threads
-    )
-    write_trial(workplace.arrivals, job.config, record, epochs, result)
-    tune.report({"epoch": len(epochs), "val_dice": record.val_dice or 0.0, "ended": True})
+        trial, params, macs, epochs, result, error=error, device=device.type, threads=workplace.threads,
+        workers=workplace.workers,
+    )  # fmt: skip
+    workplace.storage.write(arrival_name(trial.key), pack(trial, record, epochs, result))
+    report(ended=True)
+
+
+def _train(trial: TrialConfig, device: Any, workplace: Workplace, report: Any) -> Result:
+    import ray
+
+    from ablation.training import train
+
+    checkpoint = Entry(workplace.storage, checkpoint_name(trial.key))
+    dataset: Dataset = ray.get(workplace.datasets[trial.data.model_dump_json()])
+    return train(trial, dataset, device=device, report=report, checkpoint=checkpoint)
 
 
 def make_record(
@@ -79,8 +129,10 @@ def make_record(
     result: Result | None,
     *,
     error: str | None = None,
+    stopped: bool = False,
     device: str = "cpu",
     threads: int = 1,
+    workers: int = 1,
 ) -> Record:
     """The record of a trial that ended. Validation scores are those of the best epoch."""
     import torch
@@ -88,12 +140,16 @@ def make_record(
     from ablation.training import precision
 
     best = epochs[result.best_epoch - 1] if result and epochs else None
+    if stopped and epochs:
+        best = max(epochs, key=lambda epoch: (epoch.val_dice, -epoch.val_loss))
+    state = "stopped" if stopped else "failed" if result is None else "trivial" if config.is_trivial else "complete"
+    memory = torch.cuda.max_memory_reserved() / 1e6 if device == "cuda" and torch.cuda.is_available() else None
     return Record(
         key=config.key,
         cell=config.cell,
         model=config.model.name,
         seed=config.seed,
-        state="failed" if result is None else "trivial" if config.is_trivial else "complete",
+        state=state,
         params=params,
         macs=macs,
         epochs=len(epochs),
@@ -106,4 +162,6 @@ def make_record(
         device=device,
         precision=str(precision(torch.device(device))).removeprefix("torch."),
         threads=threads,
+        workers=workers,
+        training_memory_mb=memory,
     )

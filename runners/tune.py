@@ -6,41 +6,58 @@ import logging
 import os
 import shutil
 import signal
+import tempfile
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 from ablation.config import Data, TrialConfig
 from ablation.data import Dataset
 from ablation.data.splits import split
-from ablation.errors import InputError
-from ablation.study import Record, Study, write_trial
+from ablation.errors import Halted, InputError
+from ablation.study import Study
+from ablation.trial_folder import Record, pack
+from runners.nodes import Node, check_storage_reach
 from runners.resources import Resources
-from runners.trainable import Job, Workplace, make_record, run_trial
+from runners.storage import DriverStorage, PathStorage, Storage, StorageError
+from runners.trainable import Workplace, checkpoint_name, make_record, run_trial
 from search_spaces.plan import Planned
 
 if TYPE_CHECKING:
-    from ray.tune.experiment import Trial
+    from ray.tune.schedulers import TrialScheduler
+
+    from runners.searcher import StudySearcher
+    from runners.writer import Observer, StudyWriter
 
 MAX_FAILURES = 3
-"""How often a trial whose process died is started again, from its last epoch."""
-
-
-class Observer(Protocol):
-    """Who watches a run."""
-
-    def started(self, planned: Planned) -> None: ...
-    def epoch(self, key: str, epoch: int, val_dice: float) -> None: ...
-    def ended(self, record: Record) -> None: ...
+"""How often, by default, a trial whose process died is started again, from its last epoch."""
 
 
 class Outcome(NamedTuple):
-    """How a run ended. `missing`: trials that an interruption left."""
+    """How a run ended. `missing`: trials that an interruption left. `elsewhere`: trials that another run trains."""
 
     trained: list[Record]
     missing: list[str]
+    elsewhere: list[str]
     seconds: float
     """Wall time of the trials, once Ray had started."""
+
+
+class How(NamedTuple):
+    """How a run trains, none of which decides a trial's numbers."""
+
+    resources: Resources
+    max_failures: int = MAX_FAILURES
+    storage_path: str | None = None
+    """Where workers leave checkpoints and finished trials; by default the study, through Ray if on other machines."""
+    nodes: tuple[Node, ...] = ()
+    """The cluster's machines (`runners.nodes.check_nodes`); none if it is this machine alone."""
+    loggers: tuple[str, ...] = ()
+    scheduler: TrialScheduler | None = None
 
 
 def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[[Data], Dataset]) -> None:
@@ -54,137 +71,200 @@ def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[
         study.keep_pictures(row, dataset, split(dataset.groups, row.protocol.split).test)
         if key not in known:
             result = judge_trivial(row, dataset)
-            write_trial(study.arrivals, row, make_record(row, 0, 0, [], result), [], result)
-            study.accept(key)
+            study.accept(key, pack(row, make_record(row, 0, 0, [], result), [], result))
+
+
+def missing_trials(study: Study, trials: list[Planned], *, retry_failed: bool = False) -> list[Planned]:
+    """The planned trials that have not ended; with `retry_failed` those that failed too, stopped ones always."""
+    again = {"stopped", "failed"} if retry_failed else {"stopped"}
+    ended = {key for key, record in study.records().items() if record.state not in again}
+    return [planned for planned in trials if planned.key not in ended]
+
+
+@contextmanager
+def ray_session(address: str | None) -> Iterator[None]:
+    """Ray for the time of a run: of this machine alone, or of the cluster at `address`.
+
+    Raises `InputError` if there is none at `address`.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the newer output cannot be silenced
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(10**9)  # the study remembers; Ray need not
+    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1")
+    import ray
+
+    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    if address.startswith("ray://"):
+        raise InputError(
+            f"--address {address}: a run needs a machine of the cluster; start it there, or with "
+            "'ray job submit -- ablate run …'"
+        )
+    try:
+        if address == "local":
+            ray.init(address, include_dashboard=False, configure_logging=False, log_to_driver=False)
+        else:
+            ray.init(address, configure_logging=False, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise InputError(f"--address {address}: no Ray cluster answers there: {_first_line(error)}") from None
+    # Ray has made SIGTERM an abrupt exit. A polite end, a batch system's say, is an interruption like Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def train_missing(
-    study: Study,
-    missing: list[Planned],
-    resources: Resources,
-    dataset_of: Callable[[Data], Dataset],
-    observer: Observer,
+    study: Study, searcher: StudySearcher, datasets: dict[str, Dataset], how: How, observer: Observer
 ) -> Outcome:
-    """Train `missing` through Ray Tune; every trial that ends is in the study before the next is looked at.
+    """Train what `searcher` gives, through Ray Tune, within `ray_session` and `study.writing`.
 
-    The most expensive trials start first (their cost is known), so that none is left running alone at the end.
+    Every trial that ends is in the study before the next is looked at. A trial that ran out of memory is trained again
+    alone, after the others, before it counts as failed.
+
+    Args:
+        datasets: what the trials need, by their `data`'s JSON.
+
+    Raises:
+        Halted: the study or the storage cannot be written any more. What was finished is kept.
+        InputError: a machine of the cluster cannot use the storage.
     """
-    _start_ray()
     import ray
-    from ray import tune
 
-    there = ray.cluster_resources()
-    if resources.cpus > there.get("CPU", 0) or resources.gpus > there.get("GPU", 0):
-        ray.shutdown()
-        raise InputError(
-            f"a trial asks for {resources.cpus} CPUs and {resources.gpus:g} GPUs; Ray finds {there.get('CPU', 0):g} "
-            f"and {there.get('GPU', 0):g} here: lower --cpus-per-trial or --gpus-per-trial"
-        )
+    from runners.writer import StudyWriter, cluster_nodes
+
     started = time.perf_counter()
-    shutil.rmtree(study.ray_dir / "tune", ignore_errors=True)
-    study.arrivals.mkdir(parents=True, exist_ok=True)
-    datasets: dict[str, ray.ObjectRef] = {}
-    jobs: dict[str, Job] = {}
-    for planned in missing:
-        config = planned.config
-        name = config.data.model_dump_json()
-        if name not in datasets:
-            datasets[name] = ray.put(dataset_of(config.data))
-        jobs[config.key] = Job(config, planned.params, planned.macs, datasets[name], study.checkpoint(config.key))
-    order = sorted(missing, key=lambda p: p.macs * p.config.protocol.epochs, reverse=True)
-    writer = _writer(study, {planned.key: planned for planned in missing}, observer)
-    trainable = tune.with_parameters(
-        run_trial,
-        jobs=jobs,
-        workplace=Workplace(study.arrivals.absolute(), resources.threads, use_gpu=resources.gpus > 0),
-    )
+    home, remote = _storages(study, how.storage_path)
+    if len(how.nodes) > 1:
+        check_storage_reach(how.nodes, remote, home)
+    put = {name: ray.put(dataset) for name, dataset in datasets.items()}
+    resources = how.resources
+    workplace = Workplace(put, remote, resources.threads, use_gpu=resources.gpus > 0, workers=resources.workers)
+    observer.nodes(cluster_nodes())
+    writer = StudyWriter(study, home, observer, how.max_failures)
+    loggers = _loggers(how.loggers, study, observer)
+    _tune(searcher, workplace, how, writer, loggers)
+    if writer.again and not writer.halted:
+        from runners.searcher import StudySearcher
+
+        alone = [planned for planned in searcher.given if planned.key in writer.again]
+        writer.again = {}
+        one = resources.alone()
+        calm = workplace._replace(last_chance=True)
+        _tune(StudySearcher(study, alone), calm, how._replace(resources=one), writer, loggers)
+    ended = {record.key for record in writer.records}
+    missing = [key for planned in searcher.given if (key := planned.key) not in ended]
+    missing += [planned.key for planned in searcher.left]
+    if writer.halted:
+        free = shutil.disk_usage(study.path).free / 1e6 if study.path.exists() else 0
+        raise Halted(
+            f"{writer.halted} ({free:.0f} MB are free there). {len(ended)} trials of this run are kept, {len(missing)} "
+            "missing: make it writable again (free some space), then run the same command"
+        )
+    return Outcome(writer.records, missing, searcher.elsewhere, time.perf_counter() - started)
+
+
+def take_arrivals(study: Study, storage_path: str | None) -> None:
+    """Take in the finished trials that a killed driver left in the storage. Within `study.writing()`."""
+    home = PathStorage(_place(study, storage_path))
+    try:
+        home.prepare()
+        for name in home.names("arrivals"):
+            key = Path(name).stem
+            if not study.claim(key):
+                continue
+            known = study.records().get(key)
+            if known is None or known.state in ("failed", "stopped"):
+                try:
+                    study.accept(key, home.read(name) or b"")
+                except zipfile.BadZipFile:
+                    pass  # it goes on from its checkpoint
+                else:
+                    home.delete(checkpoint_name(key))
+            home.delete(name)
+            study.release(key)
+    except StorageError as error:
+        raise Halted(f"{error}: make it reachable, then run the same command") from None
+
+
+def _tune(searcher: StudySearcher, workplace: Workplace, how: How, writer: StudyWriter, loggers: list[Any]) -> None:
+    from ray import tune
+    from ray.tune.execution.placement_groups import resource_dict_to_pg_factory
+    from ray.tune.stopper import FunctionStopper, Stopper
+
+    class Halt(Stopper):
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            return bool(writer.halted)
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return FunctionStopper, (_never,)
+
+    def resources_of(config: dict[str, Any]) -> Any:
+        return resource_dict_to_pg_factory(how.resources.of(config["job"].planned))
+
+    scratch = tempfile.mkdtemp(prefix="ablate-")
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
-        param_space={"key": tune.grid_search([planned.key for planned in order])},
+        tune.with_resources(tune.with_parameters(run_trial, workplace=workplace), resources_of),
         tune_config=tune.TuneConfig(
-            max_concurrent_trials=resources.max_concurrent,
+            search_alg=searcher,
+            scheduler=how.scheduler,
+            num_samples=-1,
+            max_concurrent_trials=how.resources.max_concurrent,
             reuse_actors=True,
             trial_name_creator=lambda trial: trial.config["key"],
             trial_dirname_creator=lambda trial: trial.config["key"],
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(study.ray_dir.absolute()),
+            storage_path=scratch,
             verbose=0,
-            callbacks=[writer],
-            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            stop=Halt(),
+            callbacks=[writer, *loggers],
+            failure_config=tune.FailureConfig(max_failures=how.max_failures),
         ),
     )
     try:
         tuner.fit()
     finally:
-        ray.shutdown()
-    ended = {record.key for record in writer.records}
-    return Outcome(
-        writer.records, [p.key for p in missing if p.key not in ended], seconds=time.perf_counter() - started
-    )
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _start_ray() -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the newer output cannot be silenced
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+def _never(trial_id: str, result: dict[str, Any]) -> bool:
+    return False
+
+
+def _loggers(names: tuple[str, ...], study: Study, observer: Observer) -> list[Any]:
+    if not names:
+        return []
+    from runners.loggers import make_logger
+
+    return [make_logger(name, study, observer.incident) for name in names]
+
+
+def _storages(study: Study, storage_path: str | None) -> tuple[PathStorage, Storage]:
+    """The storage as the driver reaches it, and as workers do."""
     import ray
 
-    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    ray.init(
-        address=os.environ.get("RAY_ADDRESS", "local"),
-        include_dashboard=False if "RAY_ADDRESS" not in os.environ else None,
-        configure_logging=False,
-        log_to_driver=False,
-    )
-    # Ray has made SIGTERM an abrupt exit. A polite end, a batch system's say, is an interruption like Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    home = PathStorage(_place(study, storage_path))
+    several = sum(node["Alive"] for node in ray.nodes()) > 1
+    return home, DriverStorage(study.ray_dir) if several and storage_path is None else home
 
 
-def _writer(study: Study, planned: dict[str, Planned], observer: Observer) -> Any:
-    """The Ray Tune callback through which the driver alone writes the study."""
-    from ray import tune
-
-    class StudyWriter(tune.Callback):
-        def __init__(self) -> None:
-            self.records: list[Record] = []
-
-        def __reduce__(self) -> tuple[Any, ...]:
-            return tune.Callback, ()  # Ray saves its callbacks so as to restore a run, which the study does instead
-
-        def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-            observer.started(planned[trial.config["key"]])
-
-        def on_trial_result(
-            self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
-        ) -> None:
-            key = trial.config["key"]
-            if result["ended"]:
-                self._accept(key)
-            else:
-                observer.epoch(key, result["epoch"], result["val_dice"])
-
-        def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-            key = trial.config["key"]
-            if any(record.key == key for record in self.records):
-                return
-            job = planned[key]
-            error = f"its process died {MAX_FAILURES + 1} times (out of memory, or killed)"
-            record = make_record(job.config, job.params, job.macs, [], None, error=error)
-            write_trial(study.arrivals, job.config, record, [], None)
-            self._accept(key)
-
-        def _accept(self, key: str) -> None:
-            record = study.accept(key)
-            self.records.append(record)
-            observer.ended(record)
-
-    return StudyWriter()
+def _place(study: Study, storage_path: str | None) -> str:
+    """The study's own folder in the storage: several studies may share one."""
+    if storage_path is None:
+        return str(study.ray_dir.absolute())
+    if "://" not in storage_path:
+        return str(Path(storage_path).absolute() / study.manifest.id)
+    parts = urlsplit(storage_path)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{study.manifest.id}"))
 
 
-def missing_trials(study: Study, trials: list[Planned]) -> list[Planned]:
-    """The planned trials that have not ended."""
-    known = study.records()
-    return [planned for planned in trials if planned.key not in known]
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

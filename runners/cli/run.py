@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +17,12 @@ from runners.cli.shared import console, notes, prepare, space_options
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ablation.config import TrialConfig
     from ablation.study import Run, Study
+    from ablation.trial_folder import Record
     from runners.cli.shared import Prepared
-    from runners.resources import Resources
+    from runners.nodes import Node
+    from runners.tune import How
     from search_spaces.plan import Planned
 
 
@@ -26,14 +33,42 @@ if TYPE_CHECKING:
 )
 @click.option("--cpus-per-trial", type=click.IntRange(1), help="CPUs, and threads, of each trial [default: 1].")
 @click.option(
-    "--gpus-per-trial", type=click.FloatRange(0), help="GPUs of each trial, or a fraction [default: 1 if any]."
+    "--gpus-per-trial",
+    metavar="N|auto",
+    help="GPUs of each trial: 0.5 shares a card, 2 train one trial together, auto shares cards by memory "
+    "[default: 1 if any].",
 )
+@click.option("--workers-per-trial", type=click.IntRange(1), help="Processes that train each trial [default: 1 a GPU].")
 @click.option("--max-concurrent", type=click.IntRange(1), help="Trials at a time [default: as many as fit].")
+@click.option("--address", help="The Ray cluster to train on: auto, or host:port [default: this machine alone].")
+@click.option(
+    "--storage-path",
+    metavar="PATH|URI",
+    help="Where workers leave checkpoints and finished trials, s3://… say [default: the study; from other machines "
+    "through Ray].",
+)
+@click.option(
+    "--max-failures",
+    type=click.IntRange(0),
+    default=3,
+    show_default=True,
+    help="How often a trial whose process or machine died is started again, from its last epoch.",
+)
+@click.option("--retry-failed", is_flag=True, help="Train trials that failed once more.")
+@click.option("--share", is_flag=True, help="Work beside another run of this study, on trials that it has not taken.")
+@click.option("--log", "loggers", metavar="NAME,…", default="", help="Also log to tensorboard, mlflow or wandb.")
 def run(
     study: Path | None,
     cpus_per_trial: int | None,
-    gpus_per_trial: float | None,
+    gpus_per_trial: str | None,
+    workers_per_trial: int | None,
     max_concurrent: int | None,
+    address: str | None,
+    storage_path: str | None,
+    max_failures: int,
+    retry_failed: bool,
+    share: bool,
+    loggers: str,
     **options: Any,
 ) -> None:
     """Train what a space asks for and a study does not have yet; then report.
@@ -46,11 +81,14 @@ def run(
     Examples:
       ablate run --space pyramid_levels
       ablate run --space baselines --data isbi2012 --data-dir isbi/ --seeds 3
-      ablate run --space my_space.yaml --profile standard --gpus-per-trial 0.5
+      ablate run --space my_space.yaml --profile standard --gpus-per-trial auto
+      ablate run --space baselines --address auto --storage-path s3://lab/scratch
     """
     from ablation.study import Study
     from analysis.frames import level_label
-    from runners.resources import choose_resources
+    from runners.resources import choose_resources, parse_gpus
+    from runners.storage import check_storage
+    from runners.tune import How, missing_trials, take_arrivals
 
     out = console()
     prepared = prepare(**options)
@@ -58,24 +96,65 @@ def run(
     first = trials[0].config
     path = study or Path("studies") / f"{prepared.space.name}-{first.data.name}-{prepared.profile_name}"
     opened = Study.open_or_new(path)
-    resources = choose_resources(cpus_per_trial, gpus_per_trial, max_concurrent, study_threads=opened.manifest.threads)
-    with opened.writing():
-        missing = _plan_into(opened, prepared, resources, options["data_dir"])
+    address = address or os.environ.get("RAY_ADDRESS")
+    choose = partial(
+        choose_resources,
+        cpus_per_trial,
+        parse_gpus(gpus_per_trial) if gpus_per_trial else None,
+        max_concurrent,
+        study_threads=opened.manifest.threads,
+        workers_per_trial=workers_per_trial,
+    )
+    threads = cpus_per_trial or opened.manifest.threads or 1
+    if not address:
+        choose()  # what this machine does not have is said before anything is written
+    storage = storage_path or opened.manifest.storage
+    if storage_path:
+        check_storage(storage_path)
+    names = _logger_names(loggers)
+    with opened.writing(share=share):
+        if opened.mended:
+            out.print(f"Note: {opened.mended}", style="yellow", soft_wrap=True)
+        _plan_into(opened, prepared, threads, options["data_dir"], storage_path)
+        take_arrivals(opened, storage)
+        missing = missing_trials(opened, trials, retry_failed=retry_failed)
         out.print(prepared.space.question, style="bold")
         for row in prepared.plan.rejected:
             out.print(f"rejected {level_label(row.levels)}: {row.reason}", style="red", markup=False)
-        _say_what_is_missing(out, opened, trials, missing, resources)
-        interrupted = bool(missing) and not _train(out, opened, prepared, missing, resources)
+        _say_what_is_missing(out, opened, trials, missing, threads)
+
+        def how(nodes: list[Node] | None) -> How:
+            resources = choose(nodes=nodes, measured=_measured(opened))
+            return How(resources, max_failures, storage, tuple(nodes or ()), names)
+
+        interrupted = bool(missing) and not _train(out, opened, prepared, missing, how, address)
         if interrupted:
             out.print(f"Interrupted. Every finished trial is in {path}; the same command goes on from there.")
             sys.exit(130)
         _conclude(out, opened)
 
 
-def _plan_into(study: Study, prepared: Prepared, resources: Resources, data_dir: Path | None) -> list[Planned]:
-    """Write the plan and the trivial rows into the study; what is left to train."""
+def _measured(study: Study) -> list[tuple[TrialConfig, Record]]:
+    """The trials whose training's memory is known."""
+    known = (record for record in study.records().values() if record.training_memory_mb)
+    return [(study.config(record.key), record) for record in known]
+
+
+def _logger_names(text: str) -> tuple[str, ...]:
+    if not text:
+        return ()
+    from runners.loggers import check_logger
+
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        check_logger(name)
+    return names
+
+
+def _plan_into(study: Study, prepared: Prepared, threads: int, data_dir: Path | None, storage: str | None) -> None:
+    """Write the plan and the trivial rows into the study."""
     from ablation.study import Run
-    from runners.tune import missing_trials, score_trivial
+    from runners.tune import score_trivial
 
     space, trials = prepared.space, prepared.plan.trials
     factors: dict[str, list[str]] = {name: [] for name in space.factors}
@@ -92,14 +171,15 @@ def _plan_into(study: Study, prepared: Prepared, resources: Resources, data_dir:
         definition=space.model_dump(mode="json", exclude_none=True),
         trials={trial.key: trial.levels for trial in trials},
     )
-    study.plan(run, threads=resources.threads, data_dir=data_dir)
+    study.plan(run, threads=threads, data_dir=data_dir, storage=storage)
     score_trivial(study, [trial.config for trial in trials], prepared.dataset_of)
-    return missing_trials(study, trials)
 
 
 def _say_what_is_missing(
-    out: Console, study: Study, trials: list[Planned], missing: list[Planned], resources: Resources
+    out: Console, study: Study, trials: list[Planned], missing: list[Planned], threads: int
 ) -> None:
+    from ablation.verify import changed_images
+
     config = trials[0].config
     height, width = config.data.size
     out.print(
@@ -110,28 +190,45 @@ def _say_what_is_missing(
     kept = len(trials) - len(missing)
     if kept:
         out.print(f"{kept} of them are in the study already; {len(missing) or 'none'} to train")
-    threads = study.manifest.threads
-    if missing and threads != resources.threads:
+    for line in changed_images(study, [trial.config for trial in missing]):
+        out.print(f"Note: {line}", style="yellow", soft_wrap=True)
+    before = study.manifest.threads
+    if missing and before != threads:
         out.print(
-            f"Note: this study's trials so far used {threads} CPU threads each, these will use {resources.threads}: "
+            f"Note: this study's trials so far used {before} CPU threads each, these will use {threads}: "
             "their numbers differ in the fifth digit.",
             style="yellow",
         )
 
 
-def _train(out: Console, study: Study, prepared: Prepared, missing: list[Planned], resources: Resources) -> bool:
-    """Train `missing`; false if interrupted."""
+def _train(
+    out: Console,
+    study: Study,
+    prepared: Prepared,
+    missing: list[Planned],
+    how: Callable[[list[Node] | None], How],
+    address: str | None,
+) -> bool:
+    """Train `missing` as `how` says for the cluster's nodes (None: this machine alone); false if interrupted."""
     from analysis.frames import level_label
-    from runners.progress import Progress, clock
-    from runners.tune import train_missing
+    from runners.live import clock, forget_the_dead
+    from runners.nodes import check_nodes
+    from runners.progress import Progress
+    from runners.searcher import StudySearcher
+    from runners.tune import ray_session, train_missing
 
     labels = {trial.key: level_label(trial.levels) for trial in missing}
-    progress = Progress(out, missing, labels)
-    with progress:
-        outcome = train_missing(study, missing, resources, prepared.dataset_of, progress)
-    failed = sum(record.state == "failed" for record in outcome.trained)
-    trained = f"{len(outcome.trained) - failed} trials trained"
-    out.print(f"{trained}{f', {failed} failed' if failed else ''} in {clock(outcome.seconds)}")
+    datasets = {trial.config.data.model_dump_json(): prepared.dataset_of(trial.config.data) for trial in missing}
+    forget_the_dead(study)
+    with Progress(out, study, missing, labels) as progress, ray_session(address):
+        nodes = check_nodes([planned.config for planned in missing]) if address else None
+        outcome = train_missing(study, StudySearcher(study, missing), datasets, how(nodes), progress)
+    counts = Counter(record.state for record in outcome.trained)
+    parts = [f"{counts['complete']} trials trained"]
+    parts += [f"{counts[state]} {state}" for state in ("stopped", "failed") if counts[state]]
+    out.print(f"{', '.join(parts)} in {clock(outcome.seconds)}")
+    if outcome.elsewhere:
+        out.print(f"{len(outcome.elsewhere)} more are being trained by another run of this study")
     return not outcome.missing
 
 

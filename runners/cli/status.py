@@ -2,30 +2,114 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runners.cli.shared import console, json_option, notes, open_study, plain_table, print_json, study_argument
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ablation.study import Study
+
+_QUIET_SECONDS = 15
+"""A run tells of itself every 2 s; after this long without a word its picture says how old it is."""
+
 
 @click.command()
 @study_argument
+@click.option("--watch", is_flag=True, help="Show what is running, live, until it ends or Ctrl-C.")
 @json_option
-def status(study: Path, as_json: bool) -> None:
+def status(study: Path, watch: bool, as_json: bool) -> None:
     """What a study has, what is running, and what is missing.
 
-    \b
-    Example:
-      ablate status studies/pyramid_levels-mni152-quick
-    """
-    from analysis.frames import level_label
+    --watch works from any terminal, and from any machine that sees the
+    study's directory: nodes, trials under way, rate, expected end, and what
+    went wrong. It ends when nothing runs any more. Piped, it prints one
+    picture.
 
+    \b
+    Examples:
+      ablate status studies/pyramid_levels-mni152-quick
+      ablate status --watch studies/pyramid_levels-mni152-quick
+    """
+    if watch and as_json:
+        raise click.UsageError("--watch shows a live picture: leave out --json")
     opened = open_study(study)
-    records, unfinished = opened.records(), opened.unfinished()
-    begun = "running" if opened.is_being_written() else "interrupted"
+    if watch:
+        _watch(opened)
+        return
+    _show(opened, as_json)
+
+
+def _watch(study: Study) -> None:
+    """On a terminal a picture that changes until nothing runs; piped, one picture."""
+    from rich.live import Live
+
+    from runners.live import listen
+
+    out = console()
+    if not out.is_terminal:
+        out.print(_picture(study))
+        return
+    with contextlib.suppress(KeyboardInterrupt), Live(_picture(study), console=out, refresh_per_second=4) as display:
+        while study.is_being_written() or not all(run.dead for run in listen(study)):
+            time.sleep(1)
+            display.update(_picture(study))
+
+
+def _picture(study: Study) -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    from runners.live import clock, listen, summary, under_way
+
+    records = study.records()
+    counts = Counter(record.state for record in records.values())
+    known = ", ".join(f"{counts[state]} {state}" for state in ("complete", "stopped", "failed") if counts[state])
+    lines: list[RenderableType] = [Text(f"{study.path}: {known or 'no trial has ended'}", style="bold")]
+    runs = listen(study)
+    for run in runs:
+        who = f"Process {run.process} on {run.host}"
+        heard = f"last heard {clock(run.silence)} ago"
+        lines.append(Text())
+        if run.dead:
+            left = f", with {len(run.running)} trials under way" if run.running else ""
+            lines.append(Text(f"{who} was killed ({heard}){left}.", style="red"))
+            continue
+        lines += [Text(f"{who}{'' if run.silence < _QUIET_SECONDS else f', {heard}'}", style="dim"), *summary(run)]
+        lines += [Text(f"! {incident}", style="red") for incident in run.incidents]
+        lines.append(under_way(run))
+    if all(run.dead for run in runs):
+        lines += [Text(), Text(_standing(study, set(records)))]
+    return Group(*lines)
+
+
+def _standing(study: Study, ended: set[str]) -> str:
+    """What there is to say of a study that no run trains."""
+    if study.is_being_written():
+        return "A run is starting, or another command holds the study."
+    planned = set(open_study(study.path).manifest.planned())
+    missing = len(planned - ended)
+    if missing:
+        return f"Nothing is running. {missing} of {len(planned)} trials have not ended: give the run's command again."
+    return f"Nothing is running. All {len(planned)} planned trials have ended."
+
+
+def _show(opened: Study, as_json: bool) -> None:
+    from analysis.frames import level_label
+    from runners.live import listen
+
+    study = opened.path
+    drivers = listen(opened)
+    begun = dict.fromkeys(opened.interrupted(), "interrupted")
+    begun |= {key: "interrupted" if live.dead else "running" for live in drivers for key in live.running}
+    records = opened.records()
     planned: dict[str, dict[str, Any]] = {}
     for run in opened.manifest.runs:
         for key, levels in run.trials.items():
@@ -34,14 +118,22 @@ def status(study: Path, as_json: bool) -> None:
             trial["levels"] |= levels
     for key, trial in planned.items():
         record = records.get(key)
-        trial["state"] = record.state if record else begun if key in unfinished else "missing"
+        trial["state"] = record.state if record else begun.get(key, "missing")
         trial |= {
             name: getattr(record, name, None)
             for name in ("cell", "model", "seed", "params", "macs", "epochs", "best_epoch", "val_dice", "error")
         }
     counts = {"complete": 0, "failed": 0, "missing": 0} | Counter(trial["state"] for trial in planned.values())
     if as_json:
-        print_json({"study": str(study), "counts": counts, "trials": list(planned.values()), "notes": notes(opened)})
+        print_json(
+            {
+                "study": str(study),
+                "counts": counts,
+                "runs": [live.model_dump() | {"dead": live.dead} for live in drivers],
+                "trials": list(planned.values()),
+                "notes": notes(opened),
+            }
+        )
         return
     out = console()
     out.print(f"{study}: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count), style="bold")

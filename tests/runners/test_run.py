@@ -43,7 +43,7 @@ def test_a_run_trains_every_trial_and_ends_with_front_and_report(study):
     assert "all foreground" in printed
     assert f"Report: {path}/report.html" in printed
     assert (path / "report.html").stat().st_size > 1e6
-    assert max(len(line) for line in printed.splitlines() if str(path) not in line) <= 80
+    assert [line for line in printed.splitlines() if len(line) > 80 and str(path) not in line] == []
     assert "\x1b" not in printed
 
 
@@ -78,7 +78,7 @@ def test_one_more_seed_and_an_overlapping_space_train_only_what_is_new(study, sp
 
 
 # A slower space, so that a kill finds trials under way.
-SLOW = SPACE.replace("epochs: 3", "epochs: 8").replace("[4, 8]", "[4, 8, 12]").replace("[32, 32]", "[64, 64]")
+SLOW = SPACE.replace("epochs: 3", "epochs: 16").replace("[4, 8]", "[4, 8, 12, 16]").replace("[32, 32]", "[64, 64]")
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -108,8 +108,8 @@ def test_three_power_cuts_leave_no_trace_in_any_table(uninterrupted, tmp_path):
         return sum((folder / "model.safetensors").exists() for folder in trials.glob("*"))
 
     moments: list[Callable[[], bool]] = [
-        lambda: (study / "ray" / "tune").exists(),  # Ray has started, no epoch has ended
-        lambda: len(list(checkpoints.glob("*.safetensors"))) >= 2,  # two trials between epochs
+        lambda: any((study / "ray" / "drivers").glob("*.json")),  # Ray is starting, no epoch has ended
+        lambda: any(checkpoints.glob("*.safetensors")),  # between epochs
         lambda: trained() >= 1,  # one is in, another under way
     ]
     for moment in moments:
@@ -117,7 +117,7 @@ def test_three_power_cuts_leave_no_trace_in_any_table(uninterrupted, tmp_path):
         until(moment, run)
         kill_tree(run.pid)
         run.wait()
-    assert 1 <= trained() < 3
+    assert 1 <= trained() < 4
     ablate("run", "--space", space, "--study", study)
     assert tables(study) == expected
     assert not list(checkpoints.glob("*"))
@@ -136,9 +136,11 @@ def test_a_worker_that_dies_is_replaced_and_leaves_no_trace(uninterrupted, tmp_p
     ]
     assert workers
     os.kill(workers[0], signal.SIGKILL)
-    run.communicate(timeout=120)
+    printed, _ = run.communicate(timeout=120)
     assert run.returncode == 0
+    assert "its process died (killed, or out of memory): it goes on from epoch" in printed
     assert tables(study) == expected
+    assert any("its process died" in log.read_text() for log in (study / "logs").glob("*.log"))
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
@@ -177,6 +179,10 @@ def test_a_trial_that_fails_is_recorded_with_its_reason_and_stops_no_other(tmp_p
     assert "diverged" in trials
     assert len(json.loads(ablate("pareto", study, "--json").stdout)["points"]) == 1
     assert "diverged" in (study / "report.html").read_text()
+    assert "none to train" in ablate("run", "--space", space, "--study", study).stdout
+    again = ablate("run", "--space", space, "--study", study, "--retry-failed").stdout
+    assert "1 of them are in the study already; 1 to train" in again
+    assert "0 trials trained, 1 failed" in again
 
 
 def test_predicting_with_a_wrong_key_or_image_writes_nothing(study, tmp_path):
@@ -207,3 +213,21 @@ def test_predicting_gives_the_masks_that_the_study_was_judged_on(study, tmp_path
         # The picture has 8 bits of the image that was judged, so a pixel at the threshold may differ.
         assert (found != kept).mean() < 0.01
         assert set(np.unique(found)) <= {0, 255}
+
+
+def test_a_second_run_is_told_who_holds_the_study_or_shares_it(uninterrupted, tmp_path):
+    space, expected = uninterrupted
+    study = tmp_path / "study"
+    command = [ABLATE, "run", "--space", str(space), "--study", str(study), "--max-concurrent", "1"]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    until(lambda: any((study / "ray" / "checkpoints").glob("*.safetensors")), first)
+    second = subprocess.Popen([*command, "--share"], stdout=subprocess.PIPE, text=True)
+    told = ablate(*command[1:], check=False)
+    assert told.returncode == 2
+    assert f"is in use by process {first.pid} on " in told.stderr
+    assert "--share" in told.stderr
+    printed = [run.communicate(timeout=300)[0] for run in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert sum(text.count("\N{CHECK MARK}") for text in printed) == 4
+    assert all("\N{CHECK MARK}" in text for text in printed)
+    assert tables(study) == expected

@@ -1,0 +1,91 @@
+"""Which trial comes next. Ray Tune asks when it has room for one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from ablation.study import Study
+from search_spaces.plan import Planned
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know of a trial."""
+
+    planned: Planned
+
+
+def suggestion(planned: Planned) -> dict[str, Any]:
+    """A trial as Ray Tune's configuration; `levels` are for its loggers to show."""
+    return {"key": planned.key, "job": Job(planned), "levels": planned.levels, "seed": planned.config.seed}
+
+
+class StudySearcher(Searcher):
+    """Gives the trials of a plan, the most expensive first, so that none is left running alone at the end.
+
+    A trial is claimed as it is given. One that another run of a shared study has claimed is left to that run, and asked
+    for once more at the end, in case that run was killed.
+    """
+
+    def __init__(self, study: Study, plan: Iterable[Planned]) -> None:
+        super().__init__()
+        cost = {planned.key: planned.macs * planned.config.protocol.epochs for planned in plan}
+        self._study = study
+        self._before = study.records()
+        self._waiting = deque(sorted(plan, key=lambda planned: cost[planned.key], reverse=True))
+        self._elsewhere: list[Planned] = []
+        self._asked_again = False
+        self.given: list[Planned] = []
+        """The trials that were asked for."""
+
+    @property
+    def left(self) -> list[Planned]:
+        """The trials that are still to be asked for."""
+        return list(self._waiting)
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """Keys of the trials that another run is training."""
+        return [planned.key for planned in self._elsewhere]
+
+    def suggest(self, trial_id: str) -> Any:
+        while self._waiting:
+            planned = self._waiting.popleft()
+            if not self._study.claim(planned.key):
+                self._elsewhere.append(planned)
+            elif self._ended_elsewhere(planned.key):
+                self._study.release(planned.key)
+            else:
+                self.given.append(planned)
+                return suggestion(planned)
+            if not self._waiting and not self._asked_again:
+                self._waiting, self._elsewhere, self._asked_again = deque(self._elsewhere), [], True
+        return Searcher.FINISHED
+
+    def _ended_elsewhere(self, key: str) -> bool:
+        record = self._study.record(key)
+        return record is not None and (record.state == "complete" or record != self._before.get(key))
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        pass
+
+    # What a search was to Ray is disposable, for the study remembers; and the one that Ray asks is this one.
+    def __deepcopy__(self, memo: dict[int, Any]) -> StudySearcher:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Searcher, ()
+
+    def save(self, checkpoint_path: str) -> None:
+        pass
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        pass
+
+    def restore(self, checkpoint_path: str) -> None:
+        pass
