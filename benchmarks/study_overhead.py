@@ -21,7 +21,8 @@ from ablation.data import Dataset, load_data
 from ablation.study import Study
 from runners.progress import Progress
 from runners.resources import Resources
-from runners.tune import train_missing
+from runners.searcher import StudySearcher
+from runners.tune import How, ray_session, train_missing
 from search_spaces.plan import make_plan
 from search_spaces.profiles import PROFILES
 from search_spaces.space import Space
@@ -48,10 +49,10 @@ def main() -> None:
     )
     plan = make_plan(space, PROFILES["quick"], dataset_of=dataset_of, seeds=options.trials)
     with tempfile.TemporaryDirectory() as folder, Study.open_or_new(Path(folder) / "study").writing() as study:
-        progress = Progress(Console(), plan.trials, {trial.key: "unet" for trial in plan.trials})
-        with progress:
-            resources = Resources(cpus=1, gpus=0, max_concurrent=options.slots)
-            outcome = train_missing(study, plan.trials, resources, dataset_of, progress)
+        datasets = {trial.config.data.model_dump_json(): dataset_of(trial.config.data) for trial in plan.trials}
+        how = How(Resources(cpus=1, gpus=0, max_concurrent=options.slots))
+        with Progress(Console(), study, plan.trials, {}) as progress, ray_session(None):
+            outcome = train_missing(study, StudySearcher(study, plan.trials), datasets, how, progress)
     times = [record.train_seconds for record in outcome.trained]
     ideal = sum(times) / options.slots
     print(f"{len(times)} trials of {min(times):.1f} to {max(times):.1f} s on {options.slots} slots")

@@ -29,7 +29,9 @@ class Progress:
         self._console, self._study, self._labels = console, study, labels
         self._cost = {p.key: p.macs * p.config.protocol.epochs for p in trials}
         self._ended: dict[str, Record] = {}
-        self._seen: dict[str, int] = {}
+        self._trained: set[str] = set()
+        self._before: dict[str, float] = {}
+        """Of each trial, the cost of the epochs that an earlier run trained."""
         now = time.time()
         self._live = Live(began=now, updated=now, total=len(trials))
         self._last_line = self._last_told = time.monotonic()
@@ -68,12 +70,14 @@ class Progress:
             key=planned.key, name=self._name(planned.key, config.seed), epochs=config.protocol.epochs
         )
 
-    def epoch(self, key: str, epoch: int, val_dice: float, node: str) -> None:
+    def epoch(self, key: str, epoch: int, val_dice: float, node: str, *, restored: bool) -> None:
         running = self._live.running[key]
         running.epoch, running.val_dice, running.node = epoch, val_dice, node
-        if epoch > self._seen.get(key, 0):
-            self._seen[key] = epoch
+        if not restored:
             self._live.epochs_done += 1
+            self._trained.add(key)
+        elif key not in self._trained:
+            self._before[key] = self._cost[key] * epoch / running.epochs
         if not self._console.is_terminal and time.monotonic() - self._last_line >= _LINE_EVERY_SECONDS:
             for row in self._live.running.values():
                 if row.val_dice is not None:
@@ -129,9 +133,8 @@ class Progress:
         done = float(sum(self._cost[key] for key in self._ended))
         done += sum(self._cost[key] * row.epoch / row.epochs for key, row in self._live.running.items())
         elapsed, everything = self._live.updated - self._live.began, sum(self._cost.values())
-        if done <= 0 or not everything:
-            return None
-        return elapsed * (everything - done) / done
+        here = done - sum(self._before.values())
+        return elapsed * (everything - done) / here if here > 0 else None
 
 
 def _result(record: Record) -> str:

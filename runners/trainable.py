@@ -6,8 +6,11 @@ import contextlib
 import io
 import os
 import socket
+import time
 import traceback
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ray.exceptions import RayError
 
 from ablation.config import TrialConfig
 from ablation.errors import TrialError
@@ -47,7 +50,8 @@ def arrival_name(key: str) -> str:
 def run_trial(config: dict[str, Any], workplace: Workplace) -> None:
     """The function that Ray Tune runs; `config` is a `runners.searcher.suggestion`.
 
-    It reports every epoch, with what was printed meanwhile; at last `ended`, once the trial is in the storage. A trial
+    It reports every epoch, with what was printed meanwhile and whether it is `restored` from the trial's checkpoint; at
+    last `ended`, once the trial is in the storage. A trial
     that fails by itself is a record like any other: only a dying process is an error to Ray, which starts it again. A
     storage that cannot be written is nobody's failure: reported as `halt`, it stops the run.
     """
@@ -81,15 +85,19 @@ def _run(trial: TrialConfig, params: int, macs: int, workplace: Workplace, repor
         torch.cuda.empty_cache()  # what an earlier trial of this process left
         torch.cuda.reset_peak_memory_stats()
     epochs: list[Epoch] = []
+    last = time.perf_counter()
 
     def each_epoch(epoch: Epoch) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        restored, last = now - last < epoch.seconds, now  # nothing trains an epoch in less than it took
         epochs.append(epoch)
-        report(**epoch._asdict())
+        report(**epoch._asdict(), restored=restored)
 
     result, error = None, None
     try:
         result = _train(trial, device, workplace, each_epoch)
-    except StorageError:
+    except (StorageError, RayError):  # a RayError: another process, or its machine, is gone
         raise
     except TrialError as reason:
         error = str(reason)
@@ -117,7 +125,15 @@ def _train(trial: TrialConfig, device: Any, workplace: Workplace, report: Any) -
     from ablation.training import train
 
     checkpoint = Entry(workplace.storage, checkpoint_name(trial.key))
-    dataset: Dataset = ray.get(workplace.datasets[trial.data.model_dump_json()])
+    images = workplace.datasets[trial.data.model_dump_json()]
+    if workplace.workers > 1:
+        from runners.distributed import train_parallel
+
+        return train_parallel(
+            trial, images, workers=workplace.workers, gpus=workplace.use_gpu, threads=workplace.threads, report=report,
+            checkpoint=checkpoint,
+        )  # fmt: skip
+    dataset: Dataset = ray.get(images)
     return train(trial, dataset, device=device, report=report, checkpoint=checkpoint)
 
 

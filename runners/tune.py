@@ -91,6 +91,7 @@ def ray_session(address: str | None) -> Iterator[None]:
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the newer output cannot be silenced
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(10**9)  # the study remembers; Ray need not
+    os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # else Ray's daemons write into what a run prints
     os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1")
     import ray
 
@@ -118,7 +119,12 @@ def ray_session(address: str | None) -> Iterator[None]:
 
 
 def train_missing(
-    study: Study, searcher: StudySearcher, datasets: dict[str, Dataset], how: How, observer: Observer
+    study: Study,
+    searcher: StudySearcher,
+    datasets: dict[str, Dataset],
+    how: How,
+    observer: Observer,
+    trainable: Callable[..., None] = run_trial,
 ) -> Outcome:
     """Train what `searcher` gives, through Ray Tune, within `ray_session` and `study.writing`.
 
@@ -127,12 +133,14 @@ def train_missing(
 
     Args:
         datasets: what the trials need, by their `data`'s JSON.
+        trainable: what runs on a worker, as `run_trial` does.
 
     Raises:
         Halted: the study or the storage cannot be written any more. What was finished is kept.
         InputError: a machine of the cluster cannot use the storage.
     """
     import ray
+    from ray import tune
 
     from runners.writer import StudyWriter, cluster_nodes
 
@@ -146,15 +154,14 @@ def train_missing(
     observer.nodes(cluster_nodes())
     writer = StudyWriter(study, home, observer, how.max_failures)
     loggers = _loggers(how.loggers, study, observer)
-    _tune(searcher, workplace, how, writer, loggers)
+    _tune(tune.with_parameters(trainable, workplace=workplace), searcher, how, writer, loggers)
     if writer.again and not writer.halted:
         from runners.searcher import StudySearcher
 
         alone = [planned for planned in searcher.given if planned.key in writer.again]
         writer.again = {}
-        one = resources.alone()
-        calm = workplace._replace(last_chance=True)
-        _tune(StudySearcher(study, alone), calm, how._replace(resources=one), writer, loggers)
+        last = tune.with_parameters(trainable, workplace=workplace._replace(last_chance=True))
+        _tune(last, StudySearcher(study, alone), how._replace(resources=resources.alone()), writer, loggers)
     ended = {record.key for record in writer.records}
     missing = [key for planned in searcher.given if (key := planned.key) not in ended]
     missing += [planned.key for planned in searcher.left]
@@ -190,7 +197,7 @@ def take_arrivals(study: Study, storage_path: str | None) -> None:
         raise Halted(f"{error}: make it reachable, then run the same command") from None
 
 
-def _tune(searcher: StudySearcher, workplace: Workplace, how: How, writer: StudyWriter, loggers: list[Any]) -> None:
+def _tune(trainable: Any, searcher: StudySearcher, how: How, writer: StudyWriter, loggers: list[Any]) -> None:
     from ray import tune
     from ray.tune.execution.placement_groups import resource_dict_to_pg_factory
     from ray.tune.stopper import FunctionStopper, Stopper
@@ -210,7 +217,7 @@ def _tune(searcher: StudySearcher, workplace: Workplace, how: How, writer: Study
 
     scratch = tempfile.mkdtemp(prefix="ablate-")
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(run_trial, workplace=workplace), resources_of),
+        tune.with_resources(trainable, resources_of),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=how.scheduler,

@@ -1,0 +1,154 @@
+"""What a driver tells of itself, whoever listens; and how it is drawn."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ablation.study import Manifest, Study
+from runners.live import (
+    Live,
+    Node,
+    Running,
+    draw,
+    fall_silent,
+    forget_the_dead,
+    listen,
+    summary,
+    tell,
+    time_of_day,
+)
+
+
+@pytest.fixture
+def study(tmp_path) -> Study:
+    return Study(tmp_path, Manifest(id="a" * 32))
+
+
+def live(**changes: object) -> Live:
+    now = time.time()
+    running = {"k": Running(key="k", name="width=4, seed 0", epoch=2, epochs=10, val_dice=0.71234, node="vm")}
+    fields = {"began": now - 120, "updated": now, "total": 12, "ended": 3, "epochs_done": 30, "running": running}
+    return Live(**({**fields, "nodes": [Node(address="10.0.0.1", cpus=2, gpus=0)]} | changes))
+
+
+def drawn(what: Live) -> list[str]:
+    console = Console(file=io.StringIO(), width=80, highlight=False)
+    console.print(draw(what))
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+TELL = """
+import sys, time
+from pathlib import Path
+from ablation.study import Manifest, Study
+from runners.live import Live, tell
+tell(Study(Path(sys.argv[1]), Manifest()), Live(began=time.time(), updated=0, total=7))
+print("told", flush=True)
+time.sleep(100)
+"""
+
+
+def test_what_a_driver_tells_is_heard_until_it_ends(study):
+    assert listen(study) == []
+    told = live(incidents=["node 10.0.0.2 was lost"])
+    tell(study, told)
+    (heard,) = listen(study)
+    assert (heard.host, heard.process) == (socket.gethostname(), os.getpid())
+    assert heard.updated >= told.updated
+    assert heard.model_copy(update={"host": "", "process": 0, "updated": told.updated}) == told
+    assert not heard.dead
+    fall_silent(study)
+    assert listen(study) == []
+
+
+def test_a_killed_driver_is_told_from_one_that_runs(study):
+    driver = subprocess.Popen([sys.executable, "-c", TELL, str(study.path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "told\n"
+        (heard,) = listen(study)
+        assert (heard.process, heard.dead) == (driver.pid, False)
+    finally:
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+    (heard,) = listen(study)
+    assert heard.dead
+    tell(study, live())
+    forget_the_dead(study)
+    assert [run.process for run in listen(study)] == [os.getpid()]
+
+
+@pytest.mark.parametrize(("seconds", "dead"), [(5, False), (50, False), (300, True)])
+def test_a_driver_on_another_machine_is_known_by_its_heartbeat(seconds, dead):
+    assert live(host="elsewhere", process=1, updated=time.time() - seconds).dead is dead
+
+
+def test_a_silent_driver_whose_process_is_here_is_not_dead():
+    heard = live(host=socket.gethostname(), process=os.getpid(), updated=time.time() - 300)
+    assert not heard.dead
+    assert heard.silence == pytest.approx(300, abs=5)
+
+
+def test_half_a_file_is_not_heard(study):
+    tell(study, live())
+    (file,) = (study.ray_dir / "drivers").iterdir()
+    (file.parent / "vm-1.json").write_text(file.read_text()[:-20])
+    assert len(listen(study)) == 1
+
+
+def test_a_run_on_a_cluster_is_drawn_in_80_columns():
+    nodes = [Node(address=f"192.168.100.10{n}", cpus=64, gpus=8, alive=n != 3) for n in range(5)]
+    name = "pyramid kernels=3/5/7/9, groups=1/4/8/16, network=pyconv-u-net with attention, seed "
+    running = {
+        f"{n}": Running(key=f"{n}", name=f"{name}{n}", epoch=n, epochs=1000, val_dice=0.5, node=f"192.168.100.10{n}")
+        for n in range(4)
+    }
+    lines = drawn(
+        live(nodes=nodes, running=running, total=2000, ended=1234, failed=12, stopped=345, seconds_left=500_000)
+    )
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert "1234/2000 trials, 4 running, 345 stopped early, 12 failed" in text
+    assert "4 nodes, 256 CPUs, 32 GPUs; lost 192.168.100.103" in text
+    rows = [line for line in lines if "/1000" in line]
+    assert len(rows) == 4  # a row a trial, however long its name
+    for n, row in enumerate(rows):
+        assert f"seed {n}" in row
+        assert "0.500" in row
+        assert f"192.168.100.10{n}" in row
+
+
+def test_the_rate_and_the_expected_end_are_shown():
+    noon = time.mktime((2026, 11, 22, 12, 0, 0, 0, 0, -1))
+    text = [line.plain for line in summary(live(began=noon - 120, updated=noon, seconds_left=5400))]
+    assert text == [
+        "3/12 trials, 1 running",
+        "2:00 min elapsed, 15 epochs a minute, about 1:30 h left, until 13:30",
+        "1 node, 2 CPUs",
+    ]
+
+
+def test_before_the_first_epoch_no_rate_is_made_up():
+    text = [line.plain for line in summary(live(ended=0, epochs_done=0, running={}, nodes=[]))]
+    assert text == ["0/12 trials, starting Ray", "2:00 min elapsed"]
+
+
+@pytest.mark.parametrize(("hours", "expected"), [(2, "14:00"), (13, "Mon 01:00"), (24 * 7, "29 Nov")])
+def test_an_end_on_another_day_names_the_day(hours, expected):
+    noon = time.mktime((2026, 11, 22, 12, 0, 0, 0, 0, -1))  # a Sunday
+    assert time_of_day(noon, hours * 3600) == expected
+
+
+def test_a_study_that_cannot_be_written_stops_nobody_from_telling(tmp_path):
+    (tmp_path / "ray").write_text("a file in the folder's place")
+    tell(Study(Path(tmp_path), Manifest()), live())
