@@ -1,23 +1,23 @@
-"""One trial on several workers: Ray Train starts them beside the Tune trial, which hears of each epoch as it ends.
+"""One trial on several workers: actors within the Tune trial's own resources, whose epochs it hears as they end.
 
-Ray Train keeps nothing: the workers' checkpoint is the study's own, a lost worker ends the attempt and Tune starts the
-trial again, and the result comes back through the object store. Imports are within functions: of the seven processes
-that Ray Train and this module start for a trial on two workers, only the workers need PyTorch.
+Not through Ray Train, whose second version takes the workers' resources beside the trial's, and gives them back only
+through its own controller or, if that is gone, the dashboard. A run has no dashboard, so when the process of a trial
+died, the workers' CPUs and GPUs stayed taken and the trial's next attempt waited for ever. What Tune set aside for a
+trial it frees with the trial; and its two actors start in half the time of Ray Train's eight.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
+import queue
 import socket
 import struct
-import traceback
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -27,15 +27,25 @@ if TYPE_CHECKING:
     from ablation.parallel import Group
     from ablation.training import Checkpoint, Epoch, Result
 
-SETTINGS = {
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(10**8),  # workers wait for free machines as trials do, without end
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process for what Tune does: start the trial again elsewhere
-}
+
+LOOPBACK = "127.0.0.1"
 
 
 class WorkerDiedError(RayError):
     """A worker process or its node is gone. The trial is not to blame: Tune starts it again from its last epoch."""
+
+
+class Machine(NamedTuple):
+    """Where a worker is: a node of Ray's cluster, and what it computes on there."""
+
+    node: str
+    address: str
+    host: str
+    process: int
+    device: str
+    """`cpu` or `cuda`."""
+    precision: str
+    """Of convolutions: `float32`, or with CUDA `bfloat16` or `float16`."""
 
 
 def train_parallel(
@@ -47,122 +57,75 @@ def train_parallel(
     threads: int,
     report: Callable[[Epoch], None],
     checkpoint: Checkpoint,
+    started: Callable[[list[Machine]], None] = lambda machines: None,
 ) -> Result:
     """`ablation.training.train` by several workers, called within a Tune trial.
 
-    The workers' resources are their own, beside the Tune trial's: `threads` CPUs each, and one GPU with `gpus`. They
-    are taken together or not at all, as soon as the cluster has them free, so trials cannot wait in a circle.
+    Each worker takes `threads` CPUs, and with `gpus` one GPU, of the trial's placement group, which is to hold a bundle
+    for each of them. They end with this function, however it ends.
 
     Args:
         dataset: the trial's images in Ray's object store.
-        report: called here with every epoch in order, while the workers wait; what it raises ends them.
+        report: called here with every epoch in order, while the workers wait.
         checkpoint: sent to the first worker, which writes it from its machine.
+        started: called once, with the machines of all workers.
 
     Raises:
         WorkerDiedError: a worker is gone.
-        Exception: what `train` raised on a worker, `TrialError` among it, with the worker's traceback as a note.
+        Exception: what `train` raised on a worker, `TrialError` among it, or what `report` raised.
     """
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    import ray
-    import torch
-    from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-
-    from ablation.training import Epoch, Result
-
-    line: Any = ray.remote(_Line).options(num_cpus=0).remote()
-    job = _Job(trial, dataset, checkpoint.read(), checkpoint, gpus, threads, line)
-    trainer = DataParallelTrainer(  # not its TorchTrainer: see _join
-        _work,
-        train_loop_config={"job": ray.put(job)},
-        backend_config=_shared_cards(),
-        scaling_config=ScalingConfig(
-            num_workers=workers, use_gpu=gpus, resources_per_worker={"CPU": threads, "GPU": int(gpus)}
-        ),
-        run_config=RunConfig(
-            name=trial.key,
-            storage_path="/train",
-            storage_filesystem=_nowhere(),
-            failure_config=FailureConfig(max_failures=0, controller_failure_limit=0, max_preemption_failures=0),
-        ),
-    )
-    with ThreadPoolExecutor(max_workers=1) as pool:  # its end waits for the workers'
-        fit = pool.submit(trainer.fit)
-        _listen(line, fit, lambda row: report(Epoch(*row)))
-        lost = fit.exception()
-    if lost is not None:
-        raise ray.get(line.failure.remote()) or WorkerDiedError(f"a worker of trial {trial.key} is gone: {lost}")
-    result = Result(*fit.result().return_value)
-    return result._replace(
-        epochs=[Epoch(*row) for row in result.epochs],
-        weights={name: torch.from_numpy(array) for name, array in result.weights.items()},
-    )
-
-
-def _listen(line: Any, fit: Future[Any], report: Callable[[tuple[Any, ...]], None]) -> None:
-    """Report each epoch that comes over `line` until the workers have ended; if `report` raises, they end."""
     import ray
 
-    told = line.next.remote()
-    while not fit.done():
-        if ray.wait([told], timeout=0.5)[0]:
-            go_on = False
-            try:
-                report(ray.get(told))
-                go_on = True
-            finally:
-                line.answer.remote(go_on)
-            told = line.next.remote()
+    actor: Any = ray.remote(_Worker).options(num_cpus=threads, num_gpus=int(gpus), max_concurrency=2)
+    team = [actor.remote() for _ in range(workers)]
+    try:
+        places: list[Machine] = ray.get([worker.machine.remote(gpus) for worker in team])
+        order = sorted(range(workers), key=lambda i: places[i])  # neighbours on a machine are neighbours by rank
+        team, machines = [team[i] for i in order], [places[i] for i in order]
+        started(machines)
+        apart = len({machine.node for machine in machines}) > 1
+        meeting = ray.get(team[0].host.remote(machines[0].address if apart else LOOPBACK, workers))
+        job = ray.put(_Job(trial, dataset, checkpoint.read(), checkpoint, threads))
+        running = [worker.train.remote(job, rank, meeting) for rank, worker in enumerate(team)]
+        return _follow(team[0], running, report)
+    except RayActorError as error:
+        raise WorkerDiedError(f"a worker of trial {trial.key} is gone: {error}") from error
+    finally:
+        for worker in team:
+            ray.kill(worker)
 
 
-def _nowhere() -> Any:
-    """A file system in this process's memory, for the state that Ray Train would write to the user's home."""
-    import fsspec  # type: ignore[import-untyped]
-    import pyarrow.fs
+def _follow(first: Any, running: list[ObjectRef[Any]], report: Callable[[Epoch], None]) -> Result:
+    """Report epochs until the first worker has the result; raise what ended a worker, for those of others follow."""
+    import ray
 
-    return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fsspec.filesystem("memory")))
+    from ablation.parallel import PeerLostError
+
+    left, told = running, first.next_epoch.remote()
+    while left:
+        ready = ray.wait([told, *left])[0][0]
+        if ready == told:
+            report(ray.get(told))
+            told = first.next_epoch.remote()
+            continue
+        try:
+            ray.get(ready)
+        except RayTaskError as error:
+            if not isinstance(error.cause, PeerLostError):
+                raise error.cause from error
+            left = [other for other in left if other != ready]
+        else:
+            result: Result = ray.get(running[0])
+            return result
+    raise WorkerDiedError("the workers lost each other")
 
 
-def _shared_cards() -> Any:
-    """Lets workers of one machine see each other's GPUs, which then talk to each other directly."""
-    from ray.train import BackendConfig
-    from ray.train.backend import Backend
+class _Meeting(NamedTuple):
+    """Where the workers of a trial find each other."""
 
-    class SharedCards(Backend):
-        share_cuda_visible_devices = True
-
-    class SharedCardsConfig(BackendConfig):
-        @property
-        def backend_cls(self) -> type[Backend]:
-            return SharedCards
-
-    return SharedCardsConfig()
-
-
-class _Line:
-    """An actor between the first worker, who tells it of each epoch, and the Tune trial, which answers."""
-
-    def __init__(self) -> None:
-        self._epochs: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
-        self._answers: asyncio.Queue[bool] = asyncio.Queue()
-        self._failure: Exception | None = None
-
-    async def tell(self, epoch: tuple[Any, ...]) -> bool:
-        await self._epochs.put(epoch)
-        return await self._answers.get()
-
-    async def next(self) -> tuple[Any, ...]:
-        return await self._epochs.get()
-
-    async def answer(self, go_on: bool) -> None:
-        await self._answers.put(go_on)
-
-    async def fail(self, failure: Exception) -> None:
-        self._failure = self._failure or failure
-
-    async def failure(self) -> Exception | None:
-        return self._failure
+    address: str
+    port: int
+    size: int
 
 
 class _Job(NamedTuple):
@@ -172,9 +135,7 @@ class _Job(NamedTuple):
     dataset: ObjectRef[Dataset]
     saved: bytes | None
     checkpoint: Checkpoint
-    gpus: bool
     threads: int
-    line: Any
 
 
 class _Handed(NamedTuple):
@@ -190,74 +151,81 @@ class _Handed(NamedTuple):
         self.checkpoint.write(data)
 
 
-class _StoppedError(Exception):
-    """The Tune trial ended while its workers trained."""
+class _Worker:
+    """An actor that trains as one rank of a group. The first is asked for its epochs, and waits until it is."""
 
+    def __init__(self) -> None:
+        self._epochs: queue.Queue[Epoch] = queue.Queue()
+        self._asked = threading.Semaphore(0)
+        self._store: Any = None
 
-def _work(config: dict[str, Any]) -> tuple[Any, ...]:
-    """What every worker runs. It gives a `Result` as plain tuples and arrays: Ray Train passes on no tensors."""
-    import ray
-    import torch
+    def machine(self, gpus: bool) -> Machine:
+        import ray
+        import torch
 
-    from ablation.parallel import PeerLostError
-    from ablation.training import train
+        from ablation.training import precision
 
-    job: _Job = ray.get(config["job"])
-    dataset = ray.get(job.dataset)
-    torch.set_num_threads(job.threads)
-    group = _join(job.gpus)
+        self._device = torch.device("cuda" if gpus else "cpu")  # of the GPUs, Ray shows a worker its own alone
+        self._machine = Machine(
+            node=ray.get_runtime_context().get_node_id(),
+            address=ray.util.get_node_ip_address(),
+            host=socket.gethostname(),
+            process=os.getpid(),
+            device=self._device.type,
+            precision=str(precision(self._device)).removeprefix("torch."),
+        )
+        return self._machine
 
-    def report(epoch: Epoch) -> None:
-        if group.rank == 0 and not ray.get(job.line.tell.remote(tuple(epoch))):
-            raise _StoppedError
+    def host(self, address: str, size: int) -> _Meeting:
+        """Let the workers meet at this address of this machine."""
+        import torch.distributed as dist
 
-    checkpoint = _Handed(job.saved, job.checkpoint)
-    try:
+        # torch would listen on every address of the machine, if it were not handed a socket.
+        listener = socket.create_server((address, 0))
+        port, descriptor = listener.getsockname()[1], listener.detach()
+        self._store = dist.TCPStore(address, port, size, True, wait_for_workers=False, master_listen_fd=descriptor)
+        return _Meeting(address, port, size)
+
+    def next_epoch(self) -> Epoch:
+        self._asked.release()
+        return self._epochs.get()
+
+    def train(self, job: _Job, rank: int, meeting: _Meeting) -> Result | None:
+        """Give the result on the first rank, whose alone is told."""
+        import ray
+        import torch
+
+        from ablation.training import train
+
+        def report(epoch: Epoch) -> None:
+            if rank == 0:
+                self._epochs.put(epoch)
+                self._asked.acquire()  # asked for the next: this one is reported
+
+        torch.set_num_threads(job.threads)
+        group = self._join(rank, meeting)
+        if rank == 0:
+            self._asked.acquire()
+        dataset, checkpoint = ray.get(job.dataset), _Handed(job.saved, job.checkpoint)
         result = train(job.trial, dataset, device=group.device, report=report, checkpoint=checkpoint, group=group)
-    except (PeerLostError, RayError):
-        raise
-    except Exception as failure:
-        failure.add_note(traceback.format_exc())
-        ray.get(job.line.fail.remote(failure))
-        raise
-    weights = {name: tensor.numpy() for name, tensor in result.weights.items()}
-    return tuple(result._replace(epochs=[tuple(row) for row in result.epochs], weights=weights))  # type: ignore
+        return result if rank == 0 else None
 
+    def _join(self, rank: int, meeting: _Meeting) -> Group:
+        import torch.distributed as dist
 
-def _join(gpus: bool) -> Group:
-    """The group of this Ray Train worker, which meets through loopback alone where one machine has all workers.
+        from ablation.parallel import Group, PeerLostError
 
-    Ray Train's TorchTrainer would do this too, but listen on every address of the machine (and load PyTorch in its
-    controller, which costs the start of each trial more than a second).
-    """
-    import ray
-    import torch
-    import torch.distributed as dist
-    from ray.train import get_context
-    from ray.train.collective import broadcast_from_rank_zero
-
-    from ablation.parallel import Group
-
-    context = get_context()
-    rank, size = context.get_world_rank(), context.get_world_size()
-    one_machine = context.get_local_world_size() == size
-    address = "127.0.0.1" if one_machine else ray.util.get_node_ip_address()
-    if interface := _interface(address):
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
-        os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
-    device = torch.device("cpu")
-    if gpus:
-        from ray.train.torch import get_device
-
-        device = get_device()
-        torch.cuda.set_device(device)
-    listener = socket.create_server((address, 0)) if rank == 0 else None
-    host, port = broadcast_from_rank_zero(listener.getsockname() if listener else None)
-    descriptor = listener.detach() if listener else None
-    store = dist.TCPStore(host, port, size, rank == 0, wait_for_workers=False, master_listen_fd=descriptor)
-    backend, patience = "nccl" if gpus else "gloo", timedelta(minutes=30)
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=patience)
-    return Group(rank, size, device)
+        # By itself gloo would listen where the host's name leads, which may be nowhere.
+        if interface := _interface(LOOPBACK if meeting.address == LOOPBACK else self._machine.address):
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
+            os.environ.setdefault("NCCL_SOCKET_IFNAME", interface)
+        try:
+            store = self._store or dist.TCPStore(meeting.address, meeting.port, meeting.size, False)
+            backend, patience = "nccl" if self._device.type == "cuda" else "gloo", timedelta(minutes=30)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=meeting.size, timeout=patience)
+        except RuntimeError as error:
+            raise PeerLostError(f"rank {rank} found no peers: {error}") from error
+        return Group(rank, meeting.size, self._device)
 
 
 def _interface(address: str) -> str | None:

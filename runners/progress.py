@@ -25,7 +25,10 @@ class Progress:
     The time left is estimated from cost: MACs times epochs done a second so far, and those still to do.
     """
 
-    def __init__(self, console: Console, study: Study, trials: list[Planned], labels: dict[str, str]) -> None:
+    def __init__(
+        self, console: Console, study: Study, trials: list[Planned], labels: dict[str, str], expected: int = 0
+    ) -> None:
+        """`expected`: how many trials there will be, where they are not known yet."""
         self._console, self._study, self._labels = console, study, labels
         self._cost = {p.key: p.macs * p.config.protocol.epochs for p in trials}
         self._ended: dict[str, Record] = {}
@@ -33,7 +36,7 @@ class Progress:
         self._before: dict[str, float] = {}
         """Of each trial, the cost of the epochs that an earlier run trained."""
         now = time.time()
-        self._live = Live(began=now, updated=now, total=len(trials))
+        self._live = Live(began=now, updated=now, total=max(len(trials), expected))
         self._last_line = self._last_told = time.monotonic()
         self._display = LiveDisplay(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
 
@@ -130,10 +133,13 @@ class Progress:
         self._live.seconds_left = self._seconds_left()
 
     def _seconds_left(self) -> float | None:
+        if not self._cost:
+            return None
         done = float(sum(self._cost[key] for key in self._ended))
         done += sum(self._cost[key] * row.epoch / row.epochs for key, row in self._live.running.items())
-        elapsed, everything = self._live.updated - self._live.began, sum(self._cost.values())
+        elapsed, everything = self._live.updated - self._live.began, float(sum(self._cost.values()))
         here = done - sum(self._before.values())
+        everything *= self._live.total / len(self._cost)  # those to come are as dear as those that came
         return elapsed * (everything - done) / here if here > 0 else None
 
 

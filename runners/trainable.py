@@ -116,7 +116,7 @@ def _run(trial: TrialConfig, params: int, macs: int, workplace: Workplace, repor
         workers=workplace.workers,
     )  # fmt: skip
     workplace.storage.write(arrival_name(trial.key), pack(trial, record, epochs, result))
-    report(ended=True)
+    report(ended=True, state=record.state)
 
 
 def _train(trial: TrialConfig, device: Any, workplace: Workplace, report: Any) -> Result:

@@ -21,6 +21,7 @@ from ablation.data.splits import split
 from ablation.errors import Halted, InputError
 from ablation.study import Study
 from ablation.trial_folder import Record, pack
+from runners.environment import prepare_ray
 from runners.nodes import Node, check_storage_reach
 from runners.resources import Resources
 from runners.storage import DriverStorage, PathStorage, Storage, StorageError
@@ -28,9 +29,7 @@ from runners.trainable import Workplace, checkpoint_name, make_record, run_trial
 from search_spaces.plan import Planned
 
 if TYPE_CHECKING:
-    from ray.tune.schedulers import TrialScheduler
-
-    from runners.searcher import StudySearcher
+    from runners.searcher import Feed
     from runners.writer import Observer, StudyWriter
 
 MAX_FAILURES = 3
@@ -57,7 +56,10 @@ class How(NamedTuple):
     nodes: tuple[Node, ...] = ()
     """The cluster's machines (`runners.nodes.check_nodes`); none if it is this machine alone."""
     loggers: tuple[str, ...] = ()
-    scheduler: TrialScheduler | None = None
+    scheduler: str = "none"
+    """Which trials go on: a name of `runners.schedulers`."""
+    max_epochs: int = 1
+    """Of any trial; for the scheduler."""
 
 
 def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[[Data], Dataset]) -> None:
@@ -74,9 +76,11 @@ def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[
             study.accept(key, pack(row, make_record(row, 0, 0, [], result), [], result))
 
 
-def missing_trials(study: Study, trials: list[Planned], *, retry_failed: bool = False) -> list[Planned]:
-    """The planned trials that have not ended; with `retry_failed` those that failed too, stopped ones always."""
-    again = {"stopped", "failed"} if retry_failed else {"stopped"}
+def missing_trials(
+    study: Study, trials: list[Planned], *, retry_failed: bool = False, finish_stopped: bool = True
+) -> list[Planned]:
+    """The planned trials that have not ended; those that failed, or that a scheduler stopped, as is asked for."""
+    again = ({"failed"} if retry_failed else set()) | ({"stopped"} if finish_stopped else set())
     ended = {key for key, record in study.records().items() if record.state not in again}
     return [planned for planned in trials if planned.key not in ended]
 
@@ -87,17 +91,13 @@ def ray_session(address: str | None) -> Iterator[None]:
 
     Raises `InputError` if there is none at `address`.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the newer output cannot be silenced
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = str(10**9)  # the study remembers; Ray need not
-    os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # else Ray's daemons write into what a run prints
-    os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1")
+    address = address or os.environ.get("RAY_ADDRESS")
+    prepare_ray(address)
     import ray
 
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    address = address or "local"
     if address.startswith("ray://"):
         raise InputError(
             f"--address {address}: a run needs a machine of the cluster; start it there, or with "
@@ -120,7 +120,7 @@ def ray_session(address: str | None) -> Iterator[None]:
 
 def train_missing(
     study: Study,
-    searcher: StudySearcher,
+    searcher: Feed,
     datasets: dict[str, Dataset],
     how: How,
     observer: Observer,
@@ -197,10 +197,12 @@ def take_arrivals(study: Study, storage_path: str | None) -> None:
         raise Halted(f"{error}: make it reachable, then run the same command") from None
 
 
-def _tune(trainable: Any, searcher: StudySearcher, how: How, writer: StudyWriter, loggers: list[Any]) -> None:
+def _tune(trainable: Any, searcher: Feed, how: How, writer: StudyWriter, loggers: list[Any]) -> None:
     from ray import tune
     from ray.tune.execution.placement_groups import resource_dict_to_pg_factory
     from ray.tune.stopper import FunctionStopper, Stopper
+
+    from runners.schedulers import make_scheduler
 
     class Halt(Stopper):
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -220,7 +222,7 @@ def _tune(trainable: Any, searcher: StudySearcher, how: How, writer: StudyWriter
         tune.with_resources(trainable, resources_of),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=how.scheduler,
+            scheduler=make_scheduler(how.scheduler, costs=searcher.costs, max_epochs=how.max_epochs),
             num_samples=-1,
             max_concurrent_trials=how.resources.max_concurrent,
             reuse_actors=True,

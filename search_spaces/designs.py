@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from search_spaces.space import WITH, WITHOUT, Fields, Range, Space
+
+Choice = dict[str, str | int | float]
+"""What a configuration has of each of its factors: a level by name, or a number of a range."""
 
 
 class Variant(NamedTuple):
@@ -26,35 +30,66 @@ def expand(space: Space) -> list[Variant]:
     return list(distinct.values())
 
 
-def _variant(space: Space, levels: dict[str, str]) -> Variant:
+def choose(space: Space, pick: Callable[[str, list[str] | Range], str | int | float]) -> Choice:
+    """A configuration of any of the space's combinations, whatever its design, made factor by factor.
+
+    `pick` is asked, in the factors' order, for one of a factor's levels or a number of its range; for a factor whose
+    condition does not hold it is not asked.
+    """
+    choice: Choice = {}
+    levels: dict[str, str] = {}
+    for name in space.factors:
+        if space.applies(name, levels):
+            options = space.options(name)
+            picked = pick(name, options)
+            choice[name] = _number(options, picked) if isinstance(options, Range) else picked
+            levels[name] = str(choice[name])
+    return choice
+
+
+def variant(space: Space, choice: Mapping[str, str | int | float]) -> Variant:
+    """The configuration of a choice."""
+    levels = {name: str(value) for name, value in choice.items()}
     fields: Fields = {}
-    for name, level in levels.items():
-        fields |= space.levels(name).get(level, {})
+    for name, value in choice.items():
+        factor = space.factors[name]
+        fields |= {name: value} if isinstance(factor, Range) else factor.get(str(value), {})
     return Variant(levels, fields)
+
+
+def _number(factor: Range, value: str | int | float) -> int | float:
+    """A number of the range, with the six digits that are kept of it."""
+    if factor.whole:
+        return min(max(round(float(value)), int(factor.low)), int(factor.high))
+    return float(min(max(float(f"{float(value):.6g}"), factor.low), factor.high))
 
 
 def _grid(space: Space) -> Iterator[Variant]:
     """Every combination of levels."""
-    levels = [[(name, level) for level in space.levels(name)] for name in space.factors]
-    for combination in itertools.product(*levels):
-        yield _variant(space, dict(combination))
+    for combination in itertools.product(*(space.levels(name) for name in space.factors)):
+        levels = dict(zip(space.factors, combination, strict=True))
+        yield variant(space, choose(space, partial(_given, levels)))
+
+
+def _given(levels: Mapping[str, str], name: str, options: list[str] | Range) -> str:
+    return levels[name]
 
 
 def _one_factor(space: Space) -> Iterator[Variant]:
     """The reference, then each factor varied alone about it."""
     reference = {name: space.reference[name] for name in space.factors}
-    yield _variant(space, reference)
+    yield variant(space, reference)
     for name in space.factors:
         for level in space.levels(name):
-            yield _variant(space, reference | {name: level})
+            yield variant(space, reference | {name: level})
 
 
 def _leave_one_out(space: Space) -> Iterator[Variant]:
     """The full model, then the model without each component."""
     full = dict.fromkeys(space.factors, WITH)
-    yield _variant(space, full)
+    yield variant(space, full)
     for name in space.factors:
-        yield _variant(space, full | {name: WITHOUT})
+        yield variant(space, full | {name: WITHOUT})
 
 
 def _random(space: Space) -> Iterator[Variant]:
@@ -65,26 +100,25 @@ def _random(space: Space) -> Iterator[Variant]:
     for _ in range(100 * space.samples):
         if len(seen) == space.samples:
             return
-        levels, fields = {}, {}
-        for name, factor in space.factors.items():
-            if isinstance(factor, Range):
-                value = _draw(factor, rng)
-                levels[name], fields[name] = str(value), value
-            else:
-                levels[name] = str(rng.choice(list(factor)))
-                fields |= factor[levels[name]]
-        if tuple(levels.items()) not in seen:
-            seen.add(tuple(levels.items()))
-            yield Variant(levels, fields)
+        drawn = variant(space, draw(space, rng))
+        if tuple(drawn.levels.items()) not in seen:
+            seen.add(tuple(drawn.levels.items()))
+            yield drawn
+
+
+def draw(space: Space, rng: np.random.Generator) -> Choice:
+    """A configuration drawn at random: every level alike, every number of a range alike (in its logarithm if `log`)."""
+    return choose(space, lambda _, options: draw_one(options, rng))
+
+
+def draw_one(options: list[str] | Range, rng: np.random.Generator) -> str | int | float:
+    """One of a factor's levels, or a number of its range, drawn at random."""
+    return _draw(options, rng) if isinstance(options, Range) else str(rng.choice(options))
 
 
 def _draw(factor: Range, rng: np.random.Generator) -> int | float:
     if factor.step is not None:
         steps = math.floor((factor.high - factor.low) / factor.step + 1e-9)
         return factor.low + factor.step * int(rng.integers(steps + 1))
-    integer = isinstance(factor.low, int) and isinstance(factor.high, int)
-    low, high = (factor.low - 0.5, factor.high + 0.5) if integer else (factor.low, factor.high)
-    value = math.exp(rng.uniform(math.log(low), math.log(high))) if factor.log else rng.uniform(low, high)
-    if integer:
-        return min(max(round(value), int(factor.low)), int(factor.high))
-    return float(f"{value:.6g}")
+    low, high = (factor.low - 0.5, factor.high + 0.5) if factor.whole else (factor.low, factor.high)
+    return math.exp(rng.uniform(math.log(low), math.log(high))) if factor.log else rng.uniform(low, high)

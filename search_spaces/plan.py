@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from ablation.config import SOURCES, Data, Network, Protocol, TrialConfig, explain, network, parse
 from ablation.data import Dataset, split
 from ablation.errors import InputError, unknown
-from search_spaces.designs import expand
+from search_spaces.designs import Variant, expand
 from search_spaces.profiles import Profile
-from search_spaces.space import Fields, Space
+from search_spaces.space import Fields, Range, Space
 
 
 class Planned(NamedTuple):
@@ -66,35 +66,115 @@ def make_plan(
     Raises:
         InputError: a field or name that does not exist, data that cannot be read, or nothing left to train.
     """
-    variants, overrides = expand(space), overrides or {}
-    for path in overrides:
-        varied = next((f for v in variants for f in v.fields if f == path), None)
-        if varied:
-            raise InputError(f"--set {path}: space {space.name} varies this field itself; write a space of your own")
-    datasets: dict[str, Dataset] = {}
+    planner = Planner(
+        space, profile, dataset_of=dataset_of, data=data, data_dir=data_dir, seeds=seeds, overrides=overrides
+    )
     trials: dict[str, Planned] = {}
     rejected: list[Rejected] = []
-    for variant in variants:
-        fields = _overlay(space, variant.fields, profile, data, overrides)
-        model, source, protocol = _parts(fields, space.name, data_dir)
+    for found in expand(space):
+        try:
+            for planned in planner.trials(found):
+                trials.setdefault(planned.key, planned)
+        except ImpossibleError as reason:
+            rejected.append(Rejected(found.levels, str(reason)))
+    if not trials:
+        raise InputError(rejected[0].reason)
+    return Plan(list(trials.values()), rejected)
+
+
+class ImpossibleError(InputError):
+    """A configuration that cannot be built, or that the space's constraints rule out; the others can be.
+
+    `over`: by which share each constraint is broken; {"possible": 1} for what cannot be built.
+    """
+
+    def __init__(self, reason: str, over: dict[str, float] | None = None) -> None:
+        super().__init__(reason)
+        self.over = over or {"possible": 1.0}
+
+
+class Planner:
+    """Makes priced trials of a space's configurations, one configuration at a time; arguments as of `make_plan`.
+
+    Raises `InputError` for an override of a field that the space varies.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        profile: Profile,
+        *,
+        dataset_of: Callable[[Data], Dataset],
+        data: str | None = None,
+        data_dir: str | None = None,
+        seeds: int | None = None,
+        overrides: Fields | None = None,
+    ) -> None:
+        self.space = space
+        self._profile = profile
+        self._dataset_of = dataset_of
+        self._data = data
+        self._data_dir = data_dir
+        self._seeds = range(seeds or space.seeds or profile.seeds)
+        self._overrides = overrides or {}
+        self._datasets: dict[str, Dataset] = {}
+        varied = {
+            path
+            for name, factor in space.factors.items()
+            for fields in ([{name: None}] if isinstance(factor, Range) else factor.values())
+            for path in fields
+        }
+        for path in self._overrides:
+            if path in varied:
+                raise InputError(
+                    f"--set {path}: space {space.name} varies this field itself; write a space of your own"
+                )
+
+    def base(self) -> tuple[Dataset, Protocol]:
+        """The data set of all configurations, and the protocol of those that vary nothing of it.
+
+        Raises `InputError` where the space varies the data, or they cannot be read.
+        """
+        for name, factor in self.space.factors.items():
+            for fields in [{name: None}] if isinstance(factor, Range) else factor.values():
+                if any(path.split(".")[0] == "data" for path in fields):
+                    raise InputError(f"factor {name} varies the data: a search compares on one data set")
+        fields = _overlay(self.space, {}, self._profile, self._data, self._overrides)
+        _, source, protocol = _parts(fields, self.space.name, self._data_dir)
+        return self._dataset_of(source), protocol
+
+    def trials(self, variant: Variant) -> list[Planned]:
+        """The trials of one configuration, one a seed.
+
+        Raises `ImpossibleError` for a configuration that cannot be built or costs more than the space allows, and
+        `InputError` for what is wrong with all: a field or name that does not exist, data that cannot be read.
+        """
+        fields = _overlay(self.space, variant.fields, self._profile, self._data, self._overrides)
+        model, source, protocol = _parts(fields, self.space.name, self._data_dir)
         canonical = source.model_dump_json()
-        if canonical not in datasets:
-            datasets[canonical] = dataset_of(source)
-        dataset = datasets[canonical]
+        if canonical not in self._datasets:
+            self._datasets[canonical] = self._dataset_of(source)
+        dataset = self._datasets[canonical]
         source = source.model_copy(update={"fingerprint": dataset.config.fingerprint})
         try:
             split(dataset.groups, protocol.split)
             params, macs = _price(model, source)
-            for seed in range(seeds or space.seeds or profile.seeds):
-                config = TrialConfig(model=model, data=source, protocol=protocol, seed=seed)
-                trials.setdefault(config.key, Planned(config, variant.levels, params, macs))
+            configs = [TrialConfig(model=model, data=source, protocol=protocol, seed=seed) for seed in self._seeds]
         except ValidationError as error:
-            rejected.append(Rejected(variant.levels, explain(error)))
+            raise ImpossibleError(explain(error)) from None
         except InputError as error:
-            rejected.append(Rejected(variant.levels, str(error)))
-    if not trials:
-        raise InputError(rejected[0].reason)
-    return Plan(list(trials.values()), rejected)
+            raise ImpossibleError(str(error)) from None
+        check(self.space, params, macs)
+        return [Planned(config, variant.levels, params, macs) for config in configs]
+
+
+def check(space: Space, params: int, macs: int) -> None:
+    """Raises `ImpossibleError` for costs that the space's constraints rule out; latency is not known here."""
+    for constraint in space.constraints:
+        spent = {"params": params, "macs": macs}.get(constraint.cost, 0)
+        if constraint.excess(spent) > 0:
+            over: dict[str, float] = {constraint.cost: constraint.excess(spent)}
+            raise ImpossibleError(f"{constraint.cost} {spent:,}: the space allows {constraint.most:,.12g}", over)
 
 
 def _price(model: Network, source: Data) -> tuple[int, int]:
@@ -160,7 +240,18 @@ def _network(fields: dict[str, Any], space: str) -> Network:
     model = dict(fields.get("model", {}))
     if "name" not in model:
         raise InputError(f"space {space} names no model: give base.model.name")
-    return network(model.pop("name"), **model)
+    return network(model.pop("name"), **{field: _listed(field, value) for field, value in model.items()})
+
+
+def _listed(field: str, value: Any) -> Any:
+    """A list given place by place, counted from 1: `model.kernels.1`, `model.kernels.2`, …"""
+    if not isinstance(value, dict) or not all(str(place).isdigit() for place in value):
+        return value
+    places = {int(place): entry for place, entry in value.items()}
+    if set(places) != set(range(1, len(places) + 1)):
+        given = ", ".join(f"{field}.{place}" for place in sorted(places))
+        raise InputError(f"model.{field}: places are counted from 1 without a gap, given: {given}")
+    return [places[place] for place in sorted(places)]
 
 
 def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], Network]]:

@@ -11,15 +11,28 @@ factors:
     "3-5-7-9": {model.kernels: [3, 5, 7, 9]}
   model.width: [32, 64]                     # or a field with its values
   protocol.learning_rate: {low: 1e-4, high: 1e-2, log: true}    # or a range (design: random)
+when:                                       # a factor that is there only at some levels of another
+  model.expansion: {model.block: bottleneck}
+constraints: [params <= 1e6]                # what may be trained at all
 """
 
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from ablation.config import explain
 from ablation.yaml_files import packaged_or_own, read_yaml
@@ -28,6 +41,8 @@ Fields = dict[str, Any]
 """Configuration fields by dotted path: `model.width`, or `model` for the whole part."""
 _PARTS = ("model", "data", "protocol")
 WITH, WITHOUT = "with", "without"
+Bounded = Literal["params", "macs", "latency_ms"]
+"""What a constraint may bound: the first two are known before training, the third is measured."""
 
 
 class Range(BaseModel):
@@ -48,6 +63,45 @@ class Range(BaseModel):
             raise ValueError("a log range needs a positive low and takes no step")
         return self
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is a range of whole numbers."""
+        return isinstance(self.low, int) and isinstance(self.high, int) and isinstance(self.step, int | None)
+
+
+class Constraint(BaseModel):
+    """A bound on what a configuration may cost: `params <= 1e6`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cost: Bounded
+    most: float
+
+    @model_validator(mode="before")
+    @classmethod
+    def _parse(cls, text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        found = re.fullmatch(r"\s*(\w+)\s*<=\s*([0-9.eE+_-]+)\s*", text)
+        try:
+            cost, most = (found[1], float(found[2])) if found else ("", 0.0)
+        except ValueError:
+            most = 0.0
+        if not found or cost not in get_args(Bounded) or not most > 0:
+            raise ValueError(f"constraint '{text}': expected {', '.join(get_args(Bounded))} <= a positive number")
+        return {"cost": cost, "most": most}
+
+    @model_serializer
+    def _text(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return f"{self.cost} <= {self.most:g}"
+
+    def excess(self, value: float) -> float:
+        """By how much `value` is over the bound, as a share of it: 0 or less where it is met."""
+        return value / self.most - 1
+
 
 class Space(BaseModel):
     """A base configuration, factors, and the design that makes trials of them."""
@@ -66,6 +120,20 @@ class Space(BaseModel):
     design_seed: int = Field(0, ge=0)
     seeds: int | None = Field(None, ge=1)
     """Seeds of each configuration, where the space wants other than its profile."""
+    when: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+    """The factors that are there only at certain levels of others: all of the named ones must be at such a level."""
+    constraints: tuple[Constraint, ...] = ()
+
+    def options(self, factor: str) -> list[str] | Range:
+        """What a factor may be: its levels' names, or its range."""
+        levels = self.factors[factor]
+        if isinstance(levels, Range):
+            return levels
+        return [WITH, *levels] if self.design == "leave_one_out" else list(levels)
+
+    def applies(self, factor: str, levels: Mapping[str, str]) -> bool:
+        """Whether a configuration with `levels` of the factors before it has `factor`."""
+        return all(levels.get(other) in wanted for other, wanted in self.when.get(factor, {}).items())
 
     def levels(self, factor: str) -> dict[str, Fields]:
         """A factor's levels, with the fields that each sets."""
@@ -86,6 +154,41 @@ class Space(BaseModel):
         if not isinstance(factors, dict) or not factors:
             raise ValueError("expected at least one factor")
         return {str(name): _spell_out_factor(str(name), factor) for name, factor in factors.items()}
+
+    @field_validator("when", mode="before")
+    @classmethod
+    def _as_lists(cls, when: Any) -> Any:
+        if not isinstance(when, dict) or not all(isinstance(others, dict) for others in when.values()):
+            raise ValueError("expected factor: {other factor: its level, or a list of them}")
+        return {
+            str(name): {
+                str(other): tuple(str(level) for level in (wanted if isinstance(wanted, list | tuple) else [wanted]))
+                for other, wanted in others.items()
+            }
+            for name, others in when.items()
+        }
+
+    @model_validator(mode="after")
+    def _conditions_hold(self) -> Space:
+        """A condition names a factor that comes before, by levels that it has."""
+        places = {name: place for place, name in enumerate(self.factors)}
+        if self.when and self.design not in ("random", "grid"):
+            raise ValueError(f"when: design {self.design} has every factor in each trial; use random or grid")
+        for name, others in self.when.items():
+            for factor in (name, *others):
+                if factor not in places:
+                    raise ValueError(f"when {name}: there is no factor '{factor}'")
+            for other, wanted in others.items():
+                if places[other] >= places[name]:
+                    raise ValueError(f"when {name}: factor {other} must come before {name} in factors")
+                known = self.factors[other]
+                if isinstance(known, dict):
+                    strange = [level for level in wanted if level not in known]
+                    if strange:
+                        raise ValueError(f"when {name}: {other} has no level '{strange[0]}', only {', '.join(known)}")
+                elif not known.whole:
+                    raise ValueError(f"when {name}: {other} is a range of fractions; name levels of a factor instead")
+        return self
 
     @model_validator(mode="after")
     def _fits_design(self) -> Space:

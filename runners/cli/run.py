@@ -8,22 +8,53 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from runners.cli.shared import console, notes, prepare, space_options
+from ablation.errors import InputError
+from runners.cli.shared import basis, console, notes, prepare, space_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablation.config import TrialConfig
+    from ablation.config import Data, TrialConfig
+    from ablation.data import Dataset
     from ablation.study import Run, Study
     from ablation.trial_folder import Record
-    from runners.cli.shared import Prepared
     from runners.nodes import Node
+    from runners.progress import Progress
+    from runners.search import Search
+    from runners.searcher import Feed
     from runners.tune import How
-    from search_spaces.plan import Planned
+    from search_spaces.plan import Plan, Planned, Planner
+    from search_spaces.space import Space
+
+
+SEARCH_TRIALS = 24
+
+
+class _Asked(NamedTuple):
+    """A space, as a plan or as a planner for a search. `data`: the data set's name; `epochs`: the most of any trial."""
+
+    space: Space
+    profile: str
+    data: str
+    epochs: int
+    dataset_of: Callable[[Data], Dataset]
+    plan: Plan | None = None
+    planner: Planner | None = None
+
+
+class _Place(NamedTuple):
+    """Where and how it is trained. `how` is asked with the cluster's nodes, or None for this machine alone."""
+
+    data_dir: Path | None
+    storage_path: str | None
+    threads: int
+    address: str | None
+    how: Callable[[list[Node] | None], How]
+    finish_stopped: bool
 
 
 @click.command()
@@ -56,6 +87,16 @@ if TYPE_CHECKING:
 )
 @click.option("--retry-failed", is_flag=True, help="Train trials that failed once more.")
 @click.option("--share", is_flag=True, help="Work beside another run of this study, on trials that it has not taken.")
+@click.option("--sampler", help="Search the space: known_cost, tpe, nsgaii, gp, random, … propose what to train.")
+@click.option("--trials", type=click.IntRange(1), help="Configurations that a search trains [default: 24].")
+@click.option("--budget-epochs", type=click.IntRange(1), help="A search proposes no more after so many epochs.")
+@click.option("--sampler-seed", type=click.IntRange(0), default=0, show_default=True, help="The search's own seed.")
+@click.option(
+    "--scheduler",
+    default="none",
+    show_default=True,
+    help="Stop what promises nothing: pareto, pareto-promote, asha, median, hyperband; none finishes what was stopped.",
+)
 @click.option("--log", "loggers", metavar="NAME,…", default="", help="Also log to tensorboard, mlflow or wandb.")
 def run(
     study: Path | None,
@@ -68,6 +109,11 @@ def run(
     max_failures: int,
     retry_failed: bool,
     share: bool,
+    sampler: str | None,
+    trials: int | None,
+    budget_epochs: int | None,
+    sampler_seed: int,
+    scheduler: str,
     loggers: str,
     **options: Any,
 ) -> None:
@@ -83,20 +129,24 @@ def run(
       ablate run --space baselines --data isbi2012 --data-dir isbi/ --seeds 3
       ablate run --space my_space.yaml --profile standard --gpus-per-trial auto
       ablate run --space baselines --address auto --storage-path s3://lab/scratch
+      ablate run --space search_pyconvunet --sampler known_cost --trials 24
     """
+    from runners.environment import prepare_ray
+
+    address = address or os.environ.get("RAY_ADDRESS")
+    prepare_ray(address)  # before anything imports Ray
     from ablation.study import Study
-    from analysis.frames import level_label
     from runners.resources import choose_resources, parse_gpus
+    from runners.schedulers import make_scheduler
+    from runners.search import Search
     from runners.storage import check_storage
-    from runners.tune import How, missing_trials, take_arrivals
+    from runners.tune import How, take_arrivals
 
     out = console()
-    prepared = prepare(**options)
-    trials = prepared.plan.trials
-    first = trials[0].config
-    path = study or Path("studies") / f"{prepared.space.name}-{first.data.name}-{prepared.profile_name}"
+    _check_search(sampler, trials, budget_epochs, share)
+    asked = _asked_for(sampler, options)
+    path = study or Path("studies") / f"{asked.space.name}-{asked.data}-{asked.profile}"
     opened = Study.open_or_new(path)
-    address = address or os.environ.get("RAY_ADDRESS")
     choose = partial(
         choose_resources,
         cpus_per_trial,
@@ -112,23 +162,25 @@ def run(
     if storage_path:
         check_storage(storage_path)
     names = _logger_names(loggers)
+
+    make_scheduler(scheduler, costs={}, max_epochs=asked.epochs)  # a name that is none is said now
+
+    def how(nodes: list[Node] | None) -> How:
+        resources = choose(nodes=nodes, measured=_measured(opened))
+        return How(resources, max_failures, storage, tuple(nodes or ()), names, scheduler, asked.epochs)
+
+    place = _Place(options["data_dir"], storage_path, threads, address, how, finish_stopped=scheduler == "none")
     with opened.writing(share=share):
         if opened.mended:
             out.print(f"Note: {opened.mended}", style="yellow", soft_wrap=True)
-        _plan_into(opened, prepared, threads, options["data_dir"], storage_path)
         take_arrivals(opened, storage)
-        missing = missing_trials(opened, trials, retry_failed=retry_failed)
-        out.print(prepared.space.question, style="bold")
-        for row in prepared.plan.rejected:
-            out.print(f"rejected {level_label(row.levels)}: {row.reason}", style="red", markup=False)
-        _say_what_is_missing(out, opened, trials, missing, threads)
-
-        def how(nodes: list[Node] | None) -> How:
-            resources = choose(nodes=nodes, measured=_measured(opened))
-            return How(resources, max_failures, storage, tuple(nodes or ()), names)
-
-        interrupted = bool(missing) and not _train(out, opened, prepared, missing, how, address)
-        if interrupted:
+        out.print(asked.space.question, style="bold")
+        if sampler:
+            search = Search(sampler, trials or SEARCH_TRIALS, sampler_seed, budget_epochs)
+            whole = _search(out, opened, asked, search, place)
+        else:
+            whole = _train_plan(out, opened, asked, place, retry_failed=retry_failed)
+        if not whole:
             out.print(f"Interrupted. Every finished trial is in {path}; the same command goes on from there.")
             sys.exit(130)
         _conclude(out, opened)
@@ -151,28 +203,111 @@ def _logger_names(text: str) -> tuple[str, ...]:
     return names
 
 
-def _plan_into(study: Study, prepared: Prepared, threads: int, data_dir: Path | None, storage: str | None) -> None:
-    """Write the plan and the trivial rows into the study."""
-    from ablation.study import Run
-    from runners.tune import score_trivial
+def _check_search(sampler: str | None, trials: int | None, budget_epochs: int | None, share: bool) -> None:
+    if sampler is None:
+        for name, value in (("--trials", trials), ("--budget-epochs", budget_epochs)):
+            if value is not None:
+                raise InputError(f"{name} {value}: belongs to a search; give --sampler too (known_cost, tpe, …)")
+    elif share:
+        raise InputError("--share: a search is one process, whose sampler sees every trial; leave it out")
 
-    space, trials = prepared.space, prepared.plan.trials
-    factors: dict[str, list[str]] = {name: [] for name in space.factors}
-    for trial in trials:
-        for name, level in trial.levels.items():
-            if level not in factors[name]:
-                factors[name].append(level)
+
+def _asked_for(sampler: str | None, options: dict[str, Any]) -> _Asked:
+    """The space as a plan, or as what a search draws from."""
+    from search_spaces.plan import Planner
+
+    if sampler is None:
+        prepared = prepare(**options)
+        configs = [trial.config for trial in prepared.plan.trials]
+        epochs = max(config.protocol.epochs for config in configs)
+        return _Asked(
+            prepared.space, prepared.profile_name, configs[0].data.name, epochs, prepared.dataset_of, prepared.plan
+        )
+    found = basis(**options)
+    planner = Planner(found.space, found.profile, dataset_of=found.dataset_of, **found.arguments)
+    dataset, protocol = planner.base()
+    name = dataset.config.name
+    return _Asked(found.space, found.profile_name, name, protocol.epochs, found.dataset_of, planner=planner)
+
+
+def _train_plan(out: Console, study: Study, asked: _Asked, place: _Place, *, retry_failed: bool) -> bool:
+    """Train what the study is missing of a plan; false if interrupted."""
+    from ablation.study import Run
+    from analysis.frames import level_label
+    from runners.progress import Progress
+    from runners.searcher import StudySearcher
+    from runners.tune import missing_trials, score_trivial
+
+    space, plan = asked.space, asked.plan
+    assert plan is not None
     run: Run = Run(
         space=space.name,
         question=space.question,
-        profile=prepared.profile_name,
+        profile=asked.profile,
         design=space.design,
-        factors=factors,
+        factors={
+            name: list(dict.fromkeys(trial.levels[name] for trial in plan.trials if name in trial.levels))
+            for name in space.factors
+        },
         definition=space.model_dump(mode="json", exclude_none=True),
-        trials={trial.key: trial.levels for trial in trials},
+        trials={trial.key: trial.levels for trial in plan.trials},
     )
-    study.plan(run, threads=threads, data_dir=data_dir, storage=storage)
-    score_trivial(study, [trial.config for trial in trials], prepared.dataset_of)
+    study.plan(run, threads=place.threads, data_dir=place.data_dir, storage=place.storage_path)
+    score_trivial(study, [trial.config for trial in plan.trials], asked.dataset_of)
+    missing = missing_trials(study, plan.trials, retry_failed=retry_failed, finish_stopped=place.finish_stopped)
+    for row in plan.rejected:
+        out.print(f"rejected {level_label(row.levels)}: {row.reason}", style="red", markup=False)
+    _say_what_is_missing(out, study, plan.trials, missing, place.threads)
+    if not missing:
+        return True
+    labels = {trial.key: level_label(trial.levels) for trial in missing}
+    datasets = {trial.config.data.model_dump_json(): asked.dataset_of(trial.config.data) for trial in missing}
+    progress = Progress(out, study, missing, labels)
+    return _train(out, study, StudySearcher(study, missing), datasets, progress, place)
+
+
+def _search(out: Console, study: Study, asked: _Asked, search: Search, place: _Place) -> bool:
+    """Train what a search proposes; false if interrupted."""
+    from analysis.format import several
+    from analysis.frames import level_label
+    from runners.progress import Progress
+    from runners.search import make_searcher
+    from runners.tune import score_trivial
+
+    planner = asked.planner
+    assert planner is not None
+    dataset, _ = planner.base()
+    labels: dict[str, str] = {}
+    seen: list[TrialConfig] = []
+
+    def proposed(trials: list[Planned]) -> None:
+        labels.update({trial.key: level_label(trial.levels) for trial in trials})
+        seen.append(trials[0].config)
+
+    searcher = make_searcher(
+        study,
+        planner,
+        asked.profile,
+        search,
+        threads=place.threads,
+        data_dir=place.data_dir,
+        storage=place.storage_path,
+        finish_stopped=place.finish_stopped,
+        proposed=proposed,
+    )
+    height, width = dataset.config.size
+    out.print(
+        f"Up to {several(search.trials, 'configuration')} proposed by {search.sampler}, {asked.epochs} epochs, "
+        f"{asked.data} at {dataset.config.channels}x{height}x{width}"
+    )
+    out.print(f"Study: {study.path}", soft_wrap=True)
+    if searcher.over:
+        out.print("All of them are in the study already")
+        return True
+    progress = Progress(out, study, [], labels, expected=search.trials)
+    whole = _train(out, study, searcher, {dataset.config.model_dump_json(): dataset}, progress, place)
+    score_trivial(study, seen[:1], asked.dataset_of)
+    return whole
 
 
 def _say_what_is_missing(
@@ -202,27 +337,17 @@ def _say_what_is_missing(
 
 
 def _train(
-    out: Console,
-    study: Study,
-    prepared: Prepared,
-    missing: list[Planned],
-    how: Callable[[list[Node] | None], How],
-    address: str | None,
+    out: Console, study: Study, searcher: Feed, datasets: dict[str, Dataset], progress: Progress, place: _Place
 ) -> bool:
-    """Train `missing` as `how` says for the cluster's nodes (None: this machine alone); false if interrupted."""
-    from analysis.frames import level_label
+    """Train what `searcher` gives; false if interrupted."""
     from runners.live import clock, forget_the_dead
     from runners.nodes import check_nodes
-    from runners.progress import Progress
-    from runners.searcher import StudySearcher
     from runners.tune import ray_session, train_missing
 
-    labels = {trial.key: level_label(trial.levels) for trial in missing}
-    datasets = {trial.config.data.model_dump_json(): prepared.dataset_of(trial.config.data) for trial in missing}
     forget_the_dead(study)
-    with Progress(out, study, missing, labels) as progress, ray_session(address):
-        nodes = check_nodes([planned.config for planned in missing]) if address else None
-        outcome = train_missing(study, StudySearcher(study, missing), datasets, how(nodes), progress)
+    with progress, ray_session(place.address):
+        nodes = check_nodes([planned.config for planned in searcher.left]) if place.address else None
+        outcome = train_missing(study, searcher, datasets, place.how(nodes), progress)
     counts = Counter(record.state for record in outcome.trained)
     parts = [f"{counts['complete']} trials trained"]
     parts += [f"{counts[state]} {state}" for state in ("stopped", "failed") if counts[state]]

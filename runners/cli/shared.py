@@ -52,6 +52,17 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(command)
 
 
+class Basis(NamedTuple):
+    """A space and how it is to be trained: what its trials are made from."""
+
+    space: Space
+    profile_name: str
+    profile: Profile
+    dataset_of: Callable[[Data], Dataset]
+    arguments: dict[str, Any]
+    """The rest of what `make_plan` and `Planner` take."""
+
+
 class Prepared(NamedTuple):
     """A space with its plan, and the data it was planned on."""
 
@@ -62,7 +73,17 @@ class Prepared(NamedTuple):
     dataset_of: Callable[[Data], Dataset]
 
 
-def prepare(
+def prepare(**options: Any) -> Prepared:
+    """From `space_options` to a plan. Raises `InputError` for whatever is wrong with them."""
+    from search_spaces.plan import make_plan
+
+    found = basis(**options)
+    with waiting(f"pricing {found.space.name}"):
+        plan = make_plan(found.space, found.profile, dataset_of=found.dataset_of, **found.arguments)
+    return Prepared(found.space, found.profile_name, found.profile, plan, found.dataset_of)
+
+
+def basis(
     space: str,
     data: str | None,
     data_dir: Path | None,
@@ -70,9 +91,8 @@ def prepare(
     seeds: int | None,
     epochs: int | None,
     settings: tuple[str, ...],
-) -> Prepared:
-    """From `space_options` to a plan. Raises `InputError` for whatever is wrong with them."""
-    from search_spaces.plan import make_plan
+) -> Basis:
+    """`space_options`, read. Raises `InputError` for whatever is wrong with them."""
     from search_spaces.profiles import PROFILES
     from search_spaces.space import load_space
 
@@ -93,17 +113,10 @@ def prepare(
             loaded[identity] = load_data(config)
         return loaded[identity]
 
-    with waiting(f"pricing {parsed.name}"):
-        plan = make_plan(
-            parsed,
-            PROFILES[name],
-            dataset_of=dataset_of,
-            data=data,
-            data_dir=str(data_dir) if data_dir else None,
-            seeds=seeds,
-            overrides=overrides,
-        )
-    return Prepared(parsed, name, PROFILES[name], plan, dataset_of)
+    rest = {
+        "data": data, "data_dir": str(data_dir) if data_dir else None, "seeds": seeds, "overrides": overrides,
+    }  # fmt: skip
+    return Basis(parsed, name, PROFILES[name], dataset_of, rest)
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:

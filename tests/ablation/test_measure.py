@@ -16,8 +16,9 @@ from ablation.data import load_data
 from ablation.errors import InputError, TrialError
 from ablation.measure import Measured, measure
 from ablation.models import build_model
-from ablation.study import Record, Run, Study, write_trial
+from ablation.study import Run, Study
 from ablation.training import train
+from ablation.trial_folder import Record, pack
 from analysis.frames import load
 from analysis.measured import disagreements
 
@@ -136,8 +137,7 @@ def trained(tmp_path_factory):
                 key=trial.key, cell=trial.cell, model="unet", seed=trial.seed, state="complete", params=10,
                 macs=100 * trial.model.width, epochs=1, best_epoch=1, val_dice=0.5,
             )  # fmt: skip
-            write_trial(study.arrivals, trial, record, result.epochs, result)
-            study.accept(trial.key)
+            study.accept(trial.key, pack(trial, record, result.epochs, result))
     return study.path, configs
 
 

@@ -1,0 +1,208 @@
+"""`ablate confirm`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from ablation.errors import InputError
+from runners.cli.shared import console, json_option, open_study, plain_table, print_json, study_argument
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ablation.config import Data
+    from ablation.data import Dataset
+    from ablation.study import Run, Study
+    from analysis.confirmation import Candidate, Confirmation
+    from runners.resources import Resources
+    from search_spaces.plan import Planned
+
+
+class _Round(NamedTuple):
+    """What is to be trained again: the run as the study keeps it, and its trials."""
+
+    run: Run
+    trials: list[Planned]
+    chosen: tuple[Candidate, ...]
+
+
+@click.command()
+@study_argument
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Fresh seeds of each network.")
+@click.option("--rivals", type=click.IntRange(0), default=1, show_default=True, help="Rivals of each of the front's.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="The data's files [default: where they were].")
+@click.option("--cpus-per-trial", type=click.IntRange(1), help="CPUs, and threads, of each trial [default: 1].")
+@click.option("--gpus-per-trial", type=click.FloatRange(0), help="GPUs of each trial [default: 1 if any].")
+@click.option("--max-concurrent", type=click.IntRange(1), help="Trials at a time [default: as many as fit].")
+@json_option
+def confirm(
+    study: Path,
+    seeds: int,
+    rivals: int,
+    data_dir: Path | None,
+    cpus_per_trial: int | None,
+    gpus_per_trial: float | None,
+    max_concurrent: int | None,
+    as_json: bool,
+) -> None:
+    """Train a search's front again with fresh seeds, judged on test images.
+
+    The front that a search returns is the best of many noisy scores. This
+    trains its networks, and those that came nearest to it, with seeds that the
+    search did not use, and says how far the search had been optimistic. Run it
+    again to go on, or with more seeds: only what is new is trained.
+
+    \b
+    Examples:
+      ablate confirm studies/search_pyconvunet-mni152-quick
+      ablate confirm STUDY --seeds 10 --rivals 2
+    """
+    from runners.environment import prepare_ray
+
+    prepare_ray(None)  # before anything imports Ray
+    from rich.console import Console
+
+    from analysis.format import several
+    from runners.resources import choose_resources
+
+    out = Console(stderr=True) if as_json else console()
+    opened = open_study(study)
+    resources = choose_resources(cpus_per_trial, gpus_per_trial, max_concurrent, study_threads=opened.manifest.threads)
+    with opened.writing():
+        found = _round(opened, seeds, rivals)
+        opened.plan(found.run, threads=resources.threads, data_dir=data_dir)
+        front = sum(candidate.on_front for candidate in found.chosen)
+        out.print(
+            f"{several(front, 'network')} of the front and {several(len(found.chosen) - front, 'rival')}, "
+            f"{several(seeds, 'fresh seed')} each: {several(len(found.trials), 'trial')}"
+        )
+        if not _train(out, opened, found.trials, resources, _data_of(opened, data_dir)):
+            out.print(f"Interrupted. Every finished trial is in {study}; the same command goes on from there.")
+            sys.exit(130)
+        _conclude(opened, as_json)
+
+
+def _round(study: Study, seeds: int, rivals: int) -> _Round:
+    """The trials of a round, priced as their cells were. Seeds start above all that the search used."""
+    from ablation.study import Run
+    from analysis.confirmation import DESIGN, candidates, fresh_seeds, searched_and_fresh
+    from analysis.frames import load
+    from search_spaces.plan import Planned
+
+    searched, _ = searched_and_fresh(study.manifest.runs)
+    chosen = candidates(load(study).trials, searched, rivals)
+    records = {key: record for key, record in study.records().items() if key in set(searched)}
+    fresh = fresh_seeds((record.seed for record in records.values()), seeds)
+    first = {record.cell: record for record in reversed(records.values()) if record.state == "complete"}
+    planned = study.manifest.planned()
+    found: list[Planned] = []
+    for candidate in chosen:
+        record = first[candidate.cell]
+        config = study.config(record.key)
+        levels = {name.partition(".")[2]: level for name, level in planned[record.key].items()}
+        found += [
+            Planned(config.model_copy(update={"seed": seed}), levels, record.params, record.macs) for seed in fresh
+        ]
+    source = next(run for run in study.manifest.runs if run.design != DESIGN)
+    factors: dict[str, list[str]] = {}
+    for trial in found:
+        for name, level in trial.levels.items():
+            factors.setdefault(name, []).append(level)
+    run: Run = Run(
+        space=f"{source.space}-confirmed",
+        question=f"What is the front of {source.space} worth with fresh seeds?",
+        profile=source.profile,
+        design=DESIGN,
+        factors={name: list(dict.fromkeys(levels)) for name, levels in factors.items()},
+        definition={},
+        trials={trial.key: trial.levels for trial in found},
+    )
+    return _Round(run, found, chosen)
+
+
+def _data_of(study: Study, data_dir: Path | None) -> Callable[[Data], Dataset]:
+    """Reads a trial's data where they are now. Raises `InputError` if they are not what the search saw."""
+    from ablation.data import load_data
+
+    root = data_dir or (Path(study.manifest.data_dir) if study.manifest.data_dir else None)
+
+    def dataset_of(data: Data) -> Dataset:
+        dataset = load_data(data.model_copy(update={"root": root, "fingerprint": ""}))
+        if dataset.config.fingerprint != data.fingerprint:
+            raise InputError(f"the images of {data.name} are not those of the search: give their --data-dir")
+        return dataset
+
+    return dataset_of
+
+
+def _conclude(study: Study, as_json: bool) -> None:
+    from analysis.confirmation import confirmation, searched_and_fresh, table
+    from analysis.frames import load
+    from runners.cli.report import write_report
+
+    frames = load(study)
+    found = confirmation(frames, *searched_and_fresh(study.manifest.runs))
+    if found is None:
+        raise InputError("none of the fresh trials is complete: see `ablate status`")
+    report = write_report(study, frames, study.path / "report.html")
+    if as_json:
+        print_json(_document(found))
+        return
+    out = console()
+    columns = ("search", "fresh validation", "fresh test", "front")
+    rows = plain_table("network", *columns, right=columns[:-1])
+    for row in table(found):
+        rows.add_row(*row)
+    out.print(rows)
+    for sentence in found.sentences:
+        out.print(sentence)
+    out.print(f"Report: {report}", soft_wrap=True)
+
+
+def _document(found: Confirmation) -> dict[str, object]:
+    from analysis.significance import Interval
+
+    def interval(of: Interval) -> dict[str, float | None]:
+        return {name: None if value != value else value for name, value in of._asdict().items()}
+
+    return {
+        "optimism": {
+            "total": interval(found.optimism.total),
+            "luck": interval(found.optimism.luck),
+            "images": interval(found.optimism.images),
+            "cells": found.optimism.cells,
+            "seeds": found.optimism.seeds,
+        },
+        "cells": [cell._asdict() | {"test": interval(cell.test)} for cell in found.cells],
+        "unconfirmed": found.unconfirmed,
+        "sentences": found.sentences,
+    }
+
+
+def _train(
+    out: Console, study: Study, trials: list[Planned], resources: Resources, dataset_of: Callable[[Data], Dataset]
+) -> bool:
+    """Train those of `trials` that the study does not have, as `ablate run` does; false if interrupted."""
+    from analysis.frames import level_label
+    from runners.live import clock, forget_the_dead
+    from runners.progress import Progress
+    from runners.searcher import StudySearcher
+    from runners.tune import How, missing_trials, ray_session, take_arrivals, train_missing
+
+    how = How(resources, storage_path=study.manifest.storage)
+    take_arrivals(study, how.storage_path)
+    missing = missing_trials(study, trials)
+    if not missing:
+        return True
+    labels = {trial.key: level_label(trial.levels) for trial in missing}
+    datasets = {trial.config.data.model_dump_json(): dataset_of(trial.config.data) for trial in missing}
+    forget_the_dead(study)
+    with Progress(out, study, missing, labels) as progress, ray_session(None):
+        outcome = train_missing(study, StudySearcher(study, missing), datasets, how, progress)
+    out.print(f"{len(outcome.trained)} trials trained in {clock(outcome.seconds)}")
+    return not outcome.missing

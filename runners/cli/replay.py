@@ -1,0 +1,232 @@
+"""`ablate replay`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from ablation.errors import InputError
+from runners.cli.export import write
+from runners.cli.shared import console, json_option, open_study, plain_table, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+    from runners.replay import Path as Reached
+    from runners.replay import Strategy
+
+SHARES = (0.95, 0.99)
+
+
+class Result(NamedTuple):
+    """A strategy's repeats. `seconds` of the full grid are simulated with as many workers."""
+
+    strategy: Strategy
+    paths: tuple[Reached, ...]
+    grid_epochs: int
+    grid_seconds: float
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option(
+    "--scheduler",
+    "schedulers",
+    multiple=True,
+    help="none, pareto, pareto-promote, asha, median or hyperband; give it again to compare [default: pareto-promote].",
+)
+@click.option(
+    "--sampler",
+    "samplers",
+    multiple=True,
+    help="shuffled (all trials, in random order), plan (the most expensive first), or a sampler: random, tpe, nsgaii, "
+    "gp, known_cost, …; give it again to compare [default: shuffled].",
+)
+@click.option("--trials", type=click.IntRange(1), help="Configurations that a sampler proposes [default: all].")
+@click.option("--repeats", type=click.IntRange(1), default=50, show_default=True, help="Simulated runs of each.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Trials at a time.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a page with the figure here.")
+@json_option
+def replay(
+    study: Path,
+    schedulers: tuple[str, ...],
+    samplers: tuple[str, ...],
+    trials: int | None,
+    repeats: int,
+    workers: int,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """What a search would have found in a finished study, and at what cost.
+
+    Searches and schedulers are simulated on the study's recorded curves, with
+    the code that real runs use. STUDY may also be a folder with trials.parquet
+    (key, params, macs) and epochs.parquet (key, epoch, val_dice, seconds).
+
+    \b
+    Examples:
+      ablate replay STUDY --scheduler none --scheduler pareto-promote
+      ablate replay STUDY --sampler tpe --scheduler asha --trials 24
+      ablate replay STUDY --workers 8 -o replay.html
+    """
+    from runners.replay import Strategy, recorded, trivial_bar
+
+    table, epochs = _tables(study)
+    curves = recorded(table, epochs)
+    strategies = [
+        Strategy(scheduler, sampler, workers, trials)
+        for sampler in samplers or ("shuffled",)
+        for scheduler in schedulers or ("pareto-promote",)
+    ]
+    bar = trivial_bar(table)
+    results = [_run(strategy, table, curves, repeats, bar) for strategy in strategies]
+    if output:
+        write(output, _page(study, results).encode())
+    if as_json:
+        print_json(
+            {
+                "curves": len(curves),
+                "grid_epochs": results[0].grid_epochs,
+                "grid_seconds": results[0].grid_seconds,
+                "bar": bar,
+                "workers": workers,
+                "repeats": repeats,
+                "strategies": [_document(result) for result in results],
+            }
+        )
+        return
+    _print(results, bar, len(curves), repeats, workers)
+    if output:
+        console().print(f"Page: {output}", soft_wrap=True)
+
+
+def _tables(study: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables `trials` and `epochs` of a study, or of a folder of Parquet files."""
+    import pandas as pd
+
+    if not (study / "trials.parquet").exists():
+        from analysis.frames import load
+
+        frames = load(open_study(study))
+        return frames.trials, frames.epochs
+    found = []
+    for name in ("trials", "epochs"):
+        file = study / f"{name}.parquet"
+        try:
+            found.append(pd.read_parquet(file))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no Parquet file"
+            raise InputError(f"'{file}' cannot be read: {reason}") from None
+    return found[0], found[1]
+
+
+def _run(strategy: Strategy, table: pd.DataFrame, curves: Any, repeats: int, bar: float) -> Result:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from runners.replay import reached, reference
+    from runners.replay import replay as simulated
+
+    against = reference(curves, bar)
+    grid = simulated(strategy._replace(scheduler="none", sampler="plan"), table, curves, 0)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        paths = tuple(
+            reached(simulated(strategy, table, curves, repeat), curves, against)
+            for repeat in progress.track(range(repeats), description=_name(strategy))
+        )
+    return Result(strategy, paths, len(grid), grid[-1].time)
+
+
+def _name(strategy: Strategy) -> str:
+    return strategy.scheduler if strategy.sampler == "shuffled" else f"{strategy.scheduler}, {strategy.sampler}"
+
+
+def _page(study: Path, results: list[Result]) -> str:
+    from analysis.figures.replay import band, replay_caption, replay_figure
+    from analysis.report import figure_page
+
+    bands = [band(_name(result.strategy), [path.hypervolume for path in result.paths]) for result in results]
+    figure = replay_figure(bands, results[0].grid_epochs, SHARES)
+    title = f"Replay of {study.name}"
+    return figure_page({title: figure}, title, captions={title: replay_caption(bands, results[0].strategy.workers)})
+
+
+# Numbers -------------------------------------------------------------------------------------------------------------
+
+
+class Spread(NamedTuple):
+    """The median over repeats, and the limits of all but the outer tenths; infinite where it was not reached."""
+
+    median: float
+    low: float
+    high: float
+
+
+def _spread(values: Iterable[float]) -> Spread:
+    import numpy as np
+
+    low, median, high = np.quantile(sorted(values), (0.1, 0.5, 0.9), method="nearest")  # an infinity stays one
+    return Spread(float(median), float(low), float(high))
+
+
+def _document(result: Result) -> dict[str, Any]:
+    def numbers(spread: Spread) -> dict[str, float | None]:
+        return {name: value if math.isfinite(value) else None for name, value in spread._asdict().items()}
+
+    return {
+        "scheduler": result.strategy.scheduler,
+        "sampler": result.strategy.sampler,
+        "trials": result.strategy.trials,
+        "epochs_to": {
+            f"{share:g}": numbers(_spread(path.epochs_to(share) for path in result.paths)) for share in SHARES
+        },
+        "seconds_to": {
+            f"{share:g}": numbers(_spread(path.seconds_to(share) for path in result.paths)) for share in SHARES
+        },
+        "reached": {
+            f"{share:g}": sum(math.isfinite(path.epochs_to(share)) for path in result.paths) for share in SHARES
+        },
+        "epochs": numbers(_spread(len(path.seconds) for path in result.paths)),
+        "hypervolume": numbers(_spread(float(path.hypervolume[-1]) for path in result.paths)),
+    }
+
+
+def _print(results: list[Result], bar: float, curves: int, repeats: int, workers: int) -> None:
+    out = console()
+    first = results[0]
+    out.print(
+        f"{curves} recorded trials, {first.grid_epochs:,} epochs in all. {repeats} simulated runs of each strategy, "
+        f"{workers} at a time."
+    )
+    out.print("Epochs are shares of the full grid's: median (tenth to ninetieth percentile).")
+    columns = [f"to {share:.0%}" for share in SHARES]
+    table = plain_table("strategy", *columns, "in all", "time to 99%", "reached", right=(*columns, "in all", "reached"))
+    for result in results:
+        ended = _spread(len(path.seconds) for path in result.paths)
+        times = _spread(path.seconds_to(0.99) for path in result.paths)
+        table.add_row(
+            _name(result.strategy),
+            *(_share(_spread(path.epochs_to(share) for path in result.paths), result.grid_epochs) for share in SHARES),
+            _percent(ended.median, result.grid_epochs),
+            _percent(times.median, result.grid_seconds),
+            f"{_spread(float(path.hypervolume[-1]) for path in result.paths).median:.3f}",
+        )
+    out.print(table)
+    out.print(
+        f"Hypervolume: validation Dice above {bar:.3f}, by the logarithms of parameters and MACs; 1 is the full grid's."
+    )
+
+
+def _share(spread: Spread, whole: float) -> str:
+    if math.isinf(spread.low):
+        return "never"
+    return f"{_percent(spread.median, whole)} ({_percent(spread.low, whole)}–{_percent(spread.high, whole)})"
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{part / whole:.0%}" if math.isfinite(part) else "never"

@@ -1,0 +1,363 @@
+"""Which trials go on: early stopping that knows what each network costs.
+
+Ordinary early stopping keeps whose score is best so far: the networks that learn fast, which are the large ones as a
+rule. Here a trial is held against those only that cost no more than it does, so that each price range keeps its best.
+Costs are known before training, so they need no model.
+
+All schedulers are Ray Tune's or stand on its interface. Trials have {"key": …} in their configuration and report
+{"epoch": from 1, "val_dice": …} after each epoch; other reports are passed over. Ray starts a paused trial anew: it
+must go on from a checkpoint of its own, and may report its earlier epochs again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+from ray.tune.experiment import Trial
+from ray.tune.result import DEFAULT_METRIC
+from ray.tune.schedulers import (
+    AsyncHyperBandScheduler,
+    FIFOScheduler,
+    HyperBandScheduler,
+    MedianStoppingRule,
+    TrialScheduler,
+)
+
+from ablation.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
+
+Name = Literal["none", "pareto", "pareto-promote", "asha", "median", "hyperband"]
+NAMES: tuple[Name, ...] = get_args(Name)
+SCORE, TIME = "val_dice", "epoch"
+NEIGHBOURS = 3
+"""How many finished trials say what a trial of about their cost may still become."""
+FEWEST = 5
+"""How many finished trials it takes to call another one hopeless."""
+MARGIN = math.log(1.1)
+"""The hypervolume's reference is 1.1 times the largest cost."""
+
+Points = NDArray[np.float64]
+"""(trials, 1 + costs): scores, to be large, and logarithms of costs, to be small."""
+
+
+def make_scheduler(
+    name: str,
+    *,
+    costs: Mapping[str, Sequence[float]],
+    max_epochs: int,
+    grace: int = 1,
+    reduction_factor: float | None = None,
+) -> TrialScheduler:
+    """The scheduler of that name, for one run.
+
+    `costs`: what a trial costs (parameters, MACs, …) by its key; asked when a trial first reports, so it may grow
+    during the run. `grace`: epochs that every trial has (not HyperBand's). `reduction_factor`: one in so many goes on
+    at each rung; by default 2 (pareto), 4 (pareto-promote, asha) or 3 (hyperband).
+    Raises `InputError` for a name that is none of `NAMES`, or numbers out of range.
+    """
+    if name == "pbt":
+        raise InputError(
+            "scheduler pbt: population-based training changes a trial's configuration while it trains, and here a "
+            f"trial is its configuration: choose one of {', '.join(NAMES)}"
+        )
+    if name not in NAMES:
+        raise unknown("scheduler", name, NAMES)
+    if grace < 1 or (reduction_factor is not None and reduction_factor <= 1):
+        raise InputError(f"grace {grace}, reduction factor {reduction_factor}: expected 1 or more, and more than 1")
+    rule: dict[str, Any] = {"time_attr": TIME, "metric": SCORE, "mode": "max"}
+    factor = {} if reduction_factor is None else {"reduction_factor": reduction_factor}
+    match name:
+        case "pareto":
+            return ParetoStopping(costs, max_epochs, grace, **factor)
+        case "pareto-promote":
+            return ParetoPromotion(costs, max_epochs, grace, **factor)
+        case "asha":
+            until = max(max_epochs, grace)
+            return _Asha(max_epochs, **rule, **factor, max_t=until, grace_period=grace, stop_last_trials=False)
+        case "median":
+            # Ray's pauses trials until there are three to compare with; a pause costs a new start.
+            return _Median(max_epochs, **rule, grace_period=grace, min_time_slice=math.inf)
+        case "hyperband":
+            return _HyperBand(max_epochs, **rule, **factor, max_t=max_epochs, stop_last_trials=False)
+        case _:
+            return FIFOScheduler()
+
+
+# Points --------------------------------------------------------------------------------------------------------------
+
+
+def places(points: Points) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The place of each point, 0 the first, and the front it is on, 0 that of the best: both (points,).
+
+    Fronts follow one another (non-dominated sorting; Deb et al. 2002); within one, the point comes first that adds most
+    hypervolume to it.
+    """
+    maximise = [True] + [False] * (points.shape[1] - 1)
+    fronts = np.asarray(moocore.pareto_rank(points, maximise=maximise), dtype=np.intp)
+    reference = [points[:, 0].min() - 1e-6, *(points[:, 1:].max(axis=0) + MARGIN)]
+    adds = np.zeros(len(points))
+    for front in range(fronts.max() + 1):
+        on = np.flatnonzero(fronts == front)
+        adds[on] = moocore.hv_contributions(points[on], ref=reference, maximise=maximise)
+    found = np.empty(len(points), dtype=np.intp)
+    found[np.lexsort((-adds, fronts))] = np.arange(len(points))
+    return found, fronts
+
+
+def dominated(score: float, prices: NDArray[np.float64], points: Points) -> bool:
+    """Whether a point costs no more than `prices` (costs,) in anything and scores no less than `score`."""
+    return bool(((points[:, 0] >= score) & (points[:, 1:] <= prices).all(axis=1)).any())
+
+
+def gain(score: float, prices: NDArray[np.float64], points: Points) -> float:
+    """The hypervolume that a trial of `score` at `prices` (costs,) would add to that of `points`."""
+    if dominated(score, prices, points):
+        return 0.0
+    reference = [0.0, *(np.maximum(points[:, 1:].max(axis=0), prices) + MARGIN)]
+    maximise = [True] + [False] * len(prices)
+    with_it = moocore.hypervolume(np.vstack([points, [score, *prices]]), ref=reference, maximise=maximise)
+    return float(with_it - moocore.hypervolume(points, ref=reference, maximise=maximise))
+
+
+class Standings:
+    """What is known of the trials of a run: their costs, and their best score after each epoch."""
+
+    def __init__(self, costs: Mapping[str, Sequence[float]], max_epochs: int) -> None:
+        self._costs = costs
+        self._rows: dict[str, int] = {}
+        self._best = np.empty((0, max_epochs))
+        self._prices = np.empty((0, 0))
+
+    def add(self, key: str, epoch: int, score: float) -> None:
+        """The score in [0, 1] after `epoch` (from 1); NaN counts as 0, and so do epochs that were never reported."""
+        if key not in self._rows:
+            prices = np.log(np.maximum(np.asarray(self._costs[key], dtype=np.float64), 1.0))
+            self._rows[key] = len(self._rows)
+            self._best = np.vstack([self._best, np.full(self._best.shape[1], np.nan)])
+            self._prices = np.vstack([self._prices.reshape(-1, len(prices)), prices])
+        row, length = self._best[self._rows[key]], self.length(key)
+        row[length : epoch - 1] = before = row[length - 1] if length else 0.0
+        row[length:epoch][-1:] = np.fmax(before, score)
+
+    def length(self, key: str) -> int:
+        """Epochs that a trial has had."""
+        return int(np.isfinite(self._best[self._rows[key]]).sum()) if key in self._rows else 0
+
+    def after(self, epochs: int) -> tuple[list[str], Points]:
+        """The trials that have had so many epochs, and how they stood then."""
+        rows = np.isfinite(self._best[:, epochs - 1])
+        return [key for key, row in self._rows.items() if rows[row]], self._points(self._best[rows, epochs - 1], rows)
+
+    def achieved(self, but: str | None = None) -> Points:
+        """How all trials stand now, without the trial `but`."""
+        rows = np.arange(len(self._best)) != self._rows.get(but or "", -1)
+        return self._points(np.fmax.reduce(self._best[rows], axis=1), rows)
+
+    def _points(self, scores: NDArray[np.float64], rows: NDArray[np.bool_]) -> Points:
+        return np.column_stack([scores, self._prices[rows]])
+
+    def prices(self, key: str) -> NDArray[np.float64]:
+        return self._prices[self._rows[key]]
+
+    def optimistic(self, key: str, neighbours: int | None = None) -> float:
+        """What a trial ends with if from now on it improves like the best of the finished trials nearest in cost.
+
+        An improvement is a factor on the error, 1 - score. `neighbours`: how many of the nearest, or all. Where fewer
+        have finished, everything is possible: 1.
+        """
+        row, length = self._rows[key], self.length(key)
+        finished = self._finished()
+        if len(finished) < (neighbours or 1):
+            return 1.0
+        distances = np.abs(self._prices[finished] - self._prices[row]).sum(axis=1)
+        near = finished[np.argsort(distances, kind="stable")[:neighbours]]
+        errors = 1 - self._best[near]
+        factor = (errors[:, -1] / np.maximum(errors[:, length - 1], 1e-9)).min()
+        return float(1 - (1 - self._best[row, length - 1]) * factor)
+
+    def hopeless(self, key: str) -> bool:
+        """Whether a trial stays behind a cheaper one even if it improves like the most improved of all finished ones.
+
+        Nobody can say before `FEWEST` have finished, and one among them that costs as much: larger networks may learn
+        more slowly, and improve for longer.
+        """
+        prices, finished = self.prices(key), self._finished()
+        if len(finished) < FEWEST or not (self._prices[finished] >= prices).all(axis=1).any():
+            return False
+        return dominated(self.optimistic(key), prices, self.achieved(but=key))
+
+    def _finished(self) -> NDArray[np.intp]:
+        return np.flatnonzero(np.isfinite(self._best[:, -1]))
+
+
+# The project's own ---------------------------------------------------------------------------------------------------
+
+
+class ParetoStopping(FIFOScheduler):
+    """Asynchronous successive halving among networks of a price, in the form that stops (as Ray's ASHA does).
+
+    At each rung (`grace`, `grace` x `reduction_factor`, … epochs) the trials that came so far are ordered by fronts of
+    (best score so far, costs) and, within a front, by the hypervolume they add. A trial goes on if it is on the first
+    front or among the first 1/`reduction_factor`. Between rungs too, a trial is stopped that is hopeless: even if it
+    improves from here on like the most improved finished trial did, a cheaper one has its score already.
+
+    Halving: Li et al. 2020, "A system for massively parallel hyperparameter tuning". Fronts instead of scores:
+    Schmucker et al. 2021, "Multi-objective asynchronous successive halving"; there, costs are outcomes.
+    """
+
+    reduction_factor = 2.0
+
+    def __init__(
+        self,
+        costs: Mapping[str, Sequence[float]],
+        max_epochs: int,
+        grace: int = 1,
+        reduction_factor: float | None = None,
+    ) -> None:
+        super().__init__()
+        self._last = max_epochs
+        self._factor = reduction_factor or self.reduction_factor
+        self._rungs = rungs(max_epochs, grace, self._factor)
+        self.standings = Standings(costs, max_epochs)
+
+    def observe(self, key: str, scores: Iterable[float]) -> None:
+        """Tell what a trial of an earlier run scored after each of its epochs, so that this run can judge by it."""
+        for epoch, score in enumerate(scores, start=1):
+            self.standings.add(key, epoch, score)
+
+    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
+        key, epoch = trial.config["key"], result.get(TIME, 0)
+        if epoch <= self.standings.length(key):  # no epoch's, or one's that a trial started anew reports again
+            return TrialScheduler.CONTINUE
+        self.standings.add(key, epoch, result[SCORE])
+        if epoch >= self._last:
+            return TrialScheduler.CONTINUE
+        if self.standings.hopeless(key):
+            return TrialScheduler.STOP
+        return self._at_rung(key, epoch) if epoch in self._rungs else TrialScheduler.CONTINUE
+
+    def _at_rung(self, key: str, epoch: int) -> str:
+        keys, points = self.standings.after(epoch)
+        at = keys.index(key)
+        place, front = (found[at] for found in places(points))
+        goes_on = front == 0 or place < math.ceil(len(keys) / self._factor)
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+
+class ParetoPromotion(ParetoStopping):
+    """The form that promotes, which the ASHA paper has and Ray has not: a trial pauses at each rung until its turn.
+
+    When a worker is free, the highest rung with room (fewer than 1/`reduction_factor` of its trials went on) promotes
+    the trial that promises most: the hypervolume that it would add to what all trials have reached if it improves like
+    the best of its `NEIGHBOURS` in cost. Where no rung has room a new trial starts. When there are no new ones, paused
+    trials go on: the most promising; then, of those that promise nothing but are not hopeless, the most expensive,
+    which tells most about the others. The run ends when all that are left are hopeless; it may be ended at any time.
+
+    Ray's `max_concurrent_trials` counts paused trials too: beside this scheduler it would leave workers idle.
+    """
+
+    reduction_factor = 4.0
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._pausing: set[str] = set()
+
+    def _at_rung(self, key: str, epoch: int) -> str:
+        self._pausing.add(key)
+        return TrialScheduler.PAUSE
+
+    def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
+        chosen = self._choose(tune_controller)
+        if chosen is not None:
+            self._pausing.discard(chosen.config["key"])
+        return chosen
+
+    def _choose(self, tune_controller: TuneController) -> Trial | None:
+        length = self.standings.length
+        trials = [trial for trial in tune_controller.get_trials() if not trial.is_finished()]
+        pending = [trial for trial in trials if trial.status == Trial.PENDING]
+        for trial in pending:
+            if length(trial.config["key"]):  # it was promoted, and waits for a worker: one at a time
+                return trial
+        running = [trial for trial in trials if trial.status == Trial.RUNNING]
+        if any(trial.config["key"] in self._pausing for trial in running):  # Ray takes a moment: it may be the best
+            return None
+        paused = [trial for trial in trials if trial.status == Trial.PAUSED]
+        for rung in reversed(self._rungs):
+            here = [trial for trial in paused if length(trial.config["key"]) == rung]
+            came, went_on = (len(self.standings.after(epochs)[0]) for epochs in (rung, rung + 1))
+            went_on += sum(length(trial.config["key"]) == rung for trial in running)
+            if here and went_on < came // self._factor and (best := self._most_promising(here)):
+                return best
+        if pending:
+            return pending[0]
+        if running and not tune_controller.search_alg.is_finished():
+            return None
+        if best := self._most_promising(paused):
+            return best
+        for trial in paused:
+            if self.standings.hopeless(trial.config["key"]):
+                tune_controller.stop_trial(trial)
+        left = [trial for trial in paused if trial.status == Trial.PAUSED]
+        return max(left, key=lambda trial: self.standings.prices(trial.config["key"]).sum(), default=None)
+
+    def _most_promising(self, trials: list[Trial]) -> Trial | None:
+        """The trial that may add most hypervolume, unless none may add any."""
+        achieved = self.standings.achieved()
+
+        def promise(trial: Trial) -> float:
+            key = trial.config["key"]
+            return gain(self.standings.optimistic(key, NEIGHBOURS), self.standings.prices(key), achieved)
+
+        best, most = max(((trial, promise(trial)) for trial in trials), key=lambda pair: pair[1], default=(None, 0.0))
+        return best if most > 0 else None
+
+
+def rungs(max_epochs: int, grace: int, reduction_factor: float) -> tuple[int, ...]:
+    """The epochs at which trials are compared: `grace` times powers of the factor, below `max_epochs`."""
+    found: list[int] = []
+    at = float(grace)
+    while round(at) < max_epochs:
+        found.append(round(at))
+        at *= reduction_factor
+    return tuple(dict.fromkeys(found))
+
+
+# Ray's ---------------------------------------------------------------------------------------------------------------
+
+
+class _KeepsFinished(TrialScheduler):
+    """A trial that has had its last epoch is neither stopped nor paused: only its test images are left to do."""
+
+    metric = DEFAULT_METRIC  # what Ray demands in each result; not each of a trial's is of an epoch
+
+    def __init__(self, last: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._last_epoch = last
+
+    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
+        if TIME not in result:
+            return TrialScheduler.CONTINUE
+        decision = super().on_trial_result(tune_controller, trial, result)
+        return TrialScheduler.CONTINUE if result[TIME] >= self._last_epoch else decision
+
+
+class _Asha(_KeepsFinished, AsyncHyperBandScheduler):
+    pass
+
+
+class _Median(_KeepsFinished, MedianStoppingRule):
+    def on_trial_complete(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> None:
+        if TIME in result:
+            super().on_trial_complete(tune_controller, trial, result)
+
+
+class _HyperBand(_KeepsFinished, HyperBandScheduler):
+    pass
