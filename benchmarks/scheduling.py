@@ -4,7 +4,7 @@
 
 Both run in one Ray session with reused actors, one after the other for each number of trials. A trial of the study
 packs a record with tables, weights and pictures, leaves it in the storage and reports once; the driver takes it into
-the study: folder, checksums, trial table, log. A trial of bare Ray Tune reports once. The ratio is the study's rate over
+the study: folder, checksums, trial table, log. A trial of bare Ray Tune reports once. The ratio: the study's rate over
 Ray Tune's. The driver's memory is its resident high-water mark after each part.
 """
 

@@ -54,18 +54,16 @@ class Resources(NamedTuple):
 
     @property
     def worker(self) -> dict[str, float]:
-        """What Ray sets aside for each of several workers."""
-        return {"CPU": self.cpus, "GPU": float(self.gpus > 0)}
+        """What each of a trial's processes takes."""
+        return {"CPU": self.cpus, "GPU": self.gpus / self.workers}
 
     def of(self, planned: Planned) -> dict[str, float]:
-        """What Ray Tune sets aside for a trial.
+        """What one process of a trial takes."""
+        return {"CPU": self.cpus, "GPU": self.shares.of(planned.config)} if self.shares else self.worker
 
-        Where several workers train it, Ray Train sets theirs aside, and the trial's own process only waits for them; it
-        asks for one byte, since Tune knows no trial that asks for nothing.
-        """
-        if self.workers > 1:
-            return {"cpu": 0, "gpu": 0, "memory": 1}
-        return {"cpu": self.cpus, "gpu": self.shares.of(planned.config) if self.shares else self.gpus}
+    def bundles(self, planned: Planned) -> list[dict[str, float]]:
+        """What Ray Tune sets aside for a trial: for its process, or for each of several workers beside it."""
+        return [{}, *[self.worker] * self.workers] if self.workers > 1 else [self.of(planned)]
 
     def alone(self) -> Resources:
         """For trials that ran out of memory: one at a time, each with whole cards."""

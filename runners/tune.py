@@ -199,7 +199,6 @@ def take_arrivals(study: Study, storage_path: str | None) -> None:
 
 def _tune(trainable: Any, searcher: Feed, how: How, writer: StudyWriter, loggers: list[Any]) -> None:
     from ray import tune
-    from ray.tune.execution.placement_groups import resource_dict_to_pg_factory
     from ray.tune.stopper import FunctionStopper, Stopper
 
     from runners.schedulers import make_scheduler
@@ -215,7 +214,7 @@ def _tune(trainable: Any, searcher: Feed, how: How, writer: StudyWriter, loggers
             return FunctionStopper, (_never,)
 
     def resources_of(config: dict[str, Any]) -> Any:
-        return resource_dict_to_pg_factory(how.resources.of(config["job"].planned))
+        return tune.PlacementGroupFactory(how.resources.bundles(config["job"].planned))
 
     scratch = tempfile.mkdtemp(prefix="ablate-")
     tuner = tune.Tuner(

@@ -30,6 +30,9 @@ _COMMANDS = {
     "table": "the results as a paper prints them: LaTeX, Markdown or CSV",
     "compare": "several studies side by side, with ranks over their data sets",
     "paper": "check the PyConvU-Net paper's published numbers",
+    "confirm": "train a search's front again with fresh seeds, and judge it on test images",
+    "replay": "what a search would have found in a finished study, and at what cost",
+    "dashboard": "open optuna-dashboard on a study",
     "predict": "segment images with a trained trial",
 }
 

@@ -53,7 +53,7 @@ def test_the_drivers_own_gpus_do_not_matter_on_a_cluster(monkeypatch):
 
     for driver_has in (True, False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: driver_has)  # noqa: B023
-        assert choose(CLUSTER, gpus=0.5).of(planned()) == {"cpu": 1, "gpu": 0.5}
+        assert choose(CLUSTER, gpus=0.5).of(planned()) == {"CPU": 1, "GPU": 0.5}
         assert choose([Node("10.0.0.1", 4, 0), Node("10.0.0.2", 4, 0)]).gpus == 0
 
 
@@ -116,11 +116,16 @@ def test_no_more_groups_of_workers_start_than_can_be_complete():
     assert choose(CLUSTER, gpus=2.0, cpus=16).max_concurrent == 1  # of 6 cards, 3 have 16 CPUs beside them
 
 
-def test_tune_takes_the_request_of_a_trial_that_only_waits_for_its_workers():
-    from ray.tune.execution.placement_groups import resource_dict_to_pg_factory
+def test_tune_sets_aside_what_each_of_several_workers_takes_and_nothing_for_who_waits_for_them():
+    from ray.tune import PlacementGroupFactory
 
-    request = resource_dict_to_pg_factory(choose(LAPTOP, workers_per_trial=2).of(planned()))
-    assert request.bundles == [{"memory": 1.0}]
+    request = PlacementGroupFactory(choose(LAPTOP, workers_per_trial=2).bundles(planned()))
+    assert request.bundles == [{"CPU": 1.0}, {"CPU": 1.0}]
+    assert request.head_bundle_is_empty
+    assert (
+        PlacementGroupFactory(choose(WORKSTATION, gpus=2.0).bundles(planned())).bundles
+        == [{"CPU": 1.0, "GPU": 1.0}] * 2
+    )
 
 
 # Several trials a card -----------------------------------------------------------------------------------------------
@@ -135,7 +140,7 @@ def share(memory: float, card: float) -> float:
 def test_a_share_is_foretold_memory_of_the_largest_batch_on_the_smallest_card(side):
     import torch
 
-    found = choose(CLUSTER, gpus="auto").of(planned(side=side))["gpu"]
+    found = choose(CLUSTER, gpus="auto").of(planned(side=side))["GPU"]
     memory = training_memory(UNet(), 1, 1, (side, side), 5, torch.bfloat16)  # the last batch may have one more
     assert found == share(memory, 24 * GB)
     assert 0 < found < 1
@@ -143,7 +148,7 @@ def test_a_share_is_foretold_memory_of_the_largest_batch_on_the_smallest_card(si
 
 def test_larger_trials_have_larger_shares_and_none_more_than_a_card():
     resources = choose(WORKSTATION, gpus="auto")
-    shares = [resources.of(planned(width=width, side=512))["gpu"] for width in (8, 32, 64, 128, 256)]
+    shares = [resources.of(planned(width=width, side=512))["GPU"] for width in (8, 32, 64, 128, 256)]
     assert shares == sorted(shares)
     assert shares[0] < shares[-1] == 1.0
     assert resources.gpus == 1.0
@@ -166,7 +171,7 @@ def test_what_was_measured_corrects_what_is_foretold():
     resources = choose(WORKSTATION, gpus="auto", measured=measured[:1])
     assert resources.shares == Shares(24 * GB, pytest.approx(2.0))
     big = training_memory(UNet(width=64), 1, 1, (512, 512), 5, torch.bfloat16)
-    assert resources.of(planned(width=64, side=512))["gpu"] == share(2.0 * big, 24 * GB)
+    assert resources.of(planned(width=64, side=512))["GPU"] == share(2.0 * big, 24 * GB)
 
 
 def test_only_trials_that_one_process_trained_on_cuda_correct():
@@ -177,7 +182,7 @@ def test_only_trials_that_one_process_trained_on_cuda_correct():
 
 
 def test_a_trial_that_ran_out_of_memory_is_alone_on_whole_cards():
-    assert choose(WORKSTATION, gpus="auto").alone().of(planned()) == {"cpu": 1, "gpu": 1.0}
+    assert choose(WORKSTATION, gpus="auto").alone().of(planned()) == {"CPU": 1, "GPU": 1.0}
     assert choose(WORKSTATION, gpus=0.25).alone() == Resources(1, 1.0, 1)
     assert choose(LAPTOP, concurrent=4).alone() == Resources(1, 0.0, 1)
     assert choose(WORKSTATION, gpus=2.0).alone().workers == 2
