@@ -66,7 +66,7 @@ class Group(NamedTuple):
         One all-reduce after the backward pass, and not DistributedDataParallel, which averages over ranks (wrong where
         shares differ), waits for a rank that has no image, and arranges its buckets anew after the first step, so that
         a resumed training would sum in another order than an uninterrupted one. What it gains, communication during
-        the backward pass, is little here: the largest network's gradients are some 150 MB.
+        the backward pass, is little here: the largest network's gradients are 140 MB.
         """
         if self.size == 1:
             return

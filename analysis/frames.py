@@ -27,6 +27,8 @@ EPOCH_COLUMNS = [
     "key", "epoch", "train_loss", "val_loss", "val_dice", "val_iou", "val_miou", "seconds", "images_per_second",
 ]  # fmt: skip
 IMAGE_COLUMNS = ["key", "image", "class", "tp", "fp", "fn", "tn"]
+JUDGED = ("complete", "trivial")
+"""The states of trials that have test images: one that failed or was stopped early has none."""
 DURATIONS = ["train_seconds", "latency_ms", "latency_iqr_ms", "peak_memory_mb", "seconds", "images_per_second"]
 """Columns that differ between two runs of the same study; all others are equal."""
 
@@ -44,8 +46,8 @@ def load(study: Study) -> Frames:
     """The tables of all trials that ended, ordered by key: the same study gives the same tables, however it was run."""
     records = study.records()
     epochs = _concat((study.table(key, "epochs") for key in records), EPOCH_COLUMNS)
-    with_images = (key for key, record in records.items() if record.state != "failed")
-    images = _concat((study.table(key, "images") for key in with_images), IMAGE_COLUMNS)
+    judged = (key for key, record in records.items() if record.state in JUDGED)
+    images = _concat((study.table(key, "images") for key in judged), IMAGE_COLUMNS)
     return Frames(_trials(study, records, images), epochs, images)
 
 

@@ -50,7 +50,7 @@ def image_scores(images: pd.DataFrame, metric: Metric) -> pd.DataFrame:
 def cell_scores(frames: Frames, metric: Metric) -> dict[str, CellScores]:
     """The scores of every cell with a scored trial, by cell, in the trial table's order."""
     columns = ["key", "cell", "label", "model", "data", "state", "seed"]
-    trials = frames.trials.loc[frames.trials["state"] != "failed", columns]
+    trials = frames.trials.loc[frames.trials["state"].isin(("complete", "trivial")), columns]
     joined = image_scores(frames.images, metric).merge(trials, on="key")
     joined = joined.sort_values("cell", kind="stable")
     codes, known = pd.factorize(joined["image"], sort=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ablation.data import Dataset
     from ablation.training import Epoch, Result
+    from runners.distributed import Machine
     from runners.searcher import Job
 
 
@@ -71,6 +72,16 @@ def run_trial(config: dict[str, Any], workplace: Workplace) -> None:
             _run(job.planned.config, job.planned.params, job.planned.macs, workplace, report)
         except StorageError as error:
             report(halt=f"{error} (on {socket.gethostname()})")
+        finally:
+            _leave_the_card()
+
+
+def _leave_the_card() -> None:
+    """Give back what this process keeps of a GPU that other trials share."""
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def _run(trial: TrialConfig, params: int, macs: int, workplace: Workplace, report: Any) -> None:
@@ -82,8 +93,9 @@ def _run(trial: TrialConfig, params: int, macs: int, workplace: Workplace, repor
     device = choose_device() if workplace.use_gpu or not torch.cuda.is_available() else torch.device("cpu")
     print(f"on {socket.gethostname()}, process {os.getpid()}, {device}, {workplace.threads} threads")
     if device.type == "cuda":
-        torch.cuda.empty_cache()  # what an earlier trial of this process left
         torch.cuda.reset_peak_memory_stats()
+    team: list[Machine] = []
+    """Where its workers are, if several train it."""
     epochs: list[Epoch] = []
     last = time.perf_counter()
 
@@ -96,7 +108,7 @@ def _run(trial: TrialConfig, params: int, macs: int, workplace: Workplace, repor
 
     result, error = None, None
     try:
-        result = _train(trial, device, workplace, each_epoch)
+        result = _train(trial, device, workplace, each_epoch, team)
     except (StorageError, RayError):  # a RayError: another process, or its machine, is gone
         raise
     except TrialError as reason:
@@ -112,14 +124,14 @@ def _run(trial: TrialConfig, params: int, macs: int, workplace: Workplace, repor
                 return
             error = f"out of memory, also alone: {error}"
     record = make_record(
-        trial, params, macs, epochs, result, error=error, device=device.type, threads=workplace.threads,
-        workers=workplace.workers,
+        trial, params, macs, epochs, result, error=error, device=team[0].device if team else device.type,
+        precision=team[0].precision if team else None, threads=workplace.threads, workers=workplace.workers,
     )  # fmt: skip
     workplace.storage.write(arrival_name(trial.key), pack(trial, record, epochs, result))
     report(ended=True, state=record.state)
 
 
-def _train(trial: TrialConfig, device: Any, workplace: Workplace, report: Any) -> Result:
+def _train(trial: TrialConfig, device: Any, workplace: Workplace, report: Any, team: list[Machine]) -> Result:
     import ray
 
     from ablation.training import train
@@ -129,9 +141,14 @@ def _train(trial: TrialConfig, device: Any, workplace: Workplace, report: Any) -
     if workplace.workers > 1:
         from runners.distributed import train_parallel
 
+        def started(machines: list[Machine]) -> None:
+            team.extend(machines)
+            for machine in machines:
+                print(f"worker on {machine.host}, process {machine.process}, {machine.device}")
+
         return train_parallel(
             trial, images, workers=workplace.workers, gpus=workplace.use_gpu, threads=workplace.threads, report=report,
-            checkpoint=checkpoint,
+            checkpoint=checkpoint, started=started,
         )  # fmt: skip
     dataset: Dataset = ray.get(images)
     return train(trial, dataset, device=device, report=report, checkpoint=checkpoint)
@@ -147,13 +164,14 @@ def make_record(
     error: str | None = None,
     stopped: bool = False,
     device: str = "cpu",
+    precision: str | None = None,
     threads: int = 1,
     workers: int = 1,
 ) -> Record:
     """The record of a trial that ended. Validation scores are those of the best epoch."""
     import torch
 
-    from ablation.training import precision
+    from ablation import training
 
     best = epochs[result.best_epoch - 1] if result and epochs else None
     if stopped and epochs:
@@ -176,7 +194,7 @@ def make_record(
         val_miou=best.val_miou if best else None,
         error=error,
         device=device,
-        precision=str(precision(torch.device(device))).removeprefix("torch."),
+        precision=precision or str(training.precision(torch.device(device))).removeprefix("torch."),
         threads=threads,
         workers=workers,
         training_memory_mb=memory,
