@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 
 Name = Literal["none", "pareto", "pareto-promote", "asha", "median", "hyperband"]
 NAMES: tuple[Name, ...] = get_args(Name)
+PAUSING: tuple[Name, ...] = ("pareto-promote", "hyperband")
+"""Those that pause trials."""
 SCORE, TIME = "val_dice", "epoch"
 NEIGHBOURS = 3
 """How many finished trials say what a trial of about their cost may still become."""
-FEWEST = 5
+FEWEST = 10
 """How many finished trials it takes to call another one hopeless."""
 MARGIN = math.log(1.1)
 """The hypervolume's reference is 1.1 times the largest cost."""

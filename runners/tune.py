@@ -154,14 +154,14 @@ def train_missing(
     observer.nodes(cluster_nodes())
     writer = StudyWriter(study, home, observer, how.max_failures)
     loggers = _loggers(how.loggers, study, observer)
-    _tune(tune.with_parameters(trainable, workplace=workplace), searcher, how, writer, loggers)
+    _tune(study, tune.with_parameters(trainable, workplace=workplace), searcher, how, writer, loggers)
     if writer.again and not writer.halted:
         from runners.searcher import StudySearcher
 
         alone = [planned for planned in searcher.given if planned.key in writer.again]
         writer.again = {}
         last = tune.with_parameters(trainable, workplace=workplace._replace(last_chance=True))
-        _tune(last, StudySearcher(study, alone), how._replace(resources=resources.alone()), writer, loggers)
+        _tune(study, last, StudySearcher(study, alone), how._replace(resources=resources.alone()), writer, loggers)
     ended = {record.key for record in writer.records}
     missing = [key for planned in searcher.given if (key := planned.key) not in ended]
     missing += [planned.key for planned in searcher.left]
@@ -197,11 +197,11 @@ def take_arrivals(study: Study, storage_path: str | None) -> None:
         raise Halted(f"{error}: make it reachable, then run the same command") from None
 
 
-def _tune(trainable: Any, searcher: Feed, how: How, writer: StudyWriter, loggers: list[Any]) -> None:
+def _tune(study: Study, trainable: Any, searcher: Feed, how: How, writer: StudyWriter, loggers: list[Any]) -> None:
     from ray import tune
     from ray.tune.stopper import FunctionStopper, Stopper
 
-    from runners.schedulers import make_scheduler
+    from runners.schedulers import PAUSING, ParetoStopping, make_scheduler
 
     class Halt(Stopper):
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -216,14 +216,21 @@ def _tune(trainable: Any, searcher: Feed, how: How, writer: StudyWriter, loggers
     def resources_of(config: dict[str, Any]) -> Any:
         return tune.PlacementGroupFactory(how.resources.bundles(config["job"].planned))
 
+    scheduler = make_scheduler(how.scheduler, costs=searcher.costs, max_epochs=how.max_epochs)
+    if isinstance(scheduler, ParetoStopping):
+        for key, record in study.records().items():  # what an earlier run found is what this one judges by
+            if record.state == "complete":
+                searcher.costs[key] = record.params, record.macs
+                scheduler.observe(key, study.table(key, "epochs")["val_dice"])
     scratch = tempfile.mkdtemp(prefix="ablate-")
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources_of),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=make_scheduler(how.scheduler, costs=searcher.costs, max_epochs=how.max_epochs),
+            scheduler=scheduler,
             num_samples=-1,
-            max_concurrent_trials=how.resources.max_concurrent,
+            # Ray counts paused trials among those at a time, so there the machine's room alone is the limit.
+            max_concurrent_trials=None if how.scheduler in PAUSING else how.resources.max_concurrent,
             reuse_actors=True,
             trial_name_creator=lambda trial: trial.config["key"],
             trial_dirname_creator=lambda trial: trial.config["key"],

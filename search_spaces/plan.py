@@ -255,11 +255,29 @@ def _listed(field: str, value: Any) -> Any:
 
 
 def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], Network]]:
-    """The distinct networks of `space`, each with the levels it has first."""
+    """The distinct networks of `space` that can be built, each with the levels it has first.
+
+    Raises `InputError` where none can be.
+    """
+    import torch
+
+    from ablation.models import build_model
+
     found: dict[Network, dict[str, str]] = {}
-    for variant in expand(space):
+    reason = InputError(f"space {space.name} has no configuration")
+    for made in expand(space):
         tree = _nested(space.base)
-        for path, value in {**variant.fields, **overrides}.items():
+        for path, value in {**made.fields, **overrides}.items():
             _assign(tree, path, value)
-        found.setdefault(_network(tree, space.name), variant.levels)
+        model = _network(tree, space.name)
+        if model not in found:
+            try:
+                with torch.device("meta"):
+                    build_model(model, 1, 1)
+            except InputError as error:
+                reason = error
+            else:
+                found[model] = made.levels
+    if not found:
+        raise reason
     return [(levels, model) for model, levels in found.items()]

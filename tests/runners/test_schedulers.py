@@ -8,7 +8,7 @@ from ray.tune.search import ConcurrencyLimiter
 
 from ablation.errors import InputError
 from runners.replay import Curve, Keys, simulate
-from runners.schedulers import NAMES, make_scheduler, places, rungs
+from runners.schedulers import FEWEST, NAMES, make_scheduler, places, rungs
 
 EPOCHS = 27
 
@@ -61,7 +61,7 @@ def test_the_cheap_half_of_the_front_survives_where_asha_on_dice_loses_it(seed):
     for name in ("pareto", "pareto-promote"):
         trained = replayed(curves, name, order)
         assert whole(trained) == cheap_front, name
-        assert sum(trained.values()) < 0.6 * EPOCHS * len(curves), name
+        assert sum(trained.values()) < 0.7 * EPOCHS * len(curves), name
 
 
 def test_fronts_come_first_and_within_one_what_adds_most():
@@ -73,10 +73,10 @@ def test_fronts_come_first_and_within_one_what_adds_most():
 
 
 def test_a_trial_is_stopped_once_a_cheaper_one_has_what_it_may_still_become():
-    finished = {f"f{at}": curve(100 + at, 0.9, 3) for at in range(5)}
+    finished = {f"f{at}": curve(100 + at / 10, 0.9, 3) for at in range(FEWEST)}
     alike = curve(50, 0.7, 3)  # cheaper than all: nothing dominates it
-    late = curve(103.5, 0.7, 3)  # improves as the others did, so it ends at 0.7: the others' 0.9 cost less
-    better = curve(103.6, 0.95, 3)
+    late = curve(100.5, 0.7, 3)  # improves as the others did, so it ends at 0.7: the others' 0.9 cost less
+    better = curve(100.6, 0.95, 3)
     curves = {**finished, "alike": alike, "late": late, "better": better}
     trained = replayed(curves, "pareto", reduction_factor=1.01)
     assert trained["late"] < EPOCHS
@@ -84,7 +84,7 @@ def test_a_trial_is_stopped_once_a_cheaper_one_has_what_it_may_still_become():
 
 
 def test_nothing_is_called_hopeless_before_a_trial_as_expensive_has_finished():
-    finished = {f"f{at}": curve(100 + at, 0.9, 1) for at in range(8)}
+    finished = {f"f{at}": curve(100 + at, 0.9, 1) for at in range(FEWEST)}
     slow = curve(1000, 0.95, 10)  # by the small ones' pace it would end below them
     assert replayed({**finished, "slow": slow}, "pareto", reduction_factor=1.01)["slow"] == EPOCHS
     as_expensive = curve(1001, 0.9, 1)
@@ -105,8 +105,8 @@ def test_promotion_pauses_and_goes_on_where_a_rung_has_room():
 
 
 def test_an_interrupted_search_judges_by_what_the_study_has():
-    finished = {f"f{at}": curve(100 + at, 0.9, 3) for at in range(5)}
-    late = curve(103.5, 0.7, 3)
+    finished = {f"f{at}": curve(100 + at / 10, 0.9, 3) for at in range(FEWEST)}
+    late = curve(100.5, 0.7, 3)
     scheduler = make_scheduler(
         "pareto", costs={key: one.costs for key, one in {**finished, "late": late}.items()}, max_epochs=EPOCHS
     )

@@ -6,7 +6,7 @@ from test_plan import unread
 
 from ablation.errors import InputError
 from search_spaces.designs import choose, draw, expand, variant
-from search_spaces.plan import ImpossibleError, Planner, make_plan
+from search_spaces.plan import ImpossibleError, Planner, make_plan, networks_of
 from search_spaces.profiles import PROFILES
 from search_spaces.space import Space, load_space
 
@@ -162,3 +162,12 @@ def test_most_of_the_packaged_space_can_be_had_over_a_wide_range_of_prices():
     params = [trial.params for trial in found]
     assert max(params) / min(params) > 30
     assert max(params) <= 7.77e6
+
+
+def test_networks_that_cannot_be_built_are_left_out_of_a_price_list():
+    space = load_space("search_pyconvunet")
+    found = networks_of(space, {})
+    assert 0 < len(found) < len(expand(space))
+    thirds = {"model.width": 8, "model.share": "equal", "model.kernels": [3, 3, 3], "model.groups": [1, 1, 1]}
+    with pytest.raises(InputError, match=r"its share 1/3 of"):
+        networks_of(space, thirds)
