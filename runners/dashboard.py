@@ -144,7 +144,7 @@ def serve(mirror: Mirror, port: int, ready: Callable[[str], None], every: float 
     try:
         from optuna_dashboard import wsgi
     except ImportError:
-        raise InputError("optuna-dashboard is not installed: pip install 'ablate[dashboard]'") from None
+        raise InputError("optuna-dashboard is not installed: pip install -c constraints.txt '.[dashboard]'") from None
     application = _local_only(wsgi(mirror.storage, artifact_store=mirror.pictures))
     try:
         server = make_server("127.0.0.1", port, application, server_class=_Server, handler_class=_Silent)

@@ -17,7 +17,7 @@ def dashboard(study: Path, port: int) -> None:
 
     It is served to this machine only, and follows a run that is under way. What
     it shows is a copy: nothing done in the page changes the study. End it with
-    Ctrl-C. It is an extra: pip install 'ablate[dashboard]'.
+    Ctrl-C. It is an extra, `dashboard`.
 
     \b
     Examples:

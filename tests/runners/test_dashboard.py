@@ -124,7 +124,7 @@ def test_it_is_served_to_this_machine_only(made):
 
 def test_without_the_extra_it_says_how_to_install_it(made, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
-    with pytest.raises(InputError, match="pip install 'ablate\\[dashboard\\]'"):
+    with pytest.raises(InputError, match=r"pip install -c constraints.txt '.\[dashboard\]'"):
         serve(Mirror(made.path), 0, print)
 
 
