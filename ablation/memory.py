@@ -7,8 +7,9 @@ holds in the same step; what kernels take beside it is a factor.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -56,7 +57,7 @@ def training_memory(
     Raises `InputError` for an impossible network, or a size it cannot take.
     """
     check_input(config, *size)
-    with torch.device("meta"), _Live() as live:
+    with _as_kernels_do(), torch.device("meta"), _Live() as live:
         model = build_model(config, in_channels, classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         parameters = dict(model.named_parameters())
         moments = [torch.empty_like(p) for p in parameters.values() for _ in range(2)]
@@ -74,6 +75,17 @@ def training_memory(
         loss.backward()
     del moments  # alive to here
     return round(WORKSPACE * live.peak)
+
+
+@contextlib.contextmanager
+def _as_kernels_do() -> Iterator[None]:
+    """Without deterministic algorithms, under which `meta` takes bilinear up-sampling apart, which kernels do not."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -193,6 +193,10 @@ def take_arrivals(study: Study, storage_path: str | None) -> None:
                     home.delete(checkpoint_name(key))
             home.delete(name)
             study.release(key)
+        for name in home.names("checkpoints"):  # a driver may die between a trial's end and its checkpoint's
+            record = study.record(Path(name).stem)
+            if record is not None and record.state == "complete":
+                home.delete(name)
     except StorageError as error:
         raise Halted(f"{error}: make it reachable, then run the same command") from None
 

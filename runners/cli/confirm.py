@@ -142,6 +142,7 @@ def _data_of(study: Study, data_dir: Path | None) -> Callable[[Data], Dataset]:
 
 def _conclude(study: Study, as_json: bool) -> None:
     from analysis.confirmation import confirmation, searched_and_fresh, table
+    from analysis.format import si
     from analysis.frames import load
     from runners.cli.report import write_report
 
@@ -154,11 +155,14 @@ def _conclude(study: Study, as_json: bool) -> None:
         print_json(_document(found))
         return
     out = console()
-    columns = ("search", "fresh validation", "fresh test", "front")
-    rows = plain_table("network", *columns, right=columns[:-1])
-    for row in table(found):
-        rows.add_row(*row)
+    columns = ("params", "MACs", "searched", "again", "test")
+    rows = plain_table("cell", *columns, "front", right=columns)
+    for cell, (_, *scores, place) in zip(found.cells, table(found), strict=True):
+        rows.add_row(cell.cell, si(cell.params), si(cell.macs), *scores, place)
     out.print(rows)
+    out.print(
+        "searched, again: validation Dice of the search's seeds, and of fresh ones; test: of fresh ones", style="dim"
+    )
     for sentence in found.sentences:
         out.print(sentence)
     out.print(f"Report: {report}", soft_wrap=True)

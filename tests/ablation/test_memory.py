@@ -60,6 +60,18 @@ def profiled_peak(config, channels: int, classes: int, size: int, batch: int, dt
     return peak
 
 
+@pytest.fixture
+def as_in_training():
+    """Deterministic algorithms, which training asks for, and any other test may leave on."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    training_memory.cache_clear()
+    yield
+    assert torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(before, warn_only=True)
+
+
+@pytest.mark.usefixtures("as_in_training")
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(("batch", "precision"), [(3, torch.float32), (5, torch.bfloat16)])
 def test_tensors_are_what_the_allocator_gives_out(tmp_path, name, batch, precision):

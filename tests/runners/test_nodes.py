@@ -130,6 +130,7 @@ def test_a_node_that_does_not_answer_is_named(cluster, worker):
 def test_storage_through_the_driver_or_on_a_shared_path_is_reached(cluster, worker, tmp_path):
     nodes = check_nodes([])
     home = PathStorage(str(tmp_path / "study"))
+    home.prepare()
     check_storage_reach(nodes, DriverStorage(tmp_path / "study"), home)
     check_storage_reach(nodes, home, home)
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
@@ -137,6 +138,7 @@ def test_storage_through_the_driver_or_on_a_shared_path_is_reached(cluster, work
 
 def test_storage_that_a_node_has_for_itself_is_not_taken_for_shared(cluster, worker, tmp_path):
     theirs, ours = PathStorage(str(tmp_path / "theirs")), PathStorage(str(tmp_path / "ours"))
+    theirs.prepare()
     with pytest.raises(InputError) as error:
         check_storage_reach(check_nodes([]), theirs, ours)
     assert f"writes to another {theirs} than this driver reads: give --storage-path a folder" in str(error.value)
