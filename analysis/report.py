@@ -31,6 +31,7 @@ from analysis.page import (
     table,
 )
 from analysis.pareto import COST_WORDS, METRICS, Cell, Cost, Metric, Pareto, amount, cells, fronts, tasks
+from analysis.report_confirmation import confirmation_section
 from analysis.report_effects import effects_section
 from analysis.report_results import Results, best_first, interval_of, results_table
 from analysis.report_verdict import claim_section
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.claims.verdict import ClaimResult
+    from analysis.confirmation import Confirmation
     from analysis.effects import Effects
     from analysis.frames import Frames
     from analysis.measured import Disagreement
@@ -81,6 +83,7 @@ class Evidence(NamedTuple):
     maps: Sequence[LevelMeans] = ()
     parallels: Sequence[Parallel] = ()
     spent: tuple[Spent, ...] = ()
+    confirmation: Confirmation | None = None
     notes: Sequence[str] = ()
 
 
@@ -132,6 +135,7 @@ def render(frames: Frames, about: About, pictures: Sequence[Picture] = (), evide
         f'<p class="question">{escape(about.question)}</p>' if about.question else "",
         *(caution(PROFILES[profile].note or "") for profile in about.profiles if profile in PROFILES),
         section("Verdict", *(claim_section(claim, first=claim is evidence.claims[0]) for claim in evidence.claims)),
+        section("What the front is worth", confirmation_section(evidence.confirmation)),
         section("What was found", *(_findings(content, *found) for found in content.fronts.items())),
         section("Score against cost", _fronts(content)),
         section("Fewer MACs, more time", _disagreements(evidence.disagreements)),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import yaml
 
 from ablation.errors import InputError
+from analysis.confirmation import DESIGN, confirmation, of_fresh_seeds, searched_and_fresh
 from analysis.effects import effects
 from analysis.figures.heatmap import level_means
 from analysis.figures.hypervolume import spent
@@ -93,7 +94,9 @@ def evidence(study: Study, frames: Frames) -> Evidence:
 
     notes: list[str] = []
     scores = {metric: cell_scores(frames, metric) for metric in METRICS}
-    runs = study.manifest.runs
+    searched, fresh = searched_and_fresh(study.manifest.runs)
+    judged = of_fresh_seeds(frames, fresh) if fresh else frames
+    runs = [run for run in study.manifest.runs if run.design != DESIGN]
     known = {cell.id: cell for cell in cells(frames.trials) if not cell.trivial}
     by_task = {task: fronts(trials) for task, trials in tasks(frames.trials).items()}
 
@@ -105,7 +108,8 @@ def evidence(study: Study, frames: Frames) -> Evidence:
             return otherwise
 
     return Evidence(
-        claims=tried("claims", lambda: applicable(frames), []),
+        claims=tried("claims", lambda: applicable(judged), []),
+        confirmation=tried("confirmation", lambda: confirmation(frames, searched, fresh), None),
         intervals={metric: intervals(found) for metric, found in scores.items()},
         uncertain={task: uncertain_fronts(found, scores) for task, found in by_task.items()},
         disagreements=disagreements(frames.trials),
@@ -203,6 +207,8 @@ def _unbuildable(run: Run) -> str:
     from search_spaces.designs import expand
     from search_spaces.space import Space
 
+    if run.design != run.definition.get("design"):  # a search proposes what it likes
+        return ""
     try:
         variants = expand(Space.model_validate(run.definition))
     except (ValidationError, InputError):  # a space of another version

@@ -30,11 +30,14 @@ def claim(study: Path, name: str, as_json: bool) -> None:
 
     from analysis.claims.evaluate import evaluate
     from analysis.claims.schema import load_claim
+    from analysis.confirmation import of_fresh_seeds, searched_and_fresh
     from analysis.frames import load
 
     parsed = load_claim(name)
     opened = open_study(study)
-    results = evaluate(parsed, load(opened))
+    frames = load(opened)
+    _, fresh = searched_and_fresh(opened.manifest.runs)
+    results = evaluate(parsed, of_fresh_seeds(frames, fresh) if fresh else frames)  # a search's own seeds flatter it
     if as_json:
         print_json(
             {

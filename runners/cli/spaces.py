@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from runners.cli.shared import console, json_option, print_json
+
+if TYPE_CHECKING:
+    from search_spaces.space import Space
 
 
 @click.command()
@@ -39,5 +44,15 @@ def spaces(as_json: bool) -> None:
         return
     out = console()
     for name, (space, _) in found.items():
-        out.print(f"[bold]{name}[/bold]  [dim]{space.design}, {len(expand(space))} configurations[/dim]")
+        out.print(f"[bold]{name}[/bold]  [dim]{_what(space)}[/dim]")
         out.print(f"  {space.question}")
+
+
+def _what(space: Space) -> str:
+    from search_spaces.designs import expand
+    from search_spaces.space import Range
+
+    count = len(expand(space))
+    if any(isinstance(factor, Range) for factor in space.factors.values()):
+        return f"{count} random draws, or to be searched with --sampler"
+    return f"{space.design}, {count} configurations"
