@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from analysis import page
 from analysis.confirmation import table
+from analysis.figures.style import shortened
 from analysis.format import si
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def confirmation_section(found: Confirmation | None) -> str:
             page.number(cell.repeated, repeated),
             page.number(cell.test.estimate, test),
         ]
-        rows.append(f"<tr>{page.cell(label)}{''.join(figures)}{page.cell(place)}</tr>")
+        network = f'<td data-sort="{escape(label)}" title="{escape(label)}">{escape(shortened(label, 60))}</td>'
+        rows.append(f"<tr>{network}{''.join(figures)}{page.cell(place)}</tr>")
     headers = [page.plain_header(text, number=text not in ("Network", "Front")) for text in _HEADERS]
     return said + page.table("plain", headers, rows, "The front, with seeds that the search did not use")
