@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from runners.cli.shared import console, json_option, notes, open_study, print_json, study_argument
+from runners.cli.output import console, print_json
+from runners.cli.shared import json_option, notes, open_study, study_argument
 
 
 @click.command()

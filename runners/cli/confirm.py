@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from ablation.errors import InputError
-from runners.cli.shared import console, json_option, open_study, plain_table, print_json, study_argument
+from runners.cli.output import console, plain_table, print_json
+from runners.cli.shared import json_option, open_study, study_argument
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ablation.errors import InputError
-from runners.cli.shared import console, json_option, parse_input, parse_settings, plain_table, print_json
+from runners.cli.output import console, plain_table, print_json
+from runners.cli.shared import json_option, parse_input, parse_settings
 
 if TYPE_CHECKING:
     from ablation.config import Network

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from runners.cli.shared import console, study_argument
+from runners.cli.output import console
+from runners.cli.shared import study_argument
 
 
 @click.command()

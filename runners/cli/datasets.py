@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from runners.cli.shared import console, json_option, print_json
+from runners.cli.output import console, print_json
+from runners.cli.shared import json_option
 
 
 @click.command()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablation.errors import unknown
-from runners.cli.shared import console, json_option, notes, open_study, print_json, study_argument
+from runners.cli.output import console, print_json
+from runners.cli.shared import json_option, notes, open_study, study_argument
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ablation.errors import InputError
+from runners.cli.output import write
 from runners.cli.shared import notes, open_study, study_argument
 
 
@@ -45,14 +46,3 @@ def export(study: Path, table: str, kind: str | None, output: Path | None) -> No
         write(output, content)
     for note in notes(opened):
         click.echo(note, err=True)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. Raises `InputError` where it cannot be written."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(f"'{path}' cannot be written: {error.strerror}") from None

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runners.cli.shared import console, json_option, plain_table, print_json
+from runners.cli.output import console, plain_table, print_json
+from runners.cli.shared import json_option
 
 if TYPE_CHECKING:
     from rich.console import Console

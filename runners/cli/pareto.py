@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablation.errors import InputError
-from runners.cli.export import write
-from runners.cli.shared import console, json_option, notes, open_study, print_json, study_argument
+from runners.cli.output import console, print_json, write
+from runners.cli.shared import json_option, notes, open_study, study_argument
 
 if TYPE_CHECKING:
     from analysis.pareto import Cost, Metric, Pareto

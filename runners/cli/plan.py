@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from runners.cli.shared import console, json_option, plain_table, prepare, print_json, space_options
+from runners.cli.output import console, plain_table, print_json
+from runners.cli.shared import json_option, prepare, space_options
 
 
 @click.command()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from ablation.errors import InputError
-from runners.cli.export import write
-from runners.cli.shared import console, json_option, open_study, plain_table, print_json
+from runners.cli.output import console, plain_table, print_json, write
+from runners.cli.shared import json_option, open_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

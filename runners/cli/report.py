@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runners.cli.export import write
-from runners.cli.shared import open_study, study_argument, waiting
+from runners.cli.output import waiting, write
+from runners.cli.shared import open_study, study_argument
 
 if TYPE_CHECKING:
     from ablation.study import Study

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from ablation.errors import InputError
-from runners.cli.shared import basis, console, notes, prepare, space_options
+from runners.cli.output import console
+from runners.cli.shared import basis, notes, prepare, space_options
 
 if TYPE_CHECKING:
     from rich.console import Console

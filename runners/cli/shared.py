@@ -1,22 +1,18 @@
-"""What several commands share: options, ways to print, and the steps from options to a plan."""
+"""What several commands share: options, and the steps from options to a plan."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from ablation.errors import InputError, unknown
+from runners.cli.output import waiting
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from ablation.config import Data
     from ablation.data import Dataset
     from ablation.study import Study
@@ -25,7 +21,6 @@ if TYPE_CHECKING:
     from search_spaces.space import Space
 
 F = TypeVar("F", bound=Callable[..., Any])
-_PIPED_WIDTH = 80
 
 
 def space_options(command: F) -> F:
@@ -154,35 +149,6 @@ def open_study(path: Path) -> Study:
     from ablation.study import Study
 
     return Study.open(path)
-
-
-def console() -> Console:
-    """Standard output: as wide as the terminal, 80 columns and no colour codes when piped."""
-    from rich.console import Console
-
-    stdout = Console(highlight=False)
-    return stdout if stdout.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
-
-
-def waiting(what: str) -> AbstractContextManager[object]:
-    """Says on a terminal what takes its time; nothing where standard error is piped."""
-    from rich.console import Console
-
-    return Console(stderr=True).status(what)
-
-
-def print_json(document: Any) -> None:
-    click.echo(json.dumps(document, indent=2, allow_nan=False))
-
-
-def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """A table without box lines: the same on a terminal and in a pipe."""
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    return table
 
 
 def notes(study: Study) -> list[str]:

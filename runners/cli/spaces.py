@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runners.cli.shared import console, json_option, print_json
+from runners.cli.output import console, print_json
+from runners.cli.shared import json_option
 
 if TYPE_CHECKING:
     from search_spaces.space import Space

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runners.cli.shared import console, json_option, notes, open_study, plain_table, print_json, study_argument
+from runners.cli.output import console, plain_table, print_json
+from runners.cli.shared import json_option, notes, open_study, study_argument
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

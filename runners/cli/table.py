@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ablation.errors import unknown
-from runners.cli.export import write
+from runners.cli.output import write
 from runners.cli.shared import notes, open_study, study_argument
 
 if TYPE_CHECKING:

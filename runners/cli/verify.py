@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runners.cli.shared import console, json_option, open_study, print_json, study_argument
+from runners.cli.output import console, print_json
+from runners.cli.shared import json_option, open_study, study_argument
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -1,0 +1,101 @@
+"""The gate for files: what is written is whole or not there, and what is opened is a regular file where it seems to be.
+
+A study may come from anyone, and a path that a user names may lead anywhere. So nothing here follows a link, waits at a
+FIFO, or writes into a file that has another name elsewhere. Who changes a directory while a command works in it is not
+defended against.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+
+def kind(path: Path) -> str:
+    """What is at `path`, in words, without following a link: "file", "directory", "link", ...; empty for nothing."""
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    kinds = {
+        stat.S_IFREG: "file",
+        stat.S_IFDIR: "directory",
+        stat.S_IFLNK: "link",
+        stat.S_IFIFO: "named pipe",
+        stat.S_IFSOCK: "socket",
+        stat.S_IFCHR: "device",
+        stat.S_IFBLK: "device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "special file")
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a regular file. Raises `OSError`: for a link ELOOP, for what is no file EINVAL."""
+    with _opened(path, os.O_RDONLY) as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def open_in_place(path: Path, *, truncate: bool = False) -> Iterator[IO[bytes]]:
+    """A file to lock or to append to, made if it is not there; its position is its end.
+
+    Raises `OSError` as `read_regular` does, and EMLINK for a file that has other names: they would change with it.
+    """
+    with _opened(path, os.O_RDWR | os.O_CREAT) as file:
+        if os.fstat(file.fileno()).st_nlink > 1:
+            raise OSError(errno.EMLINK, "it has another name elsewhere (a hard link)", str(path))
+        if truncate:
+            file.truncate(0)
+        file.seek(0, os.SEEK_END)
+        yield file
+
+
+@contextlib.contextmanager
+def _opened(path: Path, flags: int) -> Iterator[IO[bytes]]:
+    found = kind(path)  # opening a device may do something already
+    if found not in ("", "file"):
+        code = errno.ELOOP if found == "link" else errno.EISDIR if found == "directory" else errno.EINVAL
+        raise OSError(code, f"it is a {found}, not a file", str(path))
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    with os.fdopen(descriptor, "rb" if flags == os.O_RDONLY else "r+b") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a file", str(path))
+        yield file
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that must not be there yet, and see it to the disk. Raises `FileExistsError`, a link included."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, in place of an earlier one, on the disk when this returns.
+
+    A link at `path` is replaced itself, not what it leads to. Raises `OSError`; nothing is then left behind.
+    """
+    partial = path.with_name(f"{path.name[:100]}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        write_new(partial, content)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    flush_directory(path.parent)
+
+
+def flush_directory(folder: Path) -> None:
+    """See what was made, renamed or removed in a directory to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
