@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from html import escape
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,7 +17,21 @@ import numpy as np
 from ablation.errors import InputError
 from analysis.figures.parallel import Axis, Line, Parallel, parallel_figure
 from analysis.format import listing, model_name, score, several
-from analysis.page import caution, cell, document, facts, figure, folded, header, items, note, number, section, table
+from analysis.page import (
+    caution,
+    cell,
+    document,
+    escape,
+    facts,
+    figure,
+    folded,
+    header,
+    items,
+    note,
+    number,
+    section,
+    table,
+)
 from analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, amount, cells, tasks, value
 from analysis.report import About
 from analysis.scores import cell_scores
@@ -261,26 +275,31 @@ def compare_report(comparison: Comparison, abouts: Mapping[str, About]) -> str:
     """The comparison as a page; `abouts` say of each study, by name, how its numbers were made."""
     title = f"{listing(list(comparison.data))} compared"
     profiles = dict.fromkeys(profile for about in abouts.values() for profile in about.profiles)
-    lines = _lines(comparison)
     body = [
         f"<h1>{escape(title)}</h1>",
         *(caution(PROFILES[profile].note or "") for profile in profiles if profile in PROFILES),
-        section("What was found", items(findings(comparison))),
-        section(
-            "Scores",
-            figure(parallel_figure(lines, {line.cell for line in lines.lines}), "scores", "Scores on each data set")
-            + note(
-                "A line is a network, its places are its scores; each axis has its own scale. Lines that cross rank "
-                "differently. A gap is a data set that a network was not trained on."
-            )
-            if len(lines.lines) > 1
-            else "",
-            _score_table(comparison),
-        ),
-        section("Costs", _cost_table(comparison)),
-        section("How this was made", *(folded(name, facts(about.facts)) for name, about in abouts.items())),
+        section("What was found", lambda: items(findings(comparison))),
+        section("Scores", lambda: _drawn(comparison), lambda: _score_table(comparison)),
+        section("Costs", lambda: _cost_table(comparison)),
+        section("How this was made", *(partial(_made, name, about) for name, about in abouts.items())),
     ]
     return document(title, "".join(body))
+
+
+def _drawn(comparison: Comparison) -> str:
+    lines = _lines(comparison)
+    if len(lines.lines) < 2:
+        return ""
+    return figure(
+        parallel_figure(lines, {line.cell for line in lines.lines}), "scores", "Scores on each data set"
+    ) + note(
+        "A line is a network, its places are its scores; each axis has its own scale. Lines that cross rank "
+        "differently. A gap is a data set that a network was not trained on."
+    )
+
+
+def _made(name: str, about: About) -> str:
+    return folded(name, facts(about.facts))
 
 
 def _lines(comparison: Comparison) -> Parallel:

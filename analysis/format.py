@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 _NAMES = {
@@ -15,6 +16,29 @@ _NAMES = {
 }
 _PREFIXES = ("", "k", "M", "G", "T", "P")
 NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+_MOST_SHOWN = 2000
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, those that turn text round, and halves of characters, which no encoding has."""
+
+
+def shown(text: str, most: int = _MOST_SHOWN) -> str:
+    """Text from anywhere as it can be shown: what would act or break is visible (`␛`, `�`), what is endless is cut."""
+
+    def visible(found: re.Match[str]) -> str:
+        code = ord(found[0])
+        return chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"
+
+    return _UNSEEN.sub(visible, text if len(text) <= most else shortened(text, most))
+
+
+def shortened(text: str, most: int = 40) -> str:
+    """A name that fits beside a point or in a legend: a long one keeps its beginning and its end."""
+    if len(text) <= most:
+        return text
+    end = most // 3
+    return f"{text[: most - end - 1].rstrip()}…{text[-end:].lstrip()}"
 
 
 def model_name(model: str) -> str:

@@ -1,20 +1,23 @@
 """An HTML page that works without a network: what every report is put together from.
 
 Everything is in the file: plotly.js, figures, images as data URIs. Its content security policy forbids any request, so
-that this holds whatever a library would like to fetch. All text that comes in is escaped here or by who calls.
+that this holds whatever a library would like to fetch. All text that comes in passes `escape`, here or where it is
+called; all parts of a section are made by themselves, so that one that fails is a note in its place.
 """
 
 from __future__ import annotations
 
+import html
 import math
-from collections.abc import Iterable, Mapping
-from html import escape
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING
 
 from plotly.offline import get_plotlyjs
 
 from analysis.figures.style import CONFIG
+from analysis.format import shown
+from analysis.guard import attempt
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -24,10 +27,19 @@ _POLICY = (
 )
 
 
+_MOST_WHOLE = 100_000
+"""Characters of a text that is shown whole."""
+
+
+def escape(text: str, whole: bool = False) -> str:
+    """Text as HTML shows it. A very long one is cut in its middle; less so one that is to be read `whole`."""
+    return html.escape(shown(text, _MOST_WHOLE) if whole else shown(text))
+
+
 def document(title: str, body: str) -> str:
     """The whole page, with plotly.js where `body` has a figure."""
     script = f"<script>{get_plotlyjs()}</script>" if 'class="plot"' in body else ""
-    return (
+    page = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -35,6 +47,7 @@ def document(title: str, body: str) -> str:
         f"<title>{escape(title)}</title>\n<style>\n{_file('report.css')}</style>\n{script}\n</head>\n"
         f"<body>\n<main>\n{body}\n</main>\n<script>\n{_file('report.js')}</script>\n</body>\n</html>\n"
     )
+    return page.encode(errors="replace").decode()  # no half of a character gets past `escape`; a page must be written
 
 
 def figure_page(
@@ -57,10 +70,15 @@ def _file(name: str) -> str:
 # Parts; what they are given is HTML, unless it is called text or title -----------------------------------------------
 
 
-def section(title: str, *content: str) -> str:
-    """A section, or nothing where it would be empty."""
-    inside = "".join(content)
+def section(title: str, *parts: Callable[[], str]) -> str:
+    """A section, or nothing where it would be empty. A part that cannot be made is a note in its place."""
+    inside = "".join(map(made, parts))
     return f"\n<section>\n<h2>{escape(title)}</h2>\n{inside}\n</section>" if inside else ""
+
+
+def made(part: Callable[[], str], heading: str = "") -> str:
+    """What `part` gives, or, under `heading`, a note that says why it could not be made."""
+    return attempt(part, lambda why: heading + note(escape(f"This part could not be made: {why}")))
 
 
 def caution(text: str) -> str:
@@ -87,8 +105,8 @@ def folded(title: str, content: str) -> str:
 
 
 def figure(drawn: go.Figure, name: str, title: str) -> str:
-    html = drawn.to_html(full_html=False, include_plotlyjs=False, config=CONFIG, div_id=name, default_height="auto")
-    return f'<div class="plot" role="group" aria-label="{escape(title)}">{html}</div>'
+    plot = drawn.to_html(full_html=False, include_plotlyjs=False, config=CONFIG, div_id=name, default_height="auto")
+    return f'<div class="plot" role="group" aria-label="{escape(title)}">{plot}</div>'
 
 
 # Tables --------------------------------------------------------------------------------------------------------------

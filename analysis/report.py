@@ -1,13 +1,15 @@
 """The report: one HTML page that says what a study found, how surely, and how it was made.
 
-`render` puts it together from records that others computed: a section that has no record is not there.
+`render` puts it together from records that others computed: a section that has no record is not there. Each of its
+parts is made by itself, and what a part needs is computed when it asks: what fails is a note in its place.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from html import escape
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from analysis.figures.curves import curves, curves_figure
@@ -15,16 +17,17 @@ from analysis.figures.heatmap import LevelMeans
 from analysis.figures.hypervolume import Spent, spent_figure
 from analysis.figures.parallel import Parallel
 from analysis.figures.pareto import pareto_figure
-from analysis.figures.style import shortened
-from analysis.format import NO_BREAK, between, listing, model_name, score, several
+from analysis.format import NO_BREAK, between, listing, model_name, score, several, shortened
 from analysis.page import (
     caution,
     document,
+    escape,
     facts,
     figure,
     figure_page,
     folded,
     items,
+    made,
     note,
     plain_header,
     section,
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = ["About", "Evidence", "Picture", "Prediction", "figure_page", "overlay", "render"]
 
-_MOST_FAILED, _MOST_DISAGREEMENTS = 200, 10
+_MOST_FAILED, _MOST_DISAGREEMENTS, _MOST_NOTES = 200, 10, 50
 _MOST_CURVES, _CURVES_OF_MANY = 50, 12
 
 
@@ -68,6 +71,8 @@ class About(NamedTuple):
     """What was excluded, and why."""
     definitions: Mapping[str, str] = {}
     """By name of the space, its definition as YAML."""
+    cautions: Sequence[str] = ()
+    """What must be known before anything is believed, at the head of the report: trials that are damaged, say."""
 
 
 class Evidence(NamedTuple):
@@ -87,24 +92,35 @@ class Evidence(NamedTuple):
     notes: Sequence[str] = ()
 
 
-class _Content(NamedTuple):
-    """What every section is made from."""
+@dataclass(frozen=True)
+class _Content:
+    """What every section is made from. What is computed of it is computed once, when a section first asks."""
 
     frames: Frames
     about: About
     evidence: Evidence
-    known: tuple[Cell, ...]
-    fronts: Mapping[str, tuple[Pareto, ...]]
     pictured: Collection[str]
     """The cells whose predictions are shown."""
 
-    @property
+    @cached_property
+    def known(self) -> tuple[Cell, ...]:
+        return cells(self.frames.trials)
+
+    @cached_property
+    def by_task(self) -> Mapping[str, pd.DataFrame]:
+        return tasks(self.frames.trials)
+
+    @cached_property
+    def fronts(self) -> Mapping[str, tuple[Pareto, ...]]:
+        return {task: fronts(trials) for task, trials in self.by_task.items()}
+
+    @cached_property
     def on_a_front(self) -> set[str]:
         return {cell for records in self.fronts.values() for record in records for cell in record.front}
 
     def of_task(self, task: str) -> str:
         """The data set's name as a heading, where there are several."""
-        return f"<h3>{escape(task)}</h3>" if len(self.fronts) > 1 else ""
+        return f"<h3>{escape(task)}</h3>" if len(self.by_task) > 1 else ""
 
     def scored(self, found: Cell) -> str:
         """A cell's Dice with its interval; without one, with its standard deviation."""
@@ -122,41 +138,51 @@ class _Content(NamedTuple):
 def render(frames: Frames, about: About, pictures: Sequence[Picture] = (), evidence: Evidence | None = None) -> str:
     """The whole document."""
     evidence = evidence or Evidence()
-    content = _Content(
-        frames=frames,
-        about=about,
-        evidence=evidence,
-        known=cells(frames.trials),
-        fronts={name: fronts(trials) for name, trials in tasks(frames.trials).items()},
-        pictured={cell for picture in pictures for cell in picture.predictions},
-    )
+    pictured = {cell for picture in pictures for cell in picture.predictions}
+    content = _Content(frames, about, evidence, pictured)
     body = [
         f"<h1>{escape(about.title)}</h1>",
         f'<p class="question">{escape(about.question)}</p>' if about.question else "",
+        *map(caution, about.cautions),
         *(caution(PROFILES[profile].note or "") for profile in about.profiles if profile in PROFILES),
-        section("Verdict", *(claim_section(claim, first=claim is evidence.claims[0]) for claim in evidence.claims)),
-        section("What the front is worth", confirmation_section(evidence.confirmation)),
-        section("What was found", *(_findings(content, *found) for found in content.fronts.items())),
-        section("Score against cost", _fronts(content)),
-        section("Fewer MACs, more time", _disagreements(evidence.disagreements)),
+        section(
+            "Verdict",
+            *(partial(claim_section, claim, first=claim is evidence.claims[0]) for claim in evidence.claims),
+        ),
+        section("What the front is worth", lambda: confirmation_section(evidence.confirmation)),
+        section("What was found", lambda: _of_tasks(content, _findings)),
+        section(
+            "Score against cost",
+            lambda: _of_tasks(content, _front),
+            lambda: _front_marks(content),
+            lambda: _spent(evidence.spent),
+        ),
+        section("Fewer MACs, more time", lambda: _disagreements(evidence.disagreements)),
         section(
             "What each part is worth",
-            effects_section(evidence.effects, evidence.maps, evidence.parallels, content.on_a_front),
+            lambda: effects_section(evidence.effects, evidence.maps, evidence.parallels, lambda: content.on_a_front),
         ),
-        section("Training", _curves(content)),
-        section("Test images", _images(content, pictures)),
-        section("All results", _results(content)),
-        section("How this was made", _method(content)),
+        section("Training", lambda: _curves(content)),
+        section("Test images", lambda: _images(content, pictures)),
+        section("All results", lambda: _results(content)),
+        section(
+            "How this was made", lambda: _method(about), lambda: _left_out(content), lambda: _failed(frames.trials)
+        ),
     ]
     return document(about.title, "".join(body))
+
+
+def _of_tasks(content: _Content, make: Callable[[_Content, str], str]) -> str:
+    """A part for each data set, under its name."""
+    return "".join(made(partial(make, content, task), content.of_task(task)) for task in content.by_task)
 
 
 # What was found ------------------------------------------------------------------------------------------------------
 
 
-def _findings(content: _Content, task: str, records: Sequence[Pareto]) -> str:
+def _findings(content: _Content, task: str) -> str:
     """The answer in a few sentences, of Dice and parameters: the front, the best, the cheapest, the trivial bar."""
-    front, heading = records[0], content.of_task(task)
+    front, heading = content.fronts[task][0], content.of_task(task)
     if not front.points:
         return heading + "<p>No network has been scored: no trial is complete.</p>"
     by_id = {cell.id: cell for cell in content.known}
@@ -204,43 +230,37 @@ def _findings(content: _Content, task: str, records: Sequence[Pareto]) -> str:
 # Score against cost --------------------------------------------------------------------------------------------------
 
 
-def _fronts(content: _Content) -> str:
-    drawn = [
+def _front(content: _Content, task: str) -> str:
+    records, uncertain = content.fronts[task], content.evidence.uncertain.get(task, ())
+    if not records[0].points:
+        return ""
+    drawn = pareto_figure([_legible(record) for record in records], uncertain, content.evidence.intervals)
+    at = list(content.by_task).index(task)
+    return (
         content.of_task(task)
-        + figure(
-            pareto_figure(
-                [_legible(record) for record in records],
-                content.evidence.uncertain.get(task, ()),
-                content.evidence.intervals,
-            ),
-            f"pareto{at or ''}",
-            "Pareto plot of score against cost",
-        )
-        + _sureness(content.evidence.uncertain.get(task, ()))
-        for at, (task, records) in enumerate(content.fronts.items())
-        if records[0].points
-    ]
-    if not drawn:
+        + figure(drawn, f"pareto{at or ''}", "Pareto plot of score against cost")
+        + made(lambda: _sureness(uncertain))
+    )
+
+
+def _front_marks(content: _Content) -> str:
+    if not any(records[0].points for records in content.fronts.values()):
         return ""
     bars = "95 % intervals of the mean" if any(content.evidence.intervals.values()) else "standard deviation over seeds"
     asking = " A click on a point (of a touch screen, a second tap) shows that network’s test images."
-    spent = content.evidence.spent
-    return "".join(
-        [
-            *drawn,
-            '<p class="note notice" role="status"></p>',
-            note(
-                "The line is the Pareto front: the score attained at each cost; rings mark the networks on it. "
-                f"Error bars: {bars}. Dashed: predictors that look at no image; one marked “below” lies under the plot."
-                '<span class="screen"> The menus change the axes; hover or tap for a network’s configuration.'
-                f"{asking if content.pictured else ''} A click on a name in the legend takes it out or brings it in; "
-                "drag to zoom, double-click to go back.</span>"
-            ),
-            folded("What the training bought", figure(spent_figure(spent), "spent", "Hypervolume against epochs"))
-            if any(len(record.epochs) > 1 for record in spent)
-            else "",
-        ]
+    return '<p class="note notice" role="status"></p>' + note(
+        "The line is the Pareto front: the score attained at each cost; rings mark the networks on it. "
+        f"Error bars: {bars}. Dashed: predictors that look at no image; one marked “below” lies under the plot."
+        '<span class="screen"> The menus change the axes; hover or tap for a network’s configuration.'
+        f"{asking if content.pictured else ''} A click on a name in the legend takes it out or brings it in; "
+        "drag to zoom, double-click to go back.</span>"
     )
+
+
+def _spent(records: tuple[Spent, ...]) -> str:
+    if not any(len(record.epochs) > 1 for record in records):
+        return ""
+    return folded("What the training bought", figure(spent_figure(records), "spent", "Hypervolume against epochs"))
 
 
 def _legible(record: Pareto) -> Pareto:
@@ -324,20 +344,17 @@ def _results(content: _Content) -> str:
 # Method --------------------------------------------------------------------------------------------------------------
 
 
-def _method(content: _Content) -> str:
-    about = content.about
-    left_out = items([*about.notes, *content.evidence.notes])
-    return "".join(
-        [
-            facts({"Profile": ", ".join(about.profiles), **about.facts}),
-            *(
-                folded(f"Definition of {name}", f'<pre tabindex="0">{escape(text)}</pre>')
-                for name, text in about.definitions.items()
-            ),
-            f"<h3>Left out</h3>{left_out}" if left_out else "",
-            _failed(content.frames.trials),
-        ]
+def _method(about: About) -> str:
+    return facts({"Profile": ", ".join(about.profiles), **about.facts}) + "".join(
+        folded(f"Definition of {name}", f'<pre tabindex="0">{escape(text, whole=True)}</pre>')
+        for name, text in about.definitions.items()
     )
+
+
+def _left_out(content: _Content) -> str:
+    texts = list(dict.fromkeys([*content.about.notes, *content.evidence.notes]))
+    more = [f"And {several(len(texts) - _MOST_NOTES, 'more note')}."] if len(texts) > _MOST_NOTES else []
+    return f"<h3>Left out</h3>{items([*texts[:_MOST_NOTES], *more])}" if texts else ""
 
 
 def _failed(trials: pd.DataFrame) -> str:

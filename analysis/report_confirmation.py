@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from analysis import page
 from analysis.confirmation import table
-from analysis.figures.style import shortened
-from analysis.format import si
+from analysis.format import shortened, si
 
 if TYPE_CHECKING:
     from analysis.confirmation import Confirmation
@@ -20,7 +18,7 @@ def confirmation_section(found: Confirmation | None) -> str:
     """In words, then a row a network; nothing where nothing was confirmed."""
     if found is None:
         return ""
-    said = "".join(f"<p>{escape(sentence)}</p>" for sentence in found.sentences)
+    said = "".join(f"<p>{page.escape(sentence)}</p>" for sentence in found.sentences)
     rows = []
     for cell, (label, searched, repeated, test, place) in zip(found.cells, table(found), strict=True):
         figures = [
@@ -30,7 +28,8 @@ def confirmation_section(found: Confirmation | None) -> str:
             page.number(cell.repeated, repeated),
             page.number(cell.test.estimate, test),
         ]
-        network = f'<td data-sort="{escape(label)}" title="{escape(label)}">{escape(shortened(label, 60))}</td>'
+        name = page.escape(label)
+        network = f'<td data-sort="{name}" title="{name}">{page.escape(shortened(label, 60))}</td>'
         rows.append(f"<tr>{network}{''.join(figures)}{page.cell(place)}</tr>")
     headers = [page.plain_header(text, number=text not in ("Network", "Front")) for text in _HEADERS]
     return said + page.table("plain", headers, rows, "The front, with seeds that the search did not use")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from html import escape
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from analysis.figures.effects import cost_text, effects_figure, signed
 from analysis.figures.heatmap import LevelMeans, heatmap_figure
 from analysis.figures.parallel import Parallel, parallel_figure
-from analysis.figures.style import shortened
-from analysis.format import several
-from analysis.page import cell, figure, folded, items, note, number, plain_header, table
+from analysis.format import several, shortened
+from analysis.page import cell, escape, figure, folded, items, made, note, number, plain_header, table
 from analysis.pareto import COSTS, METRICS
 
 if TYPE_CHECKING:
@@ -22,31 +21,50 @@ _MOST_ROWS, _MOST_NOTES, _MOST_INTERACTIONS = 500, 4, 10
 
 
 def effects_section(
-    found: Effects | None, maps: Sequence[LevelMeans], parallels: Sequence[Parallel], front: Collection[str]
+    found: Effects | None,
+    maps: Sequence[LevelMeans],
+    parallels: Sequence[Parallel],
+    front: Callable[[], Collection[str]],
 ) -> str:
-    """The effects of levels, their interactions and importances, and the networks across factors; `front` has cells."""
-    parts: list[str] = []
+    """The effects of levels, their interactions and importances, and the networks across factors; `front` gives cells.
+
+    Each is made by itself.
+    """
+    parts: list[Callable[[], str]] = []
     if found is not None:
         places = list(dict.fromkeys((effect.space, effect.task) for effect in found.effects))
-        for at, (space, task) in enumerate(places):
-            of_place = [effect for effect in found.effects if (effect.space, effect.task) == (space, task)]
-            name = escape(_place(space, task, places))
-            parts.append(
-                (f"<h3>{name}</h3>" if name else "")
-                + figure(effects_figure(of_place), f"effects{at or ''}", "Effect of each level on the score")
-                + folded("The effects in numbers", _effect_table(of_place))
-            )
-        if parts:
-            parts.append(
-                note(
-                    f"Difference in mean test {METRICS[found.metric]} from the reference level, all else equal, paired "
-                    "by seed and image, with 95 % interval. A filled diamond is significant after Holm’s correction "
-                    "over the family; an open circle is not (among several, even with an interval clear of zero); a "
-                    "bare line is one seed, which tells nothing of chance. × is the cost in units of the reference’s."
-                )
-            )
-        parts += [_interactions(found), _importances(found), _notes(found.notes)]
-    parts += [
+        parts += [partial(_effects, found, at, places) for at in range(len(places))]
+        parts += [partial(_effects_marks, found)] if places else []
+        parts += [partial(_interactions, found), partial(_importances, found), partial(_notes, found.notes)]
+    parts += [partial(_map, record, at) for at, record in enumerate(maps)]
+    drawn = [record for record in parallels if len(record.lines) > 1]
+    parts += [partial(_parallel, at, drawn, front) for at in range(len(drawn))]
+    return "".join(map(made, parts))
+
+
+def _effects(found: Effects, at: int, places: Sequence[tuple[str, str]]) -> str:
+    """The effects in the space and task at one of `places`."""
+    space, task = places[at]
+    of_place = [effect for effect in found.effects if (effect.space, effect.task) == (space, task)]
+    name = escape(_place(space, task, places))
+    return (
+        (f"<h3>{name}</h3>" if name else "")
+        + made(lambda: figure(effects_figure(of_place), f"effects{at or ''}", "Effect of each level on the score"))
+        + folded("The effects in numbers", _effect_table(of_place))
+    )
+
+
+def _effects_marks(found: Effects) -> str:
+    return note(
+        f"Difference in mean test {METRICS[found.metric]} from the reference level, all else equal, paired "
+        "by seed and image, with 95 % interval. A filled diamond is significant after Holm’s correction "
+        "over the family; an open circle is not (among several, even with an interval clear of zero); a "
+        "bare line is one seed, which tells nothing of chance. × is the cost in units of the reference’s."
+    )
+
+
+def _map(record: LevelMeans, at: int) -> str:
+    return (
         f"<h3>{escape(' × '.join(shortened(factor) for factor in record.factors))}</h3>"
         + figure(heatmap_figure(record), f"heatmap{at or ''}", "Mean score of each combination of levels")
         + note(
@@ -55,19 +73,20 @@ def effects_section(
             + (f"; columns or rows differ in their test images ({record.tasks} data sets)" if record.tasks > 1 else "")
             + "."
         )
-        for at, record in enumerate(maps)
-    ]
-    drawn = [record for record in parallels if len(record.lines) > 1]
-    parts += [
-        f"<h3>Every network of {escape(_place(r.space, r.task, [(p.space, p.task) for p in drawn]) or r.space)}</h3>"
-        + figure(parallel_figure(r, front), f"parallel{at or ''}", "Parallel coordinates")
+    )
+
+
+def _parallel(at: int, drawn: Sequence[Parallel], front: Callable[[], Collection[str]]) -> str:
+    record = drawn[at]
+    name = _place(record.space, record.task, [(one.space, one.task) for one in drawn]) or record.space
+    return (
+        f"<h3>Every network of {escape(name)}</h3>"
+        + figure(parallel_figure(record, front()), f"parallel{at or ''}", "Parallel coordinates")
         + note(
             "A line is a network: its levels, its costs and its score. Strong lines are on a front."
-            + (f" {r.left_out} of the middle and lower ranks are left out." if r.left_out else "")
+            + (f" {record.left_out} of the middle and lower ranks are left out." if record.left_out else "")
         )
-        for at, r in enumerate(drawn)
-    ]
-    return "".join(parts)
+    )
 
 
 def _notes(texts: Sequence[str]) -> str:

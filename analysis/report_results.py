@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from analysis.format import listing, model_name, score
-from analysis.page import cell, header, note, number, table
+from analysis.page import cell, escape, header, note, number, table
 from analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, Pareto, amount, offered
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
     trained = not found.trivial
     kind = "trivial" if found.trivial else "front" if marks else ""
     label, chance = escape(found.label), more.chances.get(found.id, math.nan)
-    name = f'<a href="#images-{quote(found.id)}">{label}</a>' if found.id in more.pictured else label
+    name = f'<a href="#images-{quote(found.id, errors="replace")}">{label}</a>' if found.id in more.pictured else label
     columns = [
         f'<th scope="row" data-sort="{label}" title="{escape(found.configuration)}">{name}</th>',
         *(_score(found, metric, more.intervals) for metric in METRICS),

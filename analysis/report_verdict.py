@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import TYPE_CHECKING
 
 from analysis.figures.effects import cost_text, signed
 from analysis.format import several
-from analysis.page import folded
+from analysis.page import escape, folded
 
 if TYPE_CHECKING:
     from analysis.claims.verdict import ClaimResult, Verdict

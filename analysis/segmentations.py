@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from html import escape
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from analysis.page import note, table
+from ablation.errors import InputError
+from analysis.guard import attempt
+from analysis.page import escape, note, table
 
 _RIGHT, _FALSE_POSITIVE, _FALSE_NEGATIVE, _WRONG_CLASS = (255, 255, 255), (230, 159, 0), (0, 114, 178), (213, 94, 0)
 """White, and Okabe and Ito's orange, blue and vermillion: in grey still light to dark in that order."""
@@ -49,12 +51,12 @@ def comparison(pictures: Sequence[Picture], names: Mapping[str, str]) -> str:
     """For each data set a row an image: the image, its mask, and each cell's prediction, best cells first.
 
     `names` are those of cells, best first; a cell that is not there (its trials failed since) comes last, under its id.
+    A picture that cannot be shown costs its own place: that of the image its row, that of a prediction its cell.
     """
     by_task: dict[str, list[Picture]] = {}
     for picture in pictures:
         by_task.setdefault(picture.task, []).append(picture)
-    decoded = [_grey(picture.mask) for picture in pictures]
-    several_classes = any(len(np.unique(mask[mask > 0])) > 1 for mask in decoded)
+    several_classes = any(attempt(partial(_has_classes, picture.mask), lambda _: False) for picture in pictures)
     marks = [(_RIGHT, "found"), (_FALSE_POSITIVE, "false positive"), (_FALSE_NEGATIVE, "missed")]
     marks += [(_WRONG_CLASS, "taken for another class")] if several_classes else []
     keys = "".join(f'<span class="key" style="background:rgb{colour}"></span>{text}' for colour, text in marks)
@@ -63,6 +65,11 @@ def comparison(pictures: Sequence[Picture], names: Mapping[str, str]) -> str:
         for task, members in by_task.items()
     )
     return f'<p class="note keys">{keys}</p>{strips}'
+
+
+def _has_classes(png: bytes) -> bool:
+    mask = _grey(png)
+    return len(np.unique(mask[mask > 0])) > 1
 
 
 def _strip(pictures: Sequence[Picture], names: Mapping[str, str]) -> str:
@@ -76,30 +83,38 @@ def _strip(pictures: Sequence[Picture], names: Mapping[str, str]) -> str:
         for at, cell in enumerate(order)
     }
 
-    def row(picture: Picture) -> str:
+    def predicted_by(cell: str, picture: Picture, source: NDArray[np.uint8], mask: NDArray[np.uint8]) -> str:
+        shown = picture.predictions[cell]
+        labels = _grey(shown.mask)
+        if labels.shape != mask.shape:
+            raise InputError(f"the prediction is {_size(labels)}, its mask {_size(mask)}: expected one size")
+        alt = f"Prediction of {names.get(cell, cell)} for {picture.image}, Dice {shown.dice:.3f}"
+        return (
+            f"<figure>{_image(_small(overlay(source, mask, labels)), alt)}"
+            f"<figcaption>Dice {shown.dice:.3f}</figcaption></figure>"
+        )
+
+    def images(picture: Picture) -> str:
         source, mask = _grey(picture.source), _grey(picture.mask)
-        columns = [
-            f"<td>{_image(_small(picture.source), f'Test image {picture.image}')}</td>",
-            f"<td>{_image(_small(picture.mask), f'Mask of {picture.image}')}</td>",
-        ]
-        for cell in order:
-            if cell not in picture.predictions:
-                columns.append(f"<td{column[cell]}></td>")
-                continue
-            shown = picture.predictions[cell]
-            labels = _grey(shown.mask)
-            if labels.shape != mask.shape:
-                raise ValueError(
-                    f"picture '{picture.image}': the prediction of cell {cell} is {_size(labels)}, its mask "
-                    f"{_size(mask)}: expected one size"
-                )
-            alt = f"Prediction of {names.get(cell, cell)} for {picture.image}, Dice {shown.dice:.3f}"
-            columns.append(
-                f"<td{column[cell]}><figure>{_image(_small(overlay(source, mask, labels)), alt)}"
-                f"<figcaption>Dice {shown.dice:.3f}</figcaption></figure></td>"
-            )
+        return "".join(
+            [
+                f"<td>{_image(_small(picture.source), f'Test image {picture.image}')}</td>",
+                f"<td>{_image(_small(picture.mask), f'Mask of {picture.image}')}</td>",
+                *(
+                    f"<td{column[cell]}>{attempt(partial(predicted_by, cell, picture, source, mask), _not_shown)}</td>"
+                    if cell in picture.predictions
+                    else f"<td{column[cell]}></td>"
+                    for cell in order
+                ),
+            ]
+        )
+
+    def row(picture: Picture) -> str:
         role = f"<b>{escape(picture.role)}</b> " if picture.role else ""
-        return f'<tr><th scope="row">{role}{escape(picture.image)}</th>{"".join(columns)}</tr>'
+        columns = attempt(
+            partial(images, picture), lambda why: f'<td colspan="{2 + len(order)}">{_not_shown(why)}</td>'
+        )
+        return f'<tr><th scope="row">{role}{escape(picture.image)}</th>{columns}</tr>'
 
     headers = ['<td></td><th scope="col">Image</th><th scope="col">Mask</th>']
     headers += [
@@ -107,6 +122,10 @@ def _strip(pictures: Sequence[Picture], names: Mapping[str, str]) -> str:
         for cell in order
     ]
     return table("strip", headers, map(row, pictures), "Test images and predictions") + _left_out(len(order))
+
+
+def _not_shown(why: str) -> str:
+    return f'<span class="note">{escape(f"cannot be shown: {why}")}</span>'
 
 
 def _left_out(networks: int) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
 
+import numpy as np
 import yaml
 
 from ablation.errors import InputError
+from ablation.files import kind, read_regular
 from analysis.confirmation import DESIGN, confirmation, of_fresh_seeds, searched_and_fresh
 from analysis.effects import effects
 from analysis.figures.heatmap import level_means
 from analysis.figures.hypervolume import spent
 from analysis.figures.parallel import parallel
 from analysis.format import listing, several
+from analysis.guard import noted
 from analysis.measured import disagreements
 from analysis.pareto import METRICS, cells, fronts, tasks
 from analysis.report import About, Evidence, Picture, Prediction, render
@@ -27,8 +31,9 @@ if TYPE_CHECKING:
     from ablation.config import TrialConfig
     from ablation.study import Run, Study
     from analysis.frames import Frames
+    from analysis.scores import Metric
+    from analysis.uncertainty import UncertainFront
 
-T = TypeVar("T")
 _MOST_PICTURES, _LEAST_PICTURES, _MOST_TASKS = 6, 3, 6
 """Images in all, and of each data set; data sets that images are shown of."""
 _MOST_CELLS, _LEAST_CELLS = 36, 6
@@ -43,96 +48,124 @@ _STATISTICS = (
 
 
 def study_report(study: Study, frames: Frames) -> str:
-    """The HTML document of `study`, whose tables are `frames`."""
-    return render(frames, about(study, frames), pictures(study, frames), evidence(study, frames))
+    """The HTML document of `study`, whose tables are `frames`. Whatever cannot be made of it is said in its place."""
+    notes: list[str] = []
+    shown = noted(notes, "test images", lambda: pictures(study, frames, notes), [])
+    found = evidence(study, frames)
+    return render(frames, about(study, frames), shown, found._replace(notes=(*found.notes, *notes)))
 
 
 def about(study: Study, frames: Frames) -> About:
-    """What a study is about, and how its numbers were made."""
+    """What a study is about, and how its numbers were made. What cannot be said is among its notes."""
     runs = study.manifest.runs
-    configs = [study.config(key) for key in frames.trials["key"]]
+    notes: list[str] = []
+    read = (noted(notes, f"trial {key}", partial(study.config, key), None) for key in frames.trials["key"])
+    configs = [config for config in read if config is not None]
     trained = [config for config in configs if not config.is_trivial] or configs
-    records = [record for record in study.records().values() if record.state != "trivial"]
+    records = noted(notes, "records", study.records, {})
+    trials = [record for record in records.values() if record.state != "trivial"]
     facts = {
-        "Spaces": ", ".join(f"{run.space} ({run.design}, {run.profile} profile)" for run in runs),
-        "Data": _distinct(_data(config) for config in trained),
-        "Split": _distinct(_split(config) for config in trained),
-        "Training": _distinct(_training(config) for config in trained),
-        "Selection": _distinct(
+        "Spaces": lambda: ", ".join(f"{run.space} ({run.design}, {run.profile} profile)" for run in runs),
+        "Data": lambda: _distinct(map(_data, trained)),
+        "Split": lambda: _distinct(map(_split, trained)),
+        "Training": lambda: _distinct(map(_training, trained)),
+        "Selection": lambda: _distinct(
             "epoch with the best Dice on the test images themselves"
             if config.protocol.split.method == "paper"
             else "epoch with the best Dice on the validation images; scores are of the test images"
             for config in trained
         ),
-        "Scores": "Dice and IoU of the foreground, MIoU over all classes (Eq. 1): means over images. "
-        "An image whose mask and prediction are both empty scores 1.",
-        "MACs": _distinct(
+        "Scores": lambda: (
+            "Dice and IoU of the foreground, MIoU over all classes (Eq. 1): means over images. "
+            "An image whose mask and prediction are both empty scores 1."
+        ),
+        "MACs": lambda: _distinct(
             f"multiply–accumulates of one {c.data.channels}×{c.data.size[0]}×{c.data.size[1]} image, ptflops, modules"
             for c in trained
         ),
-        "Seeds": ", ".join(map(str, sorted({config.seed for config in trained}))),
-        "Statistics": _STATISTICS,
-        "Device": _distinct(f"{r.device}, {r.precision}, {r.threads} CPU threads a trial" for r in records),
-        "Versions": ", ".join(f"{name} {version}" for name, version in study.manifest.versions.items()),
+        "Seeds": lambda: ", ".join(map(str, sorted({config.seed for config in trained}))),
+        "Statistics": lambda: _STATISTICS,
+        "Device": lambda: _distinct(f"{r.device}, {r.precision}, {r.threads} CPU threads a trial" for r in trials),
+        "Versions": lambda: ", ".join(f"{name} {version}" for name, version in study.manifest.versions.items()),
     }
-    missing = len(set(study.manifest.planned()) - set(study.records()))
-    notes = [f"{several(missing, 'planned trial')} not trained yet."] if missing else []
-    notes += [text for run in runs if (text := _unbuildable(run))]
+    missing = len(set(study.manifest.planned()) - set(records))
+    if missing:
+        notes.append(f"{several(missing, 'planned trial')} not trained yet.")
+    definitions = {}
+    for run in runs:
+        what = f"definition of {run.space}"
+        definitions[f"{run.space} ({run.profile} profile)"] = noted(notes, what, partial(_definition, run), "")
+        unbuildable = noted(notes, what, partial(_unbuildable, run), "")
+        notes += [unbuildable] if unbuildable else []
+    said = {name: noted(notes, name, make, "") for name, make in facts.items()}
     return About(
         title=", ".join(dict.fromkeys(run.space.replace("_", " ") for run in runs)) or study.path.name,
         question=" ".join(dict.fromkeys(run.question for run in runs)),
         profiles=tuple(dict.fromkeys(run.profile for run in runs)),
-        facts=facts,
+        facts=said,
         notes=tuple(notes),
-        definitions={f"{run.space} ({run.profile} profile)": _definition(run) for run in runs},
+        definitions=definitions,
     )
 
 
 def evidence(study: Study, frames: Frames) -> Evidence:
     """All that the statistics can say of a study. What they cannot is in its notes, and stops nothing else."""
-    from analysis.claims.evaluate import applicable
+    from analysis.claims.evaluate import Applicable, applicable
 
     notes: list[str] = []
-    scores = {metric: cell_scores(frames, metric) for metric in METRICS}
-    searched, fresh = searched_and_fresh(study.manifest.runs)
-    judged = of_fresh_seeds(frames, fresh) if fresh else frames
     runs = [run for run in study.manifest.runs if run.design != DESIGN]
-    known = {cell.id: cell for cell in cells(frames.trials) if not cell.trivial}
-    by_task = {task: fronts(trials) for task, trials in tasks(frames.trials).items()}
-
-    def tried(what: str, compute: Callable[[], T], otherwise: T) -> T:
-        try:
-            return compute()
-        except InputError as error:
-            notes.append(f"{what}: {error}")
-            return otherwise
-
-    return Evidence(
-        claims=tried("claims", lambda: applicable(judged), []),
-        confirmation=tried("confirmation", lambda: confirmation(frames, searched, fresh), None),
-        intervals={metric: intervals(found) for metric, found in scores.items()},
-        uncertain={task: uncertain_fronts(found, scores) for task, found in by_task.items()},
-        disagreements=disagreements(frames.trials),
-        effects=tried("effects", lambda: effects(frames, runs, "dice"), None),
-        maps=level_means(frames.trials, runs),
-        parallels=[record for run in runs for record in parallel(frames.trials, run, known)],
-        spent=spent(frames),
-        notes=tuple(notes),
+    searched, fresh = searched_and_fresh(study.manifest.runs)
+    judged = noted(notes, "fresh seeds", lambda: of_fresh_seeds(frames, fresh) if fresh else frames, frames)
+    scores = {
+        metric: noted(notes, f"{METRICS[metric]} of images", partial(cell_scores, frames, metric), {})
+        for metric in METRICS
+    }
+    known = {cell.id: cell for cell in noted(notes, "networks", lambda: cells(frames.trials), ()) if not cell.trivial}
+    claims = noted(notes, "claims", lambda: applicable(judged), Applicable((), ()))
+    uncertain = {
+        task: noted(notes, f"fronts of {task}", partial(_uncertain, trials, scores), ())
+        for task, trials in noted(notes, "data sets", lambda: tasks(frames.trials), {}).items()
+    }
+    found = Evidence(
+        claims=claims.results,
+        confirmation=noted(notes, "confirmation", lambda: confirmation(frames, searched, fresh), None),
+        intervals={
+            metric: noted(notes, "intervals", partial(intervals, found), {}) for metric, found in scores.items()
+        },
+        uncertain=uncertain,
+        disagreements=noted(notes, "latency against MACs", lambda: disagreements(frames.trials), ()),
+        effects=noted(notes, "effects", lambda: effects(frames, runs, "dice"), None),
+        maps=noted(notes, "maps of two factors", lambda: level_means(frames.trials, runs), ()),
+        parallels=[
+            record
+            for run in runs
+            for record in noted(notes, f"networks of {run.space}", partial(parallel, frames.trials, run, known), ())
+        ],
+        spent=noted(notes, "what the training bought", lambda: spent(frames), ()),
     )
+    return found._replace(notes=(*notes, *claims.notes))
+
+
+def _uncertain(trials: pd.DataFrame, scores: Mapping[Metric, Mapping[str, CellScores]]) -> tuple[UncertainFront, ...]:
+    return uncertain_fronts(fronts(trials), scores)
 
 
 def intervals(scores: Mapping[str, CellScores]) -> dict[str, Interval]:
-    """Of the mean scores of the cells with more than one seed."""
-    return {cell: mean_interval(found) for cell, found in scores.items() if len(found.seeds) > 1}
+    """Of the mean scores of the cells with more than one seed, and a score."""
+    return {
+        cell: mean_interval(found)
+        for cell, found in scores.items()
+        if len(found.seeds) > 1 and np.isfinite(found.values).any()
+    }
 
 
 # Test images ---------------------------------------------------------------------------------------------------------
 
 
-def pictures(study: Study, frames: Frames) -> list[Picture]:
+def pictures(study: Study, frames: Frames, notes: list[str]) -> list[Picture]:
     """Test images with the predictions of each cell's first seed: worst, median and best, and others evenly spaced.
 
-    Of many cells those on a front come first, then the best.
+    Of many cells those on a front come first, then the best. An image that cannot be read is said in `notes`.
     """
     complete = frames.trials[frames.trials["state"] == "complete"].sort_values("seed")
     if complete.empty:
@@ -148,8 +181,10 @@ def pictures(study: Study, frames: Frames) -> list[Picture]:
         for image, role in _chosen(scores.groupby("image", sort=False)["score"].mean(), most):
             of_image = scores[scores["image"] == image]
             by_key = dict(zip(of_image["key"], of_image["score"], strict=True))
-            picture = _picture(study, dict(zip(rows["cell"], rows["key"], strict=True)), image, by_key)
-            found.append(picture._replace(role=role, task=task))
+            trials = dict(zip(rows["cell"], rows["key"], strict=True))
+            picture = noted(notes, f"image {image}", partial(_picture, study, trials, image, by_key, notes), None)
+            if picture is not None:
+                found.append(picture._replace(role=role, task=task))
     return found
 
 
@@ -164,19 +199,22 @@ def _chosen(dice: pd.Series[float], most: int) -> list[tuple[str, str]]:
     return [*((image, roles[image]) for image in order), *((image, "") for image in evenly)]
 
 
-def _picture(study: Study, trials: Mapping[str, str], image: str, dice: Mapping[str, float]) -> Picture:
-    """One image with the predictions of `trials`, keys by cell; `dice` is by key."""
+def _picture(
+    study: Study, trials: Mapping[str, str], image: str, dice: Mapping[str, float], notes: list[str]
+) -> Picture:
+    """One image with the predictions of `trials`, keys by cell; `dice` is by key. What is not read is in `notes`."""
     from ablation.trial_folder import picture_name
 
     folder = study.pictures_dir(study.config(next(iter(trials.values()))))
     name = picture_name(image)
-    predictions = {
-        cell: Prediction((study.trial_dir(key) / "samples" / f"{name}.png").read_bytes(), dice[key])
-        for cell, key in trials.items()
-        if key in dice and (study.trial_dir(key) / "samples" / f"{name}.png").exists()
-    }
-    source, mask = ((folder / f"{name}{suffix}.png").read_bytes() for suffix in ("", "_mask"))
-    return Picture(image, source, mask, predictions)
+    predictions = {}
+    for cell, key in trials.items():
+        file = study.trial_dir(key) / "samples" / f"{name}.png"
+        if key in dice and kind(file):
+            mask = noted(notes, f"prediction of trial {key} for image {image}", partial(read_regular, file), b"")
+            predictions[cell] = Prediction(mask, dice[key])
+    source, mask = (read_regular(folder / f"{name}{suffix}.png") for suffix in ("", "_mask"))
+    return Picture(image, source, mask, {cell: one for cell, one in predictions.items() if one.mask})
 
 
 def _best_cells(frames: Frames) -> set[str]:
@@ -224,7 +262,7 @@ def _unbuildable(run: Run) -> str:
     )
 
 
-def _distinct(texts: Iterator[str]) -> str:
+def _distinct(texts: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(texts))
 
 

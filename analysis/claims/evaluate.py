@@ -8,7 +8,8 @@ intersection-union test); where each verdict is a finding of its own (`superior`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ from analysis.claims.schema import (
 )
 from analysis.claims.verdict import ClaimResult, Outcome, Verdict
 from analysis.format import listing, si
+from analysis.guard import attempt, noted
 from analysis.pareto import COST_WORDS, COSTS, METRICS, Cell, Cost, cells, tasks
 from analysis.scores import CellScores, Metric, cell_scores
 from analysis.significance import Difference, difference, holm, one_sided_bound
@@ -56,22 +58,32 @@ class _Study(NamedTuple):
         return [self.known[cell] for cell in _select(self.rows, selector)]
 
     def compare(self, metric: Metric, other: CellScores, level: float = LEVEL) -> Difference:
-        return difference(self.of(metric, self.subject.id), other, metric, level)
+        return difference(self.of(metric, self.subject), other, metric, level)
 
-    def of(self, metric: Metric, cell: str) -> CellScores:
+    def of(self, metric: Metric, cell: Cell) -> CellScores:
         if metric not in self.scores:
             self.scores[metric] = cell_scores(self.frames, metric)
-        return self.scores[metric][cell]
+        if cell.id not in self.scores[metric]:
+            raise InputError(f"{cell.label} has no test score")
+        return self.scores[metric][cell.id]
+
+
+class _Rivals(NamedTuple):
+    """Whom a hypothesis holds the subject against, and the names of those that have no complete trial."""
+
+    there: tuple[Cell, ...]
+    missing: tuple[str, ...]
 
 
 def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
     """The claim judged on each data set that has its subject.
 
-    Raises `InputError` if none has, or if the subject or a rival is not one cell but several.
+    A hypothesis that cannot be judged is inconclusive, and says why.
+    Raises `InputError` if no data set has the subject, or if the subject or a rival is not one cell but several.
     """
     results = []
     for task, trials in tasks(frames.trials).items():
-        rows = trials[trials["state"] == "complete"].drop_duplicates("cell").set_index("cell", drop=False)
+        rows = _complete(trials)
         chosen = _select(rows, claim.subject)
         if len(chosen) > 1:
             raise InputError(
@@ -90,27 +102,52 @@ def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
     return results
 
 
-def applicable(frames: Frames) -> list[ClaimResult]:
-    """The packaged claims that can be judged: those whose subject and rivals are all there."""
-    results = []
+class Applicable(NamedTuple):
+    """The packaged claims that a study can be asked, judged; `notes` say what others lack of which it has a part."""
+
+    results: tuple[ClaimResult, ...]
+    notes: tuple[str, ...]
+
+
+def applicable(frames: Frames) -> Applicable:
+    """The packaged claims judged on each data set that has their subject and rivals, one cell each."""
+    results: list[ClaimResult] = []
+    notes: list[str] = []
     for name in packaged():
-        claim = load_claim(name)
-        complete = frames.trials[frames.trials["state"] == "complete"]
-        if all(len(_select(complete.drop_duplicates("cell"), s)) == 1 for s in (claim.subject, *claim.against)):
-            results += evaluate(claim, frames)
-    return results
+        noted(notes, f"claim {name}", partial(_apply, name, frames, results, notes), None)
+    return Applicable(tuple(results), tuple(notes))
+
+
+def _apply(name: str, frames: Frames, results: list[ClaimResult], notes: list[str]) -> None:
+    claim = load_claim(name)
+    for task, trials in tasks(frames.trials).items():
+        rows = _complete(trials)
+        found = {_named(selector): len(_select(rows, selector)) for selector in (claim.subject, *claim.against)}
+        unfit = [named for named, cells in found.items() if cells != 1]
+        if not unfit:
+            results += evaluate(claim, frames._replace(trials=trials))
+        elif found[_named(claim.subject)] == 1 and any(found[_named(rival)] for rival in claim.against):
+            notes.append(
+                f"claim {name} is not judged on {task}, for it needs one complete configuration each of "
+                f"{listing(unfit)}; `ablate claim` judges what it can"
+            )
+
+
+def _complete(trials: pd.DataFrame) -> pd.DataFrame:
+    """A row a cell: the first of its complete trials."""
+    return trials[trials["state"] == "complete"].drop_duplicates("cell").set_index("cell", drop=False)
 
 
 def _select(rows: pd.DataFrame, selector: Selector) -> list[str]:
-    """The cells that have all of `selector`."""
-    chosen = rows
+    """The cells that have all of `selector`; none where nothing has."""
+    chosen = np.ones(len(rows), dtype=bool)  # of rows, also where there is none: an empty list would choose columns
     for name, value in selector.items():
-        if name in chosen.columns:
-            chosen = chosen[chosen[name].astype(str) == str(value)]
+        if name in rows.columns:
+            chosen &= (rows[name].astype(str) == str(value)).to_numpy(dtype=bool)
         else:
             token = f"{name}={value}"
-            chosen = chosen[[token in text.split(" ") for text in chosen["configuration"]]]
-    return [str(cell) for cell in chosen["cell"]]
+            chosen &= np.array([token in str(text).split(" ") for text in rows["configuration"]], dtype=bool)
+    return [str(cell) for cell in rows["cell"][chosen]]
 
 
 def _named(selector: Selector) -> str:
@@ -120,7 +157,8 @@ def _named(selector: Selector) -> str:
 
 
 def _judge(study: _Study, task: str) -> ClaimResult:
-    verdicts = tuple(verdict for hypothesis in study.claim.hypotheses for verdict in _verdicts(study, hypothesis))
+    asked = [(hypothesis, _rivals(study, hypothesis)) for hypothesis in study.claim.hypotheses]
+    verdicts = tuple(verdict for hypothesis, rivals in asked for verdict in _verdicts(study, hypothesis, rivals))
     counts = {
         outcome: sum(v.outcome == outcome for v in verdicts) for outcome in ("supported", "refuted", "inconclusive")
     }
@@ -136,31 +174,49 @@ def _judge(study: _Study, task: str) -> ClaimResult:
     )
 
 
-def _verdicts(study: _Study, hypothesis: Hypothesis) -> Iterator[Verdict]:
+def _rivals(study: _Study, hypothesis: Hypothesis) -> _Rivals:
+    """Raises `InputError` for a rival that is several cells: the claim cannot be asked."""
+    if isinstance(hypothesis, OnFront | MatchedBudget):
+        return _Rivals((), ())
+    there: list[Cell] = []
+    missing = []
+    for selector in study.claim.against if hypothesis.against is None else hypothesis.against:
+        found = [cell for cell in study.select(selector) if cell.id != study.subject.id]
+        if len(found) > 1:
+            raise InputError(
+                f"claim {study.claim.name}: rival {_named(selector)} is {len(found)} cells "
+                f"({listing([cell.label for cell in found], 4)}); narrow it by another column"
+            )
+        there += found
+        missing += [] if found else [_named(selector)]
+    return _Rivals(tuple(there), tuple(missing))
+
+
+def _verdicts(study: _Study, hypothesis: Hypothesis, rivals: _Rivals) -> list[Verdict]:
+    """One or several, each by itself: what cannot be judged is inconclusive."""
+    missing = [_missing(hypothesis.kind, name) for name in rivals.missing]
     if isinstance(hypothesis, OnFront):
-        yield _on_front(study, hypothesis)
-    elif isinstance(hypothesis, MatchedBudget):
-        yield _matched_budget(study, hypothesis)
-    else:
-        selectors = study.claim.against if hypothesis.against is None else hypothesis.against
-        rivals, missing = [], []
-        for selector in selectors:
-            found = [cell for cell in study.select(selector) if cell.id != study.subject.id]
-            if len(found) > 1:
-                raise InputError(
-                    f"claim {study.claim.name}: rival {_named(selector)} is {len(found)} cells "
-                    f"({listing([cell.label for cell in found], 4)}); narrow it by another column"
-                )
-            rivals += found
-            missing += [] if found else [_named(selector)]
-        if isinstance(hypothesis, Fewest):
-            yield _fewest(study, hypothesis, rivals, missing)
-        elif isinstance(hypothesis, NonInferior):
-            yield from (_non_inferior(study, hypothesis, rival) for rival in rivals)
-        else:
-            yield from _superior(study, hypothesis, rivals)
-        if not isinstance(hypothesis, Fewest):
-            yield from (_missing(hypothesis.kind, name) for name in missing)
+        name = f"on the front of {METRICS[hypothesis.metric]} against {COST_WORDS[hypothesis.cost]}"
+        return [_decided(partial(_on_front, study, hypothesis, name), name, hypothesis.kind)]
+    if isinstance(hypothesis, MatchedBudget):
+        name = f"{METRICS[hypothesis.metric]} at equal {COST_WORDS[hypothesis.cost]}"
+        return [_decided(partial(_matched_budget, study, hypothesis, name), name, hypothesis.kind)]
+    if isinstance(hypothesis, Fewest):
+        least = "fewest" if hypothesis.cost in ("params", "macs") else "lowest"
+        name = f"{least} {COST_WORDS[hypothesis.cost]}"
+        return [_decided(partial(_fewest, study, hypothesis, rivals, name), name, hypothesis.kind)]
+    if isinstance(hypothesis, NonInferior):
+        found = [
+            _decided(partial(_non_inferior, study, hypothesis, rival, name), name, hypothesis.kind)
+            for rival in rivals.there
+            for name in [f"{METRICS[hypothesis.metric]} non-inferior to {rival.label}"]
+        ]
+        return [*found, *missing]
+    return [*_superior(study, hypothesis, rivals.there), *missing]
+
+
+def _decided(judge: Callable[[], Verdict], name: str, kind: str) -> Verdict:
+    return attempt(judge, lambda why: _undecided(name, kind, "", f"It cannot be judged: {why}."))
 
 
 def _missing(kind: str, cell: str) -> Verdict:
@@ -171,21 +227,19 @@ def _undecided(name: str, kind: str, unit: str, why: str) -> Verdict:
     return Verdict(name, kind, "inconclusive", math.nan, math.nan, math.nan, unit, why, "nothing to judge by")
 
 
-def _fewest(study: _Study, hypothesis: Fewest, rivals: list[Cell], missing: list[str]) -> Verdict:
+def _fewest(study: _Study, hypothesis: Fewest, rivals: _Rivals, least_of: str) -> Verdict:
     cost, subject = hypothesis.cost, study.subject
-    least_of = f"{'fewest' if cost in ('params', 'macs') else 'lowest'} {COST_WORDS[cost]}"
     own = _cost(subject, cost)
-    priced = [(rival, _cost(rival, cost)) for rival in rivals]
+    priced = [(rival, _cost(rival, cost)) for rival in rivals.there]
     unpriced = [rival.label for rival, value in priced if math.isnan(value)]
     priced = [(rival, value) for rival, value in priced if not math.isnan(value)]
     if math.isnan(own) or not priced:
-        measure = " Run `ablate measure`." if cost in ("latency_ms", "peak_memory_mb") else ""
         return _undecided(
-            least_of, "fewest", "ratio", f"{COSTS[cost]} is not known of both subject and rivals.{measure}"
+            least_of, "fewest", "ratio", f"{COSTS[cost]} is not known of both subject and rivals.{_measure(cost)}"
         )
     rival, least = min(priced, key=lambda pair: pair[1])
-    ratio = own / least
-    absent = missing + unpriced
+    ratio = own / least if least else 1.0 if not own else math.inf
+    absent = [*rivals.missing, *unpriced]
     note = f"without {listing(absent)}" if absent else ""
     outcome: Outcome = "refuted" if ratio >= 1 else "inconclusive" if absent else "supported"
     verb = "has" if ratio < 1 else "does not have"
@@ -196,10 +250,10 @@ def _fewest(study: _Study, hypothesis: Fewest, rivals: list[Cell], missing: list
     return Verdict(least_of, "fewest", outcome, ratio, math.nan, math.nan, "ratio", sentence, note)
 
 
-def _non_inferior(study: _Study, hypothesis: NonInferior, rival: Cell) -> Verdict:
+def _non_inferior(study: _Study, hypothesis: NonInferior, rival: Cell, name: str) -> Verdict:
     metric, margin = hypothesis.metric, hypothesis.margin
     # The lower end of a two-sided interval at 1 - 2α is the one-sided bound at 1 - α.
-    found = study.compare(metric, study.of(metric, rival.id), level=2 * LEVEL - 1)
+    found = study.compare(metric, study.of(metric, rival), level=2 * LEVEL - 1)
     low, high = found.interval.low, found.interval.high
     outcome = _outcome(low > -margin, high < -margin)
     words = {
@@ -211,16 +265,23 @@ def _non_inferior(study: _Study, hypothesis: NonInferior, rival: Cell) -> Verdic
         f"{study.subject.label} {words[outcome]} {rival.label} in {METRICS[metric]} by a margin of {margin:g} "
         f"({_difference(found)})."
     )
-    name = f"{METRICS[metric]} non-inferior to {rival.label}"
-    bound = one_sided_bound(study.of(metric, study.subject.id), study.of(metric, rival.id), LEVEL)
+    bound = one_sided_bound(study.of(metric, study.subject), study.of(metric, rival), LEVEL)
     return _of(found._replace(seeds_needed=bound.seeds_needed(margin)), name, "non_inferior", outcome, sentence)
 
 
-def _superior(study: _Study, hypothesis: Superior, rivals: list[Cell]) -> Iterator[Verdict]:
+def _superior(study: _Study, hypothesis: Superior, rivals: Sequence[Cell]) -> Iterator[Verdict]:
     metric = hypothesis.metric
-    for rival, found in zip(
-        rivals, holm([study.compare(metric, study.of(metric, rival.id)) for rival in rivals]), strict=True
-    ):
+    compared: list[tuple[str, Cell, Difference]] = []
+    for rival in rivals:
+        name = f"{METRICS[metric]} superior to {rival.label}"
+        why: list[str] = []
+        found = attempt(partial(_compared, study, metric, rival), why.append)
+        if found is None:
+            yield _undecided(name, "superior", "", f"It cannot be judged: {why[0]}.")
+        else:
+            compared.append((name, rival, found))
+    corrected = holm([found for *_, found in compared])
+    for (name, rival, _), found in zip(compared, corrected, strict=True):
         estimate = found.interval.estimate
         outcome = _outcome(found.significant and estimate > 0, found.significant and estimate < 0)
         words = {"supported": "better than", "refuted": "worse than", "inconclusive": "not shown to differ from"}
@@ -229,15 +290,19 @@ def _superior(study: _Study, hypothesis: Superior, rivals: list[Cell]) -> Iterat
             f"{study.subject.label} is {words[outcome]} {rival.label} in {METRICS[metric]} "
             f"({_difference(found)}{p_value})."
         )
-        yield _of(found, f"{METRICS[metric]} superior to {rival.label}", "superior", outcome, sentence)
+        yield _of(found, name, "superior", outcome, sentence)
 
 
-def _on_front(study: _Study, hypothesis: OnFront) -> Verdict:
+def _compared(study: _Study, metric: Metric, rival: Cell) -> Difference | None:
+    return study.compare(metric, study.of(metric, rival))
+
+
+def _on_front(study: _Study, hypothesis: OnFront, name: str) -> Verdict:
     cost, metric = hypothesis.cost, hypothesis.metric
-    name = f"on the front of {METRICS[metric]} against {COST_WORDS[cost]}"
     found = front_probability(study.frames, cost, metric, study.subject.id)
     if found is None:
-        return _undecided(name, "on_front", "probability", f"{COSTS[cost]} is not measured. Run `ablate measure`.")
+        why = f"{COSTS[cost]} and test scores of {study.subject.label} are not both known.{_measure(cost)}"
+        return _undecided(name, "on_front", "probability", why)
     probability, one_seed = found.probability, found.seeds == 1
     outcome: Outcome = (
         "inconclusive"
@@ -252,9 +317,8 @@ def _on_front(study: _Study, hypothesis: OnFront) -> Verdict:
     return Verdict(name, "on_front", outcome, probability, math.nan, math.nan, "probability", sentence, note)
 
 
-def _matched_budget(study: _Study, hypothesis: MatchedBudget) -> Verdict:
+def _matched_budget(study: _Study, hypothesis: MatchedBudget, name: str) -> Verdict:
     cost, metric, subject = hypothesis.cost, hypothesis.metric, study.subject
-    name = f"{METRICS[metric]} at equal {COST_WORDS[cost]}"
     family = [cell for cell in study.select(hypothesis.family) if cell.id != subject.id]
     priced = sorted((cell for cell in family if _cost(cell, cost) > 0), key=lambda cell: _cost(cell, cost))
     own = _cost(subject, cost)
@@ -297,7 +361,7 @@ def _position(cost: Cost, below: Cell, own: float, above: Cell) -> float:
 
 def _interpolated(study: _Study, metric: Metric, below: Cell, above: Cell, position: float) -> CellScores:
     """The family's scores at the subject's cost: those of its two neighbours, of each seed and image, weighted."""
-    one, other = study.of(metric, below.id), study.of(metric, above.id)
+    one, other = study.of(metric, below), study.of(metric, above)
     seeds = tuple(seed for seed in one.seeds if seed in other.seeds)
     images = tuple(image for image in one.images if image in other.images)
 
@@ -337,6 +401,10 @@ def _difference(found: Difference) -> str:
 
 def _cost(cell: Cell, cost: Cost) -> float:
     return float(getattr(cell, cost))
+
+
+def _measure(cost: Cost) -> str:
+    return " Run `ablate measure`." if cost in ("latency_ms", "peak_memory_mb") else ""
 
 
 def _shown(value: float, cost: Cost) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from analysis.format import model_name
+from analysis.format import model_name, shortened, shown
 
 INK, FAINT, GRID = "#222222", "#666666", "#e6e6e6"
 FONT = 'system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, "Liberation Sans", sans-serif'
@@ -57,6 +57,7 @@ _FAMILIES = {
     "fcn8s": ("green", "cross"),
 }
 _MOST_GROUPS = len(_SYMBOLS)
+_MOST_WRAPPED = 1000
 SIGNIFICANT, UNDECIDED, UNKNOWN = "diamond", "circle-open", "line-ns-open"
 """Symbols of a difference: beyond chance, within it, and not known (one seed)."""
 
@@ -111,17 +112,10 @@ def _shade(colour: str, place: float) -> str:
 
 def plain(text: str) -> str:
     """Text as Plotly shows it literally: its strings are a small HTML."""
-    return html.escape(text, quote=False)
-
-
-def shortened(text: str, most: int = 40) -> str:
-    """A name that fits beside a point or in a legend: a long one keeps its beginning and its end."""
-    if len(text) <= most:
-        return text
-    end = most // 3
-    return f"{text[: most - end - 1].rstrip()}…{text[-end:].lstrip()}"
+    return html.escape(shown(text), quote=False)
 
 
 def wrapped(text: str, width: int = 64) -> str:
     """Plain text in lines of at most `width`, broken at spaces where there are any."""
-    return "<br>".join(plain(line) for line in textwrap.wrap(text, width, break_on_hyphens=False))
+    lines = textwrap.wrap(shortened(text, _MOST_WRAPPED), width, break_on_hyphens=False)
+    return "<br>".join(map(plain, lines))

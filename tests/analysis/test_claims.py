@@ -199,8 +199,11 @@ def test_packaged_claims_are_sound_and_apply_where_their_cells_are():
         assert load_claim(name).name == name
     models = ["unet", "unet_plus_plus", "resnet34_unet", "attention_unet", "fcn8s", "pyconvunet"]
     tables = study({model: (0.8, 100 + i) for i, model in enumerate(models)})
-    assert {result.name for result in applicable(tables)} == set(packaged())
-    assert applicable(study({"unet": (0.8, 1), "pyconvunet": (0.8, 1)})) == []
+    assert {result.name for result in applicable(tables).results} == set(packaged())
+    two = applicable(study({"unet": (0.8, 1), "pyconvunet": (0.8, 1)}))
+    assert two.results == ()
+    assert "needs one complete configuration each of unet_plus_plus" in two.notes[0]
+    assert applicable(study({"pyconvunet": (0.8, 1)})) == ((), ())
 
 
 @pytest.mark.parametrize(

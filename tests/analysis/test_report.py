@@ -240,10 +240,23 @@ def test_large_pictures_are_brought_to_the_size_they_are_shown_at() -> None:
     assert sizes == {(256, 128)}
 
 
-def test_prediction_of_another_size_is_refused() -> None:
-    wrong = {"a1": Prediction(png(np.zeros((4, 5))), 1.0)}
-    with pytest.raises(ValueError, match=r"picture 'z1': the prediction of cell a1 is 4x5, its mask 4x4"):
-        render(study(), about(), [Picture("z1", png(np.zeros((4, 4))), png(np.zeros((4, 4))), wrong)])
+def test_a_picture_that_cannot_be_shown_costs_its_own_place() -> None:
+    whole = png(np.eye(4) * 255)
+    shown = [
+        Picture("z1", whole, whole, {"a1": Prediction(png(np.zeros((4, 5))), 0.5), "b2": Prediction(whole, 1.0)}),
+        Picture("z2", whole, b"no picture", {"a1": Prediction(whole, 1.0)}),
+        Picture("z3", whole, whole, {"a1": Prediction(whole[:40], 1.0), "b2": Prediction(whole, 1.0)}),
+    ]
+    rows = {row[0]: row for row in Document(render(study(), about(), shown)).tables["strip"]}
+    assert rows["z1"][1:] == [
+        "",
+        "",
+        "Dice 1.000",
+        "cannot be shown: the prediction is 4x5, its mask 4x4: expected one size",
+    ]
+    assert rows["z2"][1].startswith("cannot be shown: UnidentifiedImageError")
+    assert rows["z3"][3] == "Dice 1.000"
+    assert rows["z3"][4].startswith("cannot be shown: ")
 
 
 # Evidence ------------------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def _frames(scores: dict[str, list[float]], seeds: int = 1, data: str = "slices"
 
 
 def _pictures(path: Path, frames: Frames) -> Any:
-    return pictures(Folder(path, frames), frames)  # type: ignore[arg-type]
+    return pictures(Folder(path, frames), frames, [])  # type: ignore[arg-type]
 
 
 def test_worst_median_and_best_image_by_mean_dice_come_first_then_others_evenly(tmp_path: Path) -> None:
