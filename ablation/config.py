@@ -11,18 +11,53 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from ablation.errors import InputError, unknown
+from ablation.errors import InputError, brief, unknown
+from ablation.files import read_regular
 
 SCHEMA_VERSION = 1
 KEY_LENGTH = 12
 
+# A configuration may be a stranger's, so every field is bounded, far above what anyone trains: what is within them can
+# be priced and refused by its cost, and no number overflows on the way there.
+MOST_CHANNELS = 65_536
+MOST_SIDE = 16_384
+MOST_SEED = 2**63 - 1
+_MOST_KERNEL = 1023
+_MOST_LEVELS = 16
+
 
 class Config(BaseModel):
-    """Base of every part: immutable, and an unknown field is an error."""
+    """Base of every part: immutable, numbers finite, and an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+def _not_a_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"expected a number, not {str(value).lower()}")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_not_a_truth_value)]
+Number = Annotated[float, BeforeValidator(_not_a_truth_value)]
+
+
+def _no_path_from_json(path: Path | None, info: ValidationInfo) -> Path | None:
+    """The canonical form has no paths. One in a study's file would have this machine read what a stranger names."""
+    if path is not None and info.mode == "json":
+        raise ValueError("a path has no place in a recorded configuration")
+    return path
 
 
 # Networks ------------------------------------------------------------------------------------------------------------
@@ -34,8 +69,8 @@ class UNet(Config):
     """U-Net with same padding and batch norm: `stages` stages of widths `width`, 2·`width`, 4·`width`, ..."""
 
     name: Literal["unet"] = "unet"
-    width: int = Field(32, ge=1)
-    stages: int = Field(5, ge=2, le=8)
+    width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
+    stages: Whole = Field(5, ge=2, le=8)
     upsampling: Upsampling = "transposed"
 
 
@@ -43,8 +78,8 @@ class UNetPlusPlus(Config):
     """UNet++: nested dense skips, bilinear up-sampling, and a head on each of the top row's nodes."""
 
     name: Literal["unet_plus_plus"] = "unet_plus_plus"
-    width: int = Field(32, ge=1)
-    stages: int = Field(5, ge=2, le=6)
+    width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
+    stages: Whole = Field(5, ge=2, le=6)
     deep_supervision: bool = True
 
 
@@ -52,24 +87,27 @@ class AttentionUNet(Config):
     """Attention U-Net: an additive attention gate on each skip connection."""
 
     name: Literal["attention_unet"] = "attention_unet"
-    width: int = Field(64, ge=2)
-    stages: int = Field(5, ge=2, le=8)
+    width: Whole = Field(64, ge=2, le=MOST_CHANNELS)
+    stages: Whole = Field(5, ge=2, le=8)
 
 
 class _WithEncoderWeights(Config):
     """A network whose encoder can start from a local weights file. The file's hash is in the key, its path is not."""
 
     encoder_weights: Path | None = Field(None, exclude=True)
-    encoder_weights_sha256: str | None = None
+    encoder_weights_sha256: str | None = Field(None, max_length=64)
+
+    _stay_out_of_json = field_validator("encoder_weights")(_no_path_from_json)
 
     @model_validator(mode="after")
     def _hash_weights(self) -> _WithEncoderWeights:
         if self.encoder_weights is not None:
             try:
-                digest = hashlib.sha256(Path(self.encoder_weights).read_bytes()).hexdigest()
-            except OSError as error:
+                digest = hashlib.sha256(read_regular(self.encoder_weights.resolve())).hexdigest()
+            except (OSError, RuntimeError, ValueError) as error:  # the latter: links in a circle, a null byte
+                reason = getattr(error, "strerror", None) or error
                 raise ValueError(
-                    f"encoder weights '{self.encoder_weights}' cannot be read: {error.strerror}"
+                    f"encoder weights '{brief(str(self.encoder_weights))}' cannot be read: {reason}"
                 ) from error
             object.__setattr__(self, "encoder_weights_sha256", digest)
             object.__setattr__(self, "encoder_weights", Path(self.encoder_weights).absolute())  # workers move about
@@ -88,7 +126,7 @@ class FCN8s(_WithEncoderWeights):
     name: Literal["fcn8s"] = "fcn8s"
 
 
-Levels = tuple[int, ...]
+Levels = tuple[Whole, ...]
 
 
 class PyConvUNet(Config):
@@ -105,13 +143,13 @@ class PyConvUNet(Config):
     name: Literal["pyconvunet"] = "pyconvunet"
     kernels: Levels | tuple[Levels, ...] = (3, 5, 7, 9)
     groups: Levels | tuple[Levels, ...] = (1, 4, 8, 16)
-    share: Literal["pyramid", "equal"] | tuple[float, ...] = "pyramid"
+    share: Literal["pyramid", "equal"] | tuple[Number, ...] = "pyramid"
     block: Literal["plain", "bottleneck"] = "plain"
-    blocks: int = Field(1, ge=1, le=8)
-    expansion: int = Field(1, ge=1)
+    blocks: Whole = Field(1, ge=1, le=8)
+    expansion: Whole = Field(1, ge=1, le=MOST_CHANNELS)
     residual: bool = False
-    width: int = Field(32, ge=1)
-    stages: int = Field(5, ge=2, le=8)
+    width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
+    stages: Whole = Field(5, ge=2, le=8)
     upsampling: Upsampling = "transposed"
 
     @model_validator(mode="before")
@@ -137,11 +175,15 @@ class PyConvUNet(Config):
                     f"stage {stage + 1} has {len(kernels)} kernels {_brief(kernels)} but {len(groups)} groups "
                     f"{_brief(groups)}: give each level one of both"
                 )
+            if len(kernels) > _MOST_LEVELS:
+                raise ValueError(f"stage {stage + 1} has {len(kernels)} levels: expected at most {_MOST_LEVELS}")
             for kernel, group in zip(kernels, groups, strict=True):
                 if kernel < 1 or kernel % 2 == 0:
                     raise ValueError(f"kernel {kernel}: same padding needs an odd size of at least 1")
-                if group < 1:
-                    raise ValueError(f"groups {group}: expected at least 1")
+                if kernel > _MOST_KERNEL:
+                    raise ValueError(f"kernel {kernel}: expected at most {_MOST_KERNEL}")
+                if not 1 <= group <= MOST_CHANNELS:
+                    raise ValueError(f"groups {group}: expected 1 to {MOST_CHANNELS}")
             if isinstance(self.share, tuple) and len(self.share) != len(kernels):
                 raise ValueError(
                     f"share has {len(self.share)} fractions for the {len(kernels)} levels of stage {stage + 1}"
@@ -169,7 +211,7 @@ class PyConvUNet(Config):
 
 
 def _brief(value: Any) -> str:
-    return json.dumps(value)
+    return brief(json.dumps(value))
 
 
 Network = UNet | UNetPlusPlus | AttentionUNet | ResNet34UNet | FCN8s | PyConvUNet
@@ -198,13 +240,13 @@ TRIVIAL = ("all_foreground", "all_background", "mean_mask")
 class _Source(Config):
     """What every data set has: how its images reach the network, where it is, and what is in it."""
 
-    size: tuple[int, int] = (128, 128)
+    size: tuple[Whole, Whole] = (128, 128)
     """Height and width in pixels that images and masks are brought to."""
     channels: Literal[1, 3] = 1
     """Input channels: grey images are repeated for 3, colour images averaged for 1."""
     root: Path | None = Field(None, exclude=True)
     """Where the files are (`--data-dir`)."""
-    fingerprint: str = ""
+    fingerprint: str = Field("", max_length=64)
     """SHA-256 (first 12 hex) of the decoded images and masks; `ablation.data.load_data` fills it in."""
 
     @property
@@ -217,16 +259,20 @@ class _Source(Config):
     def _positive(cls, value: tuple[int, int]) -> tuple[int, int]:
         if min(value) < 8:
             raise ValueError(f"size {value[0]}x{value[1]}: expected at least 8 pixels a side")
+        if max(value) > MOST_SIDE:
+            raise ValueError(f"size {value[0]}x{value[1]}: expected at most {MOST_SIDE} pixels a side")
         return value
+
+    _stay_out_of_json = field_validator("root")(_no_path_from_json)
 
 
 class Mni152(_Source):
     """Axial slices of the MNI152 T1 template with its tissue masks, packaged in nilearn's wheel."""
 
     name: Literal["mni152"] = "mni152"
-    size: tuple[int, int] = (96, 96)
+    size: tuple[Whole, Whole] = (96, 96)
     target: Literal["grey_matter", "white_matter", "brain"] = "grey_matter"
-    slices: int = Field(60, ge=5, le=125)
+    slices: Whole = Field(60, ge=5, le=125)
 
 
 class Isbi2012(_Source):
@@ -251,7 +297,7 @@ class Folder(_Source):
     """Any folder with images/ and masks/ whose files have matching stems."""
 
     name: Literal["folder"] = "folder"
-    n_classes: int = Field(1, ge=1, le=255)
+    n_classes: Whole = Field(1, ge=1, le=255)
 
     @property
     def classes(self) -> int:
@@ -266,10 +312,10 @@ class Phantom(_Source):
     """
 
     name: Literal["phantom"] = "phantom"
-    count: int = Field(60, ge=5)
-    blur: float = Field(0.0, ge=0)
-    noise: float = Field(0.25, ge=0)
-    seed: int = Field(0, ge=0)
+    count: Whole = Field(60, ge=5, le=100_000)
+    blur: Number = Field(0.0, ge=0, le=100)
+    noise: Number = Field(0.25, ge=0, le=1000)
+    seed: Whole = Field(0, ge=0, le=MOST_SEED)
 
 
 Data = Annotated[Mni152 | Isbi2012 | KaggleLung | Liver | Folder | Phantom, Field(discriminator="name")]
@@ -298,11 +344,11 @@ class Split(Config):
 
     method: Literal["fractions", "kfold", "paper"] = "fractions"
     shuffle: bool = True
-    seed: int = Field(0, ge=0)
-    val: float = Field(0.2, gt=0, lt=1)
-    test: float = Field(0.2, gt=0, lt=1)
-    folds: int = Field(5, ge=3)
-    fold: int = Field(0, ge=0)
+    seed: Whole = Field(0, ge=0, le=MOST_SEED)
+    val: Number = Field(0.2, gt=0, lt=1)
+    test: Number = Field(0.2, gt=0, lt=1)
+    folds: Whole = Field(5, ge=3, le=100_000)
+    fold: Whole = Field(0, ge=0, le=100_000)
 
     @model_validator(mode="before")
     @classmethod
@@ -333,9 +379,9 @@ Augmentation = Literal["hflip", "vflip", "rot90", "rot180"]
 class Protocol(Config):
     """How a network is trained and judged: Adam on binary cross-entropy (cross-entropy for several classes)."""
 
-    epochs: int = Field(50, ge=1)
-    batch_size: int = Field(5, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    epochs: Whole = Field(50, ge=1, le=1_000_000)
+    batch_size: Whole = Field(5, ge=1, le=100_000)
+    learning_rate: Number = Field(1e-3, ge=1e-12, le=1e6)
     augment: tuple[Augmentation, ...] = ("hflip", "vflip", "rot90", "rot180")
     """Each is applied to each training image with probability 1/2, in this order."""
     split: Split = Split()
@@ -356,7 +402,7 @@ class TrialConfig(Config):
     model: Model
     data: Data
     protocol: Protocol = Protocol()
-    seed: int = Field(0, ge=0)
+    seed: Whole = Field(0, ge=0, le=MOST_SEED)
 
     @model_validator(mode="after")
     def _rotations_need_squares(self) -> TrialConfig:
@@ -411,9 +457,11 @@ def parse(cls: type[Part], fields: dict[str, Any], what: str) -> Part:
 def explain(error: ValidationError) -> str:
     """The first of pydantic's complaints, as one line."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        return f"there is no field '{place}'"
-    given = "" if first["type"] == "value_error" else f" (given: {first['input']!r})"
+        return f"there is no field '{brief('.'.join(map(str, first['loc'])))}'"
+    # Of a field that takes either of two types, pydantic also names the one it tried: `tuple[int, ...]`.
+    place = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+    shown = f"'{brief(first['input'])}'" if isinstance(first["input"], str) else brief(first["input"])
+    given = "" if first["type"] == "value_error" else f" (given: {shown})"
     return f"{place}: {message}{given}" if place else message + given

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_SHOWN = 80
+"""Characters of a value that was given, in a message."""
+
 
 class InputError(ValueError):
     """What was given cannot be used: exit code 2. The message says what was given, what was expected, what to do."""
@@ -22,6 +25,16 @@ class TrialError(RuntimeError):
 def unknown(kind: str, given: str, known: Iterable[str]) -> InputError:
     """The error for a name that does not exist, naming the nearest one that does."""
     names = sorted(known)
-    nearest = difflib.get_close_matches(given, names, n=1, cutoff=0.4)
+    nearest = difflib.get_close_matches(given[:_SHOWN], names, n=1, cutoff=0.4)
     hint = f"did you mean '{nearest[0]}'?" if nearest else "choose one of: " + ", ".join(names)
-    return InputError(f"unknown {kind} '{given}': {hint}")
+    return InputError(f"unknown {kind} '{brief(given)}': {hint}")
+
+
+def brief(value: object) -> str:
+    """A value that was given, as a message names it: on one line, without control characters, cut where it is long."""
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except ValueError:  # an integer of thousands of digits
+        text = f"({type(value).__name__})"
+    cut = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
