@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablation.errors import InputError
-from runners.cli.output import console, plain_table, print_json, write
+from runners.cli.output import check_target, console, plain_table, print_json, write
 from runners.cli.shared import json_option, notes, open_study
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def compare(studies: tuple[Path, ...], metric: Metric, output: Path | None, as_j
     from analysis.frames import load
     from analysis.study_report import about
 
+    check_target(output, ".html")
     if len({study.resolve() for study in studies}) < len(studies):
         raise InputError("a study is named twice: name each once")
     opened = {name: open_study(study) for name, study in zip(_names(studies), studies, strict=True)}
@@ -60,11 +61,11 @@ def compare(studies: tuple[Path, ...], metric: Metric, output: Path | None, as_j
     out.print(_costs(comparison))
     out.print()
     for sentence in findings(comparison):
-        out.print(sentence, markup=False)
+        out.print(sentence)
     for caution in cautions:
-        out.print(caution, style="yellow", markup=False)
+        out.print(caution, style="yellow")
     if output:
-        out.print(f"Page: {output}", soft_wrap=True, markup=False)
+        out.print(f"Page: {output}", soft_wrap=True)
 
 
 def _names(studies: tuple[Path, ...]) -> list[str]:
@@ -74,8 +75,6 @@ def _names(studies: tuple[Path, ...]) -> list[str]:
 
 
 def _scores(comparison: Comparison) -> Table:
-    from rich.text import Text
-
     from analysis.format import model_name
     from analysis.pareto import METRICS
 
@@ -93,14 +92,12 @@ def _scores(comparison: Comparison) -> Table:
             texts.append(f"{estimate:.3f} ±{(high - low) / 2:.3f}" if known else f"{estimate:.3f}")
         name = model_name(network.model) if network.trivial else network.label
         rank = "" if network.mean_rank is None else f"{network.mean_rank:.2f}"
-        table.add_row(*map(Text, (name, *texts, rank)), style="dim" if network.trivial else "")
+        table.add_row(name, *texts, rank, style="dim" if network.trivial else "")
     return table
 
 
 def _costs(comparison: Comparison) -> Table:
     """Parameters, and MACs on each data set."""
-    from rich.text import Text
-
     from analysis.pareto import amount
 
     macs = [f"MACs, {name}" for name in comparison.data]
@@ -110,7 +107,7 @@ def _costs(comparison: Comparison) -> Table:
             continue
         params = dict.fromkeys(amount("params", e.costs["params"]) for e in network.entries if e is not None)
         cells = ["–" if entry is None else amount("macs", entry.costs["macs"]) for entry in network.entries]
-        table.add_row(*map(Text, (network.label, ", ".join(params), *cells)))
+        table.add_row(network.label, ", ".join(params), *cells)
     return table
 
 

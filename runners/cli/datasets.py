@@ -22,11 +22,14 @@ def datasets(as_json: bool) -> None:
     if as_json:
         print_json([info._asdict() for info in DATASETS.values()])
         return
+    from rich.text import Text
+
     out = console()
     for info in DATASETS.values():
-        out.print(f"[bold]{info.name}[/bold]  [dim]{'needs --data-dir' if info.needs_dir else 'built in'}[/dim]")
-        out.print(f"  {info.what}", markup=False)
+        where = "needs --data-dir" if info.needs_dir else "built in"
+        out.print(Text.assemble((info.name, "bold"), "  ", (where, "dim")))
+        out.print(f"  {info.what}")
         if info.needs_dir:
-            out.print(f"  files: {info.layout}", markup=False)
+            out.print(f"  files: {info.layout}")
         if info.citation:
-            out.print(f"  source: {info.citation}", style="dim", markup=False)
+            out.print(f"  source: {info.citation}", style="dim")

@@ -58,7 +58,7 @@ def effects(study: Path, metric: Metric, space: str | None, as_json: bool) -> No
     _print_interactions(found, out)
     _print_importances(found, out)
     for caution in cautions:
-        out.print(caution, style="yellow", markup=False)
+        out.print(caution, style="yellow")
 
 
 def _print_effects(found: Effects, out: Console) -> None:
@@ -66,13 +66,13 @@ def _print_effects(found: Effects, out: Console) -> None:
 
     for (space, task), group in groupby(found.effects, key=lambda effect: (effect.space, effect.task)):
         rows = list(group)
-        out.print(f"{space}, {task}: effect on {METRICS[found.metric]}", style="bold", markup=False)
+        out.print(f"{space}, {task}: effect on {METRICS[found.metric]}", style="bold")
         table = _table("", "level", "effect", "95 % interval", "p", "seeds", "params", "MACs")
         for (factor, reference), levels in groupby(rows, key=lambda effect: (effect.factor, effect.reference)):
             for place, effect in enumerate(levels):
                 if place == 0:
-                    table.add_row("", _text(factor, "bold"))
-                    table.add_row("", _text(f"  {reference}"), "", "(reference)", style="dim")
+                    table.add_row("", factor, style="bold")
+                    table.add_row("", f"  {reference}", "", "(reference)", style="dim")
                 table.add_row(*_effect_row(effect))
         out.print(table)
         out.print(
@@ -81,19 +81,17 @@ def _print_effects(found: Effects, out: Console) -> None:
             "params, MACs: ratio to the reference."
         )
         for said, about in _remarks(rows).items():
-            out.print(
-                f"{'All' if len(about) == len(rows) else ', '.join(about)}: {said}.", style="yellow", markup=False
-            )
+            out.print(f"{'All' if len(about) == len(rows) else ', '.join(about)}: {said}.", style="yellow")
         out.print()
 
 
-def _effect_row(effect: Effect) -> list[Any]:
+def _effect_row(effect: Effect) -> list[str]:
     difference = effect.difference
     p = difference.p_value if difference.p_holm is None else difference.p_holm
     needed = f"{difference.seeds}\N{RIGHTWARDS ARROW}{difference.seeds_needed}"
     return [
         "*" if difference.significant else "",
-        _text(f"  {effect.level}"),
+        f"  {effect.level}",
         f"{difference.interval.estimate:+.4f}",
         _range(difference.interval),
         _p(p),
@@ -114,12 +112,12 @@ def _remarks(rows: Iterable[Effect]) -> dict[str, list[str]]:
 
 def _print_interactions(found: Effects, out: Console) -> None:
     for (space, task), group in groupby(found.interactions, key=lambda one: (one.space, one.task)):
-        out.print(f"{space}, {task}: interactions", style="bold", markup=False)
+        out.print(f"{space}, {task}: interactions", style="bold")
         table = _table("", "levels", "effect", "95 % interval", "p")
         for factors, rows in groupby(group, key=lambda one: one.factors):
             for place, one in enumerate(rows):
                 if place == 0:
-                    table.add_row("", _text(" \N{MULTIPLICATION SIGN} ".join(factors), "bold"))
+                    table.add_row("", " \N{MULTIPLICATION SIGN} ".join(factors), style="bold")
                 table.add_row(*_interaction_row(one))
         out.print(table)
         out.print(
@@ -129,10 +127,10 @@ def _print_interactions(found: Effects, out: Console) -> None:
         out.print()
 
 
-def _interaction_row(one: Interaction) -> list[Any]:
+def _interaction_row(one: Interaction) -> list[str]:
     return [
         "*" if one.p_value is not None and one.p_value <= 1 - one.interval.level else "",
-        _text("  " + " \N{MULTIPLICATION SIGN} ".join(one.levels)),
+        "  " + " \N{MULTIPLICATION SIGN} ".join(one.levels),
         f"{one.interval.estimate:+.4f}",
         _range(one.interval),
         _p(one.p_value),
@@ -141,10 +139,10 @@ def _interaction_row(one: Interaction) -> list[Any]:
 
 def _print_importances(found: Effects, out: Console) -> None:
     for (space, task), group in groupby(found.importances, key=lambda one: (one.space, one.task)):
-        out.print(f"{space}, {task}: importance of each factor", style="bold", markup=False)
+        out.print(f"{space}, {task}: importance of each factor", style="bold")
         table = _table("", "factor", "for", "fANOVA", "PED-ANOVA")
         for one in group:
-            table.add_row("", _text(one.factor), one.target, _share(one.fanova), _share(one.ped_anova))
+            table.add_row("", one.factor, one.target, _share(one.fanova), _share(one.ped_anova))
         out.print(table)
         out.print("fANOVA: share of the variance over the space. PED-ANOVA: share in being among the best.")
         out.print()
@@ -158,12 +156,6 @@ def _table(*columns: str) -> Table:
         words = place < 2 or column == "for"
         table.add_column(column, justify="left" if words else "right", overflow="fold", no_wrap=place != 1)
     return table
-
-
-def _text(text: str, style: str = "") -> Any:
-    from rich.text import Text
-
-    return Text(text, style=style)
 
 
 def _range(interval: Interval) -> str:

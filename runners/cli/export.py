@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from ablation.errors import InputError
-from runners.cli.output import write
+from runners.cli.output import check_target, data, say, write
 from runners.cli.shared import notes, open_study, study_argument
 
 
@@ -27,22 +26,21 @@ def export(study: Path, table: str, kind: str | None, output: Path | None) -> No
     """
     from analysis.frames import load
 
+    check_target(output, *([f".{kind}"] if kind else [".csv", ".parquet", ".json"]))
+    kind = kind or (output.suffix.lower().removeprefix(".") if output else "csv")
+    if kind == "parquet" and output is None:
+        raise InputError("--format parquet is binary: give -o FILE")
     opened = open_study(study)
     frame = getattr(load(opened), table)
-    ending = output.suffix.removeprefix(".") if output else ""
-    kind = kind or (ending if ending in ("csv", "parquet", "json") else "csv")
     if kind == "parquet":
-        if output is None:
-            raise InputError("--format parquet is binary: give -o FILE")
         content = frame.to_parquet(index=False)
     elif kind == "json":
         content = (frame.to_json(orient="records", indent=1, double_precision=15) + "\n").encode()
     else:
         content = frame.to_csv(index=False, lineterminator="\n").encode()
     if output is None:
-        sys.stdout.buffer.write(content)
-        sys.stdout.flush()
+        data(content)
     else:
         write(output, content)
     for note in notes(opened):
-        click.echo(note, err=True)
+        say(note, err=True)

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import errno
 import importlib
+import importlib.metadata
 import os
+import platform
+import shlex
+import signal
 import sys
-from typing import Any
+import tempfile
+import traceback
+from typing import Any, NamedTuple
 
 import click
 
 from ablation.errors import Halted, InputError
+from analysis.format import shortened, shown
+from runners.cli.output import close_streams, open_streams, say
 
 _MACHINE_SAYS_NO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+_NO_SUCH_PLACE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
+"""A path that was given cannot be one."""
+_LONGEST_MESSAGE = 500
+_LONGEST_REASON = 160
 _COMMANDS = {
     "spaces": "list the search spaces: what each asks, and how many configurations it has",
     "datasets": "list the data sets: what each is, and the files it expects",
@@ -73,31 +87,87 @@ def ablate() -> None:
     """
 
 
+class _Ended(NamedTuple):
+    """How a command ended: its exit code, and what there is to say of that in one line."""
+
+    code: int
+    line: str = ""
+
+
 def main() -> None:
-    """Run the command line: 0 on success; one line and 2 for bad input, 1 for a disk that is full or the like; 130 when
-    interrupted."""
+    """Run the command line.
+
+    The exit code is 0 on success; 2 for bad input, and 1 for a disk that is full, output that cannot be written, or
+    what nobody foresaw, each with one line on standard error; 130 when interrupted.
+    """
+    open_streams()
     try:
-        code = ablate.main(standalone_mode=False)
-    except InputError as error:
-        _fail(str(error))
-    except click.ClickException as error:
-        _fail(error.format_message())
+        ended = _run(sys.argv[1:] or ["--help"])
+    except KeyboardInterrupt:  # a second one, while the first was being dealt with
+        ended = _Ended(130)
+    # What is left is the end of the process, of its threads and of Ray: another Ctrl-C hastens it without a traceback.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    unwritten = close_streams()
+    if unwritten and not ended.code:
+        ended = _Ended(1, f"standard output cannot be written: {unwritten}")
+    if ended.line:
+        say("ablate: " + shortened(" ".join(shown(ended.line).split()), _LONGEST_MESSAGE), err=True)
+    sys.exit(ended.code)
+
+
+def _run(arguments: list[str]) -> _Ended:
+    try:
+        code = ablate.main(arguments, standalone_mode=False)
+    except SystemExit as end:
+        code = end.code
+        return _Ended(code) if isinstance(code, int) else _Ended(1 if code else 0, str(code or ""))
     except (KeyboardInterrupt, click.Abort):
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader (head, less) has gone; nothing is left to say, and the interpreter must not try at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return _Ended(130)
+    except InputError as error:
+        return _Ended(2, str(error))
+    except click.ClickException as error:
+        return _Ended(2, error.format_message())
     except Halted as error:
-        _fail(str(error), code=1)
+        return _Ended(1, str(error))
     except OSError as error:
-        if error.errno not in _MACHINE_SAYS_NO:
-            raise
-        _fail(f"'{error.filename}' cannot be written: {error.strerror}; no finished trial is lost", code=1)
-    else:
-        sys.exit(code if isinstance(code, int) else 0)
+        return _of_the_system(error, arguments)
+    except BaseException as error:  # extensions in Rust panic with one that is no Exception
+        return _unforeseen(error, arguments)
+    return _Ended(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str, code: int = 2) -> None:
-    click.echo(f"ablate: {' '.join(message.split())}", err=True)
-    sys.exit(code)
+def _of_the_system(error: OSError, arguments: list[str]) -> _Ended:
+    if error.errno in _NO_SUCH_PLACE and error.filename is not None:
+        return _Ended(2, f"'{error.filename}' cannot be used: {error.strerror}")
+    if error.errno in _MACHINE_SAYS_NO:
+        where = "" if error.filename is None else f"'{error.filename}' cannot be read or written: "
+        return _Ended(1, f"{where}{error.strerror}; no finished trial is lost")
+    return _unforeseen(error, arguments)
+
+
+def _unforeseen(error: BaseException, arguments: list[str]) -> _Ended:
+    """The last resort: what happened in a line, and the traceback in a file that the line names."""
+    said = next(iter(str(error).strip().splitlines()), "")
+    what = shortened(f"{type(error).__name__}: {said}" if said else type(error).__name__, _LONGEST_REASON)
+    kept = "no finished trial is lost"
+    if arguments[0] in ("run", "confirm"):
+        kept = "every trial that ended is kept, and the same command goes on from there"
+    try:
+        where = f"the traceback is in {_keep_traceback(error, arguments)}"
+    except OSError as failure:
+        where = f"the traceback could not be kept ({failure.strerror})"
+    return _Ended(1, f"unforeseen: {what}; {kept}; {where}")
+
+
+def _keep_traceback(error: BaseException, arguments: list[str]) -> str:
+    """Write what a maintainer needs into a new file that only this user may read. Raises `OSError`."""
+    started = f"ablate-error-{datetime.datetime.now():%Y%m%d-%H%M%S}-"
+    descriptor, path = tempfile.mkstemp(prefix=started, suffix=".txt")
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(f"{shlex.join(['ablate', *arguments])}\n{platform.platform()}, Python {platform.python_version()}\n")
+        for name in ("ablate", "click", "numpy", "optuna", "pandas", "pydantic", "ray", "rich", "torch"):
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                file.write(f"{name} {importlib.metadata.version(name)}\n")
+        file.write("\n")
+        file.writelines(traceback.format_exception(error))
+    return path

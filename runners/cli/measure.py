@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from ablation.errors import InputError, TrialError
-from runners.cli.output import console, plain_table, print_json
+from runners.cli.output import console, plain_table, print_json, say
 from runners.cli.shared import json_option, open_study, parse_input, study_argument
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def measure(study: Path, size: str | None, device: Device | None, threads: int, 
     place = choose_device(device)
     load_average = busy()
     if load_average is not None:
-        click.echo(
+        say(
             f"The machine is busy (load average {load_average:.1f}): latencies will be too high and unsteady. "
             "Measure again when it is idle.",
             err=True,
@@ -91,14 +91,13 @@ def measure(study: Path, size: str | None, device: Device | None, threads: int, 
         )
         return
     from rich.padding import Padding
-    from rich.text import Text
 
     out = console()
     _print_table(out, jobs, results, failed)
     if pairs:
         out.print("\nFewer MACs, yet slower:", style="bold")
         for pair in pairs[:_MOST_PAIRS]:
-            out.print(Padding(Text(pair.text), (0, 0, 0, 2)))
+            out.print(Padding(pair.text, (0, 0, 0, 2)))
         if len(pairs) > _MOST_PAIRS:
             out.print(f"  and {len(pairs) - _MOST_PAIRS} other pairs", style="dim")
     elif len(results) > 1:
@@ -137,7 +136,7 @@ def _measured(
     for number, job in enumerate(jobs, start=1):
         if not quiet:
             sides = f"{job.channels}x{job.size[0]}x{job.size[1]}"
-            click.echo(f"measuring {number} of {len(jobs)}: {job.label} at {sides}", err=True)
+            say(f"measuring {number} of {len(jobs)}: {job.label} at {sides}", err=True)
         try:
             yield job, measure(job.network, job.channels, job.classes, job.size, device, repeats, threads)
         except TrialError as error:
@@ -145,8 +144,6 @@ def _measured(
 
 
 def _print_table(out: Console, jobs: list[_Job], results: dict[str, Measured], failed: dict[str, str]) -> None:
-    from rich.text import Text
-
     columns = ("latency ms", "IQR", "memory MB")
     table = plain_table("network", "input", *columns, right=columns)
     devices: dict[tuple[str, str, int], None] = {}
@@ -154,14 +151,12 @@ def _print_table(out: Console, jobs: list[_Job], results: dict[str, Measured], f
         if job.cells[0] in results:
             found = results[job.cells[0]]
             figures = (f"{found.latency_ms:.1f}", f"{found.latency_iqr_ms:.1f}", f"{found.peak_memory_mb:.0f}")
-            table.add_row(Text(job.label), found.input, *figures)
+            table.add_row(job.label, found.input, *figures)
             devices[found.device, found.precision, found.repeats] = None
     if results:
         out.print(table)
         for device, precision, repeats in devices:
-            out.print(
-                f"{device}, {precision}, batch 1, median of {repeats} passes", style="dim", markup=False, soft_wrap=True
-            )
+            out.print(f"{device}, {precision}, batch 1, median of {repeats} passes", style="dim", soft_wrap=True)
     for job in jobs:
         if job.cells[0] in failed:
-            out.print(f"{job.label} could not be measured: {failed[job.cells[0]]}", style="red", markup=False)
+            out.print(f"{job.label} could not be measured: {failed[job.cells[0]]}", style="red")

@@ -1,15 +1,27 @@
-"""What leaves a command: text for a terminal or a pipe, and files that the user named."""
+"""What leaves a command: text for a terminal or a pipe, and files that the user named.
+
+Text is printed as it was written: nothing in a name is markup, and what would steer a terminal is shown instead
+(`shown`). What the terminal's encoding lacks is written with other characters. Where nothing can be printed any more
+(the reader of a pipe has gone, a disk is full), a command goes on without a word, for its work matters more. Data for
+a pipe (`data`) stay as they are, in UTF-8.
+"""
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import io
 import json
+import os
+import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ablation.errors import InputError
+from ablation.files import kind, write_whole
+from analysis.format import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,24 +29,149 @@ if TYPE_CHECKING:
 
 _PIPED_WIDTH = 80
 
+# Streams -------------------------------------------------------------------------------------------------------------
+
+_SIMPLER = {
+    "–": "-", "—": "-", "−": "-", "·": ".", "…": "...", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "→": "->",
+    "²": "^2", "µ": "u", "’": "'", "“": '"', "”": '"', "†": "+", "✓": "+", "✗": "x", "●": "*",
+    "\N{NO-BREAK SPACE}": " ", "\N{REPLACEMENT CHARACTER}": "?", "\N{SYMBOL FOR DELETE}": "\\x7f",
+}  # fmt: skip
+"""The characters of the product's own words, for an encoding that lacks them."""
+
+
+def _simpler(error: UnicodeError) -> tuple[str, int]:
+    """The handler of encoding errors `ablate`: simpler characters, or the code of what has none."""
+    assert isinstance(error, UnicodeEncodeError)
+
+    def one(character: str) -> str:
+        code = ord(character)
+        if 0x2400 <= code < 0x2420:  # the picture of a control character
+            return f"\\x{code - 0x2400:02x}"
+        return _SIMPLER.get(character) or character.encode("ascii", "backslashreplace").decode()
+
+    return "".join(map(one, error.object[error.start : error.end])), error.end
+
+
+class _Stream(io.TextIOBase):
+    """A standard stream that never fails: what cannot be written goes nowhere from then on; `unwritten` says why."""
+
+    unwritten: OSError | None = None
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self._stream.errors
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        with self._or_nowhere():
+            self._stream.write(text)
+        return len(text)
+
+    def write_bytes(self, content: bytes) -> None:
+        with self._or_nowhere():
+            self._stream.flush()
+            self._stream.buffer.write(content)
+
+    def flush(self) -> None:
+        with self._or_nowhere():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _or_nowhere(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.unwritten = self.unwritten or error
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())  # for what is still in its buffer when the interpreter ends, too
+            os.close(nowhere)
+
+
+def open_streams() -> None:
+    """Make standard output and error such that printing never fails. To be called before anything is printed."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed (`>&-`): the next file that is opened would be taken for it
+            os.open(os.devnull, os.O_RDWR)
+    codecs.register_error("ablate", _simpler)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="ablate")
+            setattr(sys, name, _Stream(stream))
+
+
+def close_streams() -> str:
+    """See to it that all is written. Returns why standard output could not be, unless its reader wanted no more."""
+    sys.stderr.flush()
+    sys.stdout.flush()
+    error = getattr(sys.stdout, "unwritten", None)
+    return "" if error is None or isinstance(error, BrokenPipeError) else str(error.strerror)
+
+
+# Text ----------------------------------------------------------------------------------------------------------------
+
 
 def console() -> Console:
     """Standard output: as wide as the terminal, 80 columns and no colour codes when piped."""
-    from rich.console import Console
+    from runners.cli.terminal import PlainConsole
 
-    stdout = Console(highlight=False)
-    return stdout if stdout.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
+    stdout = PlainConsole()
+    return stdout if stdout.is_terminal else PlainConsole(width=_PIPED_WIDTH)
+
+
+def err_console() -> Console:
+    """Standard error, for what is said beside a command's results: progress, notes."""
+    from runners.cli.terminal import PlainConsole
+
+    return PlainConsole(stderr=True)
+
+
+def say(text: object, *, err: bool = False) -> None:
+    """Print a line, not wrapped."""
+    stream = sys.stderr if err else sys.stdout
+    stream.write(shown(str(text), most=sys.maxsize) + "\n")
+    stream.flush()
+
+
+def data(content: bytes) -> None:
+    """Print a document: byte for byte into a pipe; on a terminal, as it can be shown."""
+    if sys.stdout.isatty():
+        sys.stdout.write(shown(content.decode(errors="replace"), most=sys.maxsize))
+    elif isinstance(sys.stdout, _Stream):
+        sys.stdout.write_bytes(content)
+    else:
+        sys.stdout.buffer.write(content)
+    sys.stdout.flush()
 
 
 def waiting(what: str) -> AbstractContextManager[object]:
     """Says on a terminal what takes its time; nothing where standard error is piped."""
-    from rich.console import Console
-
-    return Console(stderr=True).status(what)
+    err = err_console()
+    spinner = "dots" if err.encoding.startswith("utf") else "line"
+    return err.status(err.render_str(what), spinner=spinner)
 
 
 def print_json(document: Any) -> None:
-    click.echo(json.dumps(document, indent=2, allow_nan=False))
+    say(json.dumps(document, indent=2, allow_nan=False))
 
 
 def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
@@ -47,12 +184,59 @@ def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     return table
 
 
+# Files ---------------------------------------------------------------------------------------------------------------
+
+
+def check_target(path: Path | None, *endings: str) -> None:
+    """That `path` (of `-o`) may be written as a file of one of `endings` (".html"), to be asked before the work.
+
+    Raises `InputError` for another ending, for what is there and is no regular file (a link, a device, a directory),
+    for a place inside a study that is the study's own, and where nothing can be written.
+    """
+    if path is None:
+        return
+    if path.suffix.lower() not in endings:
+        likely = path.with_suffix(endings[0]).name if path.name else f"NAME{endings[0]}"
+        known = " or ".join([", ".join(endings[:-1]), endings[-1]] if len(endings) > 1 else endings)
+        raise InputError(f"-o {path}: its name must end in {known}, which is what will be written ({likely}, say)")
+    _check_place(path)
+    for parent in path.parents:
+        if kind(parent):
+            if not parent.is_dir():
+                raise InputError(f"-o {path}: '{parent}' is not a directory")
+            if not os.access(parent, os.W_OK | os.X_OK):
+                raise InputError(f"-o {path}: the directory '{parent}' cannot be written")
+            break
+
+
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. Raises `InputError` where it cannot be written."""
-    partial = path.with_name(path.name + ".partial")
+    """Write a file whole or not at all, in place of an earlier one. Raises `InputError` where it cannot be written."""
+    _check_place(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        write_whole(path, content)
     except OSError as error:
         raise InputError(f"'{path}' cannot be written: {error.strerror}") from None
+
+
+_STUDY_FILES = ("study.yaml", "measurements.json")
+
+
+def _check_place(path: Path) -> None:
+    try:
+        found = kind(path)
+        study = study_of(path)
+    except (OSError, RuntimeError) as error:  # of a ring of links, Python says so in its own way
+        raise InputError(f"'{path}' cannot be written: {getattr(error, 'strerror', None) or error}") from None
+    if found not in ("", "file"):
+        raise InputError(f"'{path}' is a {found}, which is not replaced: give the name of a file, or a new one")
+    if study and (path.parent.resolve() != study or path.name.lower() in _STUDY_FILES):
+        raise InputError(
+            f"'{path}' is the study's own: write into '{study}' itself, under a name of yours, or elsewhere"
+        )
+
+
+def study_of(path: Path) -> Path | None:
+    """The study in whose directory `path` is. Raises `OSError` or `RuntimeError` where that cannot be followed."""
+    folder = path.parent.resolve()
+    return next((parent for parent in (folder, *folder.parents) if kind(parent / "study.yaml")), None)

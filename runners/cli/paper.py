@@ -154,4 +154,4 @@ def _print_checks(out: Console, checks: tuple[Check, ...]) -> None:
             line = Text.assemble((check.outcome, styles[check.outcome]), f"  {check.subject}{brief}")
             out.print(Padding(line, (0, 0, 0, 2), expand=False))
             for detail in (check.found, check.reason) if not brief else ():
-                out.print(Padding(Text(detail), (0, 0, 0, 9), expand=False))
+                out.print(Padding(detail, (0, 0, 0, 9), expand=False))

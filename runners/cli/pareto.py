@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablation.errors import InputError
-from runners.cli.output import console, print_json, write
+from runners.cli.output import check_target, console, print_json, write
 from runners.cli.shared import json_option, notes, open_study, study_argument
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
     from analysis.summary import front_summary
     from analysis.uncertainty import uncertain_fronts
 
+    check_target(output, ".html")
     opened = open_study(study)
     frames = load(opened)
     records = {task: fronts(rows, x, y) for task, rows in tasks(frames.trials).items()}
@@ -100,7 +101,7 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
     front_summary(frames.trials, out, x=x, y=y, caution=" ".join(said), intervals=intervals)
     for task, (front, sure) in firsts.items():
         for line in _sureness(front, sure):
-            out.print(f"{task}: {line}" if len(firsts) > 1 else line, markup=False)
+            out.print(f"{task}: {line}" if len(firsts) > 1 else line)
     if output:
         out.print(f"Page: {output}", soft_wrap=True)
 

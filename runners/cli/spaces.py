@@ -43,9 +43,11 @@ def spaces(as_json: bool) -> None:
             ]
         )
         return
+    from rich.text import Text
+
     out = console()
     for name, (space, _) in found.items():
-        out.print(f"[bold]{name}[/bold]  [dim]{_what(space)}[/dim]")
+        out.print(Text.assemble((name, "bold"), "  ", (_what(space), "dim")))
         out.print(f"  {space.question}")
 
 

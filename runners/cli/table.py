@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ablation.errors import unknown
-from runners.cli.output import write
+from runners.cli.output import check_target, data, say, write
 from runners.cli.shared import notes, open_study, study_argument
 
 if TYPE_CHECKING:
@@ -43,19 +43,21 @@ def table(study: Path, kind: str | None, metrics: str, output: Path | None) -> N
     from analysis.study_report import about
     from analysis.tables import comma_separated, latex, markdown, results_table
 
-    opened = open_study(study)
+    check_target(output, *(ending for ending, written in _ENDINGS.items() if kind in (None, written)))
     chosen = _metrics(metrics)
+    opened = open_study(study)
     frames = load(opened)
     found = results_table(frames, chosen, facts=about(opened, frames).facts, notes=notes(opened))
     kind = kind or (_ENDINGS.get(output.suffix.lower()) if output else None) or "markdown"
     text = {"latex": latex, "markdown": markdown, "csv": comma_separated}[kind](found)
+    content = text.encode(errors="backslashreplace")
     if output:
-        write(output, text.encode())
+        write(output, content)
     else:
-        click.echo(text, nl=False)
+        data(content)
     if kind == "csv":
         for note in notes(opened):
-            click.echo(note, err=True)
+            say(note, err=True)
 
 
 def _metrics(text: str) -> list[Metric]:
