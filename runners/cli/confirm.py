@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from ablation.errors import InputError
-from runners.cli.output import console, plain_table, print_json
+from runners.cli.output import console, err_console, plain_table, print_json
 from runners.cli.shared import json_option, open_study, study_argument
 
 if TYPE_CHECKING:
@@ -66,12 +66,10 @@ def confirm(
     from runners.environment import prepare_ray
 
     prepare_ray(None)  # before anything imports Ray
-    from rich.console import Console
-
     from analysis.format import several
     from runners.resources import choose_resources
 
-    out = Console(stderr=True) if as_json else console()
+    out = err_console() if as_json else console()
     opened = open_study(study)
     resources = choose_resources(cpus_per_trial, gpus_per_trial, max_concurrent, study_threads=opened.manifest.threads)
     with opened.writing():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from ablation.errors import InputError
-from runners.cli.output import console, plain_table, print_json, write
+from runners.cli.output import check_target, console, err_console, plain_table, print_json, write
 from runners.cli.shared import json_option, open_study
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def replay(
     """
     from runners.replay import Strategy, recorded, trivial_bar
 
+    check_target(output, ".html")
     table, epochs = _tables(study)
     curves = recorded(table, epochs)
     strategies = [
@@ -126,7 +127,6 @@ def _tables(study: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _run(strategy: Strategy, table: pd.DataFrame, curves: Any, repeats: int, bar: float) -> Result:
-    from rich.console import Console
     from rich.progress import Progress
 
     from runners.replay import reached, reference
@@ -134,7 +134,7 @@ def _run(strategy: Strategy, table: pd.DataFrame, curves: Any, repeats: int, bar
 
     against = reference(curves, bar)
     grid = simulated(strategy._replace(scheduler="none", sampler="plan"), table, curves, 0)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=err_console(), transient=True) as progress:
         paths = tuple(
             reached(simulated(strategy, table, curves, repeat), curves, against)
             for repeat in progress.track(range(repeats), description=_name(strategy))

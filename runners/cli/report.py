@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runners.cli.output import waiting, write
+from runners.cli.output import check_target, say, waiting, write
 from runners.cli.shared import open_study, study_argument
 
 if TYPE_CHECKING:
@@ -31,10 +31,11 @@ def report(study: Path, output: Path | None) -> None:
     """
     from analysis.frames import load
 
+    check_target(output, ".html")
     opened = open_study(study)
     with waiting("writing the report"):
         path = write_report(opened, load(opened), output or study / "report.html")
-    click.echo(path)
+    say(path)
 
 
 def write_report(study: Study, frames: Frames, path: Path) -> Path:
