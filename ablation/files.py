@@ -7,12 +7,11 @@ defended against.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -37,59 +36,63 @@ def kind(path: Path) -> str:
 
 def read_regular(path: Path) -> bytes:
     """The content of a regular file. Raises `OSError`: for a link ELOOP, for what is no file EINVAL."""
-    with _opened(path, os.O_RDONLY) as file:
+    with _open(path, os.O_RDONLY, "rb") as file:
         return file.read()
 
 
-@contextlib.contextmanager
-def open_in_place(path: Path, *, truncate: bool = False) -> Iterator[IO[bytes]]:
+def open_in_place(path: Path) -> IO[bytes]:
     """A file to lock or to append to, made if it is not there; its position is its end.
 
     Raises `OSError` as `read_regular` does, and EMLINK for a file that has other names: they would change with it.
     """
-    with _opened(path, os.O_RDWR | os.O_CREAT) as file:
-        if os.fstat(file.fileno()).st_nlink > 1:
-            raise OSError(errno.EMLINK, "it has another name elsewhere (a hard link)", str(path))
-        if truncate:
-            file.truncate(0)
-        file.seek(0, os.SEEK_END)
-        yield file
+    file = _open(path, os.O_RDWR | os.O_CREAT, "r+b")
+    if os.fstat(file.fileno()).st_nlink > 1:
+        file.close()
+        raise OSError(errno.EMLINK, "it has another name elsewhere (a hard link)", str(path))
+    file.seek(0, os.SEEK_END)
+    return file
 
 
-@contextlib.contextmanager
-def _opened(path: Path, flags: int) -> Iterator[IO[bytes]]:
+def _open(path: Path, flags: int, mode: str) -> IO[bytes]:
     found = kind(path)  # opening a device may do something already
     if found not in ("", "file"):
         code = errno.ELOOP if found == "link" else errno.EISDIR if found == "directory" else errno.EINVAL
         raise OSError(code, f"it is a {found}, not a file", str(path))
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-    with os.fdopen(descriptor, "rb" if flags == os.O_RDONLY else "r+b") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is not a file", str(path))
-        yield file
+    file: IO[bytes] = os.fdopen(descriptor, mode)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
+    return file
 
 
-def write_new(path: Path, content: bytes) -> None:
-    """Write a file that must not be there yet, and see it to the disk. Raises `FileExistsError`, a link included."""
+def write_new(path: Path, content: bytes, *, flush: bool = True) -> None:
+    """Write a file that must not be there yet, in a folder that is made if need be; with `flush`, to the disk.
+
+    Raises `FileExistsError` for whatever is there, a link included.
+    """
+    path.parent.mkdir(exist_ok=True)
     with path.open("xb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if flush:
+            file.flush()
+            os.fsync(file.fileno())
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, in place of an earlier one, on the disk when this returns.
+def write_whole(path: Path, content: bytes, *, flush: bool = True) -> None:
+    """Write a file whole or not at all, in place of an earlier one; with `flush`, on the disk when this returns.
 
     A link at `path` is replaced itself, not what it leads to. Raises `OSError`; nothing is then left behind.
     """
     partial = path.with_name(f"{path.name[:100]}.{uuid.uuid4().hex[:8]}.partial")
     try:
-        write_new(partial, content)
+        write_new(partial, content, flush=flush)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    flush_directory(path.parent)
+    if flush:
+        flush_directory(path.parent)
 
 
 def flush_directory(folder: Path) -> None:
@@ -99,3 +102,24 @@ def flush_directory(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def strange_entries(root: Path, skip: Container[str] = ()) -> Iterator[tuple[Path, str]]:
+    """What lies under a directory and is neither a file nor a directory, each with its kind in words.
+
+    Names of `root` itself that are in `skip` are not looked into. What vanishes meanwhile is passed over.
+    """
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            continue
+        for entry in entries:
+            path = Path(entry.path)
+            if not entry.is_symlink() and entry.is_dir(follow_symlinks=False):
+                if folder != root or entry.name not in skip:
+                    folders.append(path)
+            elif not entry.is_file(follow_symlinks=False) and (found := kind(path)):
+                yield path, found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
+from ablation.files import kind, read_regular, write_whole
 from ablation.study import DIRECTIONS, STUDY_NAME
 from ablation.trial_folder import Record
 
@@ -50,9 +50,9 @@ def read_journal(path: Path) -> Journal:
     memory = _Memory()
     storage = JournalStorage(memory)
     damaged = []
-    if not path.is_file():
-        return Journal([], [1] if path.exists() else [], cut=False)
-    *lines, rest = path.read_bytes().split(b"\n")
+    if kind(path) != "file":
+        return Journal([], [1] if kind(path) else [], cut=False)
+    *lines, rest = read_regular(path).split(b"\n")
     for number, line in enumerate(lines, 1):
         try:
             log = json.loads(line)
@@ -80,9 +80,5 @@ def write_journal(path: Path, trials: Iterable[FrozenTrial]) -> None:
     study = optuna.create_study(storage=JournalStorage(memory), study_name=STUDY_NAME, directions=DIRECTIONS)
     for trial in trials:
         study.add_trial(trial)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w") as file:
-        file.writelines(json.dumps(log, separators=(",", ":")) + "\n" for log in memory.logs)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    lines = (json.dumps(log, separators=(",", ":")) + "\n" for log in memory.logs)
+    write_whole(path, "".join(lines).encode())

@@ -7,16 +7,16 @@ study can be read without this; only who writes it migrates it.
 from __future__ import annotations
 
 import shutil
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ablation.manifest import is_key
 from ablation.trial_folder import checksum, read_record, write_checksums
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from ablation.study import Manifest
+    from ablation.manifest import Manifest
 
 COPY = "before-schema-2"
 
@@ -27,7 +27,7 @@ def migrate(path: Path, manifest: Manifest) -> Manifest:
     study.yaml is written last: what is killed before that is of schema 1 still, and migrates again.
     """
     from ablation.journal import read_journal, write_journal
-    from ablation.study import write_manifest
+    from ablation.manifest import new_id, write_manifest
 
     _keep_copy(path)
     _take_arrivals(path)
@@ -36,7 +36,7 @@ def migrate(path: Path, manifest: Manifest) -> Manifest:
     journal = path / "optuna.journal"
     if journal.exists():
         write_journal(journal, _with_checksums(read_journal(journal).trials, path / "trials"))
-    new = manifest.model_copy(update={"schema_version": 2, "id": uuid.uuid4().hex})
+    new = manifest.model_copy(update={"schema_version": 2, "id": new_id()})
     write_manifest(path, new)
     return new
 
@@ -60,6 +60,7 @@ def _take_arrivals(path: Path) -> None:
     for folder in sorted((path / "ray" / "arrivals").glob("*/")):
         if folder.name.endswith(".partial"):
             shutil.rmtree(folder)
+        if not is_key(folder.name):
             continue
         home = path / "trials" / folder.name
         home.parent.mkdir(exist_ok=True)

@@ -1,15 +1,20 @@
 """The study: a directory that holds trials, each addressed by its key.
 
-    study.yaml        what was planned: the runs (space, profile, trials with their levels), versions, threads
+    study.yaml        what was planned: the runs (space, profile, trials with their levels), versions, threads; and
+                      study.yaml.copy: see `manifest`
     optuna.journal    the trial table, an Optuna study
     trials/<key>/     what is kept of a trial that ended: see `trial_folder`
     logs/<key>.log    when and where a trial ran, and what it printed
-    data/<print>/     the test images and masks, to look at
+    data/<print>/     the test images and masks, to look at: see `pictures`
     measurements.json latency and peak memory of each cell's network, where they were measured
     ray/              scratch: checkpoints of unfinished trials, trials on their way in, what running drivers tell
 
 A finished trial enters in two steps, each atomic: its folder is renamed into `trials/`, then it is journalled. What a
 kill leaves between the two is completed when the study is next opened for writing.
+
+A study may come from anyone. It is opened only if there is nothing in it but files and directories (no link, no pipe),
+keys are checked where they are read, for they name files, and a trial's file is read through `read`, which knows
+whether it is what was written.
 
 Three locks, all of which die with their process: a run holds the study (`writing`), unless it shares it; whoever
 trains a trial holds that trial (`claim`); and each change of what is on disk is made under a short lock.
@@ -26,80 +31,63 @@ import json
 import os
 import shutil
 import socket
-import uuid
+import zipfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from ablation.config import TrialConfig, explain
 from ablation.errors import InputError, unknown
+from ablation.files import flush_directory, kind, open_in_place, read_regular, strange_entries, write_whole
+from ablation.manifest import (
+    MANIFEST,
+    PLAN,
+    VERSION,
+    Key,
+    Manifest,
+    Run,
+    is_kept_twice,
+    is_key,
+    is_study,
+    new_id,
+    plan_of,
+    read_manifest,
+    write_manifest,
+)
 from ablation.measure import Measured
-from ablation.trial_folder import Record, checksum, grey_levels, is_whole, picture_name, png, read_record, unpack
+from ablation.tables import TableName, read_table
+from ablation.trial_folder import (
+    CHECKSUMS,
+    Record,
+    checksum,
+    is_whole,
+    parse_checksums,
+    read_record,
+    sample_name,
+    sha256,
+    unpack,
+)
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-    from ablation.data import Dataset
 
-VERSION = 2
-"""Of the directory's layout. (`ablation.config.SCHEMA_VERSION` is of a trial's configuration, and in its key.)"""
+__all__ = ["JOURNAL", "VERSION", "Journalled", "Manifest", "Run", "Sound", "Study", "outcome", "versions"]
+
 JOURNAL = "optuna.journal"
+SET_ASIDE = "set-aside"
 _LOCKS = (".lock", ".sharing", ".changing")
+_OF_OTHERS = (SET_ASIDE, "wandb")
+"""Folders that nothing here reads: what `ablate verify` set aside, and a tracker's, which makes links in it."""
+_REPLACED = ".replaced"
 STUDY_NAME = "ablate"
 DIRECTIONS: list[Literal["maximize", "minimize"]] = ["maximize", "minimize", "minimize"]
 """Of a trial's values: validation Dice, parameters, MACs."""
-_MEASUREMENTS = TypeAdapter(dict[str, Measured])
-
-
-class Run(BaseModel):
-    """A space as it was planned into the study: its trials, each with the level of every factor."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    space: str
-    question: str
-    profile: str
-    design: str
-    factors: dict[str, list[str]]
-    definition: dict[str, Any]
-    trials: dict[str, dict[str, str]]
-
-    def merged(self, other: Run) -> Run:
-        """This run with what an earlier one of the same space and profile had planned."""
-        factors = {
-            name: list(dict.fromkeys([*other.factors.get(name, []), *levels])) for name, levels in self.factors.items()
-        }
-        return self.model_copy(update={"factors": factors, "trials": other.trials | self.trials})
-
-
-class Manifest(BaseModel):
-    """`study.yaml`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    schema_version: int = VERSION
-    id: str = ""
-    """Told from every other study's, wherever this one is moved."""
-    storage: str | None = None
-    """Where workers leave checkpoints and finished trials, if not in `ray/`."""
-    threads: int | None = None
-    """CPU threads of each trial. One and two threads differ in the fifth digit, so a study keeps to one number."""
-    data_dir: str | None = None
-    versions: dict[str, str] = Field(default_factory=dict)
-    runs: list[Run] = Field(default_factory=list)
-
-    def planned(self) -> dict[str, dict[str, str]]:
-        """Every planned key, with its levels as `space.factor`: the union over runs."""
-        planned: dict[str, dict[str, str]] = {}
-        for run in self.runs:
-            for key, levels in run.trials.items():
-                planned.setdefault(key, {}).update({f"{run.space}.{name}": level for name, level in levels.items()})
-        return planned
+_MEASUREMENTS = TypeAdapter(dict[Key, Measured])
 
 
 class Journalled(NamedTuple):
@@ -107,6 +95,13 @@ class Journalled(NamedTuple):
 
     record: Record
     checksum: str
+
+
+class Sound(NamedTuple):
+    """The trials whose folders are what was journalled, by key, and why others are left out."""
+
+    records: dict[str, Record]
+    left_out: dict[str, str]
 
 
 def outcome(record: Record) -> tuple[optuna.trial.TrialState, list[float] | None]:
@@ -127,12 +122,17 @@ def versions() -> dict[str, str]:
 class Study:
     """A study directory. Anyone may read; who writes must hold `writing()`."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, lost: str = "") -> None:
         self.path = path
         self.manifest = manifest
         self.mended = ""
         """What `writing` had to do to what it found, for people."""
-        self._read: list[Journalled] = []
+        self.lost = lost
+        """Why the manifest is not the one in study.yaml, and where it is from; else empty."""
+        self._trials_read = 0
+        self._table: dict[str, Journalled] = {}
+        self._digests: dict[str, dict[str, str]] = {}
+        """A folder's checksums by name, by the checksum of all of them."""
         self._claims: IO[bytes] | None = None
         self._lock_opened: os.stat_result | None = None
         self._planned: tuple[Manifest, dict[str, dict[str, str]]] | None = None
@@ -141,32 +141,25 @@ class Study:
 
     @classmethod
     def open(cls, path: Path) -> Study:
-        """The study at `path`. Raises `InputError` if there is none, or if a newer version wrote it."""
-        file = path / "study.yaml"
-        try:
-            content = yaml.safe_load(file.read_text())
-        except (FileNotFoundError, NotADirectoryError):
-            raise InputError(f"'{path}' is not a study (it has no study.yaml): give the directory of a run") from None
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            raise InputError(f"'{file}' cannot be read: {' '.join(str(error).split())}") from None
-        version = content.get("schema_version") if isinstance(content, dict) else None
-        if isinstance(version, int) and version > VERSION:
-            raise InputError(
-                f"'{path}' has study schema {version}, this ablate knows {VERSION}: install a newer ablate"
-            )
-        try:
-            return cls(path, Manifest.model_validate(content))
-        except ValidationError as error:
-            raise InputError(f"'{file}' is not a study's: {explain(error)}") from None
+        """The study at `path`. Raises `InputError` if there is none, or if a newer version wrote it.
+
+        Also if there is anything in it but files and directories: a link could lead anywhere, a pipe could wait for
+        ever.
+        """
+        for place, found in strange_entries(path, skip=_OF_OTHERS):
+            if place != path / f"{JOURNAL}.lock":  # Optuna's own, which a killed writer left; it is not followed
+                raise InputError(f"'{place}' is a {found}: a study holds files and directories only; take it out")
+        manifest, lost = read_manifest(path)
+        return cls(path, manifest, lost)
 
     @classmethod
     def open_or_new(cls, path: Path) -> Study:
         """The study at `path`, or a new one, which exists on disk once something is planned."""
-        if (path / "study.yaml").exists():
+        if is_study(path):
             return cls.open(path)
         if path.exists() and (not path.is_dir() or any(f.name not in _LOCKS for f in path.iterdir())):
             raise InputError(f"'{path}' is neither a study nor an empty directory: give --study another path")
-        return cls(path, Manifest(id=uuid.uuid4().hex))
+        return cls(path, Manifest(id=new_id()))
 
     @contextlib.contextmanager
     def writing(self, *, share: bool = False) -> Iterator[Study]:
@@ -185,7 +178,7 @@ class Study:
         with contextlib.ExitStack() as files:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
-                lock, sharing = (files.enter_context((self.path / name).open("a+")) for name in (".lock", ".sharing"))
+                lock, sharing = (files.enter_context(open_in_place(self.path / n)) for n in (".lock", ".sharing"))
                 files.enter_context(self._present(lock))
             except OSError as error:
                 raise InputError(f"study '{self.path}' cannot be written: {error.strerror}") from None
@@ -193,13 +186,14 @@ class Study:
             alone = holds and _try_lock(sharing, fcntl.LOCK_EX)
             if not alone and not share:
                 lock.seek(0)
-                holder = (lock.read().strip() if not holds else "") or "another run"
+                holder = (lock.read(200).decode(errors="replace").strip() if not holds else "") or "another run"
                 raise InputError(
                     f"study '{self.path}' is in use by {holder}: wait for it, or work beside it with --share"
                 )
             if holds:
                 lock.truncate(0)
-                lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+                lock.seek(0)
+                lock.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
                 lock.flush()
                 fcntl.flock(sharing, fcntl.LOCK_UN)
             else:
@@ -209,7 +203,7 @@ class Study:
                 lock.truncate(0)
 
     @contextlib.contextmanager
-    def _present(self, lock: IO[str]) -> Iterator[None]:
+    def _present(self, lock: IO[bytes]) -> Iterator[None]:
         """While this is entered, `_changing` makes sure that the study is still where it was when `lock` was opened."""
         self._lock_opened = os.fstat(lock.fileno())
         try:
@@ -221,11 +215,30 @@ class Study:
         """Bring a held study to today's layout, and complete what a killed writer left half done."""
         self.mended = ""
         with self._changing():
-            if (self.path / "study.yaml").exists():
-                self.manifest = Study.open(self.path).manifest
-            self._migrate(alone)
+            self._clear_away()
+            if is_study(self.path):
+                self.manifest, lost = read_manifest(self.path)
+                self._migrate(alone)
+                if not is_kept_twice(self.path):
+                    write_manifest(self.path, self.manifest)
+                self._say_mended(lost)
+                self.lost = ""
             self._mend_journal()
             self._complete_renamed()
+
+    def _clear_away(self) -> None:
+        """What killed writers left half done under names of their own; an earlier attempt gets its name back."""
+        for file in self.path.glob("study.yaml*.partial"):
+            file.unlink(missing_ok=True)
+        for folder in sorted((self.path / "trials").glob("*")):
+            if folder.name.endswith(".partial"):
+                shutil.rmtree(folder) if kind(folder) == "directory" else folder.unlink()
+            elif folder.name.endswith(_REPLACED) and is_key(folder.name.removesuffix(_REPLACED)):
+                home = folder.with_name(folder.name.removesuffix(_REPLACED))
+                shutil.rmtree(folder) if home.exists() else folder.rename(home)
+
+    def _say_mended(self, what: str) -> None:
+        self.mended = "; ".join(filter(None, [self.mended, what]))
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
@@ -236,7 +249,7 @@ class Study:
         opened = self._lock_opened
         if opened is not None and not os.path.samestat(opened, (self.path / ".lock").stat()):
             raise FileNotFoundError(errno.ENOENT, "it was moved or replaced", str(self.path))
-        with (self.path / ".changing").open("w") as lock:
+        with open_in_place(self.path / ".changing") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -244,7 +257,7 @@ class Study:
         """Take a trial to train it, for as long as this process lives or until `release`; false if another has it."""
         if self._claims is None:
             self.ray_dir.mkdir(parents=True, exist_ok=True)
-            self._claims = (self.ray_dir / "claims").open("w+b")
+            self._claims = open_in_place(self.ray_dir / "claims")
         try:
             fcntl.lockf(self._claims, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(key, 16))  # a byte of its own
         except OSError:
@@ -258,7 +271,7 @@ class Study:
     def is_being_written(self) -> bool:
         """Whether a run holds the study now."""
         for name in (".lock", ".sharing"):
-            with contextlib.suppress(FileNotFoundError, PermissionError), (self.path / name).open("r+") as lock:
+            with contextlib.suppress(FileNotFoundError, PermissionError), (self.path / name).open("r+b") as lock:
                 # For a moment this holds what it looks at; a run that starts just then would be told it is in use.
                 if not _try_lock(lock, fcntl.LOCK_SH if name == ".lock" else fcntl.LOCK_EX):
                     return True
@@ -272,26 +285,23 @@ class Study:
             self._plan(run, threads, data_dir, storage)
 
     def _plan(self, run: Run, threads: int, data_dir: Path | None, storage: str | None) -> None:
-        if (self.path / "study.yaml").exists():  # who shares the study may have planned meanwhile
-            self.manifest = Study.open(self.path).manifest
-        runs = {(earlier.space, earlier.profile): earlier for earlier in self.manifest.runs}
-        place = (run.space, run.profile)
-        runs[place] = run.merged(runs[place]) if place in runs else run
+        if (self.path / MANIFEST).exists():  # who shares the study may have planned meanwhile
+            self.manifest = read_manifest(self.path).manifest
         self.manifest = self.manifest.model_copy(
             update={
                 "threads": self.manifest.threads or threads,
                 "storage": storage or self.manifest.storage,
                 "data_dir": str(data_dir.absolute()) if data_dir else self.manifest.data_dir,
                 "versions": versions(),
-                "runs": list(runs.values()),
+                "runs": self.manifest.with_run(run),
             }
         )
         write_manifest(self.path, self.manifest)
 
-    def _levels(self, key: str) -> dict[str, str]:
+    def _planned_levels(self) -> dict[str, dict[str, str]]:
         if self._planned is None or self._planned[0] is not self.manifest:
             self._planned = self.manifest, self.manifest.planned()
-        return self._planned[1].get(key, {})
+        return self._planned[1]
 
     # The trial table -------------------------------------------------------------------------------------------------
 
@@ -325,16 +335,17 @@ class Study:
 
         try:
             trials = optuna.load_study(storage=self._storage, study_name=STUDY_NAME).get_trials(deepcopy=False)
-            for trial in trials[len(self._read) :]:
+            for trial in trials[self._trials_read :]:
                 attributes = trial.user_attrs
                 record = Record.model_validate(attributes["record"])
-                self._read.append(Journalled(record, attributes.get("checksum", "")))
+                self._table[record.key] = Journalled(record, str(attributes.get("checksum", "")))
+                self._trials_read += 1
         except Exception as error:  # Optuna fails in many ways on a line that is not as it was written
             raise InputError(
                 f"'{journal}' is damaged ({type(error).__name__}): `ablate verify {self.path}` says where, and "
                 "mends it with --repair"
             ) from None
-        return {known.record.key: known for known in sorted(self._read, key=lambda known: known.record.key)}
+        return dict(sorted(self._table.items()))
 
     def record(self, key: str) -> Record | None:
         """What a trial's own folder says of it, or None if it has not ended: quicker than the whole table."""
@@ -347,29 +358,96 @@ class Study:
         """Read the trial table again, from its start, when it is next asked for: it was written anew."""
         self.__dict__.pop("_storage", None)
         self.__dict__.pop("optuna_study", None)
-        self._read = []
+        self._trials_read, self._table = 0, {}
 
-    def config(self, key: str) -> TrialConfig:
-        """The configuration of a trial that ended. Raises `InputError` for a key that the study does not have."""
-        file = self.trial_dir(key) / "config.json"
+    def sound(self) -> Sound:
+        """The trials that can be believed: the folder is the one that was journalled, and says what the journal says.
+
+        Raises `InputError` if the journal is damaged.
+        """
+        records: dict[str, Record] = {}
+        left_out: dict[str, str] = {}
+        for key, known in self.journalled().items():
+            try:
+                own = Record.model_validate_json(self.read(key, "record.json"))
+            except ValidationError:
+                left_out[key] = "its record.json is no record"
+            except InputError as error:
+                left_out[key] = str(error)
+            else:
+                if own == known.record:
+                    records[key] = own
+                else:
+                    left_out[key] = "its record.json is not what the trial table has"
+        return Sound(records, left_out)
+
+    def read(self, key: str, name: str) -> bytes:
+        """A file of a trial that ended, as it was written: it is held against the checksums that were journalled.
+
+        Raises `InputError` for a key that the study does not have, and for a file that is missing or was changed. In a
+        study of schema 1, which has no checksums, it is read as it is.
+        """
+        file = self.trial_dir(key) / name
+        digests = self._digests_of(key)
         try:
-            return TrialConfig.model_validate_json(file.read_bytes())
-        except (OSError, ValidationError):
-            records = self.records()
-            raise self._damaged(file) if key in records else unknown("key", key, records) from None
-
-    def trial_dir(self, key: str) -> Path:
-        return self.path / "trials" / key
-
-    def table(self, key: str, name: Literal["epochs", "images"]) -> pd.DataFrame:
-        """One of a trial's two tables; see DESIGN's columns. Raises `InputError` if it cannot be read."""
-        import pandas as pd
-
-        file = self.trial_dir(key) / f"{name}.parquet"
-        try:
-            return pd.read_parquet(file)
+            content = read_regular(file)
         except (OSError, ValueError):
             raise self._damaged(file) from None
+        if digests is not None and digests.get(name) != sha256(content):
+            raise self._damaged(file)
+        return content
+
+    def _digests_of(self, key: str) -> dict[str, str] | None:
+        """The checksums of a trial's files by name; None in a study that has none. Raises as `read` does."""
+        if key not in self._table and key not in self.journalled():
+            raise unknown("key", key, self._table)
+        expected = self._table[key].checksum
+        if not expected and self.manifest.schema_version == 1:
+            return None
+        if expected not in self._digests:
+            file = self.trial_dir(key) / CHECKSUMS
+            try:
+                content = read_regular(file)
+                if sha256(content) != expected:
+                    expected = self.journalled()[key].checksum  # another run may have put a later attempt in its place
+                if sha256(content) != expected:
+                    raise self._damaged(file)
+                self._digests[expected] = parse_checksums(content)
+            except (OSError, UnicodeDecodeError):
+                raise self._damaged(file) from None
+        return self._digests[expected]
+
+    def config(self, key: str) -> TrialConfig:
+        """The configuration of a trial that ended. Raises `InputError` as `read` does."""
+        content = self.read(key, "config.json")
+        try:
+            config = TrialConfig.model_validate_json(content)
+        except (ValidationError, InputError):
+            config = None
+        if config is None or config.key != key:
+            raise self._damaged(self.trial_dir(key) / "config.json")
+        return config
+
+    def trial_dir(self, key: str) -> Path:
+        """A trial's folder; while a later attempt takes its place, the earlier one's."""
+        home = self.path / "trials" / key
+        earlier = home.with_name(key + _REPLACED)
+        return earlier if not home.exists() and earlier.exists() else home
+
+    def table(self, key: str, name: TableName) -> pd.DataFrame:
+        """One of a trial's two tables; see DESIGN's columns. Raises `InputError` as `read` does."""
+        content = self.read(key, f"{name}.parquet")
+        try:
+            return read_table(content, name, key)
+        except ValueError:
+            raise self._damaged(self.trial_dir(key) / f"{name}.parquet") from None
+
+    def sample(self, key: str, image: str) -> bytes | None:
+        """A trial's prediction of an image, as PNG; None if it has none, or none that is as it was written."""
+        try:
+            return self.read(key, sample_name(image))
+        except InputError:
+            return None
 
     def _damaged(self, file: Path) -> InputError:
         return InputError(f"'{file}' is damaged or missing: `ablate verify {self.path}` says what else is")
@@ -380,17 +458,23 @@ class Study:
         """Latency and peak memory by cell. Raises `InputError` if the file is damaged."""
         file = self.path / "measurements.json"
         try:
-            return _MEASUREMENTS.validate_json(file.read_bytes())
+            found = json.loads(read_regular(file))
+            if isinstance(found, dict) and set(found) == {"sha256", "measurements"}:
+                digest, found = found["sha256"], found["measurements"]
+                if digest != sha256(_canonical(found)):
+                    raise ValueError("it is not what was written")
+            return _MEASUREMENTS.validate_python(found)
         except FileNotFoundError:
             return {}
-        except (ValidationError, OSError) as error:
-            reason = explain(error) if isinstance(error, ValidationError) else error.strerror
+        except (ValueError, OSError, RecursionError) as error:  # ValidationError is a ValueError
+            reason = explain(error) if isinstance(error, ValidationError) else getattr(error, "strerror", None) or error
             raise InputError(f"'{file}' cannot be read ({reason}): delete it, and measure again") from None
 
     def keep_measurements(self, measured: dict[str, Measured]) -> None:
         """Add measurements by cell, in place of earlier ones. For the one process that holds `writing()`."""
-        kept = self.measurements() | measured
-        _write(self.path / "measurements.json", _MEASUREMENTS.dump_json(kept, indent=1).decode())
+        kept = _MEASUREMENTS.dump_python(self.measurements() | measured, mode="json")
+        sealed = {"sha256": sha256(_canonical(kept)), "measurements": kept}
+        write_whole(self.path / "measurements.json", json.dumps(sealed, indent=1).encode())
 
     # Trials that end -------------------------------------------------------------------------------------------------
 
@@ -405,26 +489,42 @@ class Study:
     def accept(self, key: str, packed: bytes) -> Record:
         """Take a packed trial into the study, in place of an earlier attempt. Within `writing()` only.
 
-        Raises `zipfile.BadZipFile` for what is no whole archive, and `OSError` where it cannot be written; the study
-        is then as it was.
+        Raises `zipfile.BadZipFile` for what is no whole archive of that trial, and `OSError` where it cannot be
+        written; the study is then as it was.
         """
-        home = self.trial_dir(key)
-        partial = home.with_name(f"{key}.partial")
+        home = self.path / "trials" / key
+        arriving = home.with_name(f"{key}.partial") / key
         with self._changing():
+            plan = {PLAN: plan_of(self.manifest, key)} if key in self._planned_levels() else {}
+            shutil.rmtree(arriving.parent, ignore_errors=True)
             try:
-                unpack(packed, partial)
-                if home.exists():  # a trial tried again
-                    shutil.rmtree(home)
-                partial.rename(home)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
+                unpack(packed, arriving, plan)
+                if not is_whole(arriving):
+                    raise zipfile.BadZipFile(f"it is not trial {key} as it was packed")
+                self._put_in_place(arriving, home)
+            finally:
+                shutil.rmtree(arriving.parent, ignore_errors=True)
             return self._journal(key)
+
+    def _put_in_place(self, arriving: Path, home: Path) -> None:
+        """Rename a folder into `trials/`. A kill leaves the earlier attempt, whole, under one of its two names."""
+        earlier = home.with_name(home.name + _REPLACED)
+        if home.exists():
+            shutil.rmtree(earlier, ignore_errors=True)
+            home.rename(earlier)
+        try:
+            arriving.rename(home)
+        except BaseException:
+            if earlier.exists():
+                earlier.rename(home)
+            raise
+        flush_directory(home.parent)
+        shutil.rmtree(earlier, ignore_errors=True)
 
     def _journal(self, key: str) -> Record:
         import optuna
 
-        record, levels = read_record(self.trial_dir(key)), self._levels(key)
+        record, levels = read_record(self.trial_dir(key)), self._planned_levels().get(key, {})
         state, values = outcome(record)
         self.optuna_study.add_trial(
             optuna.trial.create_trial(
@@ -443,23 +543,27 @@ class Study:
         from ablation.migration import COPY, migrate
 
         old = self.manifest.schema_version
-        if old == VERSION:
+        if old >= VERSION:
             return
         if not alone:
             raise InputError(f"'{self.path}' has study schema {old} and a run holds it: wait for its end, then migrate")
         self.manifest = migrate(self.path, self.manifest)
         self.forget_journal()
-        self.mended = f"'{self.path}' was brought from study schema {old} to {VERSION}; the old files are in {COPY}/"
+        self._say_mended(
+            f"'{self.path}' was brought from study schema {old} to {VERSION}; the old files are in {COPY}/"
+        )
 
     def _mend_journal(self) -> None:
         """Drop a last line that a kill or a power failure cut short, and a lock that its holder left."""
         journal = self.path / JOURNAL
         if journal.exists():
-            content = journal.read_bytes()
-            last = content[content.rstrip(b"\n").rfind(b"\n") + 1 :]
-            if last and not (last.endswith(b"\n") and _is_json(last)):
-                os.truncate(journal, len(content) - len(last))
-                self.mended = f"the last line of '{journal}' was cut short (a power failure?) and is dropped"
+            with open_in_place(journal) as file:
+                file.seek(0)
+                content = file.read()
+                last = content[content.rstrip(b"\n").rfind(b"\n") + 1 :]
+                if last and not (last.endswith(b"\n") and _is_json(last)):
+                    file.truncate(len(content) - len(last))
+                    self._say_mended(f"the last line of '{journal}' was cut short (a power failure?) and is dropped")
         # We hold the lock under which the journal is written, so no living writer holds this one.
         (self.path / f"{JOURNAL}.lock").unlink(missing_ok=True)
 
@@ -468,11 +572,11 @@ class Study:
         journalled = self.journalled()
         for folder in sorted((self.path / "trials").glob("*")):
             known = journalled.get(folder.name)
-            if folder.name.endswith(".partial"):
-                shutil.rmtree(folder)
-            elif known and (known.record.state in ("complete", "trivial") or known.checksum == checksum(folder)):
+            if not is_key(folder.name):
+                continue  # `ablate verify` names it
+            if known and (known.record.state in ("complete", "trivial") or known.checksum == checksum(folder)):
                 continue
-            elif is_whole(folder):
+            if is_whole(folder):
                 self._journal(folder.name)
 
     # Logs ------------------------------------------------------------------------------------------------------------
@@ -482,40 +586,16 @@ class Study:
         now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
         file = self.path / "logs" / f"{key}.log"
         file.parent.mkdir(exist_ok=True)
-        with file.open("a") as log:
-            log.writelines(f"{now} {line}\n" for line in text.splitlines())
-
-    # Pictures --------------------------------------------------------------------------------------------------------
-
-    def pictures_dir(self, trial: TrialConfig) -> Path:
-        """Where the test images and masks of a trial's data and split are kept to look at."""
-        height, width = trial.data.size
-        return self.path / "data" / f"{trial.data.fingerprint}-{height}x{width}"
-
-    def keep_pictures(self, trial: TrialConfig, dataset: Dataset, indices: tuple[int, ...]) -> None:
-        """Store test images (8-bit grey or RGB) and masks as PNG, once."""
-        import numpy as np
-
-        folder = self.pictures_dir(trial)
-        folder.mkdir(parents=True, exist_ok=True)
-        for index in indices:
-            image, mask = (folder / f"{picture_name(dataset.ids[index])}{suffix}.png" for suffix in ("", "_mask"))
-            if not image.exists() or not mask.exists():
-                pixels = np.clip(dataset.images[index] * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
-                image.write_bytes(png(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)))
-                mask.write_bytes(png(grey_levels(dataset.masks[index], dataset.config.classes)))
+        with open_in_place(file) as log:
+            log.writelines(f"{now} {line}\n".encode() for line in text.splitlines())
 
 
-def _try_lock(file: IO[str], kind: int) -> bool:
+def _try_lock(file: IO[bytes], kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except OSError:
         return False
     return True
-
-
-def write_manifest(path: Path, manifest: Manifest) -> None:
-    _write(path / "study.yaml", yaml.safe_dump(manifest.model_dump(), sort_keys=False, width=120))
 
 
 def _is_json(line: bytes) -> bool:
@@ -526,7 +606,5 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)
+def _canonical(content: Any) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()

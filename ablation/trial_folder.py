@@ -6,6 +6,7 @@ epochs.parquet    a row an epoch
 images.parquet    confusion counts: a row a test image and class (of a trial that was judged)
 model.safetensors the best epoch's weights
 samples/          predictions of the test images, as PNG
+plan.json         what was planned of it: see `manifest` (added by the driver)
 SHA256SUMS        of all of these, as `sha256sum -c` reads it
 """
 
@@ -13,14 +14,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
+import re
 import zipfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ablation.config import TrialConfig
+from ablation.files import flush_directory, read_regular, write_new, write_whole
+from ablation.manifest import Key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,26 +34,32 @@ if TYPE_CHECKING:
 State = Literal["complete", "failed", "stopped", "trivial"]
 """`stopped`: by a scheduler that expected nothing more of it, before its last epoch."""
 CHECKSUMS = "SHA256SUMS"
+SAMPLES = "samples"
+_FILES = {"config.json", "record.json", "epochs.parquet", "images.parquet", "model.safetensors", CHECKSUMS}
+_SUM = re.compile(r"([0-9a-f]{64})  (.+)")
+
+Count = Annotated[int, Field(ge=0, le=10**18)]
+Score = Annotated[float, Field(ge=0, le=1)]
 
 
 class Record(BaseModel):
     """What is known of a trial that ended. Durations are in seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    key: str
-    cell: str
+    key: Key
+    cell: Key
     model: str
-    seed: int
+    seed: Count
     state: State
-    params: int
-    macs: int
-    epochs: int = 0
-    best_epoch: int | None = None
-    train_seconds: float = 0.0
-    val_dice: float | None = None
-    val_iou: float | None = None
-    val_miou: float | None = None
+    params: Count
+    macs: Count
+    epochs: Count = 0
+    best_epoch: Count | None = None
+    train_seconds: float = Field(0.0, ge=0)
+    val_dice: Score | None = None
+    val_iou: Score | None = None
+    val_miou: Score | None = None
     error: str | None = None
     device: str = "cpu"
     precision: str = "float32"
@@ -78,7 +88,7 @@ def pack(trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result
         if result.weights:
             files["model.safetensors"] = save(result.weights)
         for image, prediction in zip(result.ids, result.predictions, strict=True):
-            files[f"samples/{picture_name(image)}.png"] = png(grey_levels(prediction, trial.data.classes))
+            files[sample_name(image)] = png(grey_levels(prediction, trial.data.classes))
     files[CHECKSUMS] = "".join(f"{sha256(data)}  {name}\n" for name, data in files.items()).encode()
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as packed:
@@ -87,17 +97,34 @@ def pack(trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result
     return archive.getvalue()
 
 
-def unpack(packed: bytes, folder: Path) -> None:
-    """Write a packed trial's files to `folder`: when this returns they are on the disk, but for the pictures.
+def unpack(packed: bytes, folder: Path, more: Mapping[str, bytes] | None = None) -> None:
+    """Write a packed trial's files to `folder`, and `more` by name with them: when this returns they are on the disk,
+    but for the pictures, which can be made again.
 
-    Raises `zipfile.BadZipFile` for what is no whole archive.
+    Raises `zipfile.BadZipFile` for what is no whole archive of a trial's files.
     """
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        archive.extractall(folder)  # which keeps every name inside `folder`
-    for file in folder.iterdir():
-        if file.is_file():
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in archive.infolist():
+            if not _is_file_of_a_trial(entry.filename) or entry.compress_type != zipfile.ZIP_STORED:
+                raise zipfile.BadZipFile(f"'{entry.filename}' is no file of a trial")
+            content = archive.read(entry)
+            if entry.filename == CHECKSUMS:
+                content += _as_lines({name: sha256(data) for name, data in (more or {}).items()})
+            write_new(folder / entry.filename, content, flush=not is_sample(entry.filename))
+        for name, data in (more or {}).items():
+            write_new(folder / name, data)
+    flush_directory(folder)
+
+
+def _is_file_of_a_trial(name: str) -> bool:
+    return name in _FILES or is_sample(name)
+
+
+def is_sample(name: str) -> bool:
+    """Whether a name in the checksums is that of a prediction's picture."""
+    path = PurePosixPath(name)
+    return path.parts == (SAMPLES, path.name) and path.suffix == ".png" and name == str(path)
 
 
 def sha256(data: bytes) -> str:
@@ -106,8 +133,27 @@ def sha256(data: bytes) -> str:
 
 def write_checksums(folder: Path) -> None:
     """Write the checksums of a folder that has none."""
-    lines = (f"{sha256(file.read_bytes())}  {name}\n" for name, file in sorted(_files(folder).items()))
-    (folder / CHECKSUMS).write_text("".join(lines))
+    keep_checksums(folder, {name: sha256(file.read_bytes()) for name, file in sorted(_files(folder).items())})
+
+
+def keep_checksums(folder: Path, digests: Mapping[str, str]) -> None:
+    """Replace a folder's checksums, given by file name."""
+    write_whole(folder / CHECKSUMS, _as_lines(digests))
+
+
+def _as_lines(digests: Mapping[str, str]) -> bytes:
+    return "".join(f"{digest}  {name}\n" for name, digest in digests.items()).encode()
+
+
+def parse_checksums(content: bytes) -> dict[str, str]:
+    """The SHA-256 of each file by its name. Raises `ValueError` for what is not such a list."""
+    found: dict[str, str] = {}
+    for line in content.decode().splitlines():
+        match = _SUM.fullmatch(line)
+        if match is None or ".." in PurePosixPath(match[2]).parts or match[2].startswith("/"):
+            raise ValueError(f"'{line[:80]}' is no checksum of a file in the folder")
+        found[match[2]] = match[1]
+    return found
 
 
 def checksum(folder: Path) -> str:
@@ -116,7 +162,7 @@ def checksum(folder: Path) -> str:
     Empty if the folder has none.
     """
     try:
-        return sha256((folder / CHECKSUMS).read_bytes())
+        return sha256(read_regular(folder / CHECKSUMS))
     except OSError:
         return ""
 
@@ -131,8 +177,7 @@ class Difference(NamedTuple):
 
 def difference(folder: Path) -> Difference:
     """Every file of a folder against its checksums. Raises `OSError` or `ValueError` if those cannot be read."""
-    lines = (folder / CHECKSUMS).read_text().splitlines()
-    expected = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+    expected = parse_checksums(read_regular(folder / CHECKSUMS))
     found = _files(folder)
     changed = (name for name in expected.keys() & found.keys() if sha256(found[name].read_bytes()) != expected[name])
     return Difference(sorted(changed), sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys()))
@@ -155,7 +200,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def read_record(folder: Path) -> Record:
-    return Record.model_validate_json((folder / "record.json").read_text())
+    return Record.model_validate_json(read_regular(folder / "record.json"))
 
 
 def _image_table(key: str, result: Result) -> pd.DataFrame:
@@ -175,6 +220,11 @@ def _image_table(key: str, result: Result) -> pd.DataFrame:
 def picture_name(image: str) -> str:
     """A file name for an image's id (which may hold slashes)."""
     return image.replace("/", "__")
+
+
+def sample_name(image: str) -> str:
+    """The prediction of an image in a trial's folder, as its checksums have it."""
+    return f"{SAMPLES}/{picture_name(image)}.png"
 
 
 def grey_levels(mask: Any, classes: int) -> Any:

@@ -7,35 +7,49 @@ the next run trains it anew; it deletes nothing.
 from __future__ import annotations
 
 import datetime
-import re
+import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from ablation.config import KEY_LENGTH, TrialConfig
+from ablation.config import TrialConfig
 from ablation.errors import InputError
+from ablation.files import kind, read_regular
 from ablation.journal import read_journal, record_of, write_journal
+from ablation.manifest import MANIFEST, is_key
 from ablation.metrics import COUNTS, class_count
-from ablation.study import JOURNAL, Study, outcome
-from ablation.trial_folder import CHECKSUMS, Difference, Record, checksum, difference, is_whole, read_record
+from ablation.pictures import has_checksums
+from ablation.sealed_lines import unseal
+from ablation.study import JOURNAL, SET_ASIDE, Study, outcome
+from ablation.trial_folder import (
+    CHECKSUMS,
+    Difference,
+    Record,
+    checksum,
+    difference,
+    is_sample,
+    is_whole,
+    keep_checksums,
+    parse_checksums,
+    read_record,
+)
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-SET_ASIDE = "set-aside"
-_KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
 _SCORES = ("val_dice", "val_iou", "val_miou")
 
-Remedy = Literal["retrain", "journal", "set aside", "restore", "edit"]
+Remedy = Literal["retrain", "journal", "picture", "set aside", "restore", "plan"]
 _MEANS: dict[Remedy, str] = {
     "retrain": "the trial cannot be trusted: --repair sets it aside, and the next run trains it anew",
     "journal": "nothing is lost that its folder does not have: --repair writes the trial table anew",
+    "picture": "no result depends on it: --repair sets it aside, and the next run makes it again",
     "set aside": "no result depends on it: --repair sets it aside",
     "restore": "the trials hold for the images they were trained on: restore those, or a run trains them anew",
-    "edit": "--repair leaves it alone: restore the file, or correct it by hand",
+    "plan": "no trial is lost: --repair writes it anew",
 }
 
 
@@ -60,7 +74,7 @@ def verify(study: Study, watch: Callable[[int, int], None] = lambda done, total:
     has_checksums = study.manifest.schema_version > 1
     journal = read_journal(study.path / JOURNAL)
     last_attempts = {record_of(trial).key: trial for trial in journal.trials}
-    folders = {path.name: path for path in _entries(study.path / "trials") if not path.name.endswith(".partial")}
+    folders = {path.name: path for path in _entries(study.path / "trials") if not _is_under_way(path.name)}
     problems = [*_check_study(study), *(Problem(JOURNAL, f"line {n} is damaged", "journal") for n in journal.damaged)]
     if journal.cut and not study.is_being_written():
         problems.append(Problem(JOURNAL, "the last line was cut short", "journal"))
@@ -90,20 +104,40 @@ def repair(study: Study, problems: Iterable[Problem]) -> None:
         _set_aside(study.path, f"trials/{key}", key)
     for name in subjects["set aside"]:
         _set_aside(study.path, name, name.replace("/", "_"))
-    withdrawn = subjects["retrain"] | subjects["journal"]
+    pictures = {name: study.path.joinpath(*name.split("/")[:2]) for name in sorted(subjects["picture"])}
+    pictures = {name: folder for name, folder in pictures.items() if kind(folder / CHECKSUMS)}  # else it went with it
+    withdraw(study, subjects["retrain"] | subjects["journal"] | {folder.name for folder in pictures.values()})
+    for name, folder in pictures.items():
+        _without_picture(study.path, name, folder)
+    study.put_in_order()
+
+
+def withdraw(study: Study, keys: Collection[str]) -> None:
+    """Take trials, and damaged lines, out of the trial table; what it was is set aside. Within `study.holding()`."""
     journal = study.path / JOURNAL
-    if withdrawn and journal.exists():
-        kept = [trial for trial in read_journal(journal).trials if record_of(trial).key not in withdrawn]
+    if keys and kind(journal):
+        kept = [trial for trial in read_journal(journal).trials if record_of(trial).key not in keys]
         _set_aside(study.path, JOURNAL, JOURNAL)
         write_journal(journal, kept)
         study.forget_journal()
-    study.put_in_order()
+
+
+def _without_picture(study: Path, name: str, folder: Path) -> None:
+    """Set a picture aside, and take it out of the checksums of its folder: the trial's, or that of test images."""
+    _set_aside(study, name, name.replace("/", "_"))
+    digests = parse_checksums(read_regular(folder / CHECKSUMS))
+    digests.pop((study / name).relative_to(folder).as_posix(), None)
+    keep_checksums(folder, digests)
+
+
+def _is_under_way(name: str) -> bool:
+    return name.endswith(".partial") or (name.endswith(".replaced") and is_key(name.removesuffix(".replaced")))
 
 
 def _set_aside(study: Path, path: str, name: str) -> None:
     now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d-%H%M%S-%f")
     aside = study / SET_ASIDE / f"{name}-{now}"
-    if (study / path).exists():
+    if kind(study / path):
         aside.parent.mkdir(exist_ok=True)
         (study / path).rename(aside)
 
@@ -112,13 +146,47 @@ def _set_aside(study: Path, path: str, name: str) -> None:
 
 
 def _check_study(study: Study) -> Iterator[Problem]:
-    for key in study.manifest.planned():
-        if not _KEY.fullmatch(key):
-            yield Problem("study.yaml", f"it plans the trial '{key}', which is no key", "edit")
+    if study.lost:
+        yield Problem(MANIFEST, study.lost.removeprefix(f"{MANIFEST} "), "plan")
     try:
         study.measurements()
     except InputError:
-        yield Problem("measurements.json", "it cannot be read", "set aside")
+        yield Problem("measurements.json", "it is not what was written", "set aside")
+    for file in _entries(study.path / "searches"):
+        yield from _check_search(file)
+    for folder in _entries(study.path / "data"):
+        yield from _check_pictures(folder)
+
+
+def _check_search(file: Path) -> Iterator[Problem]:
+    name = f"searches/{file.name}"
+    try:
+        lines = read_regular(file).split(b"\n")[:-1]
+    except OSError:
+        yield Problem(name, "it is no file", "set aside")
+        return
+    for number, line in enumerate(lines, 1):
+        try:
+            json.loads(unseal(line))
+        except (ValueError, RecursionError):
+            yield Problem(name, f"line {number} is damaged: the search begins anew", "set aside")
+            return
+
+
+def _check_pictures(folder: Path) -> Iterator[Problem]:
+    """The test images and masks of a data set; without checksums, of an earlier version, there is nothing to check."""
+    name = f"data/{folder.name}"
+    if kind(folder) != "directory":
+        yield Problem(name, "it is no folder of pictures", "set aside")
+    elif has_checksums(folder):
+        try:
+            found = difference(folder)
+        except (OSError, ValueError):
+            yield Problem(name, f"its {CHECKSUMS} cannot be read", "set aside")
+            return
+        yield from (Problem(f"{name}/{file}", "it is not what was written", "picture") for file in found.changed)
+        yield from (Problem(f"{name}/{file}", "it is missing", "picture") for file in found.missing)
+        yield from (Problem(f"{name}/{file}", "it is no picture of the study", "set aside") for file in found.unknown)
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -130,11 +198,11 @@ def _entries(folder: Path) -> list[Path]:
 
 def _check_unknown(folder: Path, has_checksums: bool) -> Iterator[Problem]:
     """A folder of `trials/` that the trial table does not have."""
-    if not _KEY.fullmatch(folder.name):
+    if not is_key(folder.name):
         yield Problem(f"trials/{folder.name}", "it is no trial's folder", "set aside")
     elif not has_checksums:
         return  # the migration takes it in
-    elif is_whole(folder):
+    elif is_whole(folder) or _lacks_pictures_alone(folder):
         yield Problem(folder.name, "the trial table lacks it, and its folder is whole", "journal")
         yield from _check_files(folder, difference(folder))
         yield from _check_contents(folder, read_record(folder), set(), "journal")
@@ -164,9 +232,29 @@ def _check_trial(folder: Path, trial: FrozenTrial, has_checksums: bool) -> Itera
 
 def _check_files(folder: Path, files: Difference) -> Iterator[Problem]:
     key = folder.name
-    yield from (Problem(key, f"{name}: it is not what was written", "retrain") for name in files.changed)
-    yield from (Problem(key, f"{name}: it is missing", "retrain") for name in files.missing)
+    for names, what in ((files.changed, "it is not what was written"), (files.missing, "it is missing")):
+        for name in names:
+            if is_sample(name):
+                yield Problem(f"trials/{key}/{name}", what, "picture")
+            else:
+                yield Problem(key, f"{name}: {what}", "retrain")
     yield from (Problem(f"trials/{key}/{name}", "it is no file of the trial", "set aside") for name in files.unknown)
+
+
+def _lacks_pictures_alone(folder: Path) -> bool:
+    """Whether pictures are all that is wrong with a folder, as a repair leaves it that was killed in between."""
+    try:
+        files = difference(folder)
+        config, record = _config(folder), read_record(folder)
+    except (OSError, ValueError):
+        return False
+    damaged = [*files.changed, *files.missing]
+    return (
+        bool(damaged)
+        and all(map(is_sample, damaged))
+        and config is not None
+        and config.key == record.key == folder.name
+    )
 
 
 def _check_contents(folder: Path, record: Record, but: set[str], of_record: Remedy) -> Iterator[Problem]:
@@ -191,7 +279,7 @@ def _check_contents(folder: Path, record: Record, but: set[str], of_record: Reme
 
 
 def _wrong_checksums(folder: Path, record: Record) -> Problem:
-    if not (folder / CHECKSUMS).exists():
+    if not kind(folder / CHECKSUMS):
         return Problem(folder.name, f"{CHECKSUMS}: it is missing", "retrain")
     if record.state in ("failed", "stopped") and is_whole(folder):
         return Problem(folder.name, "the trial table lacks its last attempt, whose folder is whole", "journal")
@@ -210,7 +298,7 @@ def _is_intact(folder: Path) -> bool:
 
 def _config(folder: Path) -> TrialConfig | None:
     try:
-        return TrialConfig.model_validate_json((folder / "config.json").read_bytes())
+        return TrialConfig.model_validate_json(read_regular(folder / "config.json"))
     except (OSError, ValueError):
         return None
 

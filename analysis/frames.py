@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from ablation.config import TrialConfig
     from ablation.measure import Measured
     from ablation.study import Record, Study
+    from ablation.tables import TableName
 
 TRIAL_COLUMNS = [
     "key", "cell", "space", "data", "model", "seed", "state", "params", "macs", "latency_ms", "latency_iqr_ms",
@@ -40,15 +40,40 @@ class Frames(NamedTuple):
     trials: pd.DataFrame
     epochs: pd.DataFrame
     images: pd.DataFrame
+    left_out: tuple[str, ...] = ()
+    """What the tables lack, because it is not what was written: a sentence each."""
 
 
 def load(study: Study) -> Frames:
-    """The tables of all trials that ended, ordered by key: the same study gives the same tables, however it was run."""
-    records = study.records()
-    epochs = _concat((study.table(key, "epochs") for key in records), EPOCH_COLUMNS)
-    judged = (key for key, record in records.items() if record.state in JUDGED)
-    images = _concat((study.table(key, "images") for key in judged), IMAGE_COLUMNS)
-    return Frames(_trials(study, records, images), epochs, images)
+    """The tables of all trials that ended, ordered by key: the same study gives the same tables, however it was run.
+
+    Every file is held against the checksums that were kept. A trial of which one does not match is not in the tables,
+    and `left_out` says so. Raises `InputError` if the trial table itself is damaged.
+    """
+    sound = study.sound()
+    left_out = dict(sound.left_out)
+    configs: dict[str, TrialConfig] = {}
+    tables: dict[TableName, list[pd.DataFrame]] = {"epochs": [], "images": []}
+    for key, record in sound.records.items():
+        names: tuple[TableName, ...] = ("epochs", "images") if record.state in JUDGED else ("epochs",)
+        try:
+            config, found = study.config(key), {name: study.table(key, name) for name in names}
+        except InputError as error:
+            left_out[key] = str(error)
+            continue
+        configs[key] = config
+        for name, table in found.items():
+            tables[name].append(table)
+    said = [f"Trial {key} is left out: {why}." for key, why in left_out.items()]
+    measurements: dict[str, Measured] = {}
+    try:
+        measurements = study.measurements()
+    except InputError as error:
+        said.append(f"Latency and memory are left out: {error}.")
+    records = {key: sound.records[key] for key in configs}
+    images = _concat(tables["images"], IMAGE_COLUMNS)
+    trials = _trials(study, records, configs, measurements, images)
+    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, tuple(said))
 
 
 _NEEDED = {"trials": ["key", "cell", "seed", "model", "params", "macs"], "images": IMAGE_COLUMNS}
@@ -105,18 +130,22 @@ def scores_by_trial(images: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({m: image_scores(images, m).groupby("key")["score"].mean() for m in metrics})
 
 
-def _concat(tables: Iterator[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+def _concat(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     found = [table for table in tables if len(table)]
     return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
 
 
-def _trials(study: Study, records: dict[str, Record], images: pd.DataFrame) -> pd.DataFrame:
+def _trials(
+    study: Study,
+    records: dict[str, Record],
+    configs: dict[str, TrialConfig],
+    measurements: dict[str, Measured],
+    images: pd.DataFrame,
+) -> pd.DataFrame:
     places = _places(study)
     factors = list(dict.fromkeys(f"factor.{name}" for run in study.manifest.runs for name in run.factors))
-    configs = {key: study.config(key) for key in records}
     tasks = _tasks(configs)
     labels = _labels(configs, places, tasks)
-    measurements = study.measurements()
     rows = [
         record.model_dump(include=set(TRIAL_COLUMNS))
         | {f"factor.{name}": level for _, levels in places.get(key, []) for name, level in levels.items()}

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from ablation.errors import InputError
-from ablation.files import kind, read_regular
+from ablation.pictures import pictures_dir, read_pictures
 from analysis.confirmation import DESIGN, confirmation, of_fresh_seeds, searched_and_fresh
 from analysis.effects import effects
 from analysis.figures.heatmap import level_means
@@ -191,6 +191,8 @@ def pictures(study: Study, frames: Frames, notes: list[str]) -> list[Picture]:
 def _chosen(dice: pd.Series[float], most: int) -> list[tuple[str, str]]:
     """Images with their roles, by the rank of their `dice`: the worst, the median, the best; then others, evenly."""
     ranked = [str(image) for image in dice.sort_values(kind="stable").index]
+    if not ranked:
+        return []
     roles = {ranked[0]: "worst", ranked[-1]: "best", ranked[(len(ranked) - 1) // 2]: "median"}
     order = [image for role in ("worst", "median", "best") for image, its in roles.items() if its == role]
     others = [str(image) for image in dice.index if image not in roles]
@@ -203,18 +205,19 @@ def _picture(
     study: Study, trials: Mapping[str, str], image: str, dice: Mapping[str, float], notes: list[str]
 ) -> Picture:
     """One image with the predictions of `trials`, keys by cell; `dice` is by key. What is not read is in `notes`."""
-    from ablation.trial_folder import picture_name
-
-    folder = study.pictures_dir(study.config(next(iter(trials.values()))))
-    name = picture_name(image)
+    folder = pictures_dir(study.path, study.config(next(iter(trials.values()))))
     predictions = {}
     for cell, key in trials.items():
-        file = study.trial_dir(key) / "samples" / f"{name}.png"
-        if key in dice and kind(file):
-            mask = noted(notes, f"prediction of trial {key} for image {image}", partial(read_regular, file), b"")
-            predictions[cell] = Prediction(mask, dice[key])
-    source, mask = (read_regular(folder / f"{name}{suffix}.png") for suffix in ("", "_mask"))
-    return Picture(image, source, mask, {cell: one for cell, one in predictions.items() if one.mask})
+        if key in dice:
+            found = study.sample(key, image)
+            if found is None:
+                notes.append(f"prediction of trial {key} for image {image}: it is missing, or not what was written.")
+            else:
+                predictions[cell] = Prediction(found, dice[key])
+    kept = read_pictures(folder, image)
+    if kept is None:
+        raise InputError("it is missing, or not what was written; the next run makes it again")
+    return Picture(image, kept.image, kept.mask, predictions)
 
 
 def _best_cells(frames: Frames) -> set[str]:

@@ -22,11 +22,13 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from ray.tune.search import Searcher
 from threadpoolctl import threadpool_limits
 
 from ablation.errors import InputError, unknown
+from ablation.files import open_in_place, read_regular
+from ablation.sealed_lines import seal, unseal
 from runners.catalogue import Catalogue, Priced, as_params, combinations, distributions
 from runners.known_cost import KnownCostSampler
 from runners.searcher import Feed
@@ -92,35 +94,27 @@ def read_proposals(file: Path) -> list[Proposal]:
     Raises `InputError` for any other damage.
     """
     try:
-        lines = file.read_text().split("\n")
+        lines = read_regular(file).split(b"\n")[:-1]
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise InputError(f"'{file}' cannot be read: {error.strerror}") from None
     try:
-        return [Proposal.model_validate_json(line) for line in lines[:-1]]
-    except ValidationError:
+        return [Proposal.model_validate_json(unseal(line)) for line in lines]
+    except ValueError:  # of pydantic too
         raise InputError(f"'{file}' is damaged: delete it to search anew; trained trials are kept") from None
 
 
 def append_proposal(file: Path, proposal: Proposal) -> None:
     """Add a proposal to `file`, for good."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a+b") as lines:
-        lines.truncate(lines.seek(0, os.SEEK_END) if _ends_a_line(lines) else _last_line(file))
-        lines.write(proposal.model_dump_json().encode() + b"\n")
+    with open_in_place(file) as lines:
+        lines.seek(0)
+        lines.truncate(lines.read().rfind(b"\n") + 1)  # a last line that a kill cut short
+        lines.seek(0, os.SEEK_END)
+        lines.write(seal(proposal.model_dump_json().encode()) + b"\n")
         lines.flush()
         os.fsync(lines.fileno())
-
-
-def _ends_a_line(lines: Any) -> bool:
-    end = lines.seek(0, os.SEEK_END)
-    if end == 0:
-        return True
-    lines.seek(end - 1)
-    return bool(lines.read(1) == b"\n")
-
-
-def _last_line(file: Path) -> int:
-    return file.read_bytes().rfind(b"\n") + 1
 
 
 # Samplers ------------------------------------------------------------------------------------------------------------

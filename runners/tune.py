@@ -19,6 +19,7 @@ from ablation.config import Data, TrialConfig
 from ablation.data import Dataset
 from ablation.data.splits import split
 from ablation.errors import Halted, InputError
+from ablation.pictures import keep_pictures, pictures_dir
 from ablation.study import Study
 from ablation.trial_folder import Record, pack
 from runners.environment import prepare_ray
@@ -70,7 +71,7 @@ def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[
     distinct = {row.key: row for trial in trials for row in trial.trivial()}
     for key, row in distinct.items():
         dataset = dataset_of(row.data)
-        study.keep_pictures(row, dataset, split(dataset.groups, row.protocol.split).test)
+        keep_pictures(pictures_dir(study.path, row), dataset, split(dataset.groups, row.protocol.split).test)
         if key not in known:
             result = judge_trivial(row, dataset)
             study.accept(key, pack(row, make_record(row, 0, 0, [], result), [], result))

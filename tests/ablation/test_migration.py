@@ -16,8 +16,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from ablation import journal as journal_module
+from ablation import manifest as manifest_module
 from ablation import migration
-from ablation import study as study_module
 from ablation.errors import InputError
 from ablation.study import Study
 from ablation.verify import verify
@@ -153,7 +153,7 @@ class Killed(BaseException):
         (migration, "_take_arrivals"),
         (migration, "write_checksums"),
         (journal_module, "write_journal"),
-        (study_module, "write_manifest"),
+        (manifest_module, "write_manifest"),
     ],
 )
 @pytest.mark.parametrize("when", ["before", "after"])

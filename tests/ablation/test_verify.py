@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
-from made_studies import Trained, made_study, packed, run_of, trained, trivial
+from made_studies import Trained, made_study, packed, trained, trivial
 from PIL import Image
 
 from ablation.config import Folder
 from ablation.data import load_data
+from ablation.data.splits import split
+from ablation.pictures import keep_pictures, pictures_dir
 from ablation.study import Study
 from ablation.trial_folder import unpack, write_checksums
 from ablation.verify import Problem, changed_images, data_sets, repair, verify
@@ -93,16 +95,51 @@ def test_a_sound_study_has_no_problem_and_is_only_read(path):
 
 @pytest.mark.parametrize("where", [0, 0.5, 1])
 @pytest.mark.parametrize(
-    "name", ["config.json", "record.json", "epochs.parquet", "images.parquet", "model.safetensors", "samples", None]
+    "name", ["config.json", "record.json", "epochs.parquet", "images.parquet", "model.safetensors", "plan.json", None]
 )
 def test_one_flipped_bit_names_exactly_its_file(path, key, name, where):
     folder = path / "trials" / key
-    file = next((folder / "samples").iterdir()) if name == "samples" else folder / (name or "SHA256SUMS")
+    file = folder / (name or "SHA256SUMS")
     flip(file, int(where * (file.stat().st_size - 1)))
     what = "it is not what was written" if name else "it is not the one that was journalled"
     assert found(path) == [(key, f"{file.relative_to(folder)}: {what}")]
     assert verify(Study.open(path))[0].remedy == "retrain"
     assert repaired(path) == {key}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+@pytest.mark.parametrize("name", ["trials/{key}/samples/{image}.png", "data/{print}/{image}.png"])
+def test_a_damaged_picture_costs_that_picture(path, trials, name, gone):
+    """The trial, and the other pictures, stay; and the next run makes it again."""
+    one = trials[0]
+    folder = pictures_dir(path, one.trial)
+    keep_pictures(folder, one.dataset, split(one.dataset.groups, one.trial.protocol.split).test)
+    assert found(path) == []
+    name = name.format(key=one.trial.key, print=folder.name, image=one.result.ids[0])
+    before = {file: file.read_bytes() for file in path.rglob("*.png")}
+    (path / name).unlink() if gone else flip(path / name, 40)
+    assert found(path) == [(name, "it is missing" if gone else "it is not what was written")]
+    assert repaired(path) == set()
+    after = {file: file.read_bytes() for file in path.rglob("*.png") if "set-aside" not in file.parts}
+    assert after == {file: content for file, content in before.items() if file != path / name}
+    assert Study.open(path).sample(one.trial.key, one.result.ids[1]) is not None
+
+
+@pytest.mark.parametrize("step", ["write_journal", "_without_picture", "keep_checksums"])
+def test_a_repair_of_a_picture_that_is_killed_costs_no_trial(path, trials, monkeypatch, step):
+    one = trials[0]
+    flip(path / "trials" / one.trial.key / "samples" / f"{one.result.ids[0]}.png", 40)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    study = Study.open(path)
+    monkeypatch.setattr(f"ablation.verify.{step}", killed)
+    with pytest.raises(KeyboardInterrupt), study.holding():
+        repair(study, verify(study))
+    monkeypatch.undo()
+    repaired(path)
+    assert set(Study.open(path).records()) == {one.trial.key for one in trials}
 
 
 @pytest.mark.parametrize("name", ["config.json", "record.json", "epochs.parquet", "model.safetensors", "SHA256SUMS"])
@@ -453,10 +490,3 @@ def test_a_study_in_use_is_verified_with_a_note_and_not_repaired(path, capsys):
         assert "a run is writing this study" in capsys.readouterr().out
         with pytest.raises(InputError, match="is in use by"):
             command.main([str(path), "--repair"], standalone_mode=False)
-
-
-def test_a_planned_key_that_is_no_key_is_named(path):
-    text = (path / "study.yaml").read_text()
-    key = run_of(trained().trial).trials
-    (path / "study.yaml").write_text(text.replace(next(iter(key)), "../../etc/x"))
-    assert found(path) == [("study.yaml", "it plans the trial '../../etc/x', which is no key")]
