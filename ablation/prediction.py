@@ -9,12 +9,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load
 
 from ablation.data.dataset import prepare_images
 from ablation.data.images import read_slices
 from ablation.data.source import Sample
 from ablation.errors import InputError
+from ablation.files import kind
 from ablation.models import build_model
 from ablation.training import choose_device, classify, predict_probabilities
 
@@ -22,26 +24,32 @@ if TYPE_CHECKING:
     from ablation.config import TrialConfig
     from ablation.study import Study
 
+WEIGHTS = "model.safetensors"
+
 
 class Predictor:
     """A trained network with the preparation that its trial's data had."""
 
-    def __init__(self, trial: TrialConfig, weights: Path) -> None:
+    def __init__(self, trial: TrialConfig, weights: bytes) -> None:
+        """`weights`: a safetensors document. Raises `InputError` if they are not those of the trial's network."""
         self._trial = trial
         self._device = choose_device()
         self.classes = trial.data.classes
         model = build_model(trial.model, trial.data.channels, trial.data.classes)  # type: ignore[arg-type]
-        model.load_state_dict(load_file(weights))
+        try:
+            model.load_state_dict(load(weights))
+        except (SafetensorError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise InputError(f"the weights of trial {trial.key} do not fit its network: {reason}") from None
         self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
     def of_trial(cls, study: Study, key: str) -> Predictor:
-        """The network of trial `key`. Raises `InputError` for a key without weights."""
+        """The network of trial `key`. Raises `InputError` for a key without weights, and if they were changed."""
         trial = study.config(key)
-        weights = study.trial_dir(key) / "model.safetensors"
-        if not weights.exists():
+        if not kind(study.trial_dir(key) / WEIGHTS):
             raise InputError(f"trial {key} ({trial.model.name}) has no weights: give the key of a complete trial")
-        return cls(trial, weights)
+        return cls(trial, study.read(key, WEIGHTS))
 
     def segment(self, path: Path) -> NDArray[np.uint8]:
         """Class indices of an image file at its own size: (H, W), or (slices, H, W) for a volume.

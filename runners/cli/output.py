@@ -190,28 +190,33 @@ def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
 def check_target(path: Path | None, *endings: str) -> None:
     """That `path` (of `-o`) may be written as a file of one of `endings` (".html"), to be asked before the work.
 
-    Raises `InputError` for another ending, for what is there and is no regular file (a link, a device, a directory),
-    for a place inside a study that is the study's own, and where nothing can be written.
+    Raises `InputError` for another ending, and as `check_place` does.
     """
     if path is None:
         return
     if path.suffix.lower() not in endings:
-        likely = path.with_suffix(endings[0]).name if path.name else f"NAME{endings[0]}"
         known = " or ".join([", ".join(endings[:-1]), endings[-1]] if len(endings) > 1 else endings)
-        raise InputError(f"-o {path}: its name must end in {known}, which is what will be written ({likely}, say)")
-    _check_place(path)
-    for parent in path.parents:
-        if kind(parent):
-            if not parent.is_dir():
-                raise InputError(f"-o {path}: '{parent}' is not a directory")
-            if not os.access(parent, os.W_OK | os.X_OK):
-                raise InputError(f"-o {path}: the directory '{parent}' cannot be written")
-            break
+        raise InputError(f"-o {path}: what is written is {known}, so its name must end in that")
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """That a file may be written at `path`, in place of an earlier one too.
+
+    Raises `InputError` for what is there and is no regular file (a link, a device, a directory), for a place among a
+    study's own files, and where nothing can be written.
+    """
+    _check_replaced(path)
+    folder = next(parent for parent in path.parents if kind(parent))
+    if not folder.is_dir():
+        raise InputError(f"'{path}' cannot be written: '{folder}' is not a directory")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"'{path}' cannot be written: directory '{folder}' is not writable")
 
 
 def write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, in place of an earlier one. Raises `InputError` where it cannot be written."""
-    _check_place(path)
+    _check_replaced(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
@@ -219,10 +224,7 @@ def write(path: Path, content: bytes) -> None:
         raise InputError(f"'{path}' cannot be written: {error.strerror}") from None
 
 
-_STUDY_FILES = ("study.yaml", "measurements.json")
-
-
-def _check_place(path: Path) -> None:
+def _check_replaced(path: Path) -> None:
     try:
         found = kind(path)
         study = study_of(path)
@@ -230,13 +232,13 @@ def _check_place(path: Path) -> None:
         raise InputError(f"'{path}' cannot be written: {getattr(error, 'strerror', None) or error}") from None
     if found not in ("", "file"):
         raise InputError(f"'{path}' is a {found}, which is not replaced: give the name of a file, or a new one")
-    if study and (path.parent.resolve() != study or path.name.lower() in _STUDY_FILES):
-        raise InputError(
-            f"'{path}' is the study's own: write into '{study}' itself, under a name of yours, or elsewhere"
-        )
+    if study and (path.parent.resolve() != study or path.name.lower() == "measurements.json"):
+        raise InputError(f"'{path}' is the study's own: write into '{study}' itself by another name, or elsewhere")
 
 
 def study_of(path: Path) -> Path | None:
     """The study in whose directory `path` is. Raises `OSError` or `RuntimeError` where that cannot be followed."""
+    from ablation.manifest import is_study
+
     folder = path.parent.resolve()
-    return next((parent for parent in (folder, *folder.parents) if kind(parent / "study.yaml")), None)
+    return next((parent for parent in (folder, *folder.parents) if is_study(parent)), None)

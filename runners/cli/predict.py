@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ablation.errors import InputError
+from runners.cli.output import check_place, say, study_of, write
 from runners.cli.shared import notes, open_study, study_argument
 
 if TYPE_CHECKING:
@@ -20,41 +21,71 @@ if TYPE_CHECKING:
 @click.argument("key")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder for the masks.")
-def predict(study: Path, key: str, images: tuple[Path, ...], output: Path) -> None:
+@click.option("--overwrite", is_flag=True, help="Replace masks that are there; never the images.")
+def predict(study: Path, key: str, images: tuple[Path, ...], output: Path, overwrite: bool) -> None:
     """Segment images with a trained trial.
 
     Each image becomes IMAGE's name with .png in the folder: a mask of the
     image's own size, white the foreground (of several classes, the last). A
-    volume becomes a mask for each slice.
+    volume becomes a mask for each slice. Files that are there are not replaced,
+    nor is anything else done, without --overwrite.
 
     \b
     Example:
-      ablate predict STUDY 1f0c2ab34d56 slice.png -o masks/
+      ablate predict STUDY 1f0c2ab34d56 slice.png -o predicted/
     """
     from ablation.data.images import stem
     from ablation.prediction import Predictor
     from ablation.trial_folder import grey_levels, png
 
+    targets = [output / f"{stem(image)}.png" for image in images]
+    _check_names(targets)
+    for image, target in zip(images, targets, strict=True):
+        for path in (target, *_slices(target, range(1))) if _may_be_volume(image) else (target,):
+            _check_place(path, images, overwrite)
     opened = open_study(study)
     predictor = Predictor.of_trial(opened, key)
-    targets = [output / f"{stem(image)}.png" for image in images]
-    twice = next((target for target in targets if targets.count(target) > 1), None)
-    if twice:
-        raise InputError(f"two of the images would both become '{twice}': predict them into separate folders")
     # All are read and segmented before the first is written, so that a bad one leaves nothing half done.
-    masks = [predictor.segment(image) for image in images]
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        for target, mask in zip(targets, masks, strict=True):
-            slices = {target: mask} if mask.ndim == 2 else _slices(target, mask)
-            for path, pixels in slices.items():
-                path.write_bytes(png(grey_levels(pixels, predictor.classes)))
-                click.echo(path)
-        for note in notes(opened):
-            click.echo(note, err=True)
-    except OSError as error:
-        raise InputError(f"folder '{output}' cannot be written: {error.strerror}") from None
+    masks: list[tuple[Path, NDArray[np.uint8]]] = []
+    for image, target in zip(images, targets, strict=True):
+        found = predictor.segment(image)
+        masks += [(target, found)] if found.ndim == 2 else zip(_slices(target, range(len(found))), found, strict=True)
+    _check_names([path for path, _ in masks])
+    for path, _ in masks:
+        _check_place(path, images, overwrite)
+    for path, mask in masks:
+        write(path, png(grey_levels(mask, predictor.classes)))
+        say(path)
+    for note in notes(opened):
+        say(note, err=True)
 
 
-def _slices(target: Path, masks: NDArray[np.uint8]) -> dict[Path, NDArray[np.uint8]]:
-    return {target.with_stem(f"{target.stem}_z{z:03d}"): mask for z, mask in enumerate(masks)}
+def _slices(target: Path, numbers: range) -> list[Path]:
+    return [target.with_stem(f"{target.stem}_z{z:03d}") for z in numbers]
+
+
+def _may_be_volume(image: Path) -> bool:
+    from ablation.data.images import suffix
+
+    return suffix(image) not in (".png", ".jpg", ".jpeg")
+
+
+def _check_names(targets: list[Path]) -> None:
+    names: set[str] = set()
+    for target in targets:
+        if target.name.casefold() in names:  # there are file systems to which case is nothing
+            raise InputError(f"two of the images would both become '{target}': predict them into separate folders")
+        names.add(target.name.casefold())
+
+
+def _check_place(target: Path, images: tuple[Path, ...], overwrite: bool) -> None:
+    """Raises `InputError` if a mask would replace what it must not, or cannot be written."""
+    check_place(target)
+    if study := study_of(target):
+        raise InputError(f"'{target}' would be among the files of study '{study}': predict into a folder elsewhere")
+    if not target.exists():
+        return
+    if any(image.exists() and target.samefile(image) for image in images):
+        raise InputError(f"'{target}' is itself to be segmented, and is not replaced: predict into another folder")
+    if not overwrite:
+        raise InputError(f"'{target}' exists: predict into another folder, or replace masks there with --overwrite")

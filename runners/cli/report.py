@@ -31,10 +31,11 @@ def report(study: Path, output: Path | None) -> None:
     """
     from analysis.frames import load
 
-    check_target(output, ".html")
     opened = open_study(study)
+    path = output or study / "report.html"
+    check_target(path, ".html")
     with waiting("writing the report"):
-        path = write_report(opened, load(opened), output or study / "report.html")
+        write_report(opened, load(opened), path)
     say(path)
 
 
