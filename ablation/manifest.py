@@ -154,8 +154,8 @@ def _read(path: Path, name: str) -> Manifest:
     seal, line, rest = content.partition(b"\n")
     sealed = seal.startswith(_SEAL)
     body = rest if sealed else content
-    if sealed and not (
-        line and seal.removeprefix(_SEAL).decode("ascii", "replace") == hashlib.sha256(rest).hexdigest()
+    if content.startswith(b"#") and not (
+        sealed and line and seal.removeprefix(_SEAL) == hashlib.sha256(rest).hexdigest().encode()
     ):
         raise _UnfitError("is damaged: it is not what was written")
     try:
@@ -185,7 +185,8 @@ class _Loader(yaml.SafeLoader):
 
 
 def _brief(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    said = getattr(error, "problem", None) or error
+    return " ".join(str(said).split())[:200] or type(error).__name__
 
 
 def _incomplete(path: Path, body: bytes, found: Any, manifest: Manifest) -> str:

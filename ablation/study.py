@@ -129,6 +129,8 @@ class Study:
         """What `writing` had to do to what it found, for people."""
         self.lost = lost
         """Why the manifest is not the one in study.yaml, and where it is from; else empty."""
+        self.faults: dict[str, str] = {}
+        """What was read and is not what was written, with why: trials by their keys, files by their names."""
         self._trials_read = 0
         self._table: dict[str, Journalled] = {}
         self._digests: dict[str, dict[str, str]] = {}
@@ -379,7 +381,13 @@ class Study:
                     records[key] = own
                 else:
                     left_out[key] = "its record.json is not what the trial table has"
+        self.faults |= left_out
         return Sound(records, left_out)
+
+    def said_of_faults(self) -> list[str]:
+        """What must be said of everything that was made from this study: a sentence each."""
+        lost = [f"{self.lost[:1].upper()}{self.lost[1:]}."] if self.lost else []
+        return [*lost, *(f"Left out: {name}: {why}." for name, why in self.faults.items())]
 
     def read(self, key: str, name: str) -> bytes:
         """A file of a trial that ended, as it was written: it is held against the checksums that were journalled.

@@ -41,17 +41,16 @@ class Frames(NamedTuple):
     epochs: pd.DataFrame
     images: pd.DataFrame
     left_out: tuple[str, ...] = ()
-    """What the tables lack, because it is not what was written: a sentence each."""
+    """What must be said of the tables: what they lack because it is not what was written, a sentence each."""
 
 
 def load(study: Study) -> Frames:
     """The tables of all trials that ended, ordered by key: the same study gives the same tables, however it was run.
 
-    Every file is held against the checksums that were kept. A trial of which one does not match is not in the tables,
-    and `left_out` says so. Raises `InputError` if the trial table itself is damaged.
+    Every file is held against the checksums that were kept. A trial of which one does not match is not in the tables;
+    `left_out` and `study.faults` say so. Raises `InputError` if the trial table itself is damaged.
     """
     sound = study.sound()
-    left_out = dict(sound.left_out)
     configs: dict[str, TrialConfig] = {}
     tables: dict[TableName, list[pd.DataFrame]] = {"epochs": [], "images": []}
     for key, record in sound.records.items():
@@ -59,21 +58,20 @@ def load(study: Study) -> Frames:
         try:
             config, found = study.config(key), {name: study.table(key, name) for name in names}
         except InputError as error:
-            left_out[key] = str(error)
+            study.faults[key] = str(error)
             continue
         configs[key] = config
         for name, table in found.items():
             tables[name].append(table)
-    said = [f"Trial {key} is left out: {why}." for key, why in left_out.items()]
     measurements: dict[str, Measured] = {}
     try:
         measurements = study.measurements()
     except InputError as error:
-        said.append(f"Latency and memory are left out: {error}.")
+        study.faults["measurements.json"] = str(error)
     records = {key: sound.records[key] for key in configs}
     images = _concat(tables["images"], IMAGE_COLUMNS)
     trials = _trials(study, records, configs, measurements, images)
-    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, tuple(said))
+    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, tuple(study.said_of_faults()))
 
 
 _NEEDED = {"trials": ["key", "cell", "seed", "model", "params", "macs"], "images": IMAGE_COLUMNS}
