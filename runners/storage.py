@@ -6,6 +6,7 @@ Workers never touch the study. They write whole objects here, by name; the drive
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -31,17 +32,28 @@ class Storage(Protocol):
     def names(self, folder: str) -> list[str]: ...
 
 
+_SEAL = b"ablate checkpoint\n"
+
+
 class Entry(NamedTuple):
-    """One object of a storage: an `ablation.training.Checkpoint`."""
+    """One object of a storage: an `ablation.training.Checkpoint`. It is kept with its SHA-256."""
 
     storage: Storage
     name: str
 
     def read(self) -> bytes | None:
-        return self.storage.read(self.name)
+        """What was written; None if nothing was, or if it is not that any more. An earlier version wrote no SHA-256."""
+        found = self.storage.read(self.name)
+        if found is None or not found.startswith(_SEAL):
+            return found
+        digest, data = found[len(_SEAL) :][:32], found[len(_SEAL) + 32 :]
+        if hashlib.sha256(data).digest() == digest:
+            return data
+        print(f"{self.name} is not what was written: the trial is trained from its start")
+        return None
 
     def write(self, data: bytes) -> None:
-        self.storage.write(self.name, data)
+        self.storage.write(self.name, _SEAL + hashlib.sha256(data).digest() + data)
 
 
 class PathStorage:
