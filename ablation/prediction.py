@@ -15,13 +15,15 @@ from safetensors.torch import load
 from ablation.data.dataset import prepare_images
 from ablation.data.images import read_slices
 from ablation.data.source import Sample
+from ablation.data.splits import split
 from ablation.errors import InputError
 from ablation.files import kind
 from ablation.models import build_model
-from ablation.training import choose_device, classify, predict_probabilities
+from ablation.training import choose_device, classify, predict, predict_probabilities
 
 if TYPE_CHECKING:
     from ablation.config import TrialConfig
+    from ablation.data import Dataset
     from ablation.study import Study
 
 WEIGHTS = "model.safetensors"
@@ -50,6 +52,12 @@ class Predictor:
         if not kind(study.trial_dir(key) / WEIGHTS):
             raise InputError(f"trial {key} ({trial.model.name}) has no weights: give the key of a complete trial")
         return cls(trial, study.read(key, WEIGHTS))
+
+    def of_dataset(self, dataset: Dataset) -> NDArray[np.uint8]:
+        """Class indices (N, H, W) of the test images of the trial's data set, in the split's order."""
+        test = split(dataset.groups, self._trial.protocol.split).test
+        images = dataset.images[list(test)]
+        return predict(self._model, images, self._trial.protocol.batch_size, self._device)
 
     def segment(self, path: Path) -> NDArray[np.uint8]:
         """Class indices of an image file at its own size: (H, W), or (slices, H, W) for a volume.

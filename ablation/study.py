@@ -396,7 +396,7 @@ class Study:
         study of schema 1, which has no checksums, it is read as it is.
         """
         file = self.trial_dir(key) / name
-        digests = self._digests_of(key)
+        digests = self.checksums(key)
         try:
             content = read_regular(file)
         except (OSError, ValueError):
@@ -405,7 +405,7 @@ class Study:
             raise self._damaged(file)
         return content
 
-    def _digests_of(self, key: str) -> dict[str, str] | None:
+    def checksums(self, key: str) -> dict[str, str] | None:
         """The checksums of a trial's files by name; None in a study that has none. Raises as `read` does."""
         if key not in self._table and key not in self.journalled():
             raise unknown("key", key, self._table)

@@ -64,7 +64,11 @@ class How(NamedTuple):
 
 
 def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[[Data], Dataset]) -> None:
-    """Put the trivial predictors of every data set and split into the study, with the test images to look at."""
+    """Put the trivial predictors of every data set and split into the study, with the test images to look at.
+
+    Pictures that were lost, of those or of what these trials predicted, are made again.
+    """
+    from ablation.samples import make_samples_again
     from ablation.training import judge_trivial
 
     known = study.records()
@@ -75,6 +79,7 @@ def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[
         if key not in known:
             result = judge_trivial(row, dataset)
             study.accept(key, pack(row, make_record(row, 0, 0, [], result), [], result))
+    make_samples_again(study, [*distinct.values(), *trials], dataset_of)
 
 
 def missing_trials(
