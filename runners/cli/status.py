@@ -70,7 +70,7 @@ def _picture(study: Study) -> RenderableType:
 
     from runners.live import clock, listen, summary, under_way
 
-    records = study.records()
+    records = study.sound().records
     counts = Counter(record.state for record in records.values())
     known = ", ".join(f"{counts[state]} {state}" for state in ("complete", "stopped", "failed") if counts[state])
     lines: list[RenderableType] = [Text(f"{study.path}: {known or 'no trial has ended'}", style="bold")]
@@ -86,6 +86,7 @@ def _picture(study: Study) -> RenderableType:
         lines += [Text(f"{who}{'' if run.silence < _QUIET_SECONDS else f', {heard}'}", style="dim"), *summary(run)]
         lines += [Text(f"! {incident}", style="red") for incident in run.incidents]
         lines.append(under_way(run))
+    lines += [Text(said, style="red") for said in study.said_of_faults()]
     if all(run.dead for run in runs):
         lines += [Text(), Text(_standing(study, set(records)))]
     return Group(*lines)
@@ -110,7 +111,7 @@ def _show(opened: Study, as_json: bool) -> None:
     drivers = listen(opened)
     begun = dict.fromkeys(opened.interrupted(), "interrupted")
     begun |= {key: "interrupted" if live.dead else "running" for live in drivers for key in live.running}
-    records = opened.records()
+    records, damaged = opened.sound()
     planned: dict[str, dict[str, Any]] = {}
     for run in opened.manifest.runs:
         for key, levels in run.trials.items():
@@ -119,7 +120,7 @@ def _show(opened: Study, as_json: bool) -> None:
             trial["levels"] |= levels
     for key, trial in planned.items():
         record = records.get(key)
-        trial["state"] = record.state if record else begun.get(key, "missing")
+        trial["state"] = record.state if record else "damaged" if key in damaged else begun.get(key, "missing")
         trial |= {
             name: getattr(record, name, None)
             for name in ("cell", "model", "seed", "params", "macs", "epochs", "best_epoch", "val_dice", "error")
