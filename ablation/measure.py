@@ -92,12 +92,7 @@ def measure(
     Raises `InputError` for an impossible network, a size that it cannot take or a device that is not there, and
     `TrialError` where the process dies, of too little memory say.
     """
-    from ablation.cost import cost
-
-    cost(config, in_channels, classes, size)
-    available = os.cpu_count() or 1
-    if threads > available:
-        raise InputError(f"{threads} threads: this machine has {available} cores; give at most that")
+    check(config, in_channels, classes, size, threads)
     request = {
         "model": config.model_dump(mode="json", exclude={"encoder_weights_sha256"}),
         "in_channels": in_channels,
@@ -113,6 +108,28 @@ def measure(
     if child.returncode:
         raise TrialError(_reason(child))
     return Measured.model_validate_json(child.stdout.splitlines()[-1])
+
+
+def check(config: Network, in_channels: int, classes: int, size: tuple[int, int], threads: int) -> None:
+    """That this can be measured here, as far as it can be told beforehand. Raises `InputError` as `measure` does."""
+    from ablation.cost import cost
+
+    available = os.cpu_count() or 1
+    if threads > available:
+        raise InputError(f"{threads} threads: this machine has {available} cores; give at most that")
+    params = cost(config, in_channels, classes, size).params
+    least, memory = 4 * (params + in_channels * size[0] * size[1]), _memory()
+    if least > memory:
+        given = f"{in_channels}x{size[0]}x{size[1]}"
+        raise InputError(
+            f"{config.name} and an image of {given} take {least / 1e9:,.0f} GB, of which this machine has "
+            f"{memory / 1e9:,.0f}: give a smaller input"
+        )
+
+
+def _memory() -> int:
+    """Bytes of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def busy() -> float | None:

@@ -131,6 +131,10 @@ def _run(arguments: list[str]) -> _Ended:
         return _Ended(1, str(error))
     except OSError as error:
         return _of_the_system(error, arguments)
+    except RuntimeError as error:
+        if str(error).startswith("Symlink loop from "):  # a ring of links, as Python before 3.13 says it
+            return _Ended(2, f"{error}: give another path")
+        return _unforeseen(error, arguments)
     except BaseException as error:  # extensions in Rust panic with one that is no Exception
         return _unforeseen(error, arguments)
     return _Ended(code if isinstance(code, int) else 0)

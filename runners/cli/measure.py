@@ -39,7 +39,7 @@ class _Job(NamedTuple):
 @click.option("--input", "size", metavar="CxHxW", help="Channels x height x width [default: each trial's own].")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is a GPU]")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
-@click.option("--repeats", type=click.IntRange(5), default=20, show_default=True, help="Forward passes timed.")
+@click.option("--repeats", type=click.IntRange(5, 10_000), default=20, show_default=True, help="Forward passes timed.")
 @json_option
 def measure(study: Path, size: str | None, device: Device | None, threads: int, repeats: int, as_json: bool) -> None:
     """Measure latency and peak memory of a study's networks.
@@ -60,7 +60,7 @@ def measure(study: Path, size: str | None, device: Device | None, threads: int, 
     opened = open_study(study)
     if opened.is_being_written():
         raise InputError(f"a run is writing '{study}': measure when it has ended, with the machine idle")
-    jobs = _jobs(opened, parse_input(size) if size else None)
+    jobs = _jobs(opened, parse_input(size) if size else None, threads)
     place = choose_device(device)
     load_average = busy()
     if load_average is not None:
@@ -104,12 +104,12 @@ def measure(study: Path, size: str | None, device: Device | None, threads: int, 
         out.print("\nMACs and latency order these networks alike, as far as the spread can tell.")
 
 
-def _jobs(study: Study, given: tuple[int, int, int] | None) -> list[_Job]:
+def _jobs(study: Study, given: tuple[int, int, int] | None, threads: int) -> list[_Job]:
     """Each distinct network of the study's complete trials once, by rising MACs.
 
-    Raises `InputError` if one of them cannot take the input, before any is measured.
+    Raises `InputError` if one of them cannot be measured so, before any is.
     """
-    from ablation.cost import cost
+    from ablation.measure import check
     from analysis.frames import load
 
     trials = load(study).trials
@@ -122,7 +122,7 @@ def _jobs(study: Study, given: tuple[int, int, int] | None) -> list[_Job]:
         channels, *sides = given or (config.data.channels, *config.data.size)
         network: Network = config.model  # type: ignore[assignment]
         job = _Job(label, network, channels, config.data.classes, (sides[0], sides[1]), [])
-        cost(network, job.channels, job.classes, job.size)
+        check(network, job.channels, job.classes, job.size, threads)
         jobs.setdefault(f"{network.model_dump_json()} {job[2:5]}", job).cells.append(cell)
     return list(jobs.values())
 

@@ -25,6 +25,7 @@ from analysis.format import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
     from rich.table import Table
 
 _PIPED_WIDTH = 80
@@ -170,6 +171,16 @@ def waiting(what: str) -> AbstractContextManager[object]:
     return err.status(err.render_str(what), spinner=spinner)
 
 
+def progress() -> Progress:
+    """On a terminal a bar on standard error, gone when it is full; nothing where that is piped."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    err = err_console()
+    what = TextColumn("{task.description}", markup=False)
+    columns = (what, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+
+
 def print_json(document: Any) -> None:
     say(json.dumps(document, indent=2, allow_nan=False))
 
@@ -225,11 +236,8 @@ def write(path: Path, content: bytes) -> None:
 
 
 def _check_replaced(path: Path) -> None:
-    try:
-        found = kind(path)
-        study = study_of(path)
-    except (OSError, RuntimeError) as error:  # of a ring of links, Python says so in its own way
-        raise InputError(f"'{path}' cannot be written: {getattr(error, 'strerror', None) or error}") from None
+    study = study_of(path)
+    found = kind(path)
     if found not in ("", "file"):
         raise InputError(f"'{path}' is a {found}, which is not replaced: give the name of a file, or a new one")
     if study and (path.parent.resolve() != study or path.name.lower() == "measurements.json"):
@@ -237,8 +245,14 @@ def _check_replaced(path: Path) -> None:
 
 
 def study_of(path: Path) -> Path | None:
-    """The study in whose directory `path` is. Raises `OSError` or `RuntimeError` where that cannot be followed."""
+    """The study in whose directory `path` is. Raises `InputError` if there can be no such path."""
     from ablation.manifest import is_study
 
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be written: {error.strerror}") from None
     folder = path.parent.resolve()
     return next((parent for parent in (folder, *folder.parents) if is_study(parent)), None)

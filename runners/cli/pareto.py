@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--y", type=click.Choice(["dice", "iou", "miou"]), default="dice", show_default=True, help="The score.")
 @click.option(
     "--resamples",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 100_000),
     default=1000,
     show_default=True,
     help="Bootstrap resamples of seeds and test images.",

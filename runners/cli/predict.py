@@ -80,9 +80,9 @@ def _check_names(targets: list[Path]) -> None:
 
 def _check_place(target: Path, images: tuple[Path, ...], overwrite: bool) -> None:
     """Raises `InputError` if a mask would replace what it must not, or cannot be written."""
-    check_place(target)
     if study := study_of(target):
         raise InputError(f"'{target}' would be among the files of study '{study}': predict into a folder elsewhere")
+    check_place(target)
     if not target.exists():
         return
     if any(image.exists() and target.samefile(image) for image in images):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from ablation.errors import InputError
-from runners.cli.output import check_target, console, err_console, plain_table, print_json, write
+from runners.cli.output import check_target, console, plain_table, print_json, progress, write
 from runners.cli.shared import json_option, open_study
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ class Result(NamedTuple):
     "gp, known_cost, …; give it again to compare [default: shuffled].",
 )
 @click.option("--trials", type=click.IntRange(1), help="Configurations that a sampler proposes [default: all].")
-@click.option("--repeats", type=click.IntRange(1), default=50, show_default=True, help="Simulated runs of each.")
+@click.option(
+    "--repeats", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Simulated runs of each."
+)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Trials at a time.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a page with the figure here.")
 @json_option
@@ -127,17 +129,15 @@ def _tables(study: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _run(strategy: Strategy, table: pd.DataFrame, curves: Any, repeats: int, bar: float) -> Result:
-    from rich.progress import Progress
-
     from runners.replay import reached, reference
     from runners.replay import replay as simulated
 
     against = reference(curves, bar)
     grid = simulated(strategy._replace(scheduler="none", sampler="plan"), table, curves, 0)
-    with Progress(console=err_console(), transient=True) as progress:
+    with progress() as shown:
         paths = tuple(
             reached(simulated(strategy, table, curves, repeat), curves, against)
-            for repeat in progress.track(range(repeats), description=_name(strategy))
+            for repeat in shown.track(range(repeats), description=_name(strategy))
         )
     return Result(strategy, paths, len(grid), grid[-1].time)
 

@@ -132,7 +132,7 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
 
 def parse_input(text: str) -> tuple[int, int, int]:
     """`3x512x512` as channels, height and width."""
-    match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", text)
+    match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})x([0-9]{1,6})", text)
     if not match or "0" in match.groups():
         raise InputError(f"--input {text}: expected channels x height x width, such as 3x512x512")
     channels, height, width = map(int, match.groups())
@@ -152,8 +152,9 @@ def open_study(path: Path) -> Study:
 
 
 def notes(study: Study) -> list[str]:
-    """What every output of this study must say of the profiles it was made under."""
+    """What every output of this study must say: of what was found damaged, and of the profiles it was made under."""
     from search_spaces.profiles import PROFILES
 
     profiles = dict.fromkeys(run.profile for run in study.manifest.runs)
-    return [note for name in profiles if name in PROFILES and (note := PROFILES[name].note)]
+    said = [note for name in profiles if name in PROFILES and (note := PROFILES[name].note)]
+    return [*study.said_of_faults(), *said]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runners.cli.output import console, err_console, print_json
+from runners.cli.output import console, print_json, progress
 from runners.cli.shared import json_option, open_study, study_argument
 
 if TYPE_CHECKING:
@@ -74,14 +74,11 @@ def verify(study: Path, data_dir: Path | None, repair: bool, as_json: bool) -> i
 
 def _problems(study: Study) -> list[Problem]:
     """What is wrong, with progress on a terminal."""
-    from rich.progress import Progress
-
     from ablation.verify import verify
 
-    err = err_console()
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task("checking trials", total=None)
-        return verify(study, lambda done, total: progress.update(task, completed=done, total=total))
+    with progress() as bar:
+        task = bar.add_task("checking trials", total=None)
+        return verify(study, lambda done, total: bar.update(task, completed=done, total=total))
 
 
 def _notes(study: Study, data: list[DataSet], repair: bool) -> list[str]:
