@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ablation.errors import InputError
+from ablation.foreign import LARGEST, bounded, keys, need, whole
 from analysis.scores import Metric, image_scores
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ EPOCH_COLUMNS = [
 IMAGE_COLUMNS = ["key", "image", "class", "tp", "fp", "fn", "tn"]
 JUDGED = ("complete", "trivial")
 """The states of trials that have test images: one that failed or was stopped early has none."""
+VALIDATION = ("val_dice", "val_iou", "val_miou")
+_STATES = ("complete", "failed", "stopped", "trivial")
+_MEASURED = ("latency_ms", "latency_iqr_ms", "peak_memory_mb")
 DURATIONS = ["train_seconds", "latency_ms", "latency_iqr_ms", "peak_memory_mb", "seconds", "images_per_second"]
 """Columns that differ between two runs of the same study; all others are equal."""
 
@@ -76,50 +80,70 @@ def load(study: Study) -> Frames:
 
 _NEEDED = {"trials": ["key", "cell", "seed", "model", "params", "macs"], "images": IMAGE_COLUMNS}
 _ASSUMED = {"space": "", "data": "data", "state": "complete", "error": None, "epochs": 0, "train_seconds": np.nan}
+_MOST_COUNT = 2**53
+"""Of pixels: a float holds it exactly."""
 
 
 def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame | None = None) -> Frames:
     """Tables made elsewhere, checked and completed, for all of the analysis.
 
     `trials` needs `key, cell, seed, model, params, macs`, and `images` all of its columns; the others are assumed or
-    empty where they are missing. Scores are derived from `images`, whatever `trials` says.
-    Raises `InputError` for missing columns, missing or negative values, repeated rows, or images of unknown trials.
+    empty where they are missing. Keys may be numbers: they become text. Scores are derived from `images`, whatever
+    `trials` says.
+    Raises `InputError` for missing columns, missing values, those that are no finite numbers within bounds, repeated
+    rows, states that are none, or images of unknown trials.
     """
-    for name, table, keys in (("trials", trials, ["key"]), ("images", images, ["key", "image", "class"])):
-        _check_table(name, table, keys)
-    strange = set(images["key"]) - set(trials["key"])
-    if strange:
-        raise InputError(
-            f"table images has key '{min(map(str, strange))}', which table trials has not: give both whole"
-        )
+    need("trials", trials, _NEEDED["trials"])
+    need("images", images, _NEEDED["images"])
     found = trials.assign(**{name: value for name, value in _ASSUMED.items() if name not in trials})
+    found = found.assign(**{name: keys("trials", found, name) for name in ("key", "cell", "model")})
+    found = found.assign(
+        **{name: whole("trials", found, name).astype(np.int64) for name in ("params", "macs", "epochs")}
+    )
+    found["seed"] = whole("trials", found, "seed", high=_MOST_COUNT).astype(np.int64)
+    counts = {name: whole("images", images, name, high=_MOST_COUNT).astype(np.int64) for name in IMAGE_COLUMNS[2:]}
+    judged = images.assign(**{name: keys("images", images, name) for name in ("key", "image")}, **counts)[IMAGE_COLUMNS]
+    _refuse_repeated("trials", found, ["key"])
+    _refuse_repeated("images", judged, ["key", "image", "class"])
+    strange = set(judged["key"]) - set(found["key"])
+    if strange:
+        raise InputError(f"table images has key '{min(strange)}', which table trials has not: give both whole")
+    states = set(found["state"].astype(str)) - set(_STATES)
+    if states:
+        raise InputError(f"table trials has state '{min(states)[:40]}': expected one of {', '.join(_STATES)}")
     for name in ("label", "configuration"):
-        if name not in found:
-            found[name] = found["model"]
-    labels = {str(cell): str(label) for cell, label in zip(found["cell"], found["label"], strict=True)}
-    found["label"] = found["cell"].astype(str).map(_told_apart(labels, {cell: cell[:4] for cell in labels}))
+        found[name] = (found[name] if name in found else found["model"]).astype(str)
+    found["data"] = found["data"].astype(str)
+    for name in (*_MEASURED, "train_seconds"):
+        found[name] = [bounded(value) for value in found[name]] if name in found else np.nan
+    labels = dict(zip(found["cell"], found["label"], strict=True))
+    found["label"] = found["cell"].map(_told_apart(labels, {cell: cell[:4] for cell in labels}))
     found = found.drop(columns=[c for c in ("dice", "iou", "miou") if c in found])
-    found = found.merge(scores_by_trial(images), how="left", left_on="key", right_index=True)
+    found = found.merge(scores_by_trial(judged), how="left", left_on="key", right_index=True)
     factors = [name for name in found.columns if str(name).startswith("factor.")]
     found = found.reindex(columns=[*TRIAL_COLUMNS[:3], *factors, *TRIAL_COLUMNS[3:]])
-    curves = pd.DataFrame(columns=EPOCH_COLUMNS) if epochs is None else epochs.reindex(columns=EPOCH_COLUMNS)
-    return Frames(found, curves, images[IMAGE_COLUMNS])
+    for name in VALIDATION:
+        found[name] = [bounded(value, 1) for value in found[name]]
+    return Frames(found, _curves(epochs), judged)
 
 
-def _check_table(name: str, table: pd.DataFrame, keys: list[str]) -> None:
-    missing = [column for column in _NEEDED[name] if column not in table]
-    if missing:
-        raise InputError(f"table {name} lacks {', '.join(missing)}: expected {', '.join(_NEEDED[name])}")
-    for column in _NEEDED[name]:
-        empty = table[column].isna().to_numpy()
-        if empty.any():
-            raise InputError(f"table {name} has no {column} in row {int(empty.argmax())}: fill it, or drop the row")
-    for column in ("params", "macs", "tp", "fp", "fn", "tn"):
-        if column in _NEEDED[name] and not (pd.to_numeric(table[column], errors="coerce") >= 0).all():
-            raise InputError(f"table {name} has a {column} that is no count: expected numbers of 0 or more")
-    repeated = table.duplicated(keys).to_numpy()
+def _curves(epochs: pd.DataFrame | None) -> pd.DataFrame:
+    """Epochs of trials made elsewhere; what is not known of one may be missing, or NaN."""
+    if epochs is None:
+        return pd.DataFrame(columns=EPOCH_COLUMNS)
+    need("epochs", epochs, ["key", "epoch"])
+    found = epochs.assign(key=keys("epochs", epochs), epoch=whole("epochs", epochs, "epoch").astype(np.int64))
+    _refuse_repeated("epochs", found, ["key", "epoch"])
+    found = found.reindex(columns=EPOCH_COLUMNS)
+    for name in EPOCH_COLUMNS[2:]:
+        found[name] = [bounded(value, 1 if name in VALIDATION else LARGEST) for value in found[name]]
+    return found
+
+
+def _refuse_repeated(name: str, table: pd.DataFrame, columns: list[str]) -> None:
+    repeated = table.duplicated(columns).to_numpy()
     if repeated.any():
-        raise InputError(f"table {name} repeats {', '.join(keys)} in row {int(repeated.argmax())}: one row each")
+        raise InputError(f"table {name} repeats {', '.join(columns)} in row {int(repeated.argmax())}: one row each")
 
 
 def scores_by_trial(images: pd.DataFrame) -> pd.DataFrame:
@@ -166,14 +190,9 @@ def _trials(
 
 def _measured(found: Measured | None) -> dict[str, Any]:
     if found is None:
-        return dict.fromkeys(("latency_ms", "latency_iqr_ms", "peak_memory_mb"), np.nan)
-    return {
-        "latency_ms": found.latency_ms,
-        "latency_iqr_ms": found.latency_iqr_ms,
-        "latency_device": found.device,
-        "latency_input": found.input,
-        "peak_memory_mb": found.peak_memory_mb,
-    }
+        return dict.fromkeys(_MEASURED, np.nan)
+    costs = {name: bounded(getattr(found, name)) for name in _MEASURED}
+    return costs | {"latency_device": found.device, "latency_input": found.input}
 
 
 def _places(study: Study) -> dict[str, list[tuple[str, dict[str, str]]]]:

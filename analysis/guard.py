@@ -39,5 +39,10 @@ def noted(notes: list[str], what: str, make: Callable[[], T], otherwise: Any) ->
 
 def reason(error: Exception) -> str:
     """Why it failed, in one line: a message that is meant for people as it stands, any other with its type."""
-    said = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, InputError):
+        said = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        said = f"'{error.filename}': {error.strerror}"
+    else:
+        said = f"{type(error).__name__}: {error}"
     return shown(" ".join(said.split()), _MOST).rstrip(": ")

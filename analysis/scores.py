@@ -58,8 +58,9 @@ def cell_scores(frames: Frames, metric: Metric) -> dict[str, CellScores]:
     seeds, scores = joined["seed"].to_numpy(), joined["score"].to_numpy(dtype=np.float64)
     first_of = joined.drop_duplicates("cell")
     starts = np.flatnonzero(~joined["cell"].duplicated().to_numpy())
+    ends = np.append(starts, len(joined))[1:]
     found = {}
-    for start, end, first in zip(starts, [*starts[1:], len(joined)], first_of.itertuples(index=False), strict=True):
+    for start, end, first in zip(starts, ends, first_of.itertuples(index=False), strict=True):
         own_seeds, row = np.unique(seeds[start:end], return_inverse=True)
         own_images, column = np.unique(codes[start:end], return_inverse=True)
         values = np.full((len(own_seeds), len(own_images)), np.nan)

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from pydantic import ValidationError
 
-from ablation.config import Trivial
+from ablation.config import Trivial, explain
 from ablation.errors import InputError
+from ablation.foreign import keys, missing, whole
 from search_spaces.designs import Choice, Variant, choose
 from search_spaces.space import Range, Space
 
@@ -144,29 +146,33 @@ def recorded_catalogue(trials: pd.DataFrame) -> Recorded:
     """A catalogue of a study's complete trials, from table `trials` as `analysis.frames` has it.
 
     Its factors are those whose levels differ among them; what was not trained cannot be had.
-    Raises `InputError` where two cells have the same levels, or where there are fewer than two.
+    Raises `InputError` where two cells have the same levels, where there are fewer than two, and for levels that are no
+    names.
     """
     complete = trials[trials["state"] == "complete"] if "state" in trials else trials
-    columns = [name for name in complete.columns if name.startswith("factor.") and complete[name].nunique() > 1]
-    levels = complete[columns].fillna("").astype(str)
-    offered: dict[tuple[str, ...], Priced] = {}
-    keys: dict[str, list[str]] = {}
-    cells = complete["cell"] if "cell" in complete else complete["key"]
-    rows = zip(complete["key"], cells, complete["params"], complete["macs"], strict=True)
-    for place, (key, cell, params, macs) in zip(levels.itertuples(index=False, name=None), rows, strict=True):
-        if offered.setdefault(place, Priced(cell, int(params), int(macs))).cell != cell:
-            raise InputError(f"two configurations are at {', '.join(place)}: the factors do not tell them apart")
-        keys.setdefault(cell, []).append(key)
-    if len(keys) < 2:
+    columns = [name for name in complete.columns if str(name).startswith("factor.")]
+    texts = {name: ["" if missing(level) else str(level) for level in complete[name]] for name in columns}
+    texts = {name: levels for name, levels in texts.items() if len(set(levels)) > 1}
+    names = keys("trials", complete)
+    cells = keys("trials", complete, "cell") if "cell" in complete else names
+    prices = [whole("trials", complete, cost).astype(int).tolist() for cost in ("params", "macs")]
+    if len(set(cells)) < 2 or not texts:
         raise InputError("fewer than two complete configurations with levels: there is nothing to sample from")
-    factors = {
-        name: {level: {name.removeprefix("factor."): level} for level in sorted(set(levels[name]), key=_order)}
-        for name in columns
-    }
-    for name, known in factors.items():  # a factor need not be named after the field that it set
-        if name.split(".")[1] not in ("model", "data", "protocol"):
-            factors[name] = {level: {"model": level} for level in known}
-    space = Space(name="recorded", question="What was trained?", design="grid", factors=factors)
+    offered: dict[tuple[str, ...], Priced] = {}
+    of_cell: dict[str, list[str]] = {}
+    for place, key, cell, params, macs in zip(zip(*texts.values(), strict=True), names, cells, *prices, strict=True):
+        if offered.setdefault(place, Priced(cell, params, macs)).cell != cell:
+            raise InputError(f"two configurations are at {', '.join(place)[:200]}: the factors do not tell them apart")
+        of_cell.setdefault(cell, []).append(key)
+    factors = {}
+    for name, levels in texts.items():
+        # A factor need not be named after the field that it set; what is recorded is not built, so any field does.
+        field = "protocol.epochs" if name.startswith("factor.protocol.") else "model.name"
+        factors[name] = {level: {field: level} for level in sorted(set(levels), key=_order)}
+    try:
+        space = Space(name="recorded", question="What was trained?", design="grid", factors=factors)
+    except ValidationError as error:
+        raise InputError(f"the levels of {', '.join(texts)[:200]} cannot be sampled: {explain(error)}") from None
 
     def price(made: Variant) -> Priced:
         try:
@@ -174,7 +180,7 @@ def recorded_catalogue(trials: pd.DataFrame) -> Recorded:
         except KeyError:
             raise InputError(f"{', '.join(made.levels.values())} was not trained") from None
 
-    return Recorded(Catalogue(space, price), keys)
+    return Recorded(Catalogue(space, price), of_cell)
 
 
 def _order(level: str) -> tuple[float, str]:

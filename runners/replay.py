@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -19,6 +20,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from ablation.errors import InputError
+from ablation.foreign import keys, need, numbers_of, whole
 from runners.schedulers import make_scheduler
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
 
 COSTS = ("params", "macs")
+_MOST_SECONDS = 1e12
+"""Of an epoch: sums of many stay finite."""
 MARGIN = 1.1
 """The reference point's costs, in units of the largest."""
 
@@ -79,40 +83,46 @@ def recorded(trials: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, Curve]:
     """The curves of the complete trials of a study, by key.
 
     Of the tables of `analysis.frames`, `trials` needs `key, params, macs` (and `state`, unless all are complete) and
-    `epochs` needs `key, epoch, val_dice` (and `seconds`, unless all take one).
-    Raises `InputError` where a column is missing, there is no trial, or an epoch is missing or has no score.
+    `epochs` needs `key, epoch, val_dice` (and `seconds`, unless all take one). Epochs may count from 0, and keys may be
+    numbers. Raises `InputError` where a column is missing, a number is none or out of bounds, there is no trial, or an
+    epoch is missing, repeated or has no score.
     """
-    for name, table, needed in (
-        ("trials", trials, ("key", *COSTS)),
-        ("epochs", epochs, ("key", "epoch", "val_dice")),
-    ):
-        missing = [column for column in needed if column not in table]
-        if missing:
-            raise InputError(f"table {name} lacks {', '.join(missing)}: expected {', '.join(needed)}")
+    need("trials", trials, ("key", *COSTS))
+    need("epochs", epochs, ("key", "epoch", "val_dice"))
     complete = trials[trials["state"] == "complete"] if "state" in trials else trials
-    timed = epochs if "seconds" in epochs else epochs.assign(seconds=1.0)
-    by_key = {str(key): rows.sort_values("epoch") for key, rows in timed.groupby("key")}
-    curves = {}
-    for key, *costs in zip(complete["key"], *(complete[cost] for cost in COSTS), strict=True):
-        rows = by_key.get(str(key))
-        if rows is None or list(rows["epoch"]) != list(range(1, len(rows) + 1)) or rows["val_dice"].isna().any():
-            raise InputError(f"trial {key} has no whole curve in table epochs: expected val_dice of epochs 1, 2, …")
-        if not all(cost > 0 for cost in costs):
-            raise InputError(f"trial {key} has {' and '.join(COSTS)} {costs}: expected numbers over 0")
-        scores, seconds = (tuple(map(float, rows[name])) for name in ("val_dice", "seconds"))
-        curves[str(key)] = Curve(tuple(map(float, costs)), scores, seconds)
-    if not curves:
+    names = keys("trials", complete)
+    twice = next((key for key, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise InputError(f"table trials has trial {twice} twice: expected one row each")
+    if not names:
         raise InputError("no complete trial has a curve to replay: give a study that has finished trials")
+    priced = (numbers_of("trials", complete, cost, above=True).tolist() for cost in COSTS)
+    costs = dict(zip(names, zip(*priced, strict=True), strict=True))
+    rows = epochs.assign(key=keys("epochs", epochs))
+    rows = rows[rows["key"].isin(costs)]
+    rows = rows.assign(epoch=whole("epochs", rows, "epoch"))
+    first = int(rows["epoch"].min()) if len(rows) else 1
+    by_key = {str(key): of_key.sort_values("epoch") for key, of_key in rows.groupby("key")}
+    curves = {}
+    for key in names:
+        of_key = by_key.get(key)
+        if of_key is None or first > 1 or list(of_key["epoch"] - first) != list(range(len(of_key))):
+            raise InputError(
+                f"trial {key} has no whole curve in table epochs: expected val_dice of epochs 1, 2, …, each once"
+            )
+        scores = numbers_of("epochs", of_key, "val_dice", high=1).tolist()
+        seconds = numbers_of("epochs", of_key, "seconds", high=_MOST_SECONDS).tolist() if "seconds" in of_key else None
+        curves[key] = Curve(costs[key], tuple(scores), tuple(seconds or [1.0] * len(scores)))
     return curves
 
 
 def trivial_bar(trials: pd.DataFrame) -> float:
     """The score of the best trivial predictor, above which hypervolume counts: 0 without any.
 
-    It is their Dice on the test images, for they have no validation score.
+    It is their Dice on the test images, for they have no validation score. Raises `InputError` for one that is none.
     """
     trivial = trials[trials["state"] == "trivial"] if "state" in trials else trials[:0]
-    scores = trivial["dice"].dropna() if "dice" in trivial else ()
+    scores = numbers_of("trials", trivial[trivial["dice"].notna()], "dice", high=1) if "dice" in trivial else ()
     return float(max(scores, default=0.0))
 
 
@@ -124,13 +134,15 @@ def reference(curves: Mapping[str, Curve], bar: float = 0.0) -> Reference:
     largest costs, and what all curves reach in the end."""
     largest = np.max([curve.costs for curve in curves.values()], axis=0)
     point = (bar, *(math.log(MARGIN * cost) for cost in largest))
-    whole = _hypervolume(np.array([(max(curve.scores), *np.log(curve.costs)) for curve in curves.values()]), point)
-    if not whole > 0:
+    area = _hypervolume(np.array([(max(curve.scores), *np.log(curve.costs)) for curve in curves.values()]), point)
+    if not area > 0:
         raise InputError(f"no curve gets above a validation Dice of {bar:g}: there is no hypervolume to reach")
-    return Reference(point, whole)
+    return Reference(point, area)
 
 
 def _hypervolume(points: NDArray[np.float64], at: tuple[float, ...]) -> float:
+    if not (np.isfinite(points).all() and np.isfinite(at).all()):  # moocore would crash the process
+        raise ValueError("hypervolume needs finite numbers")
     return float(moocore.hypervolume(points, ref=list(at), maximise=[True] + [False] * (len(at) - 1)))
 
 
@@ -145,7 +157,7 @@ def reached(steps: Iterable[Step], curves: Mapping[str, Curve], against: Referen
         score = curves[key].scores[epoch - 1]
         if score > points[rows[key], 0]:
             points[rows[key], 0] = score
-            share = _hypervolume(points, against.point) / against.whole
+            share = min(1.0, _hypervolume(points, against.point) / against.whole)  # of sums in another order
         shares.append(share)
         seconds.append(time)
     return Path(np.array(shares), np.array(seconds))
@@ -176,16 +188,17 @@ def replay(strategy: Strategy, trials: pd.DataFrame, curves: Mapping[str, Curve]
 
 
 def _searcher(strategy: Strategy, trials: pd.DataFrame, curves: Mapping[str, Curve], repeat: int) -> Searcher:
-    keys = sorted(curves, key=lambda key: curves[key].costs[-1] * len(curves[key].scores), reverse=True)
+    order = sorted(curves, key=lambda key: curves[key].costs[-1] * len(curves[key].scores), reverse=True)
     if strategy.sampler == "plan":
-        return Keys(keys)
+        return Keys(order)
     if strategy.sampler == "shuffled":
-        return Keys(keys[at] for at in np.random.default_rng(repeat).permutation(len(keys)))
+        return Keys(order[at] for at in np.random.default_rng(repeat).permutation(len(order)))
     from runners.catalogue import recorded_catalogue
     from runners.samplers import SamplerSearcher, make_proposer
 
     offered = recorded_catalogue(trials)
-    proposer = make_proposer(offered.catalogue, strategy.sampler, strategy.trials or len(offered.keys), repeat)
+    most = min(strategy.trials or len(offered.keys), len(offered.keys))
+    proposer = make_proposer(offered.catalogue, strategy.sampler, most, repeat)
     return SamplerSearcher(proposer, lambda proposal: [{"key": key} for key in offered.keys[proposal.cell]])
 
 

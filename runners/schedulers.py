@@ -29,6 +29,7 @@ from ray.tune.schedulers import (
 )
 
 from ablation.errors import InputError, unknown
+from ablation.foreign import LARGEST
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
@@ -138,9 +139,11 @@ class Standings:
         self._prices = np.empty((0, 0))
 
     def add(self, key: str, epoch: int, score: float) -> None:
-        """The score in [0, 1] after `epoch` (from 1); NaN counts as 0, and so do epochs that were never reported."""
+        """The score in [0, 1] after `epoch` (from 1); what is no such score counts as 0, and so do epochs that were
+        never reported."""
+        score = score if 0 <= score <= 1 else 0.0
         if key not in self._rows:
-            prices = np.log(np.maximum(np.asarray(self._costs[key], dtype=np.float64), 1.0))
+            prices = np.log([min(max(cost, 1.0), LARGEST) for cost in self._costs[key]])
             self._rows[key] = len(self._rows)
             self._best = np.vstack([self._best, np.full(self._best.shape[1], np.nan)])
             self._prices = np.vstack([self._prices.reshape(-1, len(prices)), prices])

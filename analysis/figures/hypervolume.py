@@ -40,7 +40,8 @@ class Spent(NamedTuple):
 
 
 def spent(frames: Frames, x: Cost = "params", y: Metric = "dice") -> tuple[Spent, ...]:
-    """The record of each task with a trained cell; the reference is 1.1 times its largest cost, and score 0."""
+    """The record of each task with a trained cell that costs something; the reference is 1.1 times the largest cost,
+    and score 0."""
     found = (_spent(task, trials, frames.epochs, x, y) for task, trials in tasks(frames.trials).items())
     return tuple(record for record in found if record is not None)
 
@@ -92,6 +93,8 @@ def _spent(task: str, trials: pd.DataFrame, epochs: pd.DataFrame, x: Cost, y: Me
     # A cell stands as soon as each of its seeds has a score.
     means = np.add.reduceat(best, starts, axis=0) / counts[:, None]
     prices = np.array([cost[str(name)] for name in names])
+    if not prices.max() > 0:
+        return None
     reference = (MARGIN * float(prices.max()), 0.0)
     areas = []
     for column_of_means in means.T:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from ablation.errors import InputError
+from ablation.files import kind
 from runners.cli.output import check_target, console, plain_table, print_json, progress, write
 from runners.cli.shared import json_option, open_study
 
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from runners.replay import Strategy
 
 SHARES = (0.95, 0.99)
+_MOST_REPEATS, _MOST_TRIALS, _MOST_WORKERS = 10_000, 10_000, 10_000
+_MOST_EPOCHS = 20_000_000
+"""Simulated in all: some hours."""
+_COLUMNS = {
+    "trials": ("key", "cell", "state", "params", "macs", "dice"),
+    "epochs": ("key", "epoch", "val_dice", "seconds"),
+}
 
 
 class Result(NamedTuple):
@@ -47,11 +55,15 @@ class Result(NamedTuple):
     help="shuffled (all trials, in random order), plan (the most expensive first), or a sampler: random, tpe, nsgaii, "
     "gp, known_cost, …; give it again to compare [default: shuffled].",
 )
-@click.option("--trials", type=click.IntRange(1), help="Configurations that a sampler proposes [default: all].")
 @click.option(
-    "--repeats", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Simulated runs of each."
+    "--trials", type=click.IntRange(1, _MOST_TRIALS), help="Configurations that a sampler proposes [default: all]."
 )
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Trials at a time.")
+@click.option(
+    "--repeats", type=click.IntRange(1, _MOST_REPEATS), default=50, show_default=True, help="Simulated runs of each."
+)
+@click.option(
+    "--workers", type=click.IntRange(1, _MOST_WORKERS), default=1, show_default=True, help="Trials at a time."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a page with the figure here.")
 @json_option
 def replay(
@@ -81,11 +93,16 @@ def replay(
     check_target(output, ".html")
     table, epochs = _tables(study)
     curves = recorded(table, epochs)
+    if len(curves) > _MOST_TRIALS:
+        raise InputError(f"'{study}' has {len(curves):,} complete trials: expected at most {_MOST_TRIALS:,} to replay")
     strategies = [
         Strategy(scheduler, sampler, workers, trials)
         for sampler in samplers or ("shuffled",)
         for scheduler in schedulers or ("pareto-promote",)
     ]
+    simulated = sum(len(curve.scores) for curve in curves.values()) * repeats * len(strategies)
+    if simulated > _MOST_EPOCHS:
+        raise InputError(f"{simulated:,} epochs to simulate: expected at most {_MOST_EPOCHS:,}; give fewer --repeats")
     bar = trivial_bar(table)
     results = [_run(strategy, table, curves, repeats, bar) for strategy in strategies]
     if output:
@@ -110,22 +127,20 @@ def replay(
 
 def _tables(study: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tables `trials` and `epochs` of a study, or of a folder of Parquet files."""
-    import pandas as pd
-
-    if not (study / "trials.parquet").exists():
+    if kind(study) == "link" or not kind(study / "trials.parquet"):
         from analysis.frames import load
 
         frames = load(open_study(study))
         return frames.trials, frames.epochs
-    found = []
-    for name in ("trials", "epochs"):
-        file = study / f"{name}.parquet"
-        try:
-            found.append(pd.read_parquet(file))
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "it is no Parquet file"
-            raise InputError(f"'{file}' cannot be read: {reason}") from None
-    return found[0], found[1]
+    return _foreign(study, "trials"), _foreign(study, "epochs")
+
+
+def _foreign(folder: Path, name: str) -> pd.DataFrame:
+    """A table of another system: the columns that a replay knows, and the levels of factors."""
+    from ablation.foreign import read_parquet
+
+    found = read_parquet(folder / f"{name}.parquet")
+    return found[[column for column in map(str, found) if column in _COLUMNS[name] or column.startswith("factor.")]]
 
 
 def _run(strategy: Strategy, table: pd.DataFrame, curves: Any, repeats: int, bar: float) -> Result:
@@ -229,4 +244,6 @@ def _share(spread: Spread, whole: float) -> str:
 
 
 def _percent(part: float, whole: float) -> str:
-    return f"{part / whole:.0%}" if math.isfinite(part) else "never"
+    if not math.isfinite(part):
+        return "never"
+    return f"{part / whole:.0%}" if whole else "–"  # where epochs take no time, no share of it is known

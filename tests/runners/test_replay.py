@@ -13,7 +13,7 @@ from ablation.errors import InputError
 from analysis.figures.replay import band, replay_figure
 from runners.cli.replay import replay as command
 from runners.replay import Curve, Keys, Step, reached, recorded, reference, simulate, trivial_bar
-from runners.schedulers import make_scheduler
+from runners.schedulers import Standings, make_scheduler, places
 
 EPOCHS = 8
 
@@ -213,7 +213,7 @@ def test_tables_without_whole_curves_are_refused():
         reference(random_curves(3), bar=0.99)
     with pytest.raises(InputError, match="table epochs lacks val_dice: expected key, epoch, val_dice"):
         recorded(trials, epochs.drop(columns="val_dice"))
-    with pytest.raises(InputError, match="expected numbers over 0"):
+    with pytest.raises(InputError, match="params 0 in row 0: expected a number over 0"):
         recorded(trials.assign(params=0), epochs)
 
 
@@ -293,6 +293,92 @@ def test_the_command_says_what_is_wrong_in_one_line(folder):
     (folder / "epochs.parquet").write_text("no parquet")
     with pytest.raises(InputError, match=r"epochs\.parquet' cannot be read"):
         command.main([str(folder)], standalone_mode=False)
+
+
+def foreign(folder, trials=None, epochs=None):
+    """Six curves, with columns changed."""
+    folder.mkdir(exist_ok=True)
+    made_trials, made_epochs = tables(random_curves(6))
+    for name, made, changes in (("trials", made_trials, trials), ("epochs", made_epochs, epochs)):
+        made.assign(**(changes or {})).to_parquet(folder / f"{name}.parquet")
+    return folder
+
+
+def first(value, column):
+    """The column with another first value."""
+    return lambda table: pd.Series([value, *table[column].tolist()[1:]], index=table.index)
+
+
+UNFIT = [
+    *[({"params": first(value, "params")}, None) for value in (math.inf, math.nan, -1.0, 0.0, 1e308)],
+    *[({"params": lambda t: t["params"].astype(str)}, None), ({"params": True}, None), ({"macs": None}, None)],
+    *[({"key": None}, None), ({"key": "a"}, None), ({"key": "x" * 100_000}, None), ({"state": "complet"}, None)],
+    *[(None, {"val_dice": first(value, "val_dice")}) for value in (math.inf, -math.inf, math.nan, 1e9, -0.5)],
+    *[(None, {"val_dice": "0.5"}), (None, {"val_dice": True}), (None, {"val_dice": pd.Timestamp(0)})],
+    *[(None, {"seconds": first(value, "seconds")}) for value in (math.inf, math.nan, -1.0, 1e300)],
+    *[(None, {"epoch": first(value, "epoch")}) for value in (1.5, 2, 10**15, -1, math.nan)],
+    *[(None, {"epoch": lambda t: t["epoch"] + 5}), (None, {"epoch": 1}), (None, {"key": "other"})],
+]
+
+
+@pytest.mark.parametrize("at", range(len(UNFIT)))
+def test_a_table_of_another_system_that_does_not_fit_is_one_line_and_reaches_no_compiled_library(at, tmp_path):
+    with pytest.raises(InputError) as error:
+        command.main([str(foreign(tmp_path, *UNFIT[at])), "--repeats", "2"], standalone_mode=False)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("trials", "epochs"),
+    [
+        (None, {"epoch": lambda t: t["epoch"] - 1}),
+        (None, {"epoch": lambda t: t["epoch"].astype(float)}),
+        ({"key": range(6)}, {"key": lambda t: t["key"].str[1:].astype(float)}),
+        (None, {"seconds": 0.0}),
+        ({"params": 1e18, "macs": 1e-9}, None),
+        ({"dice": math.nan, "notes": [[1]] * 6}, {"picture": b"x"}),
+    ],
+)
+def test_tables_of_other_systems_are_taken_as_they_count(trials, epochs, tmp_path, capsys):
+    folder = foreign(tmp_path, trials, epochs)
+    options = ("--scheduler", "pareto-promote", "--scheduler", "asha", "--repeats", 2)
+    document = json.loads(printed(capsys, folder, *options, "--json"))
+    assert document["curves"] == 6
+    assert document["grid_epochs"] == 6 * EPOCHS
+    assert all(0 <= one["hypervolume"]["high"] <= 1 for one in document["strategies"])
+    assert "reached" in printed(capsys, folder, *options)
+
+
+def test_sizes_are_bounded_and_files_are_regular(tmp_path):
+    folder = foreign(tmp_path / "curves")
+    for option in ("--trials", "--workers", "--repeats"):
+        with pytest.raises(click.ClickException, match="10000"):
+            command.main([str(folder), option, str(10**9)], standalone_mode=False)
+    with pytest.raises(InputError, match="epochs to simulate: expected at most"):
+        command.main([str(folder), *["--scheduler", "none"] * 50, "--repeats", "10000"], standalone_mode=False)
+    with pytest.raises(InputError, match="nothing to sample from"):
+        command.main([str(folder), "--sampler", "random"], standalone_mode=False)
+    (folder / "epochs.parquet").rename(tmp_path / "elsewhere.parquet")
+    (folder / "epochs.parquet").symlink_to(tmp_path / "elsewhere.parquet")
+    with pytest.raises(InputError, match=r"epochs\.parquet' cannot be read: it is a link"):
+        command.main([str(folder)], standalone_mode=False)
+    (folder / "epochs.parquet").unlink()
+    os.mkfifo(folder / "epochs.parquet")
+    with pytest.raises(InputError, match="it is a named pipe"):
+        command.main([str(folder)], standalone_mode=False)
+
+
+def test_a_scheduler_counts_what_is_no_score_and_no_cost_as_the_least_and_the_most():
+    standings = Standings({"a": (10**400, 5.0), "b": (1.0, math.inf)}, max_epochs=2)
+    for score in (math.inf, 1e9):
+        standings.add("a", 1, score)
+        standings.add("b", 1, 0.5)
+    keys, points = standings.after(1)
+    assert keys == ["a", "b"]
+    assert np.isfinite(points).all()
+    assert points[:, 0].tolist() == [0.0, 0.5]
+    assert np.isfinite(places(points)[0]).all()
 
 
 # The figure ----------------------------------------------------------------------------------------------------------
