@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runners.cli.output import check_target, say, waiting, write
+from runners.cli.output import check_place, check_target, say, waiting, write
 from runners.cli.shared import open_study, study_argument
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ def report(study: Path, output: Path | None) -> None:
     """
     from analysis.frames import load
 
+    check_target(output, ".html")
     opened = open_study(study)
     path = output or study / "report.html"
-    check_target(path, ".html")
+    check_place(path)
     with waiting("writing the report"):
         write_report(opened, load(opened), path)
     say(path)

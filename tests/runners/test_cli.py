@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +31,9 @@ class Printed(NamedTuple):
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Printed]:
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Callable[..., Printed]]:
     """Runs a command in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
@@ -41,7 +44,9 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
         out, err = capsys.readouterr()
         return Printed(int(end.value.code or 0), out, err)
 
-    return call
+    interrupts = signal.getsignal(signal.SIGINT)
+    yield call
+    signal.signal(signal.SIGINT, interrupts)  # a command that has ended leaves none to the interpreter
 
 
 def test_help_lists_every_command_and_imports_nothing_heavy():
