@@ -395,8 +395,8 @@ class Study:
         Raises `InputError` for a key that the study does not have, and for a file that is missing or was changed. In a
         study of schema 1, which has no checksums, it is read as it is.
         """
-        file = self.trial_dir(key) / name
         digests = self.checksums(key)
+        file = self.trial_dir(key) / name
         try:
             content = read_regular(file)
         except (OSError, ValueError):

@@ -60,7 +60,7 @@ def measure(study: Path, size: str | None, device: Device | None, threads: int, 
     opened = open_study(study)
     if opened.is_being_written():
         raise InputError(f"a run is writing '{study}': measure when it has ended, with the machine idle")
-    jobs = _jobs(opened, parse_input(size) if size else None, threads)
+    jobs = _jobs(opened, None if size is None else parse_input(size), threads)
     place = choose_device(device)
     load_average = busy()
     if load_average is not None:
