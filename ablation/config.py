@@ -43,14 +43,15 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
-def _not_a_truth_value(value: Any) -> Any:
+def not_a_truth_value(value: Any) -> Any:
+    """For what must be a number: pydantic takes true for 1. Raises `ValueError`."""
     if isinstance(value, bool):
         raise ValueError(f"expected a number, not {str(value).lower()}")
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_not_a_truth_value)]
-Number = Annotated[float, BeforeValidator(_not_a_truth_value)]
+Whole = Annotated[int, BeforeValidator(not_a_truth_value)]
+Number = Annotated[float, BeforeValidator(not_a_truth_value)]
 
 
 def _no_path_from_json(path: Path | None, info: ValidationInfo) -> Path | None:

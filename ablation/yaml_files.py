@@ -135,20 +135,21 @@ class _Composer(yaml.SafeLoader):
         """By a node's identity, how many nodes it holds and how deep they lie."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()
         line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent):
-            if event.anchor in self._around:
-                raise _SlipError(line, f"alias '*{brief(event.anchor)}' lies within what it names")
-            node = super().compose_node(parent, index)
-        else:
+        is_alias = isinstance(event, yaml.AliasEvent)
+        if is_alias and event.anchor in self._around:
+            raise _SlipError(line, f"alias '*{brief(event.anchor)}' lies within what it names")
+        if not is_alias:
             self._made += 1
             if len(self._around) >= MOST_DEPTH:
                 raise _SlipError(line, f"nested more than {MOST_DEPTH} deep")
             if self._made > MOST_NODES:
                 raise _SlipError(line, f"more than {MOST_NODES:,} keys and values")
             self._around.append(event.anchor)
-            node = super().compose_node(parent, index)
+        node = super().compose_node(parent, index)
+        assert node is not None
+        if not is_alias:
             self._around.pop()
             self._extent[id(node)] = self._measured(node)
         held, depth = self._extent[id(node)]
@@ -156,7 +157,7 @@ class _Composer(yaml.SafeLoader):
             raise _SlipError(line, f"more than {MOST_NODES:,} keys and values, with what its aliases name")
         if len(self._around) + depth > MOST_DEPTH:
             raise _SlipError(line, f"nested more than {MOST_DEPTH} deep, with what its aliases name")
-        return node  # type: ignore[return-value]
+        return node
 
     def _measured(self, node: yaml.Node) -> tuple[int, int]:
         below: list[yaml.Node] = []

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from search_spaces.space import WITH, WITHOUT, Fields, Range, Space
+from ablation.errors import InputError
+from search_spaces.space import MOST_CONFIGURATIONS, WITH, WITHOUT, Fields, Range, Space
 
 Choice = dict[str, str | int | float]
 """What a configuration has of each of its factors: a level by name, or a number of a range."""
@@ -24,10 +25,30 @@ class Variant(NamedTuple):
 
 
 def expand(space: Space) -> list[Variant]:
-    """The configurations of `space`, each once, in a stable order."""
+    """The configurations of `space`, each once, in a stable order.
+
+    Raises `InputError`, before any is made, where they are more than `MOST_CONFIGURATIONS`.
+    """
+    if count(space) > MOST_CONFIGURATIONS:
+        raise InputError(
+            f"space {space.name}: its {space.design} has {_in_figures(count(space))} configurations, at most "
+            f"{MOST_CONFIGURATIONS:,} are planned; take levels out, draw some of them (design: random, samples: N), or "
+            "let a search propose them (ablate run --sampler)"
+        )
     makers = {"grid": _grid, "one_factor": _one_factor, "leave_one_out": _leave_one_out, "random": _random}
     distinct = {tuple(variant.levels.items()): variant for variant in makers[space.design](space)}
     return list(distinct.values())
+
+
+def count(space: Space) -> int:
+    """The most configurations that a space's design can have; conditions may leave fewer."""
+    sizes = [len(space.levels(name)) for name in space.factors] if space.design != "random" else []
+    counts = {"grid": math.prod(sizes), "one_factor": 1 + sum(sizes), "leave_one_out": 1 + len(sizes)}
+    return counts.get(space.design, space.samples or 0)
+
+
+def _in_figures(number: int) -> str:
+    return f"{number:,}" if number < 10**15 else f"some 10^{round(math.log10(number))}"
 
 
 def choose(space: Space, pick: Callable[[str, list[str] | Range], str | int | float]) -> Choice:
@@ -97,13 +118,28 @@ def _random(space: Space) -> Iterator[Variant]:
     rng = np.random.default_rng(space.design_seed)
     seen: set[tuple[tuple[str, str], ...]] = set()
     assert space.samples is not None
-    for _ in range(100 * space.samples):
-        if len(seen) == space.samples:
+    wanted, in_vain = min(space.samples, _combinations(space)), 0
+    for _ in range(100 * wanted):
+        if len(seen) == wanted or in_vain > _HOPE + 20 * len(seen):
             return
         drawn = variant(space, draw(space, rng))
+        in_vain += 1
         if tuple(drawn.levels.items()) not in seen:
+            in_vain = 0
             seen.add(tuple(drawn.levels.items()))
             yield drawn
+
+
+_HOPE = 1000
+"""Duplicates in a row, beside twenty for each known configuration, after which no other is hoped for."""
+
+
+def _combinations(space: Space) -> int:
+    """The most configurations that can differ: a range counts as without end."""
+    options = [space.options(name) for name in space.factors]
+    if any(isinstance(option, Range) for option in options):
+        return MOST_CONFIGURATIONS
+    return math.prod(len(option) for option in options if isinstance(option, list))
 
 
 def draw(space: Space, rng: np.random.Generator) -> Choice:

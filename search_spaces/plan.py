@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from ablation.config import SOURCES, Data, Network, Protocol, TrialConfig, explain, network, parse
-from ablation.data import Dataset, split
-from ablation.errors import InputError, unknown
+from ablation.config import SOURCES, Data, Network, Protocol, Split, TrialConfig, explain, network, parse
+from ablation.data import Dataset, Parts, split
+from ablation.errors import InputError, brief, unknown
 from search_spaces.designs import Variant, expand
 from search_spaces.profiles import Profile
-from search_spaces.space import Fields, Range, Space
+from search_spaces.space import MOST_SEEDS, Fields, Range, Space, nested
+
+MOST_TRIALS = 100_000
 
 
 class Planned(NamedTuple):
@@ -40,6 +44,10 @@ class Plan(NamedTuple):
 
     trials: list[Planned]
     rejected: list[Rejected]
+    same: list[list[dict[str, str]]]
+    """The levels that come to one configuration, which is trained once: a list for each such configuration."""
+    notes: list[str]
+    """What must be said of the data."""
 
 
 def make_plan(
@@ -64,22 +72,34 @@ def make_plan(
         overrides: fields by dotted path, for every trial.
 
     Raises:
-        InputError: a field or name that does not exist, data that cannot be read, or nothing left to train.
+        InputError: a field or name that does not exist, data that cannot be read, more configurations or trials than
+            can be planned, or nothing left to train.
     """
     planner = Planner(
         space, profile, dataset_of=dataset_of, data=data, data_dir=data_dir, seeds=seeds, overrides=overrides
     )
+    variants = expand(space)
+    if len(variants) * len(planner.seeds) > MOST_TRIALS:
+        raise InputError(
+            f"space {space.name} has {len(variants):,} configurations, with {len(planner.seeds):,} seeds "
+            f"{len(variants) * len(planner.seeds):,} trials: at most {MOST_TRIALS:,} are planned"
+        )
     trials: dict[str, Planned] = {}
     rejected: list[Rejected] = []
-    for found in expand(space):
+    levels: dict[str, list[dict[str, str]]] = {}
+    for found in variants:
         try:
-            for planned in planner.trials(found):
-                trials.setdefault(planned.key, planned)
+            made = planner.trials(found)
         except ImpossibleError as reason:
             rejected.append(Rejected(found.levels, str(reason)))
+            continue
+        first = made[0].key
+        levels.setdefault(first, []).append(found.levels)
+        if len(levels[first]) == 1:
+            trials |= {planned.key: planned for planned in made}
     if not trials:
         raise InputError(rejected[0].reason)
-    return Plan(list(trials.values()), rejected)
+    return Plan(list(trials.values()), rejected, [same for same in levels.values() if len(same) > 1], planner.notes())
 
 
 class ImpossibleError(InputError):
@@ -96,7 +116,7 @@ class ImpossibleError(InputError):
 class Planner:
     """Makes priced trials of a space's configurations, one configuration at a time; arguments as of `make_plan`.
 
-    Raises `InputError` for an override of a field that the space varies.
+    Raises `InputError` for an override, a data set or a folder that the space varies, and for overrides that are none.
     """
 
     def __init__(
@@ -115,33 +135,45 @@ class Planner:
         self._dataset_of = dataset_of
         self._data = data
         self._data_dir = data_dir
-        self._seeds = range(seeds or space.seeds or profile.seeds)
+        self.seeds = range(seeds or space.seeds or profile.seeds)
+        if len(self.seeds) > MOST_SEEDS:
+            raise InputError(f"--seeds {seeds}: at most {MOST_SEEDS:,} are trained")
         self._overrides = overrides or {}
-        self._datasets: dict[str, Dataset] = {}
-        varied = {
-            path
-            for name, factor in space.factors.items()
-            for fields in ([{name: None}] if isinstance(factor, Range) else factor.values())
-            for path in fields
-        }
-        for path in self._overrides:
-            if path in varied:
-                raise InputError(
-                    f"--set {path}: space {space.name} varies this field itself; write a space of your own"
-                )
+        self._datasets: dict[tuple[str, str], Dataset] = {}
+        self._splits: dict[tuple[tuple[str, ...], Split], Parts] = {}
+        try:
+            nested(self._overrides)
+        except ValueError as error:
+            raise InputError(f"--set: {error}") from None
+        given = {path: f"--set {path}" for path in self._overrides}
+        given |= {"data.name": f"--data {data}"} if data else {}
+        given |= {"data.root": f"--data-dir {data_dir}"} if data_dir else {}
+        for factor in space.factors:
+            for path in _varied(space, factor):
+                for field, option in given.items():
+                    if f"{path}.".startswith(f"{field}."):
+                        what = "this field" if option == f"--set {path}" else path
+                        raise InputError(
+                            f"{option}: space {space.name} varies {what} itself; write a space of your own"
+                        )
 
     def base(self) -> tuple[Dataset, Protocol]:
         """The data set of all configurations, and the protocol of those that vary nothing of it.
 
         Raises `InputError` where the space varies the data, or they cannot be read.
         """
-        for name, factor in self.space.factors.items():
-            for fields in [{name: None}] if isinstance(factor, Range) else factor.values():
-                if any(path.split(".")[0] == "data" for path in fields):
-                    raise InputError(f"factor {name} varies the data: a search compares on one data set")
+        for factor in self.space.factors:
+            if any(path.split(".")[0] == "data" for path in _varied(self.space, factor)):
+                raise InputError(f"factor {factor} varies the data: a search compares on one data set")
         fields = _overlay(self.space, {}, self._profile, self._data, self._overrides)
         _, source, protocol = _parts(fields, self.space.name, self._data_dir)
-        return self._dataset_of(source), protocol
+        return self._read(source), protocol
+
+    def _read(self, source: Data) -> Dataset:
+        identity = source.model_dump_json(), str(source.root)
+        if identity not in self._datasets:
+            self._datasets[identity] = self._dataset_of(source)
+        return self._datasets[identity]
 
     def trials(self, variant: Variant) -> list[Planned]:
         """The trials of one configuration, one a seed.
@@ -151,21 +183,26 @@ class Planner:
         """
         fields = _overlay(self.space, variant.fields, self._profile, self._data, self._overrides)
         model, source, protocol = _parts(fields, self.space.name, self._data_dir)
-        canonical = source.model_dump_json()
-        if canonical not in self._datasets:
-            self._datasets[canonical] = self._dataset_of(source)
-        dataset = self._datasets[canonical]
+        dataset = self._read(source)
         source = source.model_copy(update={"fingerprint": dataset.config.fingerprint})
         try:
-            split(dataset.groups, protocol.split)
+            place = dataset.groups, protocol.split
+            if place not in self._splits:
+                self._splits[place] = split(dataset.groups, protocol.split)
             params, macs = _price(model, source)
-            configs = [TrialConfig(model=model, data=source, protocol=protocol, seed=seed) for seed in self._seeds]
+            if 1 in (len(self._splits[place].train), protocol.batch_size):  # else no batch is of one
+                _try_one_image(model, source)
+            first = TrialConfig(model=model, data=source, protocol=protocol, seed=self.seeds[0])
         except ValidationError as error:
             raise ImpossibleError(explain(error)) from None
         except InputError as error:
             raise ImpossibleError(str(error)) from None
         check(self.space, params, macs)
-        return [Planned(config, variant.levels, params, macs) for config in configs]
+        return [Planned(first.model_copy(update={"seed": seed}), variant.levels, params, macs) for seed in self.seeds]
+
+    def notes(self) -> list[str]:
+        """What must be said of the data sets read so far, each once."""
+        return list(dict.fromkeys(note for dataset in self._datasets.values() for note in dataset.notes))
 
 
 def check(space: Space, params: int, macs: int) -> None:
@@ -183,52 +220,71 @@ def _price(model: Network, source: Data) -> tuple[int, int]:
     return cost(model, source.channels, source.classes, source.size)
 
 
+def _try_one_image(model: Network, source: Data) -> None:
+    from ablation.cost import try_one_image
+
+    try_one_image(model, source.channels, source.classes, source.size)
+
+
+def _varied(space: Space, factor: str) -> list[str]:
+    """The fields that a factor's levels set, by dotted path."""
+    levels = space.factors[factor]
+    fields = [{factor: levels.low}] if isinstance(levels, Range) else list(levels.values())
+    return list(dict.fromkeys(path for one in fields for path in _leaves(nested(one))))
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> list[str]:
+    found = []
+    for name, value in tree.items():
+        found += _leaves(value, f"{above}{name}.") if isinstance(value, dict) else [f"{above}{name}"]
+    return found
+
+
 def _overlay(
     space: Space, level_fields: Fields, profile: Profile, data: str | None, overrides: Fields
 ) -> dict[str, Any]:
-    base = _nested(space.base)
-    own = base.get("data", {}).get("name")
-    name = data or own or "mni152"
+    """What a configuration has of each field: the profile's defaults of its own data set lie under all else.
+
+    What the base says of one data set's fields is not taken over to another.
+    """
+    over: dict[str, Any] = {}
+    for path, value in {**level_fields, **overrides}.items():
+        _assign(over, path, value)
+    tree = nested(space.base)
+    own = tree.get("data", {}).get("name")
+    name = over.get("data", {}).get("name", data or own or "mni152")
     if name not in SOURCES:
         raise unknown("data set", name, SOURCES)
-    if own != name:
-        base["data"] = {"name": name}
-    tree = _nested(profile.fields(name))
-    _merge(tree, base)
+    if own not in (None, name):
+        tree["data"] = {}
     for path, value in {**level_fields, **overrides}.items():
         _assign(tree, path, value)
+    tree.setdefault("data", {})["name"] = name
+    _fill(tree, nested(profile.fields(name)))
     return tree
 
 
-def _nested(fields: Fields) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for path, value in fields.items():
-        _assign(tree, path, dict(value) if isinstance(value, dict) else value)
-    return tree
-
-
-def _merge(tree: dict[str, Any], over: dict[str, Any]) -> None:
-    for name, value in over.items():
-        if isinstance(value, dict) and isinstance(tree.get(name), dict):
-            _merge(tree[name], value)
+def _fill(tree: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+    for name, value in defaults.items():
+        if isinstance(value, dict) and isinstance(tree.setdefault(name, {}), dict):
+            _fill(tree[name], value)
         else:
-            tree[name] = value
+            tree.setdefault(name, value)
 
 
 def _assign(tree: dict[str, Any], path: str, value: Any) -> None:
+    """Set a field, or a part whole."""
     *parents, last = path.split(".")
     for parent in parents:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
-            raise InputError(f"field '{path}': '{parent}' is a value and has no fields")
-    tree[last] = value
+            raise InputError(f"field '{brief(path)}': '{brief(parent)}' is a value and has no fields")
+    tree[last] = copy.deepcopy(value)
 
 
 def _parts(fields: dict[str, Any], space: str, data_dir: str | None) -> tuple[Network, Any, Protocol]:
     data = dict(fields["data"])
     name = data.pop("name")
-    if name not in SOURCES:
-        raise unknown("data set", name, SOURCES)
     if data_dir is not None:
         data["root"] = data_dir
     source = parse(SOURCES[name], data, f"data {name}")
@@ -245,7 +301,7 @@ def _network(fields: dict[str, Any], space: str) -> Network:
 
 def _listed(field: str, value: Any) -> Any:
     """A list given place by place, counted from 1: `model.kernels.1`, `model.kernels.2`, …"""
-    if not isinstance(value, dict) or not all(str(place).isdigit() for place in value):
+    if not isinstance(value, dict) or not all(_PLACE.fullmatch(place) for place in value):
         return value
     places = {int(place): entry for place, entry in value.items()}
     if set(places) != set(range(1, len(places) + 1)):
@@ -254,26 +310,26 @@ def _listed(field: str, value: Any) -> Any:
     return [places[place] for place in sorted(places)]
 
 
+_PLACE = re.compile("[1-9][0-9]{0,2}")
+
+
 def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], Network]]:
     """The distinct networks of `space` that can be built, each with the levels it has first.
 
     Raises `InputError` where none can be.
     """
-    import torch
-
-    from ablation.models import build_model
+    from ablation.cost import build_on_meta
 
     found: dict[Network, dict[str, str]] = {}
     reason = InputError(f"space {space.name} has no configuration")
     for made in expand(space):
-        tree = _nested(space.base)
+        tree = nested(space.base)
         for path, value in {**made.fields, **overrides}.items():
             _assign(tree, path, value)
         model = _network(tree, space.name)
         if model not in found:
             try:
-                with torch.device("meta"):
-                    build_model(model, 1, 1)
+                build_on_meta(model, 1, 1)
             except InputError as error:
                 reason = error
             else:

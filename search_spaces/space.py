@@ -20,12 +20,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -34,7 +35,8 @@ from pydantic import (
     model_validator,
 )
 
-from ablation.config import explain
+from ablation.config import MOST_SEED, Whole, explain, not_a_truth_value
+from ablation.errors import brief
 from ablation.yaml_files import packaged_or_own, read_yaml
 
 Fields = dict[str, Any]
@@ -44,21 +46,37 @@ WITH, WITHOUT = "with", "without"
 Bounded = Literal["params", "macs", "latency_ms"]
 """What a constraint may bound: the first two are known before training, the third is measured."""
 
+MOST_CONFIGURATIONS = 100_000
+MOST_SEEDS = 1000
+_MOST_STEPS = 1_000_000
+_MOST_BOUND = 1e15
+"""Of a range, up or down: whole numbers are told apart as fractions are, and arithmetic on them stays exact."""
+_MOST_NAME = 200
+_MOST_DEPTH = 6
+"""How deep the value of a field lies: model, stages, levels."""
+
+Bound = Annotated[int | float, BeforeValidator(not_a_truth_value)]
+
 
 class Range(BaseModel):
     """A continuous factor, or an integer one if both bounds are integers. Both bounds belong to it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    low: int | float
-    high: int | float
+    low: Bound = Field(ge=-_MOST_BOUND, le=_MOST_BOUND)
+    high: Bound = Field(ge=-_MOST_BOUND, le=_MOST_BOUND)
     log: bool = False
-    step: int | float | None = None
+    step: Bound | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Range:
         if not self.low < self.high:
             raise ValueError(f"range from {self.low} to {self.high}: low must be below high")
+        if self.step is not None and not (self.high - self.low) / _MOST_STEPS <= self.step <= self.high - self.low:
+            raise ValueError(
+                f"range from {self.low} to {self.high}: a step of {self.step} is none in it; expected a positive one, "
+                f"at most {self.high - self.low:g} and not more than a million of them"
+            )
         if self.log and (self.low <= 0 or self.step is not None):
             raise ValueError("a log range needs a positive low and takes no step")
         return self
@@ -72,10 +90,10 @@ class Range(BaseModel):
 class Constraint(BaseModel):
     """A bound on what a configuration may cost: `params <= 1e6`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     cost: Bounded
-    most: float
+    most: float = Field(gt=0)
 
     @model_validator(mode="before")
     @classmethod
@@ -88,7 +106,9 @@ class Constraint(BaseModel):
         except ValueError:
             most = 0.0
         if not found or cost not in get_args(Bounded) or not most > 0:
-            raise ValueError(f"constraint '{text}': expected {', '.join(get_args(Bounded))} <= a positive number")
+            raise ValueError(
+                f"constraint '{brief(text)}': expected {', '.join(get_args(Bounded))} <= a positive number"
+            )
         return {"cost": cost, "most": most}
 
     @model_serializer
@@ -108,17 +128,17 @@ class Space(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_\-]+$")
-    question: str
+    name: str = Field(pattern=r"^[A-Za-z0-9_\-]+$", max_length=100)
+    question: str = Field(max_length=1000)
     design: Literal["grid", "one_factor", "leave_one_out", "random"]
     base: Fields = Field(default_factory=dict)
     factors: dict[str, dict[str, Fields] | Range]
     reference: dict[str, str] = Field(default_factory=dict)
     """The level each factor has where it is not varied (`one_factor` needs it)."""
-    samples: int | None = Field(None, ge=1)
+    samples: Whole | None = Field(None, ge=1, le=MOST_CONFIGURATIONS)
     """How many configurations a `random` design draws."""
-    design_seed: int = Field(0, ge=0)
-    seeds: int | None = Field(None, ge=1)
+    design_seed: Whole = Field(0, ge=0, le=MOST_SEED)
+    seeds: Whole | None = Field(None, ge=1, le=MOST_SEEDS)
     """Seeds of each configuration, where the space wants other than its profile."""
     when: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
     """The factors that are there only at certain levels of others: all of the named ones must be at such a level."""
@@ -144,8 +164,8 @@ class Space(BaseModel):
     @field_validator("base", mode="before")
     @classmethod
     def _known_parts(cls, base: Any) -> Any:
-        for path in base if isinstance(base, dict) else ():
-            _check_path(str(path))
+        if isinstance(base, dict):
+            nested(base)
         return base
 
     @field_validator("factors", mode="before")
@@ -153,7 +173,7 @@ class Space(BaseModel):
     def _spell_out(cls, factors: Any) -> Any:
         if not isinstance(factors, dict) or not factors:
             raise ValueError("expected at least one factor")
-        return {str(name): _spell_out_factor(str(name), factor) for name, factor in factors.items()}
+        return {_name("factor", name): _spell_out_factor(str(name), factor) for name, factor in factors.items()}
 
     @field_validator("when", mode="before")
     @classmethod
@@ -177,15 +197,19 @@ class Space(BaseModel):
         for name, others in self.when.items():
             for factor in (name, *others):
                 if factor not in places:
-                    raise ValueError(f"when {name}: there is no factor '{factor}'")
+                    raise ValueError(f"when {brief(name)}: there is no factor '{brief(factor)}'")
             for other, wanted in others.items():
                 if places[other] >= places[name]:
                     raise ValueError(f"when {name}: factor {other} must come before {name} in factors")
+                if not wanted:
+                    raise ValueError(f"when {name}: expected at least one level of {other}")
                 known = self.factors[other]
                 if isinstance(known, dict):
                     strange = [level for level in wanted if level not in known]
                     if strange:
-                        raise ValueError(f"when {name}: {other} has no level '{strange[0]}', only {', '.join(known)}")
+                        raise ValueError(
+                            f"when {name}: {other} has no level '{brief(strange[0])}', only {_listed(known)}"
+                        )
                 elif not known.whole:
                     raise ValueError(f"when {name}: {other} is a range of fractions; name levels of a factor instead")
         return self
@@ -201,10 +225,10 @@ class Space(BaseModel):
             raise ValueError("design one_factor needs reference: one level for each factor")
         for name, level in self.reference.items():
             if name not in self.factors:
-                raise ValueError(f"reference {name}: there is no such factor")
+                raise ValueError(f"reference {brief(name)}: there is no such factor")
             levels = self.factors[name]
             if isinstance(levels, dict) and level not in levels:
-                raise ValueError(f"reference {name}: there is no level '{level}', only {', '.join(levels)}")
+                raise ValueError(f"reference {name}: there is no level '{brief(level)}', only {_listed(levels)}")
         if self.design == "leave_one_out":
             for name, levels in self.factors.items():
                 if not isinstance(levels, dict) or set(levels) != {WITHOUT}:
@@ -214,34 +238,105 @@ class Space(BaseModel):
 
 def _spell_out_factor(name: str, factor: Any) -> Any:
     if isinstance(factor, list):
-        _check_path(name)
-        return {_level_name(value): {name: value} for value in factor}
-    if isinstance(factor, dict) and "low" in factor:
-        _check_path(name)
+        return _levels(name, [(_level_name(name, value), {name: value}) for value in factor])
+    if isinstance(factor, dict) and "low" in factor and not isinstance(factor["low"], dict):  # else a level called low
         try:
-            return Range.model_validate(factor)
+            found = Range.model_validate(factor)
         except ValidationError as error:
             raise ValueError(f"factor {name}: {explain(error)}") from None
+        nested({name: found.low})
+        return found
     if not isinstance(factor, dict) or not all(isinstance(fields, dict) for fields in factor.values()):
         raise ValueError(f"factor {name}: expected levels (name: {{field: value}}), a list of values, or low and high")
-    if not factor:
-        raise ValueError(f"factor {name}: expected at least one level")
-    for fields in factor.values():
-        for path in fields:
-            _check_path(str(path))
-    return {str(level): fields for level, fields in factor.items()}
+    return _levels(name, [(_name(f"factor {name}: level", level), fields) for level, fields in factor.items()])
 
 
-def _level_name(value: Any) -> str:
-    return "-".join(_level_name(v) for v in value) if isinstance(value, list) else str(value)
+def _levels(factor: str, named: list[tuple[str, Fields]]) -> dict[str, Fields]:
+    if not named:
+        raise ValueError(f"factor {factor}: expected at least one level")
+    levels: dict[str, Fields] = {}
+    for level, fields in named:
+        if level in levels:
+            raise ValueError(f"factor {factor}: two levels are called '{brief(level)}'; take one out, or rename it")
+        nested(fields)
+        wholes_first = sorted(fields, key=lambda path: path.count("."))
+        levels[level] = {path: fields[path] for path in wholes_first}
+    return levels
 
 
-def _check_path(path: str) -> None:
-    part = path.split(".")[0]
+def _level_name(factor: str, value: Any) -> str:
+    if isinstance(value, dict):
+        raise ValueError(f"factor {factor}: a list holds values; give levels that are mappings a name")
+    if not isinstance(value, list):
+        return _name(f"factor {factor}: level", value)
+    return _name(f"factor {factor}: level", "-".join(_level_name(factor, v) for v in value) or "none")
+
+
+def _name(what: str, given: Any) -> str:
+    """A name as text: it heads tables and tells directories apart, so it is seen whole, on one line."""
+    name = str(given)
+    if not name.strip() or not name.isprintable() or len(name) > _MOST_NAME:
+        raise ValueError(f"{what} '{brief(name)}': a name has 1 to {_MOST_NAME} characters that can be seen")
+    return name
+
+
+def _listed(names: Iterable[str]) -> str:
+    return brief(", ".join(names))
+
+
+# Fields --------------------------------------------------------------------------------------------------------------
+
+
+def nested(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields by dotted path as a tree: `model.width` and `{model: {name: unet}}` together.
+
+    Raises `ValueError` for a path that leads nowhere, a part that is no mapping, a name that is no text, and a field
+    that is given twice. What a field may hold is for the configuration to say.
+    """
+    tree: dict[str, Any] = {}
+    for path, value in fields.items():
+        _check_path(path)
+        _put(tree, path.split("."), value, brief(path))
+    for part, value in tree.items():
+        if not isinstance(value, dict):
+            raise ValueError(
+                f"field '{part}': expected its fields, such as {part}.name or {{name: …}}, not {brief(value)}"
+            )
+        if not isinstance(value.get("name", ""), str):
+            raise ValueError(f"field '{part}.name': expected a name, not {brief(value['name'])}")
+    return tree
+
+
+def _put(tree: dict[str, Any], way: list[str], value: Any, path: str) -> None:
+    *parents, last = way
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise ValueError(f"field '{path}': '{brief(parent)}' is a value and has no fields")
+    if not isinstance(value, dict):
+        if last in tree:
+            raise ValueError(f"field '{path}' is given twice")
+        tree[last] = value
+        return
+    below = tree.setdefault(last, {})
+    if not isinstance(below, dict):
+        raise ValueError(f"field '{path}' is given twice")
+    if path.count(".") >= _MOST_DEPTH:
+        raise ValueError(f"field '{brief(path)}' lies too deep")
+    for name, inner in value.items():
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"field '{path}': {brief(name) or 'an empty text'} is no name of a field")
+        _put(below, [name], inner, f"{path}.{brief(name)}")
+
+
+def _check_path(path: Any) -> None:
+    part, *rest = str(path).split(".")
     if part not in _PARTS:
-        nearest = difflib.get_close_matches(part, _PARTS, n=1)
+        nearest = difflib.get_close_matches(part[:100], _PARTS, n=1)
         hint = f", did you mean '{nearest[0]}'?" if nearest else ""
-        raise ValueError(f"field '{path}' belongs to no part of a trial ({', '.join(_PARTS)}){hint}")
+        raise ValueError(f"field '{brief(str(path))}' belongs to no part of a trial ({', '.join(_PARTS)}){hint}")
+    if not all(rest) or len(rest) > _MOST_DEPTH:
+        raise ValueError(f"field '{brief(path)}' is no path: expected names and single dots, such as model.width")
 
 
 def packaged() -> dict[str, Path]:

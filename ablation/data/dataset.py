@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ablation.config import KEY_LENGTH, Data
+from ablation.data.room import available_memory
 from ablation.data.source import Sample
-from ablation.errors import InputError
+from ablation.errors import InputError, brief
 
 MEAN, STD = 0.5, 0.5
 """Pixels are scaled to [0, 1] and then normalised with these, as in the paper's code: to [-1, 1]."""
@@ -29,6 +30,8 @@ class Dataset:
     """(N, channels, H, W) float32 in [-1, 1] (a phantom's noise may pass these). May be read-only."""
     masks: np.ndarray
     """(N, H, W) uint8 class indices, 0 the background. May be read-only."""
+    notes: tuple[str, ...] = ()
+    """What was decided about the images and masks that may not be what was meant, a sentence each."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -39,8 +42,10 @@ def assemble(samples: Sequence[Sample], config: Data) -> Dataset:
 
     8-bit images are divided by 255. Other types are scaled from their minimum and maximum, over the image or, for
     slices of a volume, over the volume; a constant one becomes 0. Then mean and standard deviation 0.5.
-    Raises `InputError` if `config` has a fingerprint and the samples have another.
+    Raises `InputError` if `config` has a fingerprint and the samples have another, or if the arrays would not fit into
+    this machine's memory.
     """
+    check_room(len(samples), config)
     found = fingerprint(samples)
     if config.fingerprint not in ("", found):
         raise InputError(
@@ -54,11 +59,51 @@ def assemble(samples: Sequence[Sample], config: Data) -> Dataset:
         groups=tuple(sample.group for sample in samples),
         images=prepare_images(samples, config),
         masks=masks,
+        notes=_notes(samples, config),
     )
+
+
+def check_room(count: int, config: Data) -> None:
+    """Raises `InputError` if `count` images and masks, as a trial reads them, are more than this machine's memory."""
+    height, width = config.size
+    needed, available = count * height * width * (4 * config.channels + 1), available_memory()
+    if needed > available:
+        raise InputError(
+            f"{config.name}: {count:,} images at {config.channels}x{height}x{width} take {needed / 1e9:,.1f} GB, and "
+            f"{available / 1e9:,.1f} GB of memory are available: choose a smaller data.size, or fewer images"
+        )
+
+
+def _notes(samples: Sequence[Sample], config: Data) -> tuple[str, ...]:
+    notes = []
+    colour = sum(sample.image.ndim == 3 for sample in samples)
+    if colour and config.channels == 1:
+        notes.append(
+            f"{colour} of {len(samples)} images of {_where(config)} are in colour and were made grey, since "
+            "data.channels is 1; data.channels=3 keeps the colour"
+        )
+    if config.classes > 1:
+        if labels := samples[0].labels:
+            values = ", ".join(f"{value:g}" for value in labels[:6]) + (", …" if len(labels) > 6 else "")
+            notes.append(f"the values {values} in the masks of {_where(config)} became classes 0 to {len(labels) - 1}")
+        held = {int(value) for sample in samples for value in np.unique(sample.mask)}
+        absent = [str(index) for index in range(config.classes) if index not in held]
+        if absent:
+            few = ", ".join(absent[:6]) + (", …" if len(absent) > 6 else "")
+            notes.append(
+                f"data.n_classes is {config.classes}, but no mask of {_where(config)} has class {few}: a class that "
+                "occurs nowhere lifts the mean over classes; set data.n_classes to what the masks hold"
+            )
+    return tuple(notes)
+
+
+def _where(config: Data) -> str:
+    return f"{config.name} '{brief(str(config.root))}'" if config.root else config.name
 
 
 def prepare_images(samples: Sequence[Sample], config: Data) -> np.ndarray:
     """The samples' images as a network sees them: (N, channels, H, W) float32, scaled and resized as by `assemble`."""
+    check_room(len(samples), config)
     images = np.empty((len(samples), config.channels, *config.size), dtype=np.float32)
     for i, (sample, limits) in enumerate(zip(samples, _limits(samples), strict=True)):
         images[i] = _prepared(sample.image, limits, config)

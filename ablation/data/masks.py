@@ -13,8 +13,11 @@ from ablation.errors import InputError
 _SHOWN = 6
 
 
-def class_indices(masks: Sequence[np.ndarray], paths: Sequence[Path], classes: int) -> list[np.ndarray]:
-    """The masks as uint8 class indices, by one mapping for the whole data set.
+def class_indices(
+    masks: Sequence[np.ndarray], paths: Sequence[Path], classes: int
+) -> tuple[list[np.ndarray], tuple[float, ...]]:
+    """The masks as uint8 class indices, by one mapping for the whole data set, and what became 0, 1, … where it is
+    other values.
 
     `classes` 1: foreground (1) is what is not zero; of two values neither of which is zero, the greater. More: values
     below `classes` are taken as they are; otherwise the sorted distinct values become 0, 1, ...
@@ -26,10 +29,10 @@ def class_indices(masks: Sequence[np.ndarray], paths: Sequence[Path], classes: i
     if len(values) > limit:
         raise _too_many(found, paths, values, limit)
     if classes == 1 and (0 in values or len(values) == 1):
-        return [(mask != 0).astype(np.uint8) for mask in masks]
+        return [(mask != 0).astype(np.uint8) for mask in masks], ()
     if classes > 1 and np.isin(values, np.arange(classes)).all():
-        return [mask.astype(np.uint8) for mask in masks]
-    return [np.searchsorted(values, mask).astype(np.uint8) for mask in masks]
+        return [mask.astype(np.uint8) for mask in masks], ()
+    return [np.searchsorted(values, mask).astype(np.uint8) for mask in masks], tuple(values.tolist())
 
 
 def _too_many(found: Sequence[np.ndarray], paths: Sequence[Path], values: np.ndarray, limit: int) -> InputError:

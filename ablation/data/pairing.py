@@ -88,13 +88,13 @@ def read_pairs(pairs: Sequence[Pair], classes: int) -> list[Sample]:
             )
         images.append(image)
         values.append(mask)
-    masks = class_indices(values, [pair.mask for pair in pairs], classes)
+    masks, labels = class_indices(values, [pair.mask for pair in pairs], classes)
     samples = []
     for pair, image, mask in zip(pairs, images, masks, strict=True):
         planes = image[..., 0] if image.shape[3] == 1 else image
         for z in range(len(planes)):
             name = pair.id if len(planes) == 1 else f"{pair.id}_z{z:03d}"
-            samples.append(Sample(name, pair.id, planes[z], mask[z]))
+            samples.append(Sample(name, pair.id, planes[z], mask[z], labels=labels))
     return samples
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from ablation.config import Phantom
+from ablation.data.dataset import check_room
 from ablation.data.source import DatasetInfo, Sample
 
 INFO = DatasetInfo(
@@ -29,8 +30,9 @@ def read(config: Phantom) -> list[Sample]:
     """`config.count` independent images of `config.size`, ids `phantom_0000`, ...; float32, nominally in [0, 1].
 
     Image i depends on `config.seed`, i and the configuration only, not on the count. The mask is what the ellipses
-    cover by at least half a pixel, before the blur.
+    cover by at least half a pixel, before the blur. Raises `InputError` where they would not fit into memory.
     """
+    check_room(config.count, config)
     return [_sample(config, i) for i in range(config.count)]
 
 

@@ -27,7 +27,7 @@ def split(groups: Sequence[str], config: Split) -> Parts:
     Volumes stay whole, and fractions and folds count volumes (each image, where they are independent). Only the slices
     of a single volume are divided among themselves, in contiguous blocks. Sizes are rounded half up, at least 1.
     `paper` divides images whatever they came from, as the paper's code does.
-    Raises `InputError` if a part would be empty, or if the slices of a single volume were to be shuffled.
+    Raises `InputError` if a part or a fold would be empty, or if the slices of a single volume were to be shuffled.
     """
     if config.method == "paper":
         return _paper(len(groups))
@@ -37,7 +37,10 @@ def split(groups: Sequence[str], config: Split) -> Parts:
     else:
         train, val, test = _fractions(units, config)
     parts = Parts(*(tuple(sorted(i for unit in part for i in unit)) for part in (train, val, test)))
-    _check(parts, len(groups), "volumes" if len(units) < len(groups) else "images", len(units))
+    unit = "volumes" if len(units) < len(groups) else "images"
+    _check(parts, len(groups), unit, len(units))
+    if config.method == "kfold" and config.folds > len(units):
+        raise InputError(f"too few images for the split: {len(units)} {unit} cannot fill {config.folds} folds")
     return parts
 
 

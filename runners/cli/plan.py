@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from runners.cli.output import console, plain_table, print_json
-from runners.cli.shared import json_option, prepare, space_options
+from runners.cli.shared import extent, json_option, plan_notes, prepare, space_options
 
 
 @click.command()
@@ -26,7 +26,8 @@ def plan(as_json: bool, **options: Any) -> None:
     from analysis.frames import level_label
 
     prepared = prepare(**options)
-    trials, rejected = prepared.plan
+    trials, rejected, same, _ = prepared.plan
+    said = plan_notes(prepared.plan)
     if as_json:
         print_json(
             {
@@ -44,18 +45,16 @@ def plan(as_json: bool, **options: Any) -> None:
                     for trial in trials
                 ],
                 "rejected": [row._asdict() for row in rejected],
-                "notes": [prepared.profile.note] if prepared.profile.note else [],
+                "same": same,
+                "notes": [*said, *([prepared.profile.note] if prepared.profile.note else [])],
             }
         )
         return
     out = console()
     cells = {trial.config.cell: trial for trial in trials}
-    config = trials[0].config
-    height, width = config.data.size
     out.print(prepared.space.question, style="bold")
     out.print(
-        f"{len(cells)} configurations x {len(trials) // len(cells)} seeds = {len(trials)} trials, "
-        f"{config.protocol.epochs} epochs, {config.data.name} at {config.data.channels}x{height}x{width}"
+        f"{len(cells)} configurations x {len(trials) // len(cells)} seeds = {len(trials)} trials, {extent(trials)}"
     )
     table = plain_table("configuration", "parameters", "MACs", "cell", right=("parameters", "MACs"))
     for cell, trial in cells.items():
@@ -63,5 +62,7 @@ def plan(as_json: bool, **options: Any) -> None:
     out.print(table)
     for row in rejected:
         out.print(f"rejected {level_label(row.levels)}: {row.reason}", style="red", markup=False)
+    for note in said:
+        out.print(f"Note: {note}", style="yellow")
     if prepared.profile.note:
         out.print(prepared.profile.note, style="yellow")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +13,8 @@ import click
 
 from ablation.errors import InputError
 from runners.cli.output import console
-from runners.cli.shared import basis, notes, prepare, space_options
+from runners.cli.shared import basis, extent, notes, plan_notes, prepare, space_options
+from runners.cli.training import check_that_some_succeeded, costing_no_training, ending
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ablation.data import Dataset
     from ablation.study import Run, Study
     from ablation.trial_folder import Record
+    from runners.address import Address
     from runners.nodes import Node
     from runners.progress import Progress
     from runners.search import Search
@@ -53,8 +54,10 @@ class _Place(NamedTuple):
     data_dir: Path | None
     storage_path: str | None
     threads: int
-    address: str | None
+    address: Address | None
     how: Callable[[list[Node] | None], How]
+    lost: Callable[[str], None]
+    """Called where Ray's daemons die."""
     finish_stopped: bool
 
 
@@ -132,10 +135,14 @@ def run(
       ablate run --space baselines --address auto --storage-path s3://lab/scratch
       ablate run --space search_pyconvunet --sampler known_cost --trials 24
     """
+    from runners.address import check_address, find_address
     from runners.environment import prepare_ray
 
-    address = address or os.environ.get("RAY_ADDRESS")
-    prepare_ray(address)  # before anything imports Ray
+    ends = ending()
+    out = console()
+    cluster = find_address(address)
+    if said := prepare_ray(cluster):  # before anything imports Ray
+        out.print(f"Note: {said}", style="yellow", soft_wrap=True)
     from ablation.study import Study
     from runners.resources import choose_resources, parse_gpus
     from runners.schedulers import make_scheduler
@@ -143,11 +150,13 @@ def run(
     from runners.storage import check_storage
     from runners.tune import How, take_arrivals
 
-    out = console()
     _check_search(sampler, trials, budget_epochs, share)
+    if cluster:
+        check_address(cluster)
     asked = _asked_for(sampler, options)
     path = study or Path("studies") / f"{asked.space.name}-{asked.data}-{asked.profile}"
     opened = Study.open_or_new(path)
+    ends.study = path
     choose = partial(
         choose_resources,
         cpus_per_trial,
@@ -157,7 +166,7 @@ def run(
         workers_per_trial=workers_per_trial,
     )
     threads = cpus_per_trial or opened.manifest.threads or 1
-    if not address:
+    if not cluster:
         choose()  # what this machine does not have is said before anything is written
     storage = storage_path or opened.manifest.storage
     if storage_path:
@@ -170,7 +179,9 @@ def run(
         resources = choose(nodes=nodes, measured=_measured(opened))
         return How(resources, max_failures, storage, tuple(nodes or ()), names, scheduler, asked.epochs)
 
-    place = _Place(options["data_dir"], storage_path, threads, address, how, finish_stopped=scheduler == "none")
+    place = _Place(
+        options["data_dir"], storage_path, threads, cluster, how, ends.lost, finish_stopped=scheduler == "none"
+    )
     with opened.writing(share=share):
         if opened.mended:
             out.print(f"Note: {opened.mended}", style="yellow", soft_wrap=True)
@@ -182,9 +193,18 @@ def run(
         else:
             whole = _train_plan(out, opened, asked, place, retry_failed=retry_failed)
         if not whole:
-            out.print(f"Interrupted. Every finished trial is in {path}; the same command goes on from there.")
+            ends.interrupted()
             sys.exit(130)
         _conclude(out, opened)
+        check_that_some_succeeded(opened, _planned(opened, asked))
+
+
+def _planned(study: Study, asked: _Asked) -> list[str]:
+    """The keys of what was to be trained."""
+    if asked.plan is not None:
+        return [trial.key for trial in asked.plan.trials]
+    runs = study.manifest.runs
+    return [key for run in runs if (run.space, run.profile) == (asked.space.name, asked.profile) for key in run.trials]
 
 
 def _measured(study: Study) -> list[tuple[TrialConfig, Record]]:
@@ -258,6 +278,8 @@ def _train_plan(out: Console, study: Study, asked: _Asked, place: _Place, *, ret
     missing = missing_trials(study, plan.trials, retry_failed=retry_failed, finish_stopped=place.finish_stopped)
     for row in plan.rejected:
         out.print(f"rejected {level_label(row.levels)}: {row.reason}", style="red", markup=False)
+    for note in plan_notes(plan):
+        out.print(f"Note: {note}", style="yellow")
     _say_what_is_missing(out, study, plan.trials, missing, place.threads)
     if not missing:
         return True
@@ -301,6 +323,8 @@ def _search(out: Console, study: Study, asked: _Asked, search: Search, place: _P
         f"Up to {several(search.trials, 'configuration')} proposed by {search.sampler}, {asked.epochs} epochs, "
         f"{asked.data} at {dataset.config.channels}x{height}x{width}"
     )
+    for note in planner.notes():
+        out.print(f"Note: {note}", style="yellow")
     out.print(f"Study: {study.path}", soft_wrap=True)
     if searcher.over:
         out.print("All of them are in the study already")
@@ -316,12 +340,7 @@ def _say_what_is_missing(
 ) -> None:
     from ablation.verify import changed_images
 
-    config = trials[0].config
-    height, width = config.data.size
-    out.print(
-        f"{len(trials)} trials of {len({t.config.cell for t in trials})} configurations, "
-        f"{config.protocol.epochs} epochs, {config.data.name} at {config.data.channels}x{height}x{width}"
-    )
+    out.print(f"{len(trials)} trials of {len({t.config.cell for t in trials})} configurations, {extent(trials)}")
     out.print(f"Study: {study.path}", soft_wrap=True)
     kept = len(trials) - len(missing)
     if kept:
@@ -346,9 +365,9 @@ def _train(
     from runners.tune import ray_session, train_missing
 
     forget_the_dead(study)
-    with progress, ray_session(place.address):
+    with progress, ray_session(place.address, place.lost) as look:
         nodes = check_nodes([planned.config for planned in searcher.left]) if place.address else None
-        outcome = train_missing(study, searcher, datasets, place.how(nodes), progress)
+        outcome = train_missing(study, searcher, datasets, place.how(nodes), progress, look=look)
     counts = Counter(record.state for record in outcome.trained)
     parts = [f"{counts['complete']} trials trained"]
     parts += [f"{counts[state]} {state}" for state in ("stopped", "failed") if counts[state]]
@@ -366,9 +385,11 @@ def _conclude(out: Console, study: Study) -> None:
     from analysis.summary import front_summary
     from runners.cli.report import write_report
 
-    frames = load(study)
-    out.print()
-    found = intervals(cell_scores(frames, "dice"))
-    front_summary(frames.trials, out, caution=" ".join(notes(study)), intervals={"dice": found})
-    path = write_report(study, frames, study.path / "report.html")
-    out.print(f"Report: {path}", soft_wrap=True)
+    with costing_no_training("the summary", study.path):
+        frames = load(study)
+        out.print()
+        found = intervals(cell_scores(frames, "dice"))
+        front_summary(frames.trials, out, caution=" ".join(notes(study)), intervals={"dice": found})
+    with costing_no_training("the report", study.path):
+        path = write_report(study, load(study), study.path / "report.html")
+        out.print(f"Report: {path}", soft_wrap=True)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from ablation.errors import InputError, unknown
+from ablation.errors import InputError, brief, unknown
 from runners.cli.output import waiting
 
 if TYPE_CHECKING:
     from ablation.config import Data
     from ablation.data import Dataset
     from ablation.study import Study
-    from search_spaces.plan import Plan
+    from search_spaces.plan import Plan, Planned
     from search_spaces.profiles import Profile
     from search_spaces.space import Space
 
@@ -97,6 +97,8 @@ def basis(
         raise unknown("profile", name, PROFILES)
     overrides = parse_settings(settings)
     if epochs is not None:
+        if "protocol.epochs" in overrides:
+            raise InputError(f"--epochs {epochs}: --set protocol.epochs gives them too; leave one out")
         overrides["protocol.epochs"] = epochs
     loaded: dict[str, Dataset] = {}
 
@@ -115,19 +117,52 @@ def basis(
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
-    """`model.width=16` as fields; a value is read as YAML."""
-    import yaml
+    """`model.width=16` as fields; a value is read as YAML.
 
-    fields = {}
+    Raises `InputError` for what is no setting, and for a field that is given twice: itself, or as a part of another.
+    """
+    from ablation.yaml_files import yaml_value
+    from search_spaces.space import nested
+
+    fields: dict[str, Any] = {}
     for setting in settings:
         path, separator, value = setting.partition("=")
         if not separator or not path.startswith(("model.", "data.", "protocol.")):
-            raise InputError(f"--set {setting}: expected model.…, data.… or protocol.…, then =value (model.width=16)")
+            raise InputError(
+                f"--set {brief(setting)}: expected model.…, data.… or protocol.…, then =value (model.width=16)"
+            )
+        if path in fields:
+            raise InputError(f"--set {brief(path)} is given twice: leave one out")
         try:
-            fields[path] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"--set {setting}: '{value}' is not a YAML value") from None
+            fields[path] = yaml_value(value)
+            nested(fields)
+        except ValueError as error:
+            raise InputError(f"--set {brief(setting)}: {error}") from None
     return fields
+
+
+def extent(trials: Sequence[Planned]) -> str:
+    """What is trained on what, and how long: `8 epochs, mni152 at 1x96x96`, and each of several data sets."""
+    from analysis.format import listing
+
+    epochs = sorted({trial.config.protocol.epochs for trial in trials})
+    folders = {trial.config.data.root for trial in trials}
+    found: dict[str, None] = {}
+    for data in (trial.config.data for trial in trials):
+        height, width = data.size
+        folder = f" '{data.root}'" if data.root and len(folders) > 1 else ""
+        found[f"{data.name}{folder} at {data.channels}x{height}x{width}"] = None
+    most = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
+    return f"{most} epochs, {listing(list(found), 6)}"
+
+
+def plan_notes(plan: Plan) -> list[str]:
+    """What must be said of a plan: levels that come to one configuration, and how the data were taken."""
+    from analysis.format import listing
+    from analysis.frames import level_label
+
+    same = [listing([level_label(levels) for levels in group], 4) for group in plan.same]
+    return [*(f"{labels} are one configuration: trained once" for labels in same), *plan.notes]
 
 
 def parse_input(text: str) -> tuple[int, int, int]:
