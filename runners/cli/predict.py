@@ -35,14 +35,15 @@ def predict(study: Path, key: str, images: tuple[Path, ...], output: Path, overw
       ablate predict STUDY 1f0c2ab34d56 slice.png -o predicted/
     """
     from ablation.data.images import stem
-    from ablation.prediction import Predictor
-    from ablation.trial_folder import grey_levels, png
 
     targets = [output / f"{stem(image)}.png" for image in images]
     _check_names(targets)
     for image, target in zip(images, targets, strict=True):
         for path in (target, *_slices(target, range(1))) if _may_be_volume(image) else (target,):
             _check_place(path, images, overwrite)
+    from ablation.prediction import Predictor
+    from ablation.trial_folder import grey_levels, png
+
     opened = open_study(study)
     predictor = Predictor.of_trial(opened, key)
     # All are read and segmented before the first is written, so that a bad one leaves nothing half done.

@@ -416,9 +416,11 @@ def test_a_file_is_replaced_whole_its_other_names_stay_and_parents_are_made(tmp_
 def test_a_name_that_can_be_no_file_is_said_before_the_work(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "ring").symlink_to("ring")
+    (tmp_path / "dangling").symlink_to("nothing")
     for name, said in {
         "file/x.html": "Not a directory",
         "ring/x.html": "symbolic links",
+        "dangling/x.html": "dangling' is not a directory",
         f"{'x' * 300}.html": "File name too long",
         "x.pdf": r"what is written is \.html, so its name must end in that",
         "x": r"\.html",
