@@ -19,8 +19,8 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 _MOST_SHOWN = 2000
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, those that turn text round, and halves of characters, which no encoding has."""
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, those that end lines or turn text round, and halves of characters, which no encoding has."""
 
 
 def shown(text: str, most: int = _MOST_SHOWN) -> str:

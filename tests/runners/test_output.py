@@ -27,14 +27,14 @@ from runners.cli import main as cli
 from runners.cli import output
 
 MARKUP = "Is [unet] worse than [b]old[/b] on :smile: [/or the groups/] or [link=x]1.5[/link]?"
-HOSTILE = "a\x1b[31mred\x07\b\r\x9b2Jb\u202ec\u2066d\x7fe"
+HOSTILE = "a\x1b[31mred\x07\b\r\x9b2Jb\u202ec\u2028d\x7fe"
 SHOWN = "a␛[31mred␇␈␍\N{REPLACEMENT CHARACTER}2Jb\N{REPLACEMENT CHARACTER}c\N{REPLACEMENT CHARACTER}d␡e"
 
 
 def raw_controls(text: str) -> list[str]:
     """The characters of `text` that act on a terminal, without rich's own codes for colours."""
     own = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    return re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", own)
+    return re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]", own)
 
 
 def on_terminal(*arguments: str | bytes, **variables: str) -> tuple[int, str]:
