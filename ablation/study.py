@@ -256,7 +256,10 @@ class Study:
             yield
 
     def claim(self, key: str) -> bool:
-        """Take a trial to train it, for as long as this process lives or until `release`; false if another has it."""
+        """Take a trial to train it, for as long as this process lives or until `release`; false if another has it, or
+        if it is no key."""
+        if not is_key(key):
+            return False
         if self._claims is None:
             self.ray_dir.mkdir(parents=True, exist_ok=True)
             self._claims = open_in_place(self.ray_dir / "claims")
@@ -352,8 +355,8 @@ class Study:
     def record(self, key: str) -> Record | None:
         """What a trial's own folder says of it, or None if it has not ended: quicker than the whole table."""
         try:
-            return read_record(self.trial_dir(key))
-        except FileNotFoundError:
+            return read_record(self.trial_dir(key)) if is_key(key) else None
+        except (OSError, ValueError):  # it is damaged, which `sound` says
             return None
 
     def forget_journal(self) -> None:
