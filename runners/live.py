@@ -6,20 +6,32 @@ Each driver writes `ray/drivers/<host>-<process>.json` into its study every few 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import time
+import uuid
 from pathlib import Path
+from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ablation.files import kind, read_regular
 from ablation.study import Study
+from runners import processes
 
 _SILENT_AFTER_SECONDS = 60.0
+_MOST_FILES, _MOST_BYTES, _MOST_ROWS = 100, 2**22, 50
+
+Number = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Seconds = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
+Line = Annotated[str, AfterValidator(lambda text: text[:500])]
+"""What a stranger's file may hold is bounded, so that whatever is heard can be drawn."""
 
 
 class _Part(BaseModel):
@@ -29,46 +41,52 @@ class _Part(BaseModel):
 class Running(_Part):
     """A trial under way. `epoch`: the last that ended; `node`: where, once known."""
 
-    key: str
-    name: str
-    epoch: int = 0
-    epochs: int
-    val_dice: float | None = None
-    node: str = ""
+    key: Line
+    name: Line
+    epoch: Count = 0
+    epochs: Count
+    val_dice: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    node: Line = ""
 
 
 class Node(_Part):
     """A machine of the Ray cluster."""
 
-    address: str
-    cpus: float
-    gpus: float
+    address: Line
+    cpus: Number
+    gpus: Number
     alive: bool = True
 
 
 class Live(_Part):
     """A run as its driver sees it. Times are seconds since 1970."""
 
-    host: str = ""
-    process: int = 0
-    began: float
-    updated: float
-    total: int
-    ended: int = 0
-    failed: int = 0
-    stopped: int = 0
-    epochs_done: int = 0
+    host: Line = ""
+    process: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    born: Line = ""
+    """When the process was (`runners.processes.born`): its number may have been given to another since."""
+    began: Seconds
+    updated: Seconds
+    total: Count
+    ended: Count = 0
+    failed: Count = 0
+    stopped: Count = 0
+    epochs_done: Count = 0
     """Epochs that this run trained."""
-    seconds_left: float | None = None
-    running: dict[str, Running] = {}
+    seconds_left: Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)] | None = None
+    running: dict[Line, Running] = {}
     nodes: list[Node] = []
-    incidents: list[str] = []
+    incidents: list[Line] = []
     """The last few things that went wrong: a process that died, a trial that failed."""
+
+    @property
+    def elapsed(self) -> float:
+        return max(0.0, self.updated - self.began)
 
     @property
     def epochs_a_minute(self) -> float | None:
         """None before the first epoch has ended."""
-        return 60 * self.epochs_done / (self.updated - self.began) if self.epochs_done else None
+        return 60 * self.epochs_done / self.elapsed if self.epochs_done and self.elapsed else None
 
     @property
     def silence(self) -> float:
@@ -81,46 +99,81 @@ class Live(_Part):
 
         Locks tell nothing here: over NFS another machine may not see them.
         """
-        if self.host == socket.gethostname():
-            return not Path(f"/proc/{self.process}").exists()
+        if self.host == socket.gethostname() and processes.are_known():
+            now = processes.born(self.process)
+            if self.born or not now:
+                return not now or now != self.born
         return self.silence > _SILENT_AFTER_SECONDS
 
 
-def _file(study: Study) -> Path:
-    return study.ray_dir / "drivers" / f"{socket.gethostname()}-{os.getpid()}.json"
+class _Heard(NamedTuple):
+    file: Path
+    live: Live
+
+
+def _name(live: Live) -> str:
+    return f"{live.host}-{live.process}.json"
+
+
+def _folder(study: Study) -> Path | None:
+    """Where drivers tell, unless something else is in its place: a link, say."""
+    folder = study.ray_dir / "drivers"
+    return folder if all(kind(place) in ("", "directory") for place in (study.ray_dir, folder)) else None
+
+
+def _file(study: Study) -> Path | None:
+    folder = _folder(study)
+    return folder and folder / f"{socket.gethostname()}-{os.getpid()}.json"
 
 
 def tell(study: Study, live: Live) -> None:
     """Write this process's file. A disk that cannot take it is noticed elsewhere."""
-    file = _file(study)
+    me = {"host": socket.gethostname(), "process": os.getpid(), "born": processes.born(os.getpid())}
     with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        now = live.model_copy(update={"host": socket.gethostname(), "process": os.getpid(), "updated": time.time()})
-        partial.write_text(now.model_dump_json())
-        partial.replace(file)
+        if file := _file(study):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            now = live.model_copy(update={**me, "updated": time.time()})
+            partial = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.partial")
+            try:
+                with partial.open("x") as written:  # not seen to the disk: it is old in two seconds
+                    written.write(now.model_dump_json())
+                partial.replace(file)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
 
 
 def fall_silent(study: Study) -> None:
     """Remove this process's file."""
     with contextlib.suppress(OSError):
-        _file(study).unlink(missing_ok=True)
+        if file := _file(study):
+            file.unlink(missing_ok=True)
 
 
 def listen(study: Study) -> list[Live]:
-    """What the study's drivers last told, those killed included."""
-    found = []
-    for file in sorted((study.ray_dir / "drivers").glob("*.json")):
-        with contextlib.suppress(OSError, ValidationError):
-            found.append(Live.model_validate_json(file.read_text()))
+    """What the study's drivers last told, those killed included. It is believed for nothing but what is shown."""
+    return [heard.live for heard in _listen(study)]
+
+
+def _listen(study: Study) -> list[_Heard]:
+    folder, found = _folder(study), []
+    if folder is None:
+        return []
+    for file in sorted(itertools.islice(folder.glob("*.json"), _MOST_FILES)):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            if file.lstat().st_size <= _MOST_BYTES:
+                live = Live.model_validate_json(read_regular(file))
+                if file.name == _name(live):
+                    found.append(_Heard(file, live))
     return found
 
 
 def forget_the_dead(study: Study) -> None:
     """Remove the files of drivers that were killed on this machine, or went silent."""
-    for live in listen(study):
+    for file, live in _listen(study):
         if live.dead or live.silence > _SILENT_AFTER_SECONDS:
-            (study.ray_dir / "drivers" / f"{live.host}-{live.process}.json").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
 
 
 # Drawing -------------------------------------------------------------------------------------------------------------
@@ -140,7 +193,7 @@ def summary(live: Live) -> list[Text]:
         (f", {live.failed} failed", "red") if live.failed else "",
         "" if live.running or live.ended else ", starting Ray",
     )
-    times = [f"{clock(live.updated - live.began)} elapsed"]
+    times = [f"{clock(live.elapsed)} elapsed"]
     if live.epochs_a_minute is not None:
         times.append(f"{live.epochs_a_minute:.3g} epochs a minute")
     if live.seconds_left is not None:
@@ -176,11 +229,13 @@ def under_way(live: Live) -> Table:
     table.add_column("val Dice", justify="right")
     if several:
         table.add_column("on", no_wrap=True)
-    for running in live.running.values():
+    for running in itertools.islice(live.running.values(), _MOST_ROWS):
         done = ProgressBar(total=running.epochs, completed=running.epoch, width=bar)
         dice = "" if running.val_dice is None else f"{running.val_dice:.3f}"
         row: list[RenderableType] = [_fitted(running.name, wide), f"{running.epoch}/{running.epochs}", done, dice]
         table.add_row(*row, *([running.node] if several else []))
+    if len(live.running) > _MOST_ROWS:
+        table.add_row(f"and {len(live.running) - _MOST_ROWS} more")
     return table
 
 

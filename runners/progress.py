@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -11,12 +13,14 @@ from rich.live import Live as LiveDisplay
 
 from ablation.study import Study
 from ablation.trial_folder import Record
+from runners.ending import at_last
 from runners.live import Live, Node, Running, clock, draw, fall_silent, tell
 from search_spaces.plan import Planned
 
 _LINE_EVERY_SECONDS = 15.0
 _TELL_EVERY_SECONDS = 2.0
 _INCIDENTS = 5
+_LONGEST_SECONDS = 1e10
 
 
 class Progress:
@@ -38,21 +42,29 @@ class Progress:
         now = time.time()
         self._live = Live(began=now, updated=now, total=max(len(trials), expected))
         self._last_line = self._last_told = time.monotonic()
+        self._ends = ExitStack()
         self._display = LiveDisplay(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Self:
         self._live.began = time.time()
         tell(self._study, self._live)
+        self._ends.enter_context(at_last(partial(fall_silent, self._study)))
         if self._console.is_terminal:
             self._display.start()
+            self._ends.enter_context(at_last(self._show_cursor))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        fall_silent(self._study)
         if self._console.is_terminal:
             self._display.stop()
+        self._ends.close()
+
+    def _show_cursor(self) -> None:
+        """Below the table: where the process ends at once, nothing else does."""
+        if self._display.is_started:
+            self._console.file.write("\x1b[?25h\n")
 
     # Events of a run -------------------------------------------------------------------------------------------------
 
@@ -140,7 +152,8 @@ class Progress:
         elapsed, everything = self._live.updated - self._live.began, float(sum(self._cost.values()))
         here = done - sum(self._before.values())
         everything *= self._live.total / len(self._cost)  # those to come are as dear as those that came
-        return elapsed * (everything - done) / here if here > 0 else None
+        # A first epoch that cost next to nothing tells nothing.
+        return min(elapsed * (everything - done) / here, _LONGEST_SECONDS) if here > 0 else None
 
 
 def _result(record: Record) -> str:

@@ -6,14 +6,16 @@ Workers never touch the study. They write whole objects here, by name; the drive
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ablation.errors import InputError
+from ablation.errors import Halted, InputError
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -82,7 +84,8 @@ class PathStorage:
                 self._found = fs.FileSystem.from_uri(where)
             yield self._found
         except (OSError, ArrowException) as error:
-            raise StorageError(f"storage '{self}': {_reason(error)}") from error
+            room = free_there(Path(self._where)) if _is_full(error) and "://" not in self._where else ""
+            raise StorageError(f"storage '{self}': {_reason(error)}{room}") from error
 
     def read(self, name: str) -> bytes | None:
         with _may_be_missing(), self._files() as (files, root), files.open_input_stream(f"{root}/{name}") as stream:
@@ -175,14 +178,24 @@ class DriverStorage:
 
 
 def check_storage(where: str) -> None:
-    """Raises `InputError` if `where` is no path or URI that pyarrow can write."""
+    """Raises `InputError` if `where` is no path or URI that pyarrow can write, `Halted` if there is no room."""
     storage, probe = PathStorage(where), f"probe-{os.getpid()}"
     try:
         storage.prepare()
-        storage.write(probe, b"")
+        storage.write(probe, b"\0" * 4096)
         storage.delete(probe)
     except StorageError as error:
+        if _is_full(error.__cause__):
+            raise Halted(f"--storage-path: {error}: free some space there, then run the same command") from None
         raise InputError(f"--storage-path: {error}: give a folder, or a URI that pyarrow knows (s3://…)") from None
+
+
+def free_there(folder: Path) -> str:
+    """What is free on a folder's disk, in brackets; nothing where that cannot be known."""
+    try:
+        return f" ({shutil.disk_usage(folder).free / 1e6:.0f} MB are free there)"
+    except OSError:
+        return ""
 
 
 @contextlib.contextmanager
@@ -196,3 +209,7 @@ def _may_be_missing() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or " ".join(str(error).split())
+
+
+def _is_full(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

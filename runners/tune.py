@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import signal
 import tempfile
@@ -22,10 +21,13 @@ from ablation.errors import Halted, InputError
 from ablation.pictures import keep_pictures, pictures_dir
 from ablation.study import Study
 from ablation.trial_folder import Record, pack
+from runners.address import Address
+from runners.daemons import Look
+from runners.ending import at_last, same_signals
 from runners.environment import prepare_ray
 from runners.nodes import Node, check_storage_reach
 from runners.resources import Resources
-from runners.storage import DriverStorage, PathStorage, Storage, StorageError
+from runners.storage import DriverStorage, PathStorage, Storage, StorageError, free_there
 from runners.trainable import Workplace, checkpoint_name, make_record, run_trial
 from search_spaces.plan import Planned
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 MAX_FAILURES = 3
 """How often, by default, a trial whose process died is started again, from its last epoch."""
+
+_GOES_ON = "what was finished is kept, and the same command goes on from there"
 
 
 class Outcome(NamedTuple):
@@ -92,34 +96,48 @@ def missing_trials(
 
 
 @contextmanager
-def ray_session(address: str | None) -> Iterator[None]:
-    """Ray for the time of a run: of this machine alone, or of the cluster at `address`.
+def ray_session(address: Address | None, lost: Callable[[str], None] | None = None) -> Iterator[Look]:
+    """Ray for the time of a run: of this machine alone, or of the cluster at `address`. Gives a look at its daemons.
 
-    Raises `InputError` if there is none at `address`.
+    Args:
+        lost: called from a thread, once, with what is gone where daemons of Ray die.
+
+    Raises:
+        Halted: Ray cannot be started on this machine.
+        InputError: there is no cluster at `address`.
     """
-    address = address or os.environ.get("RAY_ADDRESS")
     prepare_ray(address)
     import ray
 
+    from runners.daemons import watched
+
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    address = address or "local"
-    if address.startswith("ray://"):
-        raise InputError(
-            f"--address {address}: a run needs a machine of the cluster; start it there, or with "
-            "'ray job submit -- ablate run …'"
-        )
-    try:
-        if address == "local":
-            ray.init(address, include_dashboard=False, configure_logging=False, log_to_driver=False)
-        else:
-            ray.init(address, configure_logging=False, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InputError(f"--address {address}: no Ray cluster answers there: {_first_line(error)}") from None
+    # What this process did before with Ray may have had another token.
+    tokens: Any = ray._raylet
+    tokens.AuthenticationTokenLoader.instance().reset_cache()
+    with same_signals():
+        try:
+            if address is None:
+                ray.init("local", include_dashboard=False, configure_logging=False, log_to_driver=False)
+            else:
+                ray.init(address.text, configure_logging=False, log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+            if address is None:
+                raise Halted(f"Ray cannot be started on this machine: {_first_line(error)}") from None
+            raise InputError(f"{address}: no Ray cluster answers there: {_first_line(error)}") from None
     # Ray has made SIGTERM an abrupt exit. A polite end, a batch system's say, is an interruption like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
-        yield
+        with watched(lost) as look:
+            try:
+                yield look
+            except Exception:
+                if gone := look():  # whatever went wrong, went wrong for that
+                    if lost is not None:
+                        lost(gone)
+                    raise Halted(f"{gone}; {_GOES_ON}") from None
+                raise
     finally:
         ray.shutdown()
 
@@ -131,6 +149,7 @@ def train_missing(
     how: How,
     observer: Observer,
     trainable: Callable[..., None] = run_trial,
+    look: Look = lambda: "",
 ) -> Outcome:
     """Train what `searcher` gives, through Ray Tune, within `ray_session` and `study.writing`.
 
@@ -140,9 +159,10 @@ def train_missing(
     Args:
         datasets: what the trials need, by their `data`'s JSON.
         trainable: what runs on a worker, as `run_trial` does.
+        look: at Ray's daemons (`ray_session`): what dies with them has not failed.
 
     Raises:
-        Halted: the study or the storage cannot be written any more. What was finished is kept.
+        Halted: the study or the storage cannot be written any more, or Ray is lost. What was finished is kept.
         InputError: a machine of the cluster cannot use the storage.
     """
     import ray
@@ -154,28 +174,33 @@ def train_missing(
     home, remote = _storages(study, how.storage_path)
     if len(how.nodes) > 1:
         check_storage_reach(how.nodes, remote, home)
-    put = {name: ray.put(dataset) for name, dataset in datasets.items()}
+    try:
+        put = {name: ray.put(dataset) for name, dataset in datasets.items()}
+    except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
+        raise Halted(f"the images find no room in Ray's object store: {_first_line(error)}") from None
     resources = how.resources
     workplace = Workplace(put, remote, resources.threads, use_gpu=resources.gpus > 0, workers=resources.workers)
     observer.nodes(cluster_nodes())
     writer = StudyWriter(study, home, observer, how.max_failures)
     loggers = _loggers(how.loggers, study, observer)
-    _tune(study, tune.with_parameters(trainable, workplace=workplace), searcher, how, writer, loggers)
+    _tune(study, tune.with_parameters(trainable, workplace=workplace), searcher, how, writer, loggers, look)
     if writer.again and not writer.halted:
         from runners.searcher import StudySearcher
 
         alone = [planned for planned in searcher.given if planned.key in writer.again]
         writer.again = {}
         last = tune.with_parameters(trainable, workplace=workplace._replace(last_chance=True))
-        _tune(study, last, StudySearcher(study, alone), how._replace(resources=resources.alone()), writer, loggers)
+        _tune(
+            study, last, StudySearcher(study, alone), how._replace(resources=resources.alone()), writer, loggers, look
+        )
     ended = {record.key for record in writer.records}
     missing = [key for planned in searcher.given if (key := planned.key) not in ended]
     missing += [planned.key for planned in searcher.left]
     if writer.halted:
-        free = shutil.disk_usage(study.path).free / 1e6 if study.path.exists() else 0
+        room = free_there(study.path) if writer.halted.startswith(f"study '{study.path}'") else ""
         raise Halted(
-            f"{writer.halted} ({free:.0f} MB are free there). {len(ended)} trials of this run are kept, {len(missing)} "
-            "missing: make it writable again (free some space), then run the same command"
+            f"{writer.halted}{room}. {len(ended)} trials of this run are kept, {len(missing)} missing: make it "
+            "writable again (free some space), then run the same command"
         )
     return Outcome(writer.records, missing, searcher.elsewhere, time.perf_counter() - started)
 
@@ -207,7 +232,9 @@ def take_arrivals(study: Study, storage_path: str | None) -> None:
         raise Halted(f"{error}: make it reachable, then run the same command") from None
 
 
-def _tune(study: Study, trainable: Any, searcher: Feed, how: How, writer: StudyWriter, loggers: list[Any]) -> None:
+def _tune(
+    study: Study, trainable: Any, searcher: Feed, how: How, writer: StudyWriter, loggers: list[Any], look: Look
+) -> None:
     from ray import tune
     from ray.tune.stopper import FunctionStopper, Stopper
 
@@ -222,6 +249,18 @@ def _tune(study: Study, trainable: Any, searcher: Feed, how: How, writer: StudyW
 
         def __reduce__(self) -> tuple[Any, ...]:
             return FunctionStopper, (_never,)
+
+    class Guard(tune.Callback):
+        """Asked before the writer: a process that died with Ray's daemons is no trial's failure."""
+
+        def on_trial_error(self, *told: Any, **more: Any) -> None:
+            if gone := look():
+                raise Halted(f"{gone}; {_GOES_ON}")
+
+        on_trial_recover = on_trial_error
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return tune.Callback, ()
 
     def resources_of(config: dict[str, Any]) -> Any:
         return tune.PlacementGroupFactory(how.resources.bundles(config["job"].planned))
@@ -250,14 +289,12 @@ def _tune(study: Study, trainable: Any, searcher: Feed, how: How, writer: StudyW
             storage_path=scratch,
             verbose=0,
             stop=Halt(),
-            callbacks=[writer, *loggers],
+            callbacks=[Guard(), writer, *loggers],
             failure_config=tune.FailureConfig(max_failures=how.max_failures),
         ),
     )
-    try:
+    with at_last(lambda: shutil.rmtree(scratch, ignore_errors=True)), same_signals():
         tuner.fit()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _never(trial_id: str, result: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ import click
 from ablation.errors import InputError
 from runners.cli.output import console, err_console, plain_table, print_json
 from runners.cli.shared import json_option, open_study, study_argument
+from runners.cli.training import Ends, check_that_some_succeeded, costing_no_training, ending
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ablation.data import Dataset
     from ablation.study import Run, Study
     from analysis.confirmation import Candidate, Confirmation
+    from runners.address import Address
     from runners.resources import Resources
     from search_spaces.plan import Planned
 
@@ -63,14 +65,21 @@ def confirm(
       ablate confirm studies/search_pyconvunet-mni152-quick
       ablate confirm STUDY --seeds 10 --rivals 2
     """
+    from runners.address import check_address, find_address
     from runners.environment import prepare_ray
 
-    prepare_ray(None)  # before anything imports Ray
+    ends = ending(err=as_json)
+    out = err_console() if as_json else console()
+    cluster = find_address(None)
+    if said := prepare_ray(cluster):  # before anything imports Ray
+        out.print(f"Note: {said}", style="yellow", soft_wrap=True)
+    if cluster:
+        check_address(cluster)
     from analysis.format import several
     from runners.resources import choose_resources
 
-    out = err_console() if as_json else console()
     opened = open_study(study)
+    ends.study = study
     resources = choose_resources(cpus_per_trial, gpus_per_trial, max_concurrent, study_threads=opened.manifest.threads)
     with opened.writing():
         found = _round(opened, seeds, rivals)
@@ -80,9 +89,10 @@ def confirm(
             f"{several(front, 'network')} of the front and {several(len(found.chosen) - front, 'rival')}, "
             f"{several(seeds, 'fresh seed')} each: {several(len(found.trials), 'trial')}"
         )
-        if not _train(out, opened, found.trials, resources, _data_of(opened, data_dir)):
-            out.print(f"Interrupted. Every finished trial is in {study}; the same command goes on from there.")
+        if not _train(out, opened, found.trials, resources, _data_of(opened, data_dir), cluster, ends):
+            ends.interrupted()
             sys.exit(130)
+        check_that_some_succeeded(opened, found.run.trials)
         _conclude(opened, as_json)
 
 
@@ -149,7 +159,9 @@ def _conclude(study: Study, as_json: bool) -> None:
     found = confirmation(frames, *searched_and_fresh(study.manifest.runs))
     if found is None:
         raise InputError("none of the fresh trials is complete: see `ablate status`")
-    report = write_report(study, frames, study.path / "report.html")
+    report = None
+    with costing_no_training("the report", study.path):
+        report = write_report(study, frames, study.path / "report.html")
     if as_json:
         print_json(_document(found))
         return
@@ -164,7 +176,8 @@ def _conclude(study: Study, as_json: bool) -> None:
     )
     for sentence in found.sentences:
         out.print(sentence)
-    out.print(f"Report: {report}", soft_wrap=True)
+    if report:
+        out.print(f"Report: {report}", soft_wrap=True)
 
 
 def _document(found: Confirmation) -> dict[str, object]:
@@ -188,7 +201,13 @@ def _document(found: Confirmation) -> dict[str, object]:
 
 
 def _train(
-    out: Console, study: Study, trials: list[Planned], resources: Resources, dataset_of: Callable[[Data], Dataset]
+    out: Console,
+    study: Study,
+    trials: list[Planned],
+    resources: Resources,
+    dataset_of: Callable[[Data], Dataset],
+    cluster: Address | None,
+    ends: Ends,
 ) -> bool:
     """Train those of `trials` that the study does not have, as `ablate run` does; false if interrupted."""
     from analysis.frames import level_label
@@ -205,7 +224,7 @@ def _train(
     labels = {trial.key: level_label(trial.levels) for trial in missing}
     datasets = {trial.config.data.model_dump_json(): dataset_of(trial.config.data) for trial in missing}
     forget_the_dead(study)
-    with Progress(out, study, missing, labels) as progress, ray_session(None):
-        outcome = train_missing(study, StudySearcher(study, missing), datasets, how, progress)
+    with Progress(out, study, missing, labels) as progress, ray_session(cluster, ends.lost) as look:
+        outcome = train_missing(study, StudySearcher(study, missing), datasets, how, progress, look=look)
     out.print(f"{len(outcome.trained)} trials trained in {clock(outcome.seconds)}")
     return not outcome.missing

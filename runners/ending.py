@@ -1,0 +1,98 @@
+"""The end of a run at once: what a second Ctrl-C comes to, and Ray without its daemons.
+
+Nothing has to unwind for it: a study is whole whenever its driver is killed. What would unwind waits for daemons that
+may be gone, and an exception thrown into the middle of anything may be swallowed there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from runners.processes import born, descendants
+
+_PATIENCE_SECONDS = 5.0
+_last_steps: list[Callable[[], None]] = []
+_ending = threading.Lock()
+
+
+@contextlib.contextmanager
+def at_last(step: Callable[[], None]) -> Iterator[None]:
+    """`step` is done when this is left, as by `finally`, and also where the process ends at once meanwhile."""
+    _last_steps.append(step)
+    try:
+        yield
+    finally:
+        if step in _last_steps:
+            _last_steps.remove(step)
+            step()
+
+
+def end_at_once(code: int, words: Callable[[], None]) -> None:
+    """End this process with its children, after the steps of `at_last`, and at last `words`.
+
+    It may be called from any thread, and from a signal's handler. Where the process is ending already it does nothing.
+    """
+    if not _ending.acquire(blocking=False):
+        return
+    for step in (_kill_children, *reversed(_last_steps), words, sys.stdout.flush, sys.stderr.flush):
+        with contextlib.suppress(Exception):  # of a stream that was being written, say
+            step()
+    os._exit(code)
+
+
+@contextlib.contextmanager
+def interruptible(words: Callable[[], None]) -> Iterator[None]:
+    """From here on Ctrl-C and SIGTERM end the process at once, with exit code 130 and `words`.
+
+    Only while Ray Tune runs is the first of them for Ray Tune, which ends politely. Does nothing outside of the main
+    thread, where there are no signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        end_at_once(130, words)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def same_signals() -> Iterator[None]:
+    """When this is left, Ctrl-C and SIGTERM are handled as before: Ray and Ray Tune set handlers and leave them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _kill_children() -> None:
+    """SIGKILL to all that came of this process, until none of it is left or patience is at its end."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    known: dict[int, str] = {}
+    while time.monotonic() < deadline:
+        # Those whose parent dies first are nobody's children any more: they are known from the round before.
+        known = {process: when for process, when in {**known, **descendants()}.items() if born(process) == when}
+        if not known:
+            return
+        for process in known:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.02)
