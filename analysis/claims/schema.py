@@ -20,17 +20,25 @@ from ablation.yaml_files import packaged_or_own, read_yaml
 from analysis.pareto import Cost
 from analysis.scores import Metric
 
-Selector = dict[str, str | int | float | bool]
+_MOST = 100
+"""Hypotheses of a claim, rivals of each, columns that select one: each is worked out, and most by drawing at random."""
+
+_Text = Annotated[str, Field(max_length=200)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+Selector = Annotated[
+    dict[Annotated[str, Field(min_length=1, max_length=200)], _Text | int | _Finite | bool],
+    Field(min_length=1, max_length=_MOST),
+]
 """What a cell must have: columns of the trial table (`model`, `label`, `cell`, `factor.levels`, …), or fields of the
 network's configuration (`width`, `stages`, `block`, …), with their values."""
 
 
 class _Hypothesis(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class _AgainstRivals(_Hypothesis):
-    against: list[Selector] | None = None
+    against: list[Selector] | None = Field(None, max_length=_MOST)
     """The rivals, where they are others than the claim's."""
 
 
@@ -87,11 +95,11 @@ class Claim(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    statement: str
+    name: str = Field(min_length=1, max_length=100)
+    statement: str = Field(max_length=1000)
     subject: Selector
-    against: list[Selector] = Field(default_factory=list)
-    hypotheses: list[Hypothesis] = Field(min_length=1)
+    against: list[Selector] = Field(default_factory=list, max_length=_MOST)
+    hypotheses: list[Hypothesis] = Field(min_length=1, max_length=_MOST)
 
 
 def packaged() -> dict[str, Path]:
