@@ -424,7 +424,7 @@ class Study:
                 if sha256(content) != expected:
                     raise self._damaged(file)
                 self._digests[expected] = parse_checksums(content)
-            except (OSError, UnicodeDecodeError):
+            except (OSError, ValueError):
                 raise self._damaged(file) from None
         return self._digests[expected]
 

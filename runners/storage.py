@@ -20,6 +20,8 @@ from ablation.errors import Halted, InputError
 if TYPE_CHECKING:
     from pyarrow import fs
 
+    from ablation.study import Study
+
 
 class StorageError(Exception):
     """The storage cannot be used now: full, read-only, gone. No trial is to blame."""
@@ -175,6 +177,20 @@ class DriverStorage:
     def names(self, folder: str) -> list[str]:
         names: list[str] = self._call("names", folder)
         return names
+
+
+def choose_storage(study: Study, given: str | None) -> str | None:
+    """The storage of a run: what was given, or the study's own folder (None).
+
+    Raises `InputError` where earlier workers of the study used another: a study may be anyone's, so its word alone
+    makes nobody read or write there.
+    """
+    if given is None and study.manifest.storage is not None:
+        raise InputError(
+            f"workers of '{study.path}' left their trials in '{study.manifest.storage}', as its study.yaml has it: give "
+            "that to --storage-path again, or another place"
+        )
+    return given
 
 
 def check_storage(where: str) -> None:

@@ -216,7 +216,7 @@ def _train(
     from runners.searcher import StudySearcher
     from runners.tune import How, missing_trials, ray_session, take_arrivals, train_missing
 
-    how = How(resources, storage_path=study.manifest.storage)
+    how = How(resources)
     take_arrivals(study, how.storage_path)
     missing = missing_trials(study, trials)
     if not missing:

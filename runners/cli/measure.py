@@ -61,6 +61,7 @@ def measure(study: Path, size: str | None, device: Device | None, threads: int, 
     if opened.is_being_written():
         raise InputError(f"a run is writing '{study}': measure when it has ended, with the machine idle")
     jobs = _jobs(opened, None if size is None else parse_input(size), threads)
+    opened.measurements()  # damaged, they could not be added to
     place = choose_device(device)
     load_average = busy()
     if load_average is not None:

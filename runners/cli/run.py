@@ -147,7 +147,7 @@ def run(
     from runners.resources import choose_resources, parse_gpus
     from runners.schedulers import make_scheduler
     from runners.search import Search
-    from runners.storage import check_storage
+    from runners.storage import check_storage, choose_storage
     from runners.tune import How, take_arrivals
 
     _check_search(sampler, trials, budget_epochs, share)
@@ -168,9 +168,9 @@ def run(
     threads = cpus_per_trial or opened.manifest.threads or 1
     if not cluster:
         choose()  # what this machine does not have is said before anything is written
-    storage = storage_path or opened.manifest.storage
-    if storage_path:
-        check_storage(storage_path)
+    storage = choose_storage(opened, storage_path)
+    if storage:
+        check_storage(storage)
     names = _logger_names(loggers)
 
     make_scheduler(scheduler, costs={}, max_epochs=asked.epochs)  # a name that is none is said now

@@ -87,7 +87,10 @@ def test_a_study_through_s3_survives_its_driver_and_equals_one_on_the_disk(serve
         first.wait()
     assert any("checkpoints/" in name for name in server.objects())
 
-    ablate(*again)  # the study remembers its storage
+    refused = ablate(*again, check=False)  # the study remembers its storage, and its word alone opens nothing
+    assert refused.returncode == 2
+    assert server.uri in refused.stderr
+    ablate(*again, "--storage-path", server.uri)
     assert tables(study) == tables(calm)
     assert len({name for name in server.written() if name.endswith(".zip")}) == 2
     assert server.objects() == []
