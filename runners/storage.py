@@ -187,7 +187,7 @@ def choose_storage(study: Study, given: str | None) -> str | None:
     """
     if given is None and study.manifest.storage is not None:
         raise InputError(
-            f"workers of '{study.path}' left their trials in '{study.manifest.storage}', as its study.yaml has it: give "
+            f"workers of '{study.path}' left their trials in '{study.manifest.storage}' (so its study.yaml): give "
             "that to --storage-path again, or another place"
         )
     return given
