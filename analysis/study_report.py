@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _MOST_PICTURES, _LEAST_PICTURES, _MOST_TASKS = 6, 3, 6
 """Images in all, and of each data set; data sets that images are shown of."""
 _MOST_CELLS, _LEAST_CELLS = 36, 6
+_MOST_CAUTIONS = 10
 
 
 _STATISTICS = (
@@ -105,7 +106,14 @@ def about(study: Study, frames: Frames) -> About:
         facts=said,
         notes=tuple(notes),
         definitions=definitions,
+        cautions=_cautions(frames.left_out),
     )
+
+
+def _cautions(left_out: Sequence[str]) -> tuple[str, ...]:
+    """What the tables lack, since it is not what was written; of much, the first of it."""
+    more = len(left_out) - _MOST_CAUTIONS
+    return (*left_out[:_MOST_CAUTIONS], *([f"And {more} more: `ablate verify` has them all."] if more > 0 else []))
 
 
 def evidence(study: Study, frames: Frames) -> Evidence:

@@ -19,7 +19,9 @@ from runners.cli.shared import json_option, notes, open_study, study_argument
 def claim(study: Path, name: str, as_json: bool) -> None:
     """Judge a claim: each of its hypotheses is supported, refuted or inconclusive.
 
-    Exits with 0 whatever the verdict.
+    What the study cannot decide is inconclusive, and says what is missing.
+    Exits with 0 whatever the verdict; with 2 for a claim that cannot be asked:
+    its subject has no complete trial, or a name is several configurations.
 
     \b
     Examples:
@@ -64,8 +66,11 @@ def claim(study: Path, name: str, as_json: bool) -> None:
         out.print(Text(result.sentence, style=f"bold {styles[result.outcome]}"))
     out.print("All verdicts must be supported for the claim to be; one refuted refutes it.", style="dim")
     for note in notes(opened):
-        out.print(note, style="yellow")
+        out.print(Text(note, style="yellow"))
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in fields.items()}
+    """As JSON has them: a number that is not known, or has no end, is null."""
+    return {
+        name: value if not isinstance(value, float) or math.isfinite(value) else None for name, value in fields.items()
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,13 +11,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from synthetic import png, table, trial, trivial
+from synthetic import study as synthetic_study
+from test_report import _evidence as every_evidence
+from test_report import _sections as sections
+from test_report import about as report_about
 
+import analysis.report
+import analysis.study_report
 from ablation.errors import InputError
+from ablation.pictures import names, pictures_dir
 from ablation.study import Run
 from ablation.trial_folder import picture_name
+from analysis.claims.schema import Claim
+from analysis.figures.hypervolume import spent
 from analysis.frames import Frames
-from analysis.report import About, render
-from analysis.study_report import evidence, pictures
+from analysis.report import About, Picture, Prediction, render
+from analysis.study_report import about, evidence, pictures
 
 
 class Folder:
@@ -26,25 +36,21 @@ class Folder:
         self.path = path
         self.manifest = SimpleNamespace(runs=runs)
         mask = png(255 * np.eye(4))
-        data = dict(zip(frames.trials["key"], frames.trials["data"], strict=True))
+        self._data = dict(zip(frames.trials["key"], frames.trials["data"], strict=True))
         for key, image in frames.images[["key", "image"]].drop_duplicates().itertuples(index=False):
-            for file in (
-                self.trial_dir(key) / "samples" / f"{picture_name(image)}.png",
-                path / data[key] / f"{picture_name(image)}.png",
-                path / data[key] / f"{picture_name(image)}_mask.png",
-            ):
+            folder = pictures_dir(path, self.config(key))
+            for file in (self._sample(key, image), *(folder / name for name in names(image))):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(mask)
-        self._data = data
 
-    def trial_dir(self, key: str) -> Path:
-        return self.path / key
+    def config(self, key: str) -> Any:
+        return SimpleNamespace(data=SimpleNamespace(size=(4, 4), fingerprint=self._data[key]), is_trivial=False)
 
-    def config(self, key: str) -> str:
-        return key
+    def sample(self, key: str, image: str) -> bytes:
+        return self._sample(key, image).read_bytes()
 
-    def pictures_dir(self, trial: str) -> Path:
-        return self.path / self._data[trial]
+    def _sample(self, key: str, image: str) -> Path:
+        return self.path / key / f"{picture_name(image)}.png"
 
 
 def _frames(scores: dict[str, list[float]], seeds: int = 1, data: str = "slices") -> Frames:
@@ -103,7 +109,7 @@ def test_a_single_image_or_two_are_shown_once(tmp_path: Path, count: int) -> Non
 
 def test_each_data_set_has_its_own_images_and_networks(tmp_path: Path) -> None:
     parts = [_frames({"a": [0.8, 0.6, 0.7]}, data=name) for name in ("one", "two")]
-    both = Frames(*(pd.concat(part, ignore_index=True) for part in zip(*parts, strict=True)))
+    both = Frames(*(pd.concat(part, ignore_index=True) for part in zip(*(part[:3] for part in parts), strict=True)))
     found = _pictures(tmp_path, both)
     assert {(picture.task, *picture.predictions) for picture in found} == {("one", "one-a"), ("two", "two-a")}
     assert [picture.role for picture in found if picture.task == "two"] == ["worst", "median", "best"]
@@ -124,7 +130,7 @@ def test_what_cannot_be_computed_is_said_and_the_rest_is_there(tmp_path: Path, m
     monkeypatch.setattr(module, "effects", refuse)
     one, other = _frames({"a": [0.8, 0.7]}), _frames({"b": [0.6, 0.5]})
     other.images["image"] += "-elsewhere"  # other test images under the same data set
-    frames = Frames(*(pd.concat(part, ignore_index=True) for part in zip(one, other, strict=True)))
+    frames = Frames(*(pd.concat(part, ignore_index=True) for part in zip(one[:3], other[:3], strict=True)))
     frames = frames._replace(
         trials=frames.trials.drop_duplicates("key"),
         epochs=pd.DataFrame(columns=["key", "epoch", "train_loss", "val_loss", "val_dice", "val_iou", "val_miou"]),
@@ -136,3 +142,128 @@ def test_what_cannot_be_computed_is_said_and_the_rest_is_there(tmp_path: Path, m
     assert "effects: no level has a reference" in html
     assert "share no test image" in html
     assert 'id="pareto"' in html
+
+
+def test_what_the_tables_lack_is_said_at_the_head(tmp_path: Path) -> None:
+    frames = _frames({"a": [0.8]})._replace(
+        left_out=tuple(f"Left out: trial {at}: it is <damaged>." for at in range(12))
+    )
+    study = Folder(tmp_path, frames)
+    study.manifest.versions, study.manifest.planned, study.records = {}, dict, dict  # type: ignore[attr-defined]
+    html = render(frames, about(study, frames))  # type: ignore[arg-type]
+    head = html[: html.index("<section>")]
+    assert head.count("it is &lt;damaged&gt;") == 10
+    assert "And 2 more" in head
+
+
+# What fails ----------------------------------------------------------------------------------------------------------
+
+
+class UnforeseenError(Exception):
+    pass
+
+
+def fails(*_: object, **__: object) -> Any:
+    raise UnforeseenError("<b>a [thing] that nobody\nforesaw</b> \ud800 \x1b[31m" + "x" * 5000)
+
+
+PARTS = {
+    "report": [
+        *["claim_section", "confirmation_section", "_findings", "_front", "_front_marks", "_spent", "_disagreements"],
+        *["effects_section", "_curves", "_images", "_results", "_method", "_left_out", "_failed"],
+        *["pareto_figure", "spent_figure", "curves_figure", "results_table", "comparison", "cells", "tasks", "fronts"],
+    ],
+    "report_effects": ["effects_figure", "heatmap_figure", "parallel_figure", "_interactions", "_importances"],
+    "segmentations": ["_grey", "overlay", "_small"],
+}
+
+
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, names in PARTS.items() for name in names])
+def test_a_part_that_fails_is_a_note_in_its_place_and_the_rest_stands(
+    module: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = png(255 * np.eye(4))
+    shown = [Picture("z", mask, mask, {"a1": Prediction(mask, 1.0)})]
+    tables = synthetic_study()
+    found = every_evidence()._replace(spent=spent(tables))  # type: ignore[arg-type]
+    whole = render(tables, report_about(), shown, found)  # type: ignore[arg-type]
+    monkeypatch.setattr(importlib.import_module(f"analysis.{module}"), name, fails)
+    html = render(tables, report_about(), shown, found)  # type: ignore[arg-type]
+    assert set(sections(html)) >= set(sections(whole))
+    assert (
+        "UnforeseenError: &lt;b&gt;a [thing] that nobody foresaw&lt;/b&gt; \N{REPLACEMENT CHARACTER} ␛[31mxxx" in html
+    )
+    assert "x" * 400 not in html
+    assert "<b>a [thing]" not in html
+    failed = html.count("Unforeseen")
+    assert 0 < failed <= (8 if name in ("cells", "tasks", "fronts") else 3)
+    html.encode()
+
+
+EVIDENCE = {
+    "effects": "effects",
+    "confirmation": "confirmation",
+    "disagreements": "latency against MACs",
+    "level_means": "maps of two factors",
+    "spent": "what the training bought",
+    "uncertain_fronts": "fronts of",
+    "intervals": "intervals",
+    "cells": "networks",
+    "cell_scores": "Dice of images",
+    "parallel": "networks of",
+}
+
+
+@pytest.mark.parametrize("name", EVIDENCE)
+def test_evidence_that_fails_is_in_the_notes_and_the_rest_is_there(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = _frames({"a": [0.8, 0.7], "b": [0.6, 0.5]}, seeds=2)
+    run = Run(space="s", question="?", profile="quick", design="grid", factors={}, definition={}, trials={})
+    monkeypatch.setattr(analysis.study_report, name, fails)
+    found = evidence(Folder(tmp_path, frames, (run,)), frames)  # type: ignore[arg-type]
+    said = [note for note in found.notes if note.startswith(EVIDENCE[name])]
+    assert said
+    assert all("UnforeseenError: <b>a [thing]" in note and len(note) < 400 for note in said)
+    if name not in ("uncertain_fronts", "cell_scores"):
+        assert found.uncertain["slices"]
+    if name != "effects":
+        assert found.effects is not None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_interrupt_and_memory_that_runs_out_are_no_notes(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(analysis.report, "_findings", interrupted)
+    with pytest.raises(error):
+        render(synthetic_study(), report_about())
+
+
+def test_a_claim_whose_judge_fails_is_inconclusive_and_others_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    from analysis.claims import evaluate as module
+
+    frames = _frames({"a": [0.8, 0.7], "b": [0.6, 0.5]}, seeds=2)
+    claim = Claim.model_validate(
+        {
+            "name": "c",
+            "statement": "s",
+            "subject": {"label": "a"},
+            "against": [{"label": "b"}],
+            "hypotheses": [
+                {"kind": "fewest", "cost": "params"},
+                {"kind": "non_inferior", "metric": "dice", "margin": 0.01},
+                {"kind": "superior", "metric": "dice"},
+                {"kind": "on_front", "cost": "params", "metric": "dice"},
+            ],
+        }
+    )
+    for name in ("one_sided_bound", "difference", "front_probability"):
+        monkeypatch.setattr(module, name, fails)
+    (result,) = module.evaluate(claim, frames)
+    assert [verdict.outcome for verdict in result.verdicts] == ["supported", *["inconclusive"] * 3]
+    assert all("Unforeseen" in verdict.sentence for verdict in result.verdicts[1:])
+    assert result.outcome == "inconclusive"
