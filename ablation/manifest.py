@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from ablation.config import KEY_LENGTH, explain
 from ablation.errors import InputError
@@ -42,7 +42,7 @@ class Run(BaseModel):
     design: str
     factors: dict[str, list[str]]
     definition: dict[str, Any]
-    trials: dict[Key, dict[str, str]]
+    trials: dict[str, dict[str, str]]
 
     def merged(self, other: Run) -> Run:
         """This run with what an earlier one of the same space and profile had planned."""
@@ -67,6 +67,15 @@ class Manifest(BaseModel):
     data_dir: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     runs: list[Run] = Field(default_factory=list)
+
+    @field_validator("runs")
+    @classmethod
+    def _keys_are_keys(cls, runs: list[Run]) -> list[Run]:
+        for run in runs:
+            for key in run.trials:
+                if not is_key(key):
+                    raise ValueError(f"it plans the trial '{key[:80]}', which is no key")
+        return runs
 
     def planned(self) -> dict[str, dict[str, str]]:
         """Every planned key, with its levels as `space.factor`: the union over runs."""
