@@ -14,7 +14,7 @@ from ablation import measure as module
 from ablation.config import Phantom, Protocol, PyConvUNet, TrialConfig, UNet
 from ablation.data import load_data
 from ablation.errors import InputError, TrialError
-from ablation.measure import Measured, measure
+from ablation.measure import Measured, check, measure
 from ablation.models import build_model
 from ablation.study import Run, Study
 from ablation.training import train
@@ -317,3 +317,10 @@ def test_the_module_imports_quickly():
 
     code = "import ablation.measure, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+def test_what_this_machine_cannot_hold_is_said_before_it_is_tried():
+    with pytest.raises(InputError, match=r"^unet and an image of 3x1000000x1000000 take 12,\d{3} GB, of which this"):
+        check(UNet(), 3, 1, (10**6, 10**6), 1)
+    with pytest.raises(InputError, match=r"^1000000 threads: this machine has \d+ cores"):
+        check(UNet(), 3, 1, (32, 32), 10**6)

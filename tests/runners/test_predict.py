@@ -152,7 +152,9 @@ def test_links_and_what_is_no_folder_are_refused(made, refused):
     for name in ("a", "b"):
         for overwrite in ((), ("--overwrite",)):
             assert "is a link" in refused(f"images/{name}.png", "-o", "out", *overwrite)
-    assert "'images/a.png/x/b.png' cannot be written: Not a directory" in refused("images/b.png", "-o", "images/a.png/x")
+    assert "'images/a.png/x/b.png' cannot be written: Not a directory" in refused(
+        "images/b.png", "-o", "images/a.png/x"
+    )
 
 
 def test_nothing_is_written_into_a_study(made, refused):
