@@ -116,16 +116,19 @@ def ray_session(address: Address | None, lost: Callable[[str], None] | None = No
     # What this process did before with Ray may have had another token.
     tokens: Any = ray._raylet
     tokens.AuthenticationTokenLoader.instance().reset_cache()
-    with same_signals():
-        try:
+    try:
+        with same_signals():
             if address is None:
                 ray.init("local", include_dashboard=False, configure_logging=False, log_to_driver=False)
             else:
                 ray.init(address.text, configure_logging=False, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
-            if address is None:
-                raise Halted(f"Ray cannot be started on this machine: {_first_line(error)}") from None
-            raise InputError(f"{address}: no Ray cluster answers there: {_first_line(error)}") from None
+    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+        if address is None:
+            raise Halted(f"Ray cannot be started on this machine: {_first_line(error)}") from None
+        raise InputError(f"{address}: no Ray cluster answers there: {_first_line(error)}") from None
+    except SystemExit:  # what Ray makes of SIGTERM while it starts
+        signal.raise_signal(signal.SIGTERM)
+        raise
     # Ray has made SIGTERM an abrupt exit. A polite end, a batch system's say, is an interruption like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
