@@ -60,7 +60,7 @@ def read_yaml(path: Path, model: type[Model], what: str, expected: str) -> Model
         return model.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        line, place = _found(tree, first["loc"])
+        line, place = _found(tree, first["loc"], missing=first["type"] == "missing")
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(f"{path}, line {line}: {place + ': ' if place else ''}{message}") from None
 
@@ -257,18 +257,18 @@ def _refuse(node: yaml.Node, message: str) -> NoReturn:
 # Where in the tree ---------------------------------------------------------------------------------------------------
 
 
-def _found(tree: yaml.Node | None, place: tuple[Any, ...]) -> tuple[int, str]:
+def _found(tree: yaml.Node | None, place: tuple[Any, ...], *, missing: bool) -> tuple[int, str]:
     """The line, counted from 1, of the deepest node on the way to `place`, and the way there as dotted text.
 
     A part of `place` that is not in the file, such as the name of the alternative that pydantic tried, is passed over;
-    a last part is kept, since it may be what is missing.
+    where something is missing that is the last part, which is kept.
     """
     line, node, way = 1, tree, []
     for number, part in enumerate(place):
         below = _child(node, part)
         if below is not None:
             line, node = below
-        if below is not None or number == len(place) - 1:
+        if below is not None or (missing and number == len(place) - 1):
             way.append(brief(str(part)))
     return line, ".".join(way)
 

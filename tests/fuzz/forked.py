@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -50,13 +51,24 @@ def prepare() -> None:
         importlib.import_module(name)
 
 
-def call(*arguments: object, cwd: Path, seconds: float = 60.0, env: dict[str, str] | None = None) -> Ran:
-    """`ablate ARGUMENTS` in a child; after so many seconds the child and all that came of it are killed."""
+def call(
+    *arguments: object,
+    cwd: Path,
+    seconds: float = 60.0,
+    env: dict[str, str] | None = None,
+    memory_mb: int | None = None,
+) -> Ran:
+    """`ablate ARGUMENTS` in a child; after so many seconds the child and all that came of it are killed.
+
+    With `memory_mb` it gets no more address space than that beside what the parent has.
+    """
     given = tuple(map(str, arguments))
     started = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if child == 0:
+            if memory_mb is not None:
+                _limit(memory_mb)
             _be(given, cwd, out.fileno(), err.fileno(), env or {})
         code, peak = _wait(child, started + seconds)
         printed = []
@@ -64,6 +76,12 @@ def call(*arguments: object, cwd: Path, seconds: float = 60.0, env: dict[str, st
             file.seek(0)
             printed.append(file.read().decode(errors="replace"))
     return Ran(given, code, printed[0], printed[1], time.monotonic() - started, peak)
+
+
+def _limit(memory_mb: int) -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + memory_mb * 1_000_000
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _be(arguments: tuple[str, ...], cwd: Path, out: int, err: int, env: dict[str, str]) -> None:
