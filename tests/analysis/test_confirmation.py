@@ -152,7 +152,9 @@ def test_fresh_seeds_are_above_all_that_were_used():
 def test_confirming_trials_are_told_apart_by_their_run():
     def run(design: str, *keys: str) -> Run:
         trials: dict[str, dict[str, str]] = {key: {} for key in keys}
-        return Run(space="s", question="?", profile="quick", design=design, factors={}, definition={}, trials=trials)
+        return Run.model_construct(
+            space="s", question="?", profile="quick", design=design, factors={}, definition={}, trials=trials
+        )
 
     assert searched_and_fresh([run("tpe", "a", "b"), run(DESIGN, "c", "b")]) == (["a", "b"], ["c"])
 

@@ -59,7 +59,7 @@ def _study(
                             "tn": 1,
                         }
                     )
-    run = Run(
+    run = Run.model_construct(
         space=space,
         question="?",
         profile="standard",
@@ -387,7 +387,7 @@ def test_a_cost_that_is_the_same_everywhere_has_no_importance() -> None:
 
 
 def _call(monkeypatch: pytest.MonkeyPatch, frames: Tables, run: Run, *options: str) -> str:
-    opened = SimpleNamespace(manifest=SimpleNamespace(runs=[run]))
+    opened = SimpleNamespace(manifest=SimpleNamespace(runs=[run]), said_of_faults=list)
     monkeypatch.setattr("runners.cli.effects.open_study", lambda path: opened)
     monkeypatch.setattr("analysis.frames.load", lambda study: frames)
     result = CliRunner().invoke(command, [str(Path("study")), *options], catch_exceptions=False)

@@ -87,7 +87,9 @@ def test_effect_in_words_has_a_true_minus_and_its_costs() -> None:
 
 
 def _run(design: str, factors: dict[str, list[str]], trials: dict[str, dict[str, str]]) -> Run:
-    return Run(space="s", question="q", profile="p", design=design, factors=factors, definition={}, trials=trials)
+    return Run.model_construct(
+        space="s", question="q", profile="p", design=design, factors=factors, definition={}, trials=trials
+    )
 
 
 def _grid(design: str = "grid") -> tuple[pd.DataFrame, Run]:
