@@ -26,8 +26,8 @@ _ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """By which Ray takes loopback for its address, as it does by itself on macOS and Windows, and listens nowhere else."""
 _SOCKET = "ray/session_2026-01-31_23-59-59_123456_1234567/sockets/plasma_store"
 _LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
-_ENOUGH_BYTES = 32 * 2**20
-"""Ray's logs, and Ray Tune's scratch: 2 MB to begin with, and more with many trials."""
+_ENOUGH_BYTES = 8 * 10**6
+"""Ray's logs, and Ray Tune's scratch: less than 1 MB to begin with, and more with many trials."""
 
 
 def prepare_ray(address: Address | None) -> str:
@@ -82,7 +82,8 @@ def _fault(folder: Path) -> str:
         free = 0
     if free < _ENOUGH_BYTES:
         raise Halted(
-            f"'{folder}', where Ray keeps its logs, is full ({free / 1e6:.0f} MB are free there): free some space, or "
-            "set TMPDIR to another folder, then run the same command"
+            f"'{folder}', where Ray keeps its logs, has no room ({free / 1e6:.0f} MB are free there, "
+            f"{_ENOUGH_BYTES / 1e6:.0f} are wanted): free some space, or set TMPDIR to another folder, then run the same "
+            "command"
         )
     return ""

@@ -21,7 +21,9 @@ RAY_AUTH_TOKEN=$(python -c "import secrets; print(secrets.token_hex(32))")
 # How long machines wait for each other at the start, and for the first one after its end (seconds).
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300 RAY_gcs_rpc_server_reconnect_timeout_s=20
 
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 1q)
+# All of them are read, then the first taken: who stops reading a pipe kills the writer, and with pipefail this script.
+hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${hosts%%$'\n'*}
 address=$(getent ahostsv4 "$head" | awk 'NR == 1 {print $1}'):6379
 
 # On every machine: start Ray, wait for the others, run the command on the first, stop Ray. What the study says is in the

@@ -107,7 +107,8 @@ def test_the_slurm_script_runs_a_study_on_every_machine_with_a_token_of_its_own(
     tools.mkdir()
     fakes = {
         "srun": 'printf "%s\\n" "$@"; echo "token $RAY_AUTH_MODE $RAY_AUTH_TOKEN"',
-        "scontrol": "printf 'localhost\\nnode2\\nnode3\\n'",
+        # More than a pipe holds, in many writes: whoever stops reading is found out.
+        "scontrol": "echo localhost; for ((n = 2; n <= 30000; n++)); do echo node$n; done",
     }
     for name, body in fakes.items():
         (tools / name).write_text(f"#!/bin/bash\n{body}\n")
@@ -134,3 +135,32 @@ def test_the_slurm_script_runs_a_study_on_every_machine_with_a_token_of_its_own(
     ]
     assert re.fullmatch(r"token token [0-9a-f]{64}", token)
     assert token != printed[1][-1]
+
+
+EARLY = re.compile(
+    r"\|\s*(head\b|sed\b[^|\n]*\bq\b|sed \d*q|grep\b[^|\n]*\s(-\w*[qm]|--quiet|--max-count)|awk\b[^|\n]*\bexit\b)"
+)
+"""A reader that ends before its pipe does: with pipefail the writer's death is the whole script's."""
+
+
+def test_the_pattern_of_early_readers_finds_them() -> None:
+    for line in (
+        "a | sed 1q",
+        "a | head -1",
+        "a | grep -q b",
+        "a | grep -m 1 b",
+        "a | awk '{print; exit}'",
+        "a|sed -n '1p;q'",
+    ):
+        assert EARLY.search(line), line
+    for line in ("a | sed s/a/b/", "a | grep -oP 'q'", "a | awk 'NR == 1 {print $1}'", "grep -qs a file || b"):
+        assert not EARLY.search(line), line
+
+
+@pytest.mark.parametrize(
+    "file",
+    [*LAUNCHERS, *sorted(DOCS.glob("*")), ROOT / ".ci/run", *sorted((ROOT / "tests/cluster").glob("*machines.py"))],
+    ids=lambda file: file.name,
+)
+def test_no_script_stops_reading_a_pipe(file: Path) -> None:
+    assert EARLY.findall(file.read_text()) == []
