@@ -84,7 +84,7 @@ def write_whole(path: Path, content: bytes, *, flush: bool = True) -> None:
 
     A link at `path` is replaced itself, not what it leads to. Raises `OSError`; nothing is then left behind.
     """
-    partial = path.with_name(f"{path.name[:100]}.{uuid.uuid4().hex[:8]}.partial")
+    partial = path.with_name(f"{path.name[:40]}.{uuid.uuid4().hex[:8]}.partial")
     try:
         write_new(partial, content, flush=flush)
         partial.replace(path)

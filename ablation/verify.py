@@ -319,9 +319,13 @@ def _wrong_config(folder: Path, record: Record, config: TrialConfig | None) -> s
 
 
 def _wrong_epochs(folder: Path, record: Record, config: TrialConfig | None) -> str:
+    import pyarrow
     import pyarrow.parquet as parquet
 
-    table = parquet.read_table(folder / "epochs.parquet", columns=["key", "epoch", *_SCORES]).to_pydict()
+    columns = ["key", "epoch", *_SCORES]
+    table = parquet.read_table(
+        pyarrow.BufferReader(read_regular(folder / "epochs.parquet")), columns=columns
+    ).to_pydict()
     epochs = table["epoch"]
     if set(table["key"]) - {folder.name}:
         return "it has rows of another trial"
@@ -339,9 +343,11 @@ def _wrong_epochs(folder: Path, record: Record, config: TrialConfig | None) -> s
 
 
 def _wrong_images(folder: Path, record: Record, config: TrialConfig | None) -> str:
+    import pyarrow
     import pyarrow.parquet as parquet
 
-    table = parquet.read_table(folder / "images.parquet", columns=["key", "image", "class", *COUNTS])
+    columns = ["key", "image", "class", *COUNTS]
+    table = parquet.read_table(pyarrow.BufferReader(read_regular(folder / "images.parquet")), columns=columns)
     if set(table["key"].to_pylist()) != {folder.name}:
         return "it has rows of another trial, or none"
     counts = np.stack([table[name].to_numpy() for name in COUNTS], axis=1)
@@ -361,11 +367,10 @@ def _wrong_images(folder: Path, record: Record, config: TrialConfig | None) -> s
 
 
 def _wrong_weights(folder: Path, record: Record, config: TrialConfig | None) -> str:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError, deserialize
 
     try:
-        with safe_open(folder / "model.safetensors", framework="numpy") as weights:
-            return "" if weights.keys() else "it has no weights"
+        return "" if deserialize(read_regular(folder / "model.safetensors")) else "it has no weights"
     except SafetensorError:
         return "it is no safetensors file"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -88,6 +89,14 @@ def test_a_sound_study_has_no_problem_and_is_only_read(path):
     assert verify(Study.open(path), lambda done, total: seen.append((done, total))) == []
     assert seen == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
     assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
+
+
+def test_a_study_whose_path_is_no_text_is_read_like_any_other(path):
+    odd = path.rename(path.parent / os.fsdecode(b"s\xff"))
+    assert found(odd) == []
+    study = Study.open(odd)
+    assert len(study.sound().records) == 5
+    assert all(len(study.table(key, "epochs")) == study.records()[key].epochs for key in study.records())
 
 
 # What changed on the disk --------------------------------------------------------------------------------------------
