@@ -83,7 +83,7 @@ def _fault(folder: Path) -> str:
     if free < _ENOUGH_BYTES:
         raise Halted(
             f"'{folder}', where Ray keeps its logs, has no room ({free / 1e6:.0f} MB are free there, "
-            f"{_ENOUGH_BYTES / 1e6:.0f} are wanted): free some space, or set TMPDIR to another folder, then run the same "
-            "command"
+            f"{_ENOUGH_BYTES / 1e6:.0f} are wanted): free some space, or set TMPDIR to another folder, then run the "
+            "same command"
         )
     return ""
