@@ -40,6 +40,8 @@ from ablation.trial_folder import (
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
+    from ablation.config import Data
+
 _SCORES = ("val_dice", "val_iou", "val_miou")
 
 Remedy = Literal["retrain", "journal", "picture", "set aside", "restore", "plan"]
@@ -402,10 +404,8 @@ class DataSet(NamedTuple):
 
 
 def data_sets(study: Study, data_dir: Path | None) -> list[DataSet]:
-    """Every data set of a study's trials, fingerprinted again: in `data_dir`, or where the study's last run had it."""
-    from ablation.data import load_data
-
-    root = data_dir or (Path(study.manifest.data_dir) if study.manifest.data_dir else None)
+    """Every data set of a study's trials, fingerprinted again: in `data_dir`, or where the study's runs had it."""
+    roots: list[Path | None] = [data_dir] if data_dir else _roots(study)
     trials: Counter[str] = Counter()
     configs = {}
     for folder in _entries(study.path / "trials"):
@@ -413,15 +413,37 @@ def data_sets(study: Study, data_dir: Path | None) -> list[DataSet]:
         if config is not None:  # else `verify` names it
             configs[config.data.model_dump_json()] = config.data
             trials[config.data.model_dump_json()] += 1
-    found = []
-    for identity, data in configs.items():
-        today, why = "", ""
+    return [_compared(data, trials[identity], roots) for identity, data in configs.items()]
+
+
+def _roots(study: Study) -> list[Path | None]:
+    """Where a study's runs had their images: the last `--data-dir`, and each that a level of a factor names."""
+    manifest = study.manifest
+    named = [Path(manifest.data_dir)] if manifest.data_dir else []
+    for run in manifest.runs:
+        factors = run.definition.get("factors")
+        for levels in factors.values() if isinstance(factors, dict) else ():
+            for fields in levels.values() if isinstance(levels, dict) else ():
+                root = fields.get("data.root") if isinstance(fields, dict) else None
+                named += [Path(root)] if isinstance(root, str) else []
+    return [*dict.fromkeys(named)] or [None]
+
+
+def _compared(data: Data, trials: int, roots: list[Path | None]) -> DataSet:
+    """A data set as it is now: in the folder where it is what it was; in none, in the first where there is one."""
+    from ablation.data import load_data
+
+    today, why = "", ""
+    for root in roots:
         try:
-            today = load_data(data.model_copy(update={"root": root, "fingerprint": ""})).config.fingerprint
+            found = load_data(data.model_copy(update={"root": root, "fingerprint": ""})).config.fingerprint
         except InputError as error:
-            why = str(error)
-        found.append(DataSet(data.name, trials[identity], data.fingerprint, today, why))
-    return found
+            why = why or str(error)
+            continue
+        today = found if found == data.fingerprint else today or found
+        if found == data.fingerprint:
+            break
+    return DataSet(data.name, trials, data.fingerprint, today, why)
 
 
 def changed_images(study: Study, trials: Iterable[TrialConfig]) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
-from made_studies import Trained, made_study, packed, trained, trivial
+from made_studies import Trained, made_study, packed, run_of, trained, trivial
 from PIL import Image
 
 from ablation.config import Folder
@@ -451,6 +451,24 @@ def test_images_that_changed_after_training_are_a_problem_that_repair_leaves(ima
     assert len(study.records()) == 4
     draw(root)
     assert command.main([str(study.path)], standalone_mode=False) == 0
+
+
+def test_each_data_set_of_a_factor_is_looked_for_in_its_own_folder(tmp_path):
+    roots = [tmp_path / name for name in ("a", "b")]
+    for shift, root in enumerate(roots):
+        draw(root, shift)
+    trials = [trained(load_data(Folder(root=root, size=(16, 16)))) for root in roots]
+    study = Study.open_or_new(tmp_path / "study")
+    levels = {root.name: {"data.name": "folder", "data.root": str(root)} for root in roots}
+    run = run_of(*(one.trial for one in trials)).model_copy(update={"definition": {"factors": {"folder": levels}}})
+    with study.writing():
+        study.plan(run, threads=1, data_dir=None)
+        for one in trials:
+            study.accept(one.trial.key, packed(one))
+    assert all(one.problem() is None and one.found for one in data_sets(study, None))
+    draw(roots[1], shift=7)
+    (changed,) = [one for one in data_sets(study, None) if one.problem()]
+    assert changed.recorded == trials[1].trial.data.fingerprint
 
 
 def test_images_that_are_elsewhere_are_found_with_data_dir_and_else_not_compared(images, capsys):
