@@ -341,6 +341,46 @@ def test_a_script_in_a_name_does_not_end_the_figures_script() -> None:
     assert "<script>document.title" not in html
 
 
+ENDLESS = "x" * 100_000
+TEXTS = [
+    "</script><b>",
+    "]]><b>",
+    "<!--<b>",
+    "\x00\x07\x1b[31m\x9b2J<b>",
+    "\ud800<b>\udfff",
+    "\u202e<b>\u2066",
+    ENDLESS + "<b>",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=["script", "cdata", "comment", "control", "surrogate", "turned", "endless"])
+def test_whatever_a_study_says_the_page_stands_and_can_be_written(text: str) -> None:
+    held = text.encode(errors="replace").decode()  # a table holds no half of a character
+    tables = study(label=held)
+    trained = tables.trials["state"] != "trivial"
+    hostile = dict.fromkeys(("model", "configuration", "latency_device", "latency_input", "data"), held)
+    trials = tables.trials.assign(latency_ms=np.where(trained, 5.0, np.nan), **hostile)
+    trials.loc[trials["state"] == "failed", "error"] = held
+    mask = png(np.eye(4) * 255)
+    pictures = [Picture(text, mask, mask, {"a1": Prediction(mask, 1.0)}, role=text, task=text)]
+    said = about(
+        title=text, question=text, facts={text: text}, notes=(text,), definitions={text: text}, cautions=[text]
+    )
+    found = _evidence()
+    (claim,) = found.claims
+    claim = claim._replace(statement=text, sentence=text, verdicts=(claim.verdicts[0]._replace(name=text, note=text),))
+    html = render(tables._replace(trials=trials), said, pictures, found._replace(claims=(claim,), notes=(text,)))
+    assert "could not be made" not in html
+    html.encode()
+    body = html.partition("</head>")[2]
+    assert "<b>" not in re.sub(r"<b>[^<]*</b>", "", body)  # what is bold is the page's own
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", body)
+    assert len(re.findall(r"<script", body)) == len(re.findall(r"</script>", body))
+    assert body.count("x" * 2_100) <= 100_000 // 2_100  # a definition alone is shown as long as that
+    assert len(body) < 3_000_000
+    Document(html)
+
+
 def test_verdict_has_outcome_figure_and_interval() -> None:
     text = Document(render(study(), about(), (), _evidence())).text
     assert "✓ supported" in text
