@@ -40,7 +40,10 @@ def read_parquet(file: Path) -> pd.DataFrame:
         opened = pq.ParquetFile(io.BytesIO(content))
         rows, columns = opened.metadata.num_rows, opened.metadata.num_columns
         fits = rows <= MOST_ROWS and columns <= _MOST_COLUMNS
-        found = opened.read().to_pandas(ignore_metadata=True) if fits else None
+        table = opened.read() if fits else None
+        if table is not None:
+            table.validate(full=True)  # its text is text, its offsets lie within it
+        found = None if table is None else table.to_pandas(ignore_metadata=True)
     except MemoryError:
         raise
     except OSError as error:

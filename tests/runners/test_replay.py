@@ -350,6 +350,35 @@ def test_tables_of_other_systems_are_taken_as_they_count(trials, epochs, tmp_pat
     assert "reached" in printed(capsys, folder, *options)
 
 
+def test_damaged_parquet_is_one_line_or_figures(tmp_path, capsys):
+    folder = foreign(
+        tmp_path / "curves", {"key": [f"key{at}" for at in range(6)]}, {"key": lambda t: "key" + t["key"].str[1:]}
+    )
+    whole = {name: (folder / f"{name}.parquet").read_bytes() for name in ("trials", "epochs")}
+    rng = np.random.default_rng(0)
+    texts = [whole["trials"].find(b"key0"), whole["epochs"].find(b"key0")]
+    for at in range(150):
+        name = ("trials", "epochs")[at % 2]
+        damaged = bytearray(whole[name])
+        damaged[texts[at % 2] if at < 2 else rng.integers(len(damaged))] = 0xFF if at < 2 else rng.integers(256)
+        (folder / f"{name}.parquet").write_bytes(damaged)
+        said = refused(folder)
+        assert "\n" not in said
+        assert len(said) < 400
+        if not said:
+            assert json.loads(capsys.readouterr().out)["curves"] <= 6
+        (folder / f"{name}.parquet").write_bytes(whole[name])
+
+
+def refused(folder):
+    """What a replay says where it refuses, or nothing."""
+    try:
+        command.main([str(folder), "--repeats", "1", "--json"], standalone_mode=False)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
 def test_sizes_are_bounded_and_files_are_regular(tmp_path):
     folder = foreign(tmp_path / "curves")
     for option in ("--trials", "--workers", "--repeats"):
