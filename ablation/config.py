@@ -34,7 +34,7 @@ MOST_CHANNELS = 65_536
 MOST_SIDE = 16_384
 MOST_SEED = 2**63 - 1
 _MOST_KERNEL = 1023
-_MOST_LEVELS = 16
+_MOST_LEVELS = 8
 
 
 class Config(BaseModel):
@@ -313,7 +313,7 @@ class Phantom(_Source):
     """
 
     name: Literal["phantom"] = "phantom"
-    count: Whole = Field(60, ge=5, le=100_000)
+    count: Whole = Field(60, ge=5, le=10_000)
     blur: Number = Field(0.0, ge=0, le=100)
     noise: Number = Field(0.25, ge=0, le=1000)
     seed: Whole = Field(0, ge=0, le=MOST_SEED)
@@ -382,7 +382,7 @@ class Protocol(Config):
 
     epochs: Whole = Field(50, ge=1, le=1_000_000)
     batch_size: Whole = Field(5, ge=1, le=100_000)
-    learning_rate: Number = Field(1e-3, ge=1e-12, le=1e6)
+    learning_rate: Number = Field(1e-3, ge=1e-12, le=1e30)
     augment: tuple[Augmentation, ...] = ("hflip", "vflip", "rot90", "rot180")
     """Each is applied to each training image with probability 1/2, in this order."""
     split: Split = Split()
@@ -461,8 +461,8 @@ def explain(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return f"there is no field '{brief('.'.join(map(str, first['loc'])))}'"
-    # Of a field that takes either of two types, pydantic also names the one it tried: `tuple[int, ...]`.
-    place = ".".join(str(part) for part in first["loc"] if "[" not in str(part))
+    # Of a field that takes either of two types, pydantic also names the one it tried: `int`, `tuple[int, ...]`.
+    place = ".".join(str(part) for part in first["loc"] if "[" not in str(part) and part not in ("int", "float"))
     shown = f"'{brief(first['input'])}'" if isinstance(first["input"], str) else brief(first["input"])
     given = "" if first["type"] == "value_error" else f" (given: {shown})"
     return f"{place}: {message}{given}" if place else message + given

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -88,12 +87,11 @@ def _number(factor: Range, value: str | int | float) -> int | float:
 def _grid(space: Space) -> Iterator[Variant]:
     """Every combination of levels."""
     for combination in itertools.product(*(space.levels(name) for name in space.factors)):
-        levels = dict(zip(space.factors, combination, strict=True))
-        yield variant(space, choose(space, partial(_given, levels)))
-
-
-def _given(levels: Mapping[str, str], name: str, options: list[str] | Range) -> str:
-    return levels[name]
+        levels: dict[str, str] = {}
+        for name, level in zip(space.factors, combination, strict=True):
+            if space.applies(name, levels):
+                levels[name] = level
+        yield variant(space, levels)
 
 
 def _one_factor(space: Space) -> Iterator[Variant]:

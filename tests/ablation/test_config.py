@@ -1,11 +1,24 @@
 """The trial's configuration: one experiment has one key, whoever writes it down and wherever."""
 
+import json
 import pickle
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from ablation.config import Isbi2012, Mni152, Protocol, PyConvUNet, ResNet34UNet, TrialConfig, UNet, network
+from ablation.config import (
+    Folder,
+    Isbi2012,
+    Mni152,
+    Phantom,
+    Protocol,
+    PyConvUNet,
+    ResNet34UNet,
+    TrialConfig,
+    UNet,
+    network,
+)
 from ablation.errors import InputError
 
 
@@ -97,12 +110,55 @@ def test_trivial_rows_depend_on_data_and_split_alone():
         ("pyconvunet", {"kernels": [[3], [3]], "groups": [1]}, "5 lists, one for each stage"),
         ("pyconvunet", {"share": [0.5, 0.5, 0.5, 0.5]}, "sum to 1"),
         ("pyconvunet", {"share": [0.5, 0.5]}, "2 fractions for the 4 levels"),
+        ("unet", {"width": 10**9}, "width: .*less than or equal to 65536 .*given: 1000000000"),
+        ("unet", {"width": 10**5000}, "width: .*less than or equal to 65536"),
+        ("unet", {"width": True}, "width: expected a number, not true"),
+        ("unet", {"width": {"a": 1}}, "width: .*valid integer .*given: {'a': 1}"),
+        ("unet", {"width": "w" * 10**6}, "width: .*given: 'w{80}…'"),
+        ("unet", {"\x1b[31m" * 100: 1}, r"no field '\\x1b\[31m"),
+        ("unet", {"stages": float("nan")}, "stages: .*finite number"),
+        ("pyconvunet", {"kernels": [10**9 + 1], "groups": [1]}, "kernel 1000000001: expected at most 1023"),
+        ("pyconvunet", {"kernels": [3], "groups": [10**9]}, "groups 1000000000: expected 1 to 65536"),
+        ("pyconvunet", {"kernels": [3] * 9, "groups": [1] * 9}, "stage 1 has 9 levels: expected at most 8"),
+        ("pyconvunet", {"kernels": [[True]]}, r"kernels\.0: "),
+        ("pyconvunet", {"share": [float("inf")] * 4}, "share: "),
+        ("resnet34_unet", {"encoder_weights": "/dev/zero"}, "'/dev/zero' cannot be read: it is a device"),
+        ("resnet34_unet", {"encoder_weights": "a\0"}, r"'a\\x00' cannot be read"),
     ],
 )
 def test_a_wrong_network_is_one_clear_line(name, fields, message):
     with pytest.raises(InputError, match=message) as error:
         network(name, **fields)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("cls", "fields"),
+    [
+        *((Protocol, {"learning_rate": rate}) for rate in (float("inf"), "1e999", 1e308, 1e-320, 0, True)),
+        *((Protocol, {name: 10**20}) for name in ("epochs", "batch_size")),
+        (Protocol, {"split": {"method": "kfold", "folds": 10**20}}),
+        (Protocol, {"split": {"seed": 2**63}}),
+        *((Phantom, {"count": count}) for count in (10**20, 1e20, True)),
+        *((Phantom, {name: 1e300}) for name in ("blur", "noise")),
+        *((Folder, {"size": size}) for size in ((10**6, 10**6), (8, 10**18), (True, True))),
+        (Folder, {"n_classes": 256}),
+        (Folder, {"fingerprint": "f" * 65}),
+        (Mni152, {"slices": 10**9}),
+    ],
+)
+def test_every_field_is_bounded(cls, fields):
+    with pytest.raises(ValidationError):
+        cls.model_validate(fields)
+
+
+@pytest.mark.parametrize("part", [{"data": {"root": "/etc"}}, {"model": {"encoder_weights": "/dev/zero"}}])
+def test_a_recorded_configuration_names_no_file(part):
+    recorded = {"model": {"name": "fcn8s"}, "data": {"name": "folder"}}
+    text = json.dumps({name: fields | part.get(name, {}) for name, fields in recorded.items()})
+    with pytest.raises(ValidationError, match="a path has no place in a recorded configuration"):
+        TrialConfig.model_validate_json(text)
 
 
 def test_rotation_by_90_degrees_needs_square_images():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ablation.errors import InputError
 from search_spaces.designs import expand
 from search_spaces.space import Space
 
@@ -76,3 +77,21 @@ def test_a_range_reaches_both_ends_as_often_as_the_middle():
     drawn = [v.fields["model.width"] for v in expand(space("random", factor, samples=900))]
     for value in (1, 2, 3):
         assert drawn.count(value) == pytest.approx(300, abs=60)
+
+
+def of_nine(factors: int) -> dict:
+    return {f"f{i}": {f"l{j}": {"model.width": j + 1} for j in range(9)} for i in range(factors)}
+
+
+def test_a_grid_without_end_is_refused_before_it_is_made():
+    with pytest.raises(InputError, match="its grid has 387,420,489 configurations, at most 100,000 are planned"):
+        expand(space("grid", of_nine(9)))
+    with pytest.raises(InputError, match=r"its grid has some 10\^95 configurations"):
+        expand(space("grid", of_nine(100)))
+    assert len(expand(space("grid", of_nine(5)))) == 9**5
+    assert len(expand(space("grid", {"model.width": list(range(1, 100_001))}))) == 100_000
+
+
+def test_drawing_ends_where_there_is_nothing_more_to_draw():
+    found = expand(space("random", of_nine(2), samples=100_000))
+    assert len(found) == 81

@@ -1,10 +1,11 @@
 """Space files: the packaged ones are sound, and a slip in one's own is a line with its place."""
 
 import pytest
+from pydantic import ValidationError
 
 from ablation.errors import InputError
 from search_spaces.designs import expand
-from search_spaces.space import load_space, packaged
+from search_spaces.space import Space, load_space, packaged
 
 GOOD = """\
 name: mine
@@ -76,6 +77,51 @@ def test_a_space_of_ones_own(tmp_path):
         ("design: grid", "design: one_factor", "design one_factor needs reference"),
         ("design: grid", "design: grid\nreference: {depth: middle}", "there is no level 'middle', only shallow, deep"),
         ("design: grid", "design: leave_one_out", "takes one level, 'without'"),
+        ("{name: unet, width: 8}", "[unet]", r"line 4: base: field 'model': expected its fields, .*not \['unet'\]"),
+        ("{name: unet, width: 8}", "unet", "line 4: base: field 'model': expected its fields, .*not unet"),
+        ("name: unet,", "name: [1],", r"line 4: base: field 'model.name': expected a name, not \[1\]"),
+        ("base:", "base:\n  model.width: 4", "line 4: base: field 'model.width' is given twice"),
+        ("base:", "base:\n  model..width: 4", "line 4: base: field 'model..width' is no path"),
+        ("base:", "base:\n  model.: 4", "line 4: base: field 'model.' is no path"),
+        ("base:", "base:\n  .: 4", "line 4: base: field '.' belongs to no part"),
+        ("base:", "base:\n  model.width.of: 4", "line 4: base: field 'model.width.?o?f?' "),
+        ("base:\n  model: {name: unet, width: 8}", "base: [model]", "line 4: base: Input should be a valid dictionary"),
+        ("shallow: {model.stages: 2}", "shallow: {model: unet}", "line 6: factors: field 'model': expected its fields"),
+        ("shallow: {model.stages: 2}", "shallow: {model.stages: {'': 2}}", "an empty text is no name of a field"),
+        ("shallow:", '"":', "factor depth: level '': a name has 1 to 200 characters"),
+        ("shallow:", '"a\\tb":', r"factor depth: level 'a\\tb': a name has 1 to 200 characters that can be seen"),
+        ("shallow:", '"\\u202Ea":', r"factor depth: level '\\u202ea': a name has"),
+        ("shallow:", f"{'s' * 201}:", "factor depth: level 's*…': a name has 1 to 200"),
+        ("deep:", "shallow:", "the key 'shallow' is given twice, first in line "),
+        ("[2, 4]", "[4, '4']", "factor protocol.batch_size: two levels are called '4'"),
+        ("[2, 4]", "[{a: 1}]", "factor protocol.batch_size: a list holds values"),
+        ("protocol.batch_size: [2, 4]", "model: [unet]", "line 6: factors: field 'model': expected its fields"),
+        ("name: mine", f"name: {'m' * 101}", "line 1: name: String should have at most 100"),
+        ("design: grid", "design: grid\nseeds: 1000000000", "line 4: seeds: .*less than or equal to 1000"),
+        ("design: grid", "design: grid\nseeds: true", "line 4: seeds: expected a number, not true"),
+        ("design: grid", "design: random\nsamples: 100001", "line 4: samples: .*less than or equal to 100000"),
+        ("design: grid", "design: grid\nconstraints: 5", "line 4: constraints: Input should be a valid tuple"),
+        ("design: grid", "design: grid\nconstraints: [params <= 1e999]", "line 4: constraints.0.*: .*finite number"),
+        ("design: grid", "design: grid\nwhen: [depth]", "line 4: when: expected factor"),
+        ("design: grid", "design: grid\nwhen: {protocol.batch_size: {depth: []}}", "at least one level of depth"),
+        ("design: grid", "design: grid\nreference: 5", "line 4: reference: Input should be a valid dictionary"),
+        *(
+            (
+                "protocol.batch_size: [2, 4]",
+                f"protocol.batch_size: {{{bounds}}}",
+                f"line 6: factors: factor .*{message}",
+            )
+            for bounds, message in (
+                ("low: true, high: false", "low: expected a number, not true"),
+                ("low: a, high: 4", "low: Input should be a valid"),
+                ("low: 1e999, high: 4", "low: Input should be "),
+                ("low: 1, high: 1.0e+300", "high: Input should be less than or equal to"),
+                ("low: 1, high: 4, step: 0", "a step of 0 is none in it"),
+                ("low: 1, high: 4, step: -1", "a step of -1 is none in it"),
+                ("low: 1, high: 4, step: 8", "a step of 8 is none in it"),
+                ("low: 1, high: 4, step: 1.0e-300", "a step of 1e-300 is none in it"),
+            )
+        ),
         (GOOD, "- just\n- a list\n", "line 1: expected a mapping"),
         (GOOD, "", "line 1: expected a mapping"),
     ],
@@ -87,6 +133,26 @@ def test_a_slip_is_one_line_with_its_place(tmp_path, old, new, message):
         load_space(path)
     assert str(error.value).startswith(path)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300 + len(path)
+
+
+def test_levels_may_be_called_low_and_high(tmp_path):
+    text = GOOD.replace("shallow:", "low:").replace("deep:", "high:")
+    assert [v.levels["depth"] for v in expand(load_space(written(tmp_path, text)))] == ["low", "low", "high", "high"]
+
+
+def test_a_level_sets_a_part_whole_before_its_fields_however_they_are_written(tmp_path):
+    text = GOOD.replace("{model.stages: 2}", "{model.stages: 2, model: {name: unet, width: 4}}")
+    fields = expand(load_space(written(tmp_path, text)))[0].fields
+    assert list(fields)[:2] == ["model", "model.stages"]
+
+
+def test_what_only_python_can_hold_is_refused_too():
+    endless: dict = {"name": "unet"}
+    endless["width"] = endless
+    for model in ({4: 5}, {None: 1}, endless, {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": 1}}}}}}}}):
+        with pytest.raises(ValidationError):
+            Space(name="s", question="?", design="grid", base={"model": model}, factors={"model.width": [4]})
 
 
 def test_a_name_that_does_not_exist_names_the_nearest():
