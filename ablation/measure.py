@@ -103,7 +103,11 @@ def measure(
         "threads": threads,
     }
     child = subprocess.run(
-        [sys.executable, "-m", "ablation.measure"], input=json.dumps(request), capture_output=True, text=True
+        [sys.executable, "-m", "ablation.measure"],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],  # where -m looks first
     )
     if child.returncode:
         raise TrialError(_reason(child))

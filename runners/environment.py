@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from ablation.errors import Halted, InputError
@@ -87,3 +89,18 @@ def _fault(folder: Path) -> str:
             "same command"
         )
     return ""
+
+
+@contextlib.contextmanager
+def in_own_folder() -> Iterator[None]:
+    """While Ray starts: its workers look for modules first where the driver then is, and that is where this project is.
+
+    Else a user's own folder called `runners` or `analysis` would be taken for a package of it.
+    """
+    here = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.chdir(Path(__file__).parents[1])
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)

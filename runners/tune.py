@@ -24,7 +24,7 @@ from ablation.trial_folder import Record, pack
 from runners.address import Address
 from runners.daemons import Look
 from runners.ending import at_last, same_signals
-from runners.environment import prepare_ray
+from runners.environment import in_own_folder, prepare_ray
 from runners.nodes import Node, check_storage_reach
 from runners.resources import Resources
 from runners.storage import DriverStorage, PathStorage, Storage, StorageError, free_there
@@ -117,7 +117,7 @@ def ray_session(address: Address | None, lost: Callable[[str], None] | None = No
     tokens: Any = ray._raylet
     tokens.AuthenticationTokenLoader.instance().reset_cache()
     try:
-        with same_signals():
+        with same_signals(), in_own_folder():
             if address is None:
                 ray.init("local", include_dashboard=False, configure_logging=False, log_to_driver=False)
             else:
