@@ -1,4 +1,4 @@
-"""A user's own folders, called like this project's packages, are not taken for them: by the command, workers, children."""
+"""A user's own folders that are called like this project's packages are not taken for them."""
 
 from __future__ import annotations
 
