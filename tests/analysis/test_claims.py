@@ -224,3 +224,41 @@ def test_a_slip_in_a_claim_file_is_a_line_with_its_place(tmp_path, old, new, mes
     assert "\n" not in str(error.value)
     with pytest.raises(InputError, match="unknown claim 'lightwieght': did you mean 'lightweight'"):
         load_claim("lightwieght")
+
+
+MINE = """\
+name: mine
+statement: Mine is lighter.
+subject: {model: mine}
+hypotheses:
+  - {kind: fewest, cost: params}
+  - {kind: non_inferior, metric: dice, margin: 0.01}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{model: mine}", "{}", "line 3: subject: Dictionary should have at least 1 item"),
+        ("{model: mine}", "{'': mine}", "line 3: subject.*: String should have at least 1 character"),
+        ("{model: mine}", "{width: .inf}", "line 3: '.inf' is not a finite number"),
+        ("{model: mine}", "{model: [mine]}", "line 3: subject.model: "),
+        ("{model: mine}", "{model: mine, model: other}", "line 3: the key 'model' is given twice, first in line 3"),
+        ("{model: mine}", f"{{{', '.join(f'a{i}: 1' for i in range(101))}}}", "line 3: subject: .*at most 100 items"),
+        ("margin: 0.01", "margin: .nan", "line 6: '.nan' is not a finite number"),
+        ("margin: 0.01", "margin: 1e999", "line 6: hypotheses.1.margin: Input should be a finite number"),
+        ("margin: 0.01", "margin: 0", "line 6: hypotheses.1.margin: Input should be greater than 0"),
+        ("  - {kind: f", "  - {kind: fewest, cost: macs}\n" * 99 + "  - {kind: f", "line 4: hypotheses: .*at most 100"),
+        ("name: mine", f"name: {'m' * 101}", "line 1: name: String should have at most 100 characters"),
+        ("hypotheses:", "against: [{}]\nhypotheses:", "line 4: against.0: Dictionary should have at least 1 item"),
+    ],
+)
+def test_a_slip_in_a_claim_is_one_line_with_its_place(tmp_path, old, new, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINE)
+    assert load_claim(str(path)).name == "mine"
+    assert old in MINE
+    path.write_text(MINE.replace(old, new))
+    with pytest.raises(InputError, match=message) as error:
+        load_claim(str(path))
+    assert "\n" not in str(error.value)

@@ -119,7 +119,7 @@ def mutated_spaces(count: int, seed: int) -> Iterator[Mutant]:
 def mutated_claims(count: int, seed: int) -> Iterator[Mutant]:
     """So many mutants of the packaged claims, and of one that has every kind of hypothesis."""
     packaged = {name: path.read_text(encoding="utf-8") for name, path in claims.packaged().items()}
-    return _mutants([packaged, {"mine": CLAIM}], count, seed)
+    return _mutants([packaged, *[{"mine": CLAIM}] * 3], count, seed)
 
 
 def _mutants(sources: list[dict[str, str]], count: int, seed: int) -> Iterator[Mutant]:

@@ -1,6 +1,8 @@
 """Scaling, resizing and the fingerprint, on samples made here."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from ablation.config import Folder
-from ablation.data import Dataset, Sample
+from ablation.config import Folder, Phantom
+from ablation.data import Dataset, Sample, load_data
 from ablation.data.dataset import assemble, fingerprint, resize_image, resize_mask
 from ablation.errors import InputError
 
@@ -208,3 +210,61 @@ def test_arrays_have_the_promised_types() -> None:
     assert data.masks.flags.c_contiguous
     assert data.images.min() >= -1
     assert data.images.max() <= 1
+
+
+# What is said, and what is refused -----------------------------------------------------------------------------------
+
+
+def test_colour_made_grey_is_said_with_how_many_images() -> None:
+    grey, colour = (RNG.integers(0, 256, (8, 8, *rest), dtype=np.uint8) for rest in ((), (3,)))
+    mixed = [sample(grey, "a"), sample(colour, "b"), sample(colour, "c")]
+    (note,) = loaded(*mixed).notes
+    assert note.startswith("2 of 3 images of folder are in colour and were made grey, since data.channels is 1")
+    assert loaded(*mixed, channels=3).notes == ()
+    assert loaded(mixed[0]).notes == ()
+
+
+def test_a_class_that_no_mask_has_is_said() -> None:
+    masks = [np.full((8, 8), value, np.uint8) for value in (0, 1, 2)]
+    samples = [sample(np.zeros((8, 8), np.uint8), str(i), mask=mask) for i, mask in enumerate(masks)]
+    (note,) = assemble(samples, Folder(size=(8, 8), n_classes=5)).notes
+    assert note.startswith("data.n_classes is 5, but no mask of folder has class 3, 4: ")
+    assert assemble(samples, Folder(size=(8, 8), n_classes=3)).notes == ()
+    assert assemble(samples[:1], Folder(size=(8, 8))).notes == ()  # of one class there is no mean over classes
+
+
+def test_values_that_are_numbered_anew_are_said() -> None:
+    samples = [sample(np.zeros((8, 8), np.uint8), mask=np.arange(64, dtype=np.uint8).reshape(8, 8) % 3)]
+    samples = [one._replace(labels=(0, 2, 4)) for one in samples]
+    (note,) = assemble(samples, Folder(size=(8, 8), n_classes=3)).notes
+    assert note == "the values 0, 2, 4 in the masks of folder became classes 0 to 2"
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = 3 * 16 * 16 * (4 * 3 + 1)
+    for available, fits in ((needed, True), (needed - 1, False)):
+        monkeypatch.setattr("ablation.data.dataset.available_memory", lambda available=available: available)
+        if fits:
+            assert len(loaded(*random_samples(3), size=(16, 16), channels=3)) == 3
+        else:
+            with pytest.raises(InputError, match=r"folder: 3 images at 3x16x16 take 0\.0 GB, and 0\.0 GB of"):
+                loaded(*random_samples(3), size=(16, 16), channels=3)
+
+
+def test_a_phantom_is_not_generated_where_it_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ablation.data.dataset.available_memory", lambda: 1e9)
+    with pytest.raises(InputError, match=r"phantom: 10,000 images at 1x16384x16384 take 13,421.8 GB, and 1.0 GB"):
+        load_data(Phantom(count=10_000, size=(16384, 16384)))
+
+
+def test_available_memory_heeds_the_process_own_limit() -> None:
+    code = """
+import resource
+from ablation.data.room import available_memory
+free = available_memory()
+assert 0 < free < float("inf")
+taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + 50_000_000,) * 2)
+assert available_memory() <= 50_000_000
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -196,6 +196,12 @@ def test_values_are_mapped_over_the_whole_data_set(tmp_path: Path) -> None:
     assert [int(sample.mask.max()) for sample in samples] == [0, 1, 2]
 
 
+def test_values_with_a_gap_are_kept_beside_their_classes(tmp_path: Path) -> None:
+    folder_of(tmp_path, images(1)[0], np.array([0, 2, 4], np.uint8)[RNG.integers(0, 3, (16, 12))])
+    assert folder.read(Folder(root=tmp_path, n_classes=4))[0].labels == (0, 2, 4)
+    assert folder.read(Folder(root=tmp_path, n_classes=5))[0].labels == ()
+
+
 def test_the_number_of_classes_reaches_the_data_set(tmp_path: Path) -> None:
     root = folder_of(tmp_path, images(1)[0], images(1)[0] % 3)
     data = load_data(Folder(root=root, n_classes=3, size=(8, 8)))
