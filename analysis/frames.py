@@ -44,15 +44,13 @@ class Frames(NamedTuple):
     trials: pd.DataFrame
     epochs: pd.DataFrame
     images: pd.DataFrame
-    left_out: tuple[str, ...] = ()
-    """What must be said of the tables: what they lack because it is not what was written, a sentence each."""
 
 
 def load(study: Study) -> Frames:
     """The tables of all trials that ended, ordered by key: the same study gives the same tables, however it was run.
 
-    Every file is held against the checksums that were kept. A trial of which one does not match is not in the tables;
-    `left_out` and `study.faults` say so. Raises `InputError` if the trial table itself is damaged.
+    Every file is held against the checksums that were kept. A trial of which one does not match is not in the tables,
+    and `study.faults` has it. Raises `InputError` if the trial table itself is damaged.
     """
     sound = study.sound()
     configs: dict[str, TrialConfig] = {}
@@ -75,7 +73,7 @@ def load(study: Study) -> Frames:
     records = {key: sound.records[key] for key in configs}
     images = _concat(tables["images"], IMAGE_COLUMNS)
     trials = _trials(study, records, configs, measurements, images)
-    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, tuple(study.said_of_faults()))
+    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images)
 
 
 _NEEDED = {"trials": ["key", "cell", "seed", "model", "params", "macs"], "images": IMAGE_COLUMNS}

@@ -106,7 +106,7 @@ def about(study: Study, frames: Frames) -> About:
         facts=said,
         notes=tuple(notes),
         definitions=definitions,
-        cautions=_cautions(frames.left_out),
+        cautions=_cautions(study.said_of_faults()),
     )
 
 

@@ -145,10 +145,9 @@ def test_what_cannot_be_computed_is_said_and_the_rest_is_there(tmp_path: Path, m
 
 
 def test_what_the_tables_lack_is_said_at_the_head(tmp_path: Path) -> None:
-    frames = _frames({"a": [0.8]})._replace(
-        left_out=tuple(f"Left out: trial {at}: it is <damaged>." for at in range(12))
-    )
+    frames = _frames({"a": [0.8]})
     study = Folder(tmp_path, frames)
+    study.said_of_faults = lambda: [f"Left out: trial {at}: it is <damaged>." for at in range(12)]  # type: ignore[method-assign]
     study.manifest.versions, study.manifest.planned, study.records = {}, dict, dict  # type: ignore[attr-defined]
     html = render(frames, about(study, frames))  # type: ignore[arg-type]
     head = html[: html.index("<section>")]
