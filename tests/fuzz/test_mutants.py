@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 
 def test_mutated_spaces_and_claims_are_planned_or_refused():
-    sample = [sys.executable, str(HERE / "mutants.py"), "--spaces", "40", "--claims", "25", "--seed", "7"]
+    sample = [sys.executable, str(HERE / "mutants.py"), "--spaces", "30", "--claims", "20", "--seed", "7"]
     done = subprocess.run(sample, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     figures = [line for line in done.stdout.splitlines() if line.startswith(("spaces: ", "claims: "))]
