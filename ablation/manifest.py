@@ -44,6 +44,21 @@ class Run(BaseModel):
     definition: dict[str, Any]
     trials: dict[str, dict[str, str]]
 
+    @field_validator("definition")
+    @classmethod
+    def _has_the_shape_of_a_space(cls, definition: dict[str, Any]) -> dict[str, Any]:
+        """What is read of it later; the rest is only shown, for a space of another version need not be one of this."""
+        for part in ("factors", "reference"):
+            names = definition.get(part, {})
+            if not isinstance(names, dict) or not all(isinstance(name, str) for name in names):
+                raise ValueError(f"{part}: expected names with their values")
+        for name, factor in definition.get("factors", {}).items():
+            bounds = [factor.get(end) for end in ("low", "high")] if isinstance(factor, dict) else [None]
+            is_range = all(isinstance(bound, int | float) and abs(bound) < 1e100 for bound in bounds)
+            if not isinstance(factor, dict) or (None not in bounds and not is_range and not isinstance(bounds[0], dict)):
+                raise ValueError(f"factors.{name[:80]}: expected levels, or a range of numbers")
+        return definition
+
     def merged(self, other: Run) -> Run:
         """This run with what an earlier one of the same space and profile had planned."""
         factors = {
