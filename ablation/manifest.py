@@ -53,9 +53,8 @@ class Run(BaseModel):
             if not isinstance(names, dict) or not all(isinstance(name, str) for name in names):
                 raise ValueError(f"{part}: expected names with their values")
         for name, factor in definition.get("factors", {}).items():
-            bounds = [factor.get(end) for end in ("low", "high")] if isinstance(factor, dict) else [None]
-            is_range = all(isinstance(bound, int | float) and abs(bound) < 1e100 for bound in bounds)
-            if not isinstance(factor, dict) or (None not in bounds and not is_range and not isinstance(bounds[0], dict)):
+            ends = [factor[end] for end in ("low", "high") if end in factor] if isinstance(factor, dict) else [None]
+            if not all(isinstance(end, dict) or (isinstance(end, int | float) and abs(end) < 1e100) for end in ends):
                 raise ValueError(f"factors.{name[:80]}: expected levels, or a range of numbers")
         return definition
 

@@ -331,7 +331,7 @@ def _wrong_epochs(folder: Path, record: Record, config: TrialConfig | None) -> s
     epochs = table["epoch"]
     if set(table["key"]) - {folder.name}:
         return "it has rows of another trial"
-    if epochs != list(range(1, record.epochs + 1)):
+    if len(epochs) != record.epochs or epochs != list(range(1, len(epochs) + 1)):
         return f"its epochs are not 1 to {record.epochs}"
     if record.state == "complete" and config is not None and record.epochs != config.protocol.epochs:
         return f"it has {record.epochs} epochs of {config.protocol.epochs}"
