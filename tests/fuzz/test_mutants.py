@@ -10,6 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from mutate import CLAIM, EVERYTHING, LEAVE_ONE_OUT, ONE_FACTOR
+
+from analysis.claims.schema import load_claim
+from search_spaces.designs import expand
+from search_spaces.space import load_space
 
 HERE = Path(__file__).parent
 
@@ -21,6 +26,15 @@ def test_mutated_spaces_and_claims_are_planned_or_refused():
     figures = [line for line in done.stdout.splitlines() if line.startswith(("spaces: ", "claims: "))]
     assert len(figures) == 2
     assert all(line.endswith(", 0 faults") for line in figures), done.stdout
+
+
+def test_what_is_mutated_is_sound(tmp_path):
+    """Else every mutant would be refused for the same reason, and nothing be tried."""
+    for text in (EVERYTHING, ONE_FACTOR, LEAVE_ONE_OUT):
+        (tmp_path / "base.yaml").write_text(text)
+        assert len(expand(load_space(str(tmp_path / "base.yaml")))) > 2
+    (tmp_path / "base.yaml").write_text(CLAIM)
+    assert len(load_claim(str(tmp_path / "base.yaml")).hypotheses) == 5
 
 
 @pytest.mark.parametrize("made", ["mutated_spaces", "mutated_claims"])
