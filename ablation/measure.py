@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ablation.errors import InputError, TrialError
 
@@ -55,11 +55,11 @@ class Measured(BaseModel):
     too, which take little more than its parameters.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    latency_ms: float
-    latency_iqr_ms: float
-    peak_memory_mb: float
+    latency_ms: float = Field(ge=0)
+    latency_iqr_ms: float = Field(ge=0)
+    peak_memory_mb: float = Field(ge=0)
     device: str
     """With what it is: `cpu (AMD EPYC 7B13, 1 thread)`, `cuda (NVIDIA H100)`."""
     threads: int

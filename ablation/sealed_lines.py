@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from ablation.trial_folder import sha256
 
-_MARK = b"\t#"
+_OPENS = b'{"seal":"'
+_DIGITS = 16
+"""Of the SHA-256 of the line without its seal."""
 
 
 def seal(line: bytes) -> bytes:
-    """A line without its end, with the start of its SHA-256 behind it."""
-    return line + _MARK + sha256(line)[:16].encode()
+    """A JSON object, which is not empty, with its seal as the first of its fields."""
+    return _OPENS + sha256(line)[:_DIGITS].encode() + b'",' + line[1:]
 
 
 def unseal(line: bytes) -> bytes:
-    """The line as it was sealed; one without a seal, of an earlier version, as it is.
+    """The object as it was sealed; one without a seal, of an earlier version, as it is.
 
     Raises `ValueError` where it is not what was written.
     """
-    content, mark, digest = line.rpartition(_MARK)
-    if not mark:
+    if not line.startswith(_OPENS):
         return line
-    if digest.decode("ascii", "replace") != sha256(content)[:16]:
+    digest, content = line[len(_OPENS) :][:_DIGITS], b"{" + line[len(_OPENS) + _DIGITS + 2 :]
+    if digest.decode("ascii", "replace") != sha256(content)[:_DIGITS]:
         raise ValueError("the line is not what was written")
     return content
