@@ -132,12 +132,20 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 
 def is_kept_twice(path: Path) -> bool:
-    """Whether file and copy are the same, and sealed: an earlier version wrote neither copy nor seal."""
+    """Whether file and copy are the same, and sealed."""
+    return _content(path, MANIFEST) == _content(path, COPY) and is_sealed(path)
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether this version wrote the file: an earlier one wrote neither seal nor copy."""
+    return _content(path, MANIFEST).startswith(_SEAL)
+
+
+def _content(path: Path, name: str) -> bytes:
     try:
-        content, copy = (read_regular(path / name) for name in (MANIFEST, COPY))
+        return read_regular(path / name)
     except OSError:
-        return False
-    return content == copy and content.startswith(_SEAL)
+        return b""
 
 
 def read_manifest(path: Path) -> Found:

@@ -19,7 +19,7 @@ from ablation.config import TrialConfig
 from ablation.errors import InputError
 from ablation.files import kind, read_regular
 from ablation.journal import read_journal, record_of, write_journal
-from ablation.manifest import MANIFEST, is_key
+from ablation.manifest import COPY, MANIFEST, is_kept_twice, is_key, is_sealed
 from ablation.metrics import COUNTS, class_count
 from ablation.pictures import has_checksums
 from ablation.sealed_lines import unseal
@@ -150,6 +150,8 @@ def _set_aside(study: Path, path: str, name: str) -> None:
 def _check_study(study: Study) -> Iterator[Problem]:
     if study.lost:
         yield Problem(MANIFEST, study.lost.removeprefix(f"{MANIFEST} "), "plan")
+    elif is_sealed(study.path) and not is_kept_twice(study.path):
+        yield Problem(COPY, f"it is not what {MANIFEST} is", "plan")
     try:
         study.measurements()
     except InputError:

@@ -67,6 +67,14 @@ def test_a_damaged_manifest_is_read_from_its_copy_and_said(path):
         assert ("study.yaml", "plan") in [(problem.subject, problem.remedy) for problem in verify(study)]
 
 
+def test_a_damaged_copy_is_named(path):
+    whole = (path / COPY).read_bytes()
+    for content in (None, b"", whole[:100], whole.replace(b"widths", b"depths")):
+        put(path / COPY, content)
+        assert Study.open(path).lost == ""
+        assert [(problem.subject, problem.remedy) for problem in verify(Study.open(path))] == [(COPY, "plan")]
+
+
 def test_with_both_damaged_it_is_made_again_from_the_trials_and_said(path, trials):
     whole, expected = (path / MANIFEST).read_bytes(), Study.open(path).manifest
     for content in damages(whole)[::7]:
