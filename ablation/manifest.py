@@ -53,7 +53,7 @@ class Run(BaseModel):
             if not isinstance(names, dict) or not all(isinstance(name, str) for name in names):
                 raise ValueError(f"{part}: expected names with their values")
         for name, factor in definition.get("factors", {}).items():
-            ends = [factor[end] for end in ("low", "high") if end in factor] if isinstance(factor, dict) else [None]
+            ends = [factor[end] for end in ("low", "high") if end in factor] if isinstance(factor, dict) else []
             if not all(isinstance(end, dict) or (isinstance(end, int | float) and abs(end) < 1e100) for end in ends):
                 raise ValueError(f"factors.{name[:80]}: expected levels, or a range of numbers")
         return definition
