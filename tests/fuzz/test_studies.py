@@ -14,9 +14,9 @@ HERE = Path(__file__).parent
 @pytest.mark.parametrize(
     "script",
     [
-        ("damaged.py", "--count", "24", "--seed", "7", "--no-runs"),
-        ("damaged.py", "--count", "4", "--seed", "11"),
-        ("hostile.py", "--count", "120", "--seed", "7", "--no-runs", "--part", "3/20"),
+        ("damaged.py", "--count", "16", "--seed", "7", "--no-runs"),
+        ("damaged.py", "--count", "3", "--seed", "11"),
+        ("hostile.py", "--count", "120", "--seed", "7", "--no-runs", "--part", "3/40"),
     ],
     ids=["damaged", "damaged and trained again", "hostile"],
 )
