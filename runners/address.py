@@ -17,7 +17,7 @@ _CONNECT_SECONDS = 10.0
 
 # Ray's own client waits for minutes, some of them where nothing interrupts it, so this is a process of its own.
 _PROBE = """
-import sys
+import socket, sys
 from ray._private import services
 from ray._private.authentication import authentication_token_setup as tokens
 from ray._raylet import GcsClient
@@ -27,6 +27,8 @@ try:
         tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     tokens.ensure_token_if_auth_enabled(create_token_if_missing=False)
     print(address, flush=True)
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     GcsClient(address=address).internal_kv_get(b"session_name", namespace=b"session")
 except Exception as error:
     sys.exit(next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__))
@@ -94,6 +96,8 @@ def check_address(address: Address) -> None:
             probe.kill()
     if probe.returncode:
         reason = (said.strip().splitlines() or ["no reason was given"])[-1]
+        if "uthentication" in reason:  # of Ray's words on this there are many
+            reason = "it asks for a token: set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a file that holds it"
         raise InputError(f"{address}: no Ray cluster answers there ({reason.rstrip('.')}): {to_do}")
 
 

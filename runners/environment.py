@@ -53,7 +53,8 @@ def _scratch() -> tuple[str, str]:
 
     Raises `InputError` if there is no place for them, `Halted` if there is no room.
     """
-    name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), "")
+    names = ("RAY_TMPDIR", "TMPDIR") if sys.platform == "linux" else ("RAY_TMPDIR",)  # those that Ray looks at
+    name = next((name for name in names if os.environ.get(name)), "")
     given = os.environ.get(name, "/tmp")
     faults: list[str] = []
     for folder in dict.fromkeys([given, "/tmp", "/dev/shm"]):

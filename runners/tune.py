@@ -113,9 +113,11 @@ def ray_session(address: Address | None, lost: Callable[[str], None] | None = No
 
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    inside: Any = ray
     # What this process did before with Ray may have had another token.
-    tokens: Any = ray._raylet
-    tokens.AuthenticationTokenLoader.instance().reset_cache()
+    inside._raylet.AuthenticationTokenLoader.instance().reset_cache()
+    # Ray would make SIGTERM a SystemExit, which is lost where it comes in the midst of an import.
+    inside._private.utils.set_sigterm_handler = lambda handler: None
     try:
         with same_signals(), in_own_folder():
             if address is None:
@@ -126,10 +128,7 @@ def ray_session(address: Address | None, lost: Callable[[str], None] | None = No
         if address is None:
             raise Halted(f"Ray cannot be started on this machine: {_first_line(error)}") from None
         raise InputError(f"{address}: no Ray cluster answers there: {_first_line(error)}") from None
-    except SystemExit:  # what Ray makes of SIGTERM while it starts
-        signal.raise_signal(signal.SIGTERM)
-        raise
-    # Ray has made SIGTERM an abrupt exit. A polite end, a batch system's say, is an interruption like Ctrl-C.
+    # A polite end, a batch system's say, is an interruption like Ctrl-C.
     signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
     try:
         with watched(lost) as look:

@@ -151,7 +151,8 @@ def _of_the_system(error: OSError, arguments: list[str]) -> _Ended:
 
 def _unforeseen(error: BaseException, arguments: list[str]) -> _Ended:
     """The last resort: what happened in a line, and the traceback in a file that the line names."""
-    said = next(iter(str(error).strip().splitlines()), "")
+    lines = str(error).strip().splitlines() or [""]
+    said = lines[-1] if lines[0].startswith("Traceback") else lines[0]  # Ray hands on a whole traceback as the reason
     what = shortened(f"{type(error).__name__}: {said}" if said else type(error).__name__, _LONGEST_REASON)
     kept = "no finished trial is lost"
     if arguments[0] in ("run", "confirm"):

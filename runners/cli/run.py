@@ -385,11 +385,12 @@ def _conclude(out: Console, study: Study) -> None:
     from analysis.summary import front_summary
     from runners.cli.report import write_report
 
+    frames = None
     with costing_no_training("the summary", study.path):
         frames = load(study)
         out.print()
         found = intervals(cell_scores(frames, "dice"))
         front_summary(frames.trials, out, caution=" ".join(notes(study)), intervals={"dice": found})
     with costing_no_training("the report", study.path):
-        path = write_report(study, load(study), study.path / "report.html")
+        path = write_report(study, frames or load(study), study.path / "report.html")
         out.print(f"Report: {path}", soft_wrap=True)

@@ -7,7 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -28,10 +31,12 @@ factors:
 """
 
 
-def ablate(*arguments: str | Path, check: bool = True, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def ablate(
+    *arguments: str | Path, check: bool = True, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end. With `check`, an exit code other than 0 fails the test with what was printed."""
     done = subprocess.run(
-        [ABLATE, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=300, check=False
+        [ABLATE, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, env=env, timeout=300, check=False
     )
     if check and done.returncode:
         raise AssertionError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
@@ -61,6 +66,28 @@ def descendants(process: int) -> list[int]:
         tree.append(queue.pop())
         queue += children.get(tree[-1], [])
     return tree
+
+
+def alive(processes: Iterable[int]) -> list[str]:
+    """Those of `processes` that live, by what they are."""
+    found = []
+    for process in processes:
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+            if state not in "ZX":
+                found.append(Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")[:80])
+        except OSError:
+            continue
+    return found
+
+
+def wait_until(condition: Callable[[], object], run: subprocess.Popen[Any] | None = None, seconds: float = 300) -> None:
+    """Until that is true. Fails after a time in which any machine gets there, or once `run` has ended before it."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert run is None or run.poll() is None, "the run ended too early"
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.02)
 
 
 def kill_tree(process: int) -> None:

@@ -24,7 +24,7 @@ STATES = ("complete", "complete", "stopped", "failed")
 
 
 def record(trial: TrialConfig, state: str) -> Record:
-    dice = None if state == "failed" else 0.5 + trial.seed / 10
+    dice = None if state == "failed" else 0.5 + trial.seed / 20
     return Record(
         key=trial.key, cell=trial.cell, model=trial.model.name, seed=trial.seed, state=state, params=10, macs=20,
         val_dice=dice, error="it diverged" if state == "failed" else None,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import ABLATE, SPACE, ablate, tables
+from commands import ABLATE, SPACE, ablate, tables, wait_until
 from PIL import Image
 
 # Checkpoints of 0.9 MB and weights of 0.3 MB.
@@ -42,11 +41,18 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 
 
 def wait_for_epochs(study: Path, run: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 180
-    while not any((study / "ray" / "checkpoints").glob("*.safetensors")):
-        assert run.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: any((study / "ray" / "checkpoints").glob("*.safetensors")), run)
+
+
+def fill(disk: Path) -> Path:
+    filler = disk / "filler"
+    with filler.open("wb") as file:
+        try:
+            while file.write(b"\0" * 65536):
+                file.flush()
+        except OSError:
+            pass
+    return filler
 
 
 def test_a_full_disk_stops_the_run_and_after_space_is_made_it_completes(small_disk, calm):
@@ -56,13 +62,7 @@ def test_a_full_disk_stops_the_run_and_after_space_is_made_it_completes(small_di
         [ABLATE, "run", "--space", space, "--study", study], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     wait_for_epochs(study, run)
-    filler = small_disk / "filler"
-    with filler.open("wb") as file:
-        try:
-            while file.write(b"\0" * 65536):
-                file.flush()
-        except OSError:
-            pass
+    filler = fill(small_disk)
     printed, errors = run.communicate(timeout=180)
     assert run.returncode == 1, printed + errors
     assert errors.count("\n") == 1
@@ -73,6 +73,27 @@ def test_a_full_disk_stops_the_run_and_after_space_is_made_it_completes(small_di
     before = {key for key, state in states(study).items() if state == "complete"}
     printed = ablate("run", "--space", space, "--study", study).stdout
     assert f"{4 - len(before)} trials trained" in printed
+    assert tables(study) == expected
+
+
+def test_a_full_storage_is_named_with_its_own_room_and_not_the_studys(small_disk, calm, tmp_path):
+    space, expected = calm
+    study, storage = tmp_path / "study", small_disk / "storage"
+    command = ["run", "--space", str(space), "--study", str(study), "--storage-path", str(storage)]
+    run = subprocess.Popen([ABLATE, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: any(storage.glob("*/checkpoints/*.safetensors")), run)
+    filler = fill(small_disk)
+    printed, errors = run.communicate(timeout=180)
+    assert run.returncode == 1, printed + errors
+    assert errors.startswith(f"ablate: storage '{storage}/")
+    assert "No space left on device (0 MB are free there)" in errors
+    assert errors.count("MB are free") == 1
+    again = ablate(*command, check=False)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr.startswith(f"ablate: --storage-path: storage '{storage}': ")
+    assert "(0 MB are free there)" in again.stderr
+    filler.unlink()
+    ablate(*command)
     assert tables(study) == expected
 
 

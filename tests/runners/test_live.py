@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +30,7 @@ from runners.live import (
     tell,
     time_of_day,
 )
+from runners.processes import born
 
 
 @pytest.fixture
@@ -65,7 +69,8 @@ def test_what_a_driver_tells_is_heard_until_it_ends(study):
     (heard,) = listen(study)
     assert (heard.host, heard.process) == (socket.gethostname(), os.getpid())
     assert heard.updated >= told.updated
-    assert heard.model_copy(update={"host": "", "process": 0, "updated": told.updated}) == told
+    assert heard.born == born(os.getpid())
+    assert heard.model_copy(update={"host": "", "process": 0, "born": "", "updated": told.updated}) == told
     assert not heard.dead
     fall_silent(study)
     assert listen(study) == []
@@ -94,9 +99,72 @@ def test_a_driver_on_another_machine_is_known_by_its_heartbeat(seconds, dead):
 
 
 def test_a_silent_driver_whose_process_is_here_is_not_dead():
-    heard = live(host=socket.gethostname(), process=os.getpid(), updated=time.time() - 300)
+    me = {"host": socket.gethostname(), "process": os.getpid(), "born": born(os.getpid())}
+    heard = live(**me, updated=time.time() - 300)
     assert not heard.dead
     assert heard.silence == pytest.approx(300, abs=5)
+
+
+def test_a_process_number_that_lives_again_is_not_the_driver():
+    me = {"host": socket.gethostname(), "process": os.getpid()}
+    assert live(**me, born=born(os.getppid())).dead
+    assert live(**me, born=f"another boot {born(os.getpid()).split()[-1]}").dead
+    # An older version did not say when it was born: then its silence tells.
+    assert not live(**me).dead
+    assert live(**me, updated=time.time() - 300).dead
+
+
+ODD = {
+    "infinite": {"began": math.inf},
+    "not a number": {"seconds_left": math.nan},
+    "far": {"updated": 1e300},
+    "negative": {"ended": -1},
+    "a million trials": {"running": {f"{n}": {"key": "k", "name": "n", "epochs": 1} for n in range(10**6)}},
+    "another's name": {"host": "../../victim"},
+    "no name": {"process": 4243},
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_no_driver_tells_is_not_heard(study, odd):
+    folder = study.ray_dir / "drivers"
+    folder.mkdir(parents=True)
+    (folder / "vm-4242.json").write_text(json.dumps({**live(host="vm", process=4242).model_dump(), **ODD[odd]}))
+    assert listen(study) == []
+
+
+def test_what_a_strange_driver_tells_can_be_drawn(study):
+    folder = study.ray_dir / "drivers"
+    folder.mkdir(parents=True)
+    name = "\x1b[2J[red]" * 100
+    running = {f"{n}": Running(key=name, name=name, epoch=9, epochs=0) for n in range(1000)}
+    strange = live(host="vm", process=4242, began=9e10, updated=0, seconds_left=1e10, running=running, incidents=[name])
+    (folder / "vm-4242.json").write_text(strange.model_dump_json())
+    (heard,) = listen(study)
+    assert "and 950 more" in "\n".join(drawn(heard))
+
+
+def test_nothing_outside_the_study_is_read_written_or_removed(study, tmp_path):
+    """Files that say they are of `../../victim`, links, and a pipe, at which a reader would wait."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    victim = outside / "victim-1.json"
+    victim.write_text(live(host="victim", process=1, updated=0).model_dump_json())
+    folder = study.ray_dir / "drivers"
+    folder.mkdir(parents=True)
+    (folder / "a-1.json").write_text(live(host="../../outside/victim", process=1, updated=0).model_dump_json())
+    (folder / "victim-1.json").symlink_to(victim)
+    os.mkfifo(folder / "b-1.json")
+    assert listen(study) == []
+    forget_the_dead(study)
+    assert victim.exists()
+    shutil.rmtree(folder)
+    folder.symlink_to(outside)
+    tell(study, live())
+    assert listen(study) == []
+    forget_the_dead(study)
+    fall_silent(study)
+    assert list(outside.iterdir()) == [victim]
 
 
 def test_half_a_file_is_not_heard(study):

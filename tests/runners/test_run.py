@@ -6,12 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import ABLATE, SPACE, ablate, descendants, kill_tree, tables
+import yaml
+from commands import ABLATE, SPACE, ablate, descendants, kill_tree, tables, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +81,6 @@ def test_one_more_seed_and_an_overlapping_space_train_only_what_is_new(study, sp
 SLOW = SPACE.replace("epochs: 3", "epochs: 16").replace("[4, 8]", "[4, 8, 12, 16]").replace("[32, 32]", "[64, 64]")
 
 
-def until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, "the run ended before the moment to kill it"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """A slow study trained at one go, one trial at a time; and its tables."""
@@ -114,7 +106,7 @@ def test_three_power_cuts_leave_no_trace_in_any_table(uninterrupted, tmp_path):
     ]
     for moment in moments:
         run = subprocess.Popen([ABLATE, "run", "--space", space, "--study", study], stdout=subprocess.DEVNULL)
-        until(moment, run)
+        wait_until(moment, run)
         kill_tree(run.pid)
         run.wait()
     assert 1 <= trained() < 4
@@ -128,7 +120,7 @@ def test_a_worker_that_dies_is_replaced_and_leaves_no_trace(uninterrupted, tmp_p
     space, expected = uninterrupted
     study = tmp_path / "study"
     run = subprocess.Popen([ABLATE, "run", "--space", space, "--study", study], stdout=subprocess.PIPE, text=True)
-    until(lambda: any((study / "ray" / "checkpoints").glob("*.safetensors")), run)
+    wait_until(lambda: any((study / "ray" / "checkpoints").glob("*.safetensors")), run)
     workers = [
         process
         for process in descendants(run.pid)
@@ -150,7 +142,7 @@ def test_an_interrupted_run_says_how_to_go_on(uninterrupted, tmp_path, signal_nu
     run = subprocess.Popen(
         [ABLATE, "run", "--space", space, "--study", study], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    until(lambda: any((study / "ray" / "checkpoints").glob("*.safetensors")), run)
+    wait_until(lambda: any((study / "ray" / "checkpoints").glob("*.safetensors")), run)
     run.send_signal(signal_number)
     printed, errors = run.communicate(timeout=60)
     assert run.returncode == 130
@@ -183,6 +175,33 @@ def test_a_trial_that_fails_is_recorded_with_its_reason_and_stops_no_other(tmp_p
     again = ablate("run", "--space", space, "--study", study, "--retry-failed").stdout
     assert "1 of them are in the study already; 1 to train" in again
     assert "0 trials trained, 1 failed" in again
+
+
+def test_a_run_whose_every_trial_failed_has_not_succeeded(tmp_path):
+    space = tmp_path / "rates.yaml"
+    space.write_text(SPACE.replace("model.width: [4, 8]", "protocol.learning_rate: [1.0e+30, 1.0e+29]"))
+    study = tmp_path / "study"
+    for printed in ("0 trials trained, 2 failed", "none to train"):
+        ran = ablate("run", "--space", space, "--study", study, check=False)
+        assert (ran.returncode, ran.stderr.count("\n")) == (1, 1)
+        assert ran.stderr.startswith("ablate: 2 of 2 trials failed, the first: diverged: the ")
+        assert "--retry-failed" in ran.stderr
+        assert printed in ran.stdout
+        assert f"Report: {study}/report.html" in ran.stdout
+
+
+def test_a_report_that_cannot_be_made_costs_a_line_and_no_training(tmp_path):
+    space = tmp_path / "widths.yaml"
+    space.write_text(SPACE)
+    study = tmp_path / "study"
+    (study / "report.html").mkdir(parents=True)
+    (study / "study.yaml").write_text(yaml.safe_dump({"schema_version": 2, "id": "a" * 32}))
+    ran = ablate("run", "--space", space, "--study", study)
+    assert "2 trials trained" in ran.stdout
+    assert "On the front of Dice against parameters" in ran.stdout
+    assert ran.stderr.startswith("Note: the report could not be made: ")
+    assert f"the trials are kept: 'ablate report {study}' makes the report\n" in ran.stderr
+    assert ran.stderr.count("\n") == 1
 
 
 def test_predicting_with_a_wrong_key_or_image_writes_nothing(study, tmp_path):
@@ -220,7 +239,7 @@ def test_a_second_run_is_told_who_holds_the_study_or_shares_it(uninterrupted, tm
     study = tmp_path / "study"
     command = [ABLATE, "run", "--space", str(space), "--study", str(study), "--max-concurrent", "1"]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    until(lambda: any((study / "ray" / "checkpoints").glob("*.safetensors")), first)
+    wait_until(lambda: any((study / "ray" / "checkpoints").glob("*.safetensors")), first)
     second = subprocess.Popen([*command, "--share"], stdout=subprocess.PIPE, text=True)
     told = ablate(*command[1:], check=False)
     assert told.returncode == 2

@@ -113,6 +113,6 @@ def test_a_trial_whose_process_keeps_dying_fails_with_that_reason_and_its_log(tm
 
 def test_a_storage_that_cannot_be_written_halts_the_run_and_blames_no_trial(tmp_path):
     case = Case(tmp_path, 13)
-    with pytest.raises(Halted, match=r"No space left on device \(on here\) \(\d+ MB are free there\). 0 trials"):
+    with pytest.raises(Halted, match=r"No space left on device \(on here\). 0 trials"):
         case.run()
     assert case.study.records() == {}
