@@ -9,18 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
+from pydantic_core import to_json
 
 from ablation.errors import InputError, brief, unknown
 from ablation.files import read_regular
@@ -37,10 +41,40 @@ _MOST_KERNEL = 1023
 _MOST_LEVELS = 8
 
 
+class Since(NamedTuple):
+    """Marks a field that a part got later, in `version`; its default must be what versions without the field did.
+
+    At its default it is no part of the canonical form, so what older versions trained has the key it always had:
+
+        dropout: Annotated[Number, Since("0.2")] = Field(0.0, ge=0, lt=1)
+    """
+
+    version: str
+
+
 class Config(BaseModel):
     """Base of every part: immutable, numbers finite, and an unknown field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_older_versions_had_not(
+        self, dump: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        fields: dict[str, Any] = dump(self)
+        if info.context is not _CANONICAL:
+            return fields
+        known = type(self).model_fields
+        later = {name for name in fields if any(isinstance(mark, Since) for mark in known[name].metadata)}
+        same = {name for name in later if getattr(self, name) == known[name].get_default(call_default_factory=True)}
+        return {name: value for name, value in fields.items() if name not in same}
+
+    def canonical(self, *but: str) -> dict[str, Any]:
+        """What this part is, as plain data, `but` for some fields: the same in every version that can express it."""
+        return self.model_dump(mode="json", exclude=set(but), context=_CANONICAL)
+
+
+_CANONICAL = {"canonical": True}
 
 
 def not_a_truth_value(value: Any) -> Any:
@@ -415,12 +449,16 @@ class TrialConfig(Config):
     @property
     def key(self) -> str:
         """SHA-256 (first 12 hex) of the canonical configuration."""
-        return _digest(self.model_dump(mode="json"))
+        return _digest(self.canonical())
 
     @property
     def cell(self) -> str:
         """The key without the seed: what all seeds of this configuration share."""
-        return _digest(self.model_dump(mode="json", exclude={"seed"}))
+        return _digest(self.canonical("seed"))
+
+    def to_file(self) -> bytes:
+        """The canonical form as a trial's folder keeps it."""
+        return to_json(self.canonical(), indent=1)
 
     @property
     def is_trivial(self) -> bool:

@@ -180,7 +180,7 @@ class Study:
         with contextlib.ExitStack() as files:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
-                lock, sharing = (files.enter_context(open_in_place(self.path / n)) for n in (".lock", ".sharing"))
+                lock, sharing, _ = (files.enter_context(open_in_place(self.path / name)) for name in _LOCKS)
                 files.enter_context(self._present(lock))
             except OSError as error:
                 raise InputError(f"study '{self.path}' cannot be written: {error.strerror}") from None

@@ -79,7 +79,7 @@ def pack(trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result
     curves = pd.DataFrame(epochs, columns=columns)
     curves.insert(0, "key", trial.key)
     files = {
-        "config.json": trial.model_dump_json(indent=1).encode(),
+        "config.json": trial.to_file(),
         "record.json": record.model_dump_json(indent=1).encode(),
         "epochs.parquet": curves.to_parquet(index=False),
     }
