@@ -141,9 +141,7 @@ class _WithEncoderWeights(Config):
                 digest = hashlib.sha256(read_regular(self.encoder_weights.resolve())).hexdigest()
             except (OSError, RuntimeError, ValueError) as error:  # the latter: links in a circle, a null byte
                 reason = getattr(error, "strerror", None) or error
-                raise ValueError(
-                    f"encoder weights '{brief(str(self.encoder_weights))}' cannot be read: {reason}"
-                ) from error
+                raise ValueError(f"encoder weights '{brief(self.encoder_weights)}' cannot be read: {reason}") from error
             object.__setattr__(self, "encoder_weights_sha256", digest)
             object.__setattr__(self, "encoder_weights", Path(self.encoder_weights).absolute())  # workers move about
         return self
@@ -391,7 +389,7 @@ class Split(Config):
         """The canonical form: what a method does not use makes no difference."""
         if not isinstance(fields, dict):
             return fields
-        method = fields.get("method", "fractions")
+        method = str(fields.get("method", "fractions"))
         unused = {"fractions": {"folds", "fold"}, "kfold": {"val", "test"}}.get(method, set())
         if method == "paper":
             unused = {"shuffle", "seed", "val", "test", "folds", "fold"}

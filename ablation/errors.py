@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 _SHOWN = 80
 """Characters of a value that was given, in a message."""
@@ -31,10 +32,14 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> InputError:
 
 
 def brief(value: object) -> str:
-    """A value that was given, as a message names it: on one line, without control characters, cut where it is long."""
+    """A value that was given, as a message names it: on one line, without control characters, cut where it is long.
+
+    A path keeps its end, anything else its beginning.
+    """
     try:
-        text = value if isinstance(value, str) else repr(value)
+        text = value if isinstance(value, str) else str(value) if isinstance(value, Path) else repr(value)
     except ValueError:  # an integer of thousands of digits
         text = f"({type(value).__name__})"
-    cut = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+    if len(text) > _SHOWN:
+        text = "…" + text[-_SHOWN:] if isinstance(value, Path) else text[:_SHOWN] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

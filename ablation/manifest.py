@@ -21,7 +21,7 @@ from ablation.config import KEY_LENGTH, explain
 from ablation.errors import InputError
 from ablation.files import kind, read_regular, write_whole
 
-VERSION = 2
+VERSION = 3
 """Of the directory's layout. (`ablation.config.SCHEMA_VERSION` is of a trial's configuration, and in its key.)"""
 MANIFEST, COPY = "study.yaml", "study.yaml.copy"
 PLAN = "plan.json"
@@ -80,6 +80,7 @@ class Manifest(BaseModel):
     """CPU threads of each trial. One and two threads differ in the fifth digit, so a study keeps to one number."""
     data_dir: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
+    """Of a study's last run before schema 3, which is never rewritten; since then each trial's record says its own."""
     runs: list[Run] = Field(default_factory=list)
 
     @field_validator("runs")
@@ -193,7 +194,9 @@ def _read(path: Path, name: str) -> Manifest:
         found = yaml.load(body, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: it is no UTF-8, or a number is too long
         raise _UnfitError(f"cannot be read: {_brief(error)}") from None
-    version = found.get("schema_version") if isinstance(found, dict) else None
+    if not isinstance(found, dict):  # nothing of it is shown: it may be another's file, by a link
+        raise _UnfitError("is not a study's: it has no fields")
+    version = found.get("schema_version")
     if isinstance(version, int) and version > VERSION:
         raise InputError(f"'{path}' has study schema {version}, this ablate knows {VERSION}: install a newer ablate")
     try:
@@ -281,6 +284,11 @@ def plan_of(manifest: Manifest, key: str) -> bytes:
     runs = [run.model_copy(update={"trials": {key: run.trials[key]}}) for run in manifest.runs if key in run.trials]
     part = manifest.model_copy(update={"runs": runs})
     return _TrialPlan(study=part).model_dump_json(indent=1).encode()
+
+
+def versions_of_plan(content: bytes) -> dict[str, str]:
+    """The versions that `plan.json` of a trial has, of before schema 3. Raises `ValueError` if it is none."""
+    return _TrialPlan.model_validate_json(content).study.versions
 
 
 def _from_trials(path: Path) -> Manifest | None:

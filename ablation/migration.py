@@ -1,7 +1,8 @@
 """A study that an older version wrote, brought to today's layout, with a copy of what changes kept beside it.
 
-Schema 1 had no checksums, and finished trials came in as folders, `ray/arrivals/<key>/`. Whatever can be read of such a
-study can be read without this; only who writes it migrates it.
+Schema 1 had no checksums, and finished trials came in as folders, `ray/arrivals/<key>/`. Schema 2 had the versions of
+the last run for all trials; they are kept for those that do not say their own. Whatever can be read of such a study can
+be read without this; only who writes it migrates it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablation.manifest import is_key
+from ablation.manifest import VERSION, is_key
 from ablation.trial_folder import checksum, read_record, write_checksums
 
 if TYPE_CHECKING:
@@ -18,27 +19,33 @@ if TYPE_CHECKING:
 
     from ablation.manifest import Manifest
 
-COPY = "before-schema-2"
+COPY = f"before-schema-{VERSION}"
 
 
 def migrate(path: Path, manifest: Manifest) -> Manifest:
-    """Bring the study at `path` from schema 1 to 2; the new manifest.
+    """Bring the study at `path` from an older schema to today's; the new manifest.
 
-    study.yaml is written last: what is killed before that is of schema 1 still, and migrates again.
+    study.yaml is written last: what is killed before that is of the older schema still, and migrates again.
     """
-    from ablation.journal import read_journal, write_journal
     from ablation.manifest import new_id, write_manifest
 
     _keep_copy(path)
+    if manifest.schema_version == 1:
+        _add_checksums(path)
+    new = manifest.model_copy(update={"schema_version": VERSION, "id": manifest.id or new_id()})
+    write_manifest(path, new)
+    return new
+
+
+def _add_checksums(path: Path) -> None:
+    from ablation.journal import read_journal, write_journal
+
     _take_arrivals(path)
     for folder in (path / "trials").glob("*"):
         write_checksums(folder)
     journal = path / "optuna.journal"
     if journal.exists():
         write_journal(journal, _with_checksums(read_journal(journal).trials, path / "trials"))
-    new = manifest.model_copy(update={"schema_version": 2, "id": new_id()})
-    write_manifest(path, new)
-    return new
 
 
 def _keep_copy(path: Path) -> None:

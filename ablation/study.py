@@ -1,6 +1,6 @@
 """The study: a directory that holds trials, each addressed by its key.
 
-    study.yaml        what was planned: the runs (space, profile, trials with their levels), versions, threads; and
+    study.yaml        what was planned: the runs (space, profile, trials with their levels), threads; and
                       study.yaml.copy: see `manifest`
     optuna.journal    the trial table, an Optuna study
     trials/<key>/     what is kept of a trial that ended: see `trial_folder`
@@ -26,7 +26,6 @@ import contextlib
 import datetime
 import errno
 import fcntl
-import importlib.metadata
 import json
 import os
 import shutil
@@ -55,9 +54,11 @@ from ablation.manifest import (
     new_id,
     plan_of,
     read_manifest,
+    versions_of_plan,
     write_manifest,
 )
 from ablation.measure import Measured
+from ablation.origin import Origin
 from ablation.tables import TableName, read_table
 from ablation.trial_folder import (
     CHECKSUMS,
@@ -76,7 +77,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-__all__ = ["JOURNAL", "VERSION", "Journalled", "Manifest", "Run", "Sound", "Study", "outcome", "versions"]
+__all__ = ["JOURNAL", "VERSION", "Journalled", "Manifest", "Run", "Sound", "Study", "outcome"]
 
 JOURNAL = "optuna.journal"
 SET_ASIDE = "set-aside"
@@ -114,11 +115,6 @@ def outcome(record: Record) -> tuple[optuna.trial.TrialState, list[float] | None
     return TrialState.COMPLETE, [record.val_dice or 0.0, record.params, record.macs]
 
 
-def versions() -> dict[str, str]:
-    """The versions that a trial's numbers depend on."""
-    return {name: importlib.metadata.version(name) for name in ("ablate", "numpy", "optuna", "ray", "torch")}
-
-
 class Study:
     """A study directory. Anyone may read; who writes must hold `writing()`."""
 
@@ -131,6 +127,8 @@ class Study:
         """Why the manifest is not the one in study.yaml, and where it is from; else empty."""
         self.faults: dict[str, str] = {}
         """What was read and is not what was written, with why: trials by their keys, files by their names."""
+        self.mixed: dict[str, str] = {}
+        """Cells that were read whose seeds several versions made, by their labels: how many by which."""
         self._trials_read = 0
         self._table: dict[str, Journalled] = {}
         self._digests: dict[str, dict[str, str]] = {}
@@ -297,7 +295,6 @@ class Study:
                 "threads": self.manifest.threads or threads,
                 "storage": storage or self.manifest.storage,
                 "data_dir": str(data_dir.absolute()) if data_dir else self.manifest.data_dir,
-                "versions": versions(),
                 "runs": self.manifest.with_run(run),
             }
         )
@@ -352,6 +349,21 @@ class Study:
             ) from None
         return dict(sorted(self._table.items()))
 
+    def origin(self, record: Record) -> Origin:
+        """What made a trial. Of an earlier version's trials it is what their plan says, or the study of all of them."""
+        if record.origin is not None:
+            return record.origin
+        try:
+            versions = versions_of_plan(self.read(record.key, PLAN))
+        except (InputError, ValueError):
+            versions = {}
+        versions = versions or self.manifest.versions
+        return Origin(**{name: versions[name][:80] for name in ("ablate", "torch", "numpy") if name in versions})
+
+    def origins(self) -> dict[str, Origin]:
+        """What made each trial that trained, by key."""
+        return {key: self.origin(record) for key, record in self.records().items() if record.state != "trivial"}
+
     def record(self, key: str) -> Record | None:
         """What a trial's own folder says of it, or None if it has not ended: quicker than the whole table."""
         try:
@@ -390,7 +402,8 @@ class Study:
     def said_of_faults(self) -> list[str]:
         """What must be said of everything that was made from this study: a sentence each."""
         lost = [f"{self.lost[:1].upper()}{self.lost[1:]}."] if self.lost else []
-        return [*lost, *(f"Left out: {name}: {why}." for name, why in self.faults.items())]
+        mixed = [f"{label}: its seeds were made by several versions: {what}." for label, what in self.mixed.items()]
+        return [*lost, *(f"Left out: {name}: {why}." for name, why in self.faults.items()), *mixed]
 
     def read(self, key: str, name: str) -> bytes:
         """A file of a trial that ended, as it was written: it is held against the checksums that were journalled.
@@ -500,6 +513,8 @@ class Study:
     def accept(self, key: str, packed: bytes) -> Record:
         """Take a packed trial into the study, in place of an earlier attempt. Within `writing()` only.
 
+        A complete one stays where the attempt to make it anew came to nothing.
+
         Raises `zipfile.BadZipFile` for what is no whole archive of that trial, and `OSError` where it cannot be
         written; the study is then as it was.
         """
@@ -512,6 +527,10 @@ class Study:
                 unpack(packed, arriving, plan)
                 if not is_whole(arriving):
                     raise zipfile.BadZipFile(f"it is not trial {key} as it was packed")
+                attempt = read_record(arriving)
+                known = self.record(key)
+                if attempt.state in ("failed", "stopped") and known is not None and known.state == "complete":
+                    return attempt
                 self._put_in_place(arriving, home)
             finally:
                 shutil.rmtree(arriving.parent, ignore_errors=True)
@@ -585,9 +604,9 @@ class Study:
             known = journalled.get(folder.name)
             if not is_key(folder.name):
                 continue  # `ablate verify` names it
-            if known and (known.record.state in ("complete", "trivial") or known.checksum == checksum(folder)):
+            if known and known.checksum == checksum(folder):
                 continue
-            if is_whole(folder):
+            if is_whole(folder) and (known is None or _is_later(read_record(folder), known.record)):
                 self._journal(folder.name)
 
     # Logs ------------------------------------------------------------------------------------------------------------
@@ -599,6 +618,11 @@ class Study:
         file.parent.mkdir(exist_ok=True)
         with open_in_place(file) as log:
             log.writelines(f"{now} {line}\n".encode() for line in text.splitlines())
+
+
+def _is_later(attempt: Record, known: Record) -> bool:
+    """Whether an attempt took a known one's place: that had not completed, or was of another version."""
+    return known.state not in ("complete", "trivial") or attempt.origin != known.origin
 
 
 def _try_lock(file: IO[bytes], kind: int) -> bool:

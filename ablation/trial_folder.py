@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ablation.config import TrialConfig
 from ablation.files import flush_directory, read_regular, write_new, write_whole
 from ablation.manifest import Key
+from ablation.origin import Origin
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +69,8 @@ class Record(BaseModel):
     """Processes that trained it together, data-parallel."""
     training_memory_mb: float | None = None
     """The most memory (10⁶ bytes) that its training held on a CUDA device."""
+    origin: Origin | None = None
+    """What made it. None: an earlier version, which recorded this of the whole study alone."""
 
 
 def pack(trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result | None) -> bytes:

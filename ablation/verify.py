@@ -21,6 +21,7 @@ from ablation.files import kind, read_regular
 from ablation.journal import read_journal, record_of, write_journal
 from ablation.manifest import COPY, MANIFEST, is_kept_twice, is_key, is_sealed
 from ablation.metrics import COUNTS, class_count
+from ablation.origin import mixed
 from ablation.pictures import has_checksums
 from ablation.sealed_lines import unseal
 from ablation.study import JOURNAL, SET_ASIDE, Study, outcome
@@ -446,6 +447,13 @@ def _compared(data: Data, trials: int, roots: list[Path | None]) -> DataSet:
         if found == data.fingerprint:
             break
     return DataSet(data.name, trials, data.fingerprint, today, why)
+
+
+def mixed_cells(study: Study) -> list[str]:
+    """One line a cell whose seeds were made by code or PyTorch of several versions."""
+    records, made = study.records(), study.origins()
+    found = mixed((records[key].cell, origin) for key, origin in made.items() if records[key].state == "complete")
+    return [f"the seeds of cell {cell} were made by several versions: {what}" for cell, what in found.items()]
 
 
 def changed_images(study: Study, trials: Iterable[TrialConfig]) -> list[str]:

@@ -95,7 +95,7 @@ def _text(path: Path, what: str) -> str:
         if isinstance(error, InputError):
             raise
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{what} file '{brief(str(path))}' cannot be read: {reason}") from None
+        raise InputError(f"{what} file '{brief(path)}' cannot be read: {reason}") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -14,6 +14,8 @@ _NAMES = {
     "fcn8s": "FCN-8s",
     "pyconvunet": "PyConvU-Net",
 }
+MIXED = " ‡"
+"""Ends the label of a cell whose seeds were made by several versions, in every table and figure."""
 _PREFIXES = ("", "k", "M", "G", "T", "P")
 NO_BREAK = "\N{NO-BREAK SPACE}"
 

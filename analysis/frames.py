@@ -11,6 +11,8 @@ import pandas as pd
 
 from ablation.errors import InputError
 from ablation.foreign import LARGEST, bounded, keys, need, whole
+from ablation.origin import mixed
+from analysis.format import MIXED
 from analysis.scores import Metric, image_scores
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 TRIAL_COLUMNS = [
     "key", "cell", "space", "data", "model", "seed", "state", "params", "macs", "latency_ms", "latency_iqr_ms",
     "latency_device", "latency_input", "peak_memory_mb", "best_epoch", "epochs", "train_seconds", "dice", "iou", "miou",
-    "val_dice", "val_iou", "val_miou", "error", "label", "configuration",
+    "val_dice", "val_iou", "val_miou", "error", "label", "configuration", "made_by",
 ]  # fmt: skip
 EPOCH_COLUMNS = [
     "key", "epoch", "train_loss", "val_loss", "val_dice", "val_iou", "val_miou", "seconds", "images_per_second",
@@ -111,6 +113,7 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
         raise InputError(f"table trials has state '{min(states)[:40]}': expected one of {', '.join(_STATES)}")
     for name in ("label", "configuration"):
         found[name] = (found[name] if name in found else found["model"]).astype(str)
+    found["made_by"] = found["made_by"].astype(str) if "made_by" in found else ""
     found["data"] = found["data"].astype(str)
     for name in (*_MEASURED, "train_seconds"):
         found[name] = [bounded(value) for value in found[name]] if name in found else np.nan
@@ -166,6 +169,10 @@ def _trials(
     factors = list(dict.fromkeys(f"factor.{name}" for run in study.manifest.runs for name in run.factors))
     tasks = _tasks(configs)
     labels = _labels(configs, places, tasks)
+    origins = {key: study.origin(record) for key, record in records.items()}
+    several = mixed((record.cell, origins[key]) for key, record in records.items() if record.state in JUDGED)
+    labels |= {cell: labels[cell] + MIXED for cell in several}
+    study.mixed |= {labels[cell]: what for cell, what in several.items()}
     rows = [
         record.model_dump(include=set(TRIAL_COLUMNS))
         | {f"factor.{name}": level for _, levels in places.get(key, []) for name, level in levels.items()}
@@ -174,6 +181,7 @@ def _trials(
             "data": tasks[key],
             "label": labels[record.cell],
             "configuration": describe(configs[key]),
+            "made_by": str(origins[key]),
         }
         | _measured(measurements.get(record.cell))
         for key, record in records.items()

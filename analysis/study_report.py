@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ablation.config import TrialConfig
+    from ablation.origin import Origin
     from ablation.study import Run, Study
     from analysis.frames import Frames
     from analysis.scores import Metric
@@ -86,8 +88,8 @@ def about(study: Study, frames: Frames) -> About:
         ),
         "Seeds": lambda: ", ".join(map(str, sorted({config.seed for config in trained}))),
         "Statistics": lambda: _STATISTICS,
-        "Device": lambda: _distinct(f"{r.device}, {r.precision}, {r.threads} CPU threads a trial" for r in trials),
-        "Versions": lambda: ", ".join(f"{name} {version}" for name, version in study.manifest.versions.items()),
+        "Device": lambda: _counted(f"{r.device}, {r.precision}, {r.threads} CPU threads a trial" for r in trials),
+        "Made by": lambda: _counted(_made_by(study.origin(record)) for record in trials),
     }
     missing = len(set(study.manifest.planned()) - set(records))
     if missing:
@@ -271,6 +273,17 @@ def _unbuildable(run: Run) -> str:
         if absent
         else ""
     )
+
+
+def _made_by(origin: Origin) -> str:
+    others = {"numpy": origin.numpy, "Python": origin.python}
+    return ", ".join([str(origin), *(f"{name} {version}" for name, version in others.items() if version)])
+
+
+def _counted(texts: Iterable[str]) -> str:
+    """What is true of trials: of several, how many."""
+    counts = Counter(texts)
+    return "; ".join(counts if len(counts) < 2 else (f"{text} ({several(n, 'trial')})" for text, n in counts.items()))
 
 
 def _distinct(texts: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablation.errors import InputError
-from analysis.format import listing, model_name, several
+from analysis.format import MIXED, listing, model_name, several
 from analysis.pareto import METRICS
 from analysis.scores import CellScores, Metric, cell_scores
 from analysis.significance import Difference, Interval, difference, holm, mean_interval
@@ -64,7 +64,9 @@ class Row(NamedTuple):
 
     @property
     def name(self) -> str:
-        return model_name(self.model) if self.trivial or self.label == self.model else self.label
+        mark = MIXED if self.label.endswith(MIXED) else ""
+        plain = self.label.removesuffix(MIXED)
+        return model_name(self.model) + mark if self.trivial or plain == self.model else self.label
 
 
 class Section(NamedTuple):
@@ -308,7 +310,8 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"\textquotedblright{}", "±": r"$\pm$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$",
-    "–": "--", "—": "---", "†": r"$^{\dagger}$", "·": r"$\cdot$", "−": r"$-$", "\N{NO-BREAK SPACE}": "~",
+    "–": "--", "—": "---", "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "·": r"$\cdot$", "−": r"$-$",
+    "\N{NO-BREAK SPACE}": "~",
     "“": "``", "”": "''", "’": "'", "…": r"\ldots{}", "µ": r"$\mu$", "²": r"$^2$", "→": r"$\rightarrow$",
 }  # fmt: skip
 

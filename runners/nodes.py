@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 60.0
 """How long a node has to answer; starting a process there is most of it."""
 _PACKAGES = ("ablation", "analysis", "runners", "search_spaces")
+_COMPARED = ("ablate", "numpy", "optuna", "ray", "torch", "python")
+"""Whose versions must be this driver's."""
 _INSTALL = "pip install -c constraints.txt ."
 
 
@@ -73,9 +75,7 @@ def check_nodes(trials: Iterable[TrialConfig], timeout_seconds: float = TIMEOUT_
     with) or the project's code are not this driver's, where it lacks encoder weights that one of `trials` names, or
     where it does not answer.
     """
-    from ablation.study import versions
-
-    asked = list(_PACKAGES), [*versions(), "python"], sorted(_weights(trials))
+    asked = list(_PACKAGES), list(_COMPARED), sorted(_weights(trials))
     nodes = _alive()
     own = _Answer.of(_probe()(*asked))
     told = _ask(nodes, _probe(), [asked] * len(nodes), timeout_seconds)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from ablation.origin import made_otherwise
 from ablation.study import Study
 from search_spaces.plan import Planned
 
@@ -104,11 +105,13 @@ class StudySearcher(Feed):
             planned = self._waiting.popleft()
             if not self._study.claim(planned.key):
                 self._elsewhere.append(planned)
-            elif self._ended_elsewhere(planned.key):
+            elif self._ended_elsewhere(planned):
                 self._study.release(planned.key)
             else:
                 return self.give(planned)
 
-    def _ended_elsewhere(self, key: str) -> bool:
-        record = self._study.record(key)
-        return record is not None and (record.state == "complete" or record != self._before.get(key))
+    def _ended_elsewhere(self, planned: Planned) -> bool:
+        record = self._study.record(planned.key)
+        if record is None or record != self._before.get(planned.key):
+            return record is not None
+        return record.state == "complete" and not made_otherwise(self._study, record, planned.config)

@@ -40,24 +40,29 @@ _SEAL = b"ablate checkpoint\n"
 
 
 class Entry(NamedTuple):
-    """One object of a storage: an `ablation.training.Checkpoint`. It is kept with its SHA-256."""
+    """One object of a storage: an `ablation.training.Checkpoint`. It is kept with a SHA-256, of it and of its maker."""
 
     storage: Storage
     name: str
+    maker: str = ""
+    """What trains: no trial is begun by one version and ended by another."""
 
     def read(self) -> bytes | None:
-        """What was written; None if nothing was, or if it is not that any more. An earlier version wrote no SHA-256."""
+        """What was written; None if nothing was, if it is not that any more, or if another maker wrote it."""
         found = self.storage.read(self.name)
-        if found is None or not found.startswith(_SEAL):
-            return found
+        if found is None:
+            return None
         digest, data = found[len(_SEAL) :][:32], found[len(_SEAL) + 32 :]
-        if hashlib.sha256(data).digest() == digest:
+        if found.startswith(_SEAL) and self._digest(data) == digest:
             return data
-        print(f"{self.name} is not what was written: the trial is trained from its start")
+        print(f"{self.name} is damaged, or another version's: the trial is trained from its start")
         return None
 
     def write(self, data: bytes) -> None:
-        self.storage.write(self.name, _SEAL + hashlib.sha256(data).digest() + data)
+        self.storage.write(self.name, _SEAL + self._digest(data) + data)
+
+    def _digest(self, data: bytes) -> bytes:
+        return hashlib.sha256(self.maker.encode() + b"\0" + data).digest()
 
 
 class PathStorage:

@@ -14,6 +14,7 @@ from ray.exceptions import RayError
 
 from ablation.config import TrialConfig
 from ablation.errors import TrialError
+from ablation.origin import origin_of
 from ablation.trial_folder import Record, pack
 from runners.storage import Entry, Storage, StorageError
 
@@ -136,7 +137,7 @@ def _train(trial: TrialConfig, device: Any, workplace: Workplace, report: Any, t
 
     from ablation.training import train
 
-    checkpoint = Entry(workplace.storage, checkpoint_name(trial.key))
+    checkpoint = Entry(workplace.storage, checkpoint_name(trial.key), "/".join(origin_of(trial).decides))
     images = workplace.datasets[trial.data.model_dump_json()]
     if workplace.workers > 1:
         from runners.distributed import train_parallel
@@ -198,4 +199,5 @@ def make_record(
         threads=threads,
         workers=workers,
         training_memory_mb=memory,
+        origin=origin_of(config),
     )

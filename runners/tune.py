@@ -8,7 +8,7 @@ import signal
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +18,7 @@ from ablation.config import Data, TrialConfig
 from ablation.data import Dataset
 from ablation.data.splits import split
 from ablation.errors import Halted, InputError
+from ablation.origin import made_otherwise
 from ablation.pictures import keep_pictures, pictures_dir
 from ablation.study import Study
 from ablation.trial_folder import Record, pack
@@ -87,11 +88,16 @@ def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[
 
 
 def missing_trials(
-    study: Study, trials: list[Planned], *, retry_failed: bool = False, finish_stopped: bool = True
+    study: Study,
+    trials: list[Planned],
+    *,
+    retry_failed: bool = False,
+    finish_stopped: bool = True,
+    again: Collection[str] = (),
 ) -> list[Planned]:
-    """The planned trials that have not ended; those that failed, or that a scheduler stopped, as is asked for."""
-    again = ({"failed"} if retry_failed else set()) | ({"stopped"} if finish_stopped else set())
-    ended = {key for key, record in study.records().items() if record.state not in again}
+    """The planned trials that have not ended; those that failed, that a scheduler stopped, or of the keys `again`."""
+    states = ({"failed"} if retry_failed else set()) | ({"stopped"} if finish_stopped else set())
+    ended = {key for key, record in study.records().items() if record.state not in states and key not in again}
     return [planned for planned in trials if planned.key not in ended]
 
 
@@ -216,8 +222,7 @@ def take_arrivals(study: Study, storage_path: str | None) -> None:
             key = Path(name).stem
             if not study.claim(key):
                 continue
-            known = study.records().get(key)
-            if known is None or known.state in ("failed", "stopped"):
+            if not _is_done(study, study.records().get(key)):
                 try:
                     study.accept(key, home.read(name) or b"")
                 except zipfile.BadZipFile:
@@ -227,11 +232,20 @@ def take_arrivals(study: Study, storage_path: str | None) -> None:
             home.delete(name)
             study.release(key)
         for name in home.names("checkpoints"):  # a driver may die between a trial's end and its checkpoint's
-            record = study.record(Path(name).stem)
-            if record is not None and record.state == "complete":
+            if _is_done(study, study.record(Path(name).stem)):
                 home.delete(name)
     except StorageError as error:
         raise Halted(f"{error}: make it reachable, then run the same command") from None
+
+
+def _is_done(study: Study, record: Record | None) -> bool:
+    """Whether a trial ended for good: what failed or was stopped may be tried again, another version's made anew."""
+    if record is None or record.state in ("failed", "stopped"):
+        return False
+    try:
+        return not made_otherwise(study, record, study.config(record.key))
+    except InputError:  # its configuration was damaged: what arrives is whole
+        return False
 
 
 def _tune(

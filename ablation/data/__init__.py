@@ -13,7 +13,7 @@ from ablation.data.splits import Parts, split
 __all__ = ["DATASETS", "Dataset", "DatasetInfo", "Parts", "Sample", "load_data", "split"]
 
 _SOURCES = (mni152, isbi2012, kaggle_lung, liver, folder, phantom)
-_READERS: dict[str, Callable[..., list[Sample]]] = {source.INFO.name: source.read for source in _SOURCES}
+READERS: dict[str, Callable[..., list[Sample]]] = {source.INFO.name: source.read for source in _SOURCES}
 
 DATASETS: dict[str, DatasetInfo] = {source.INFO.name: source.INFO for source in _SOURCES}
 
@@ -23,4 +23,4 @@ def load_data(config: Data) -> Dataset:
 
     Raises `InputError`, in one line, if its files are missing or unfit, or no longer have the fingerprint given.
     """
-    return assemble(_READERS[config.name](config), config)
+    return assemble(READERS[config.name](config), config)

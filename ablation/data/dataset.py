@@ -98,7 +98,7 @@ def _notes(samples: Sequence[Sample], config: Data) -> tuple[str, ...]:
 
 
 def _where(config: Data) -> str:
-    return f"{config.name} '{brief(str(config.root))}'" if config.root else config.name
+    return f"{config.name} '{brief(config.root)}'" if config.root else config.name
 
 
 def prepare_images(samples: Sequence[Sample], config: Data) -> np.ndarray:

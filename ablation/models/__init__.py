@@ -20,7 +20,7 @@ from ablation.models.unet_plus_plus import UNetPlusPlus
 
 __all__ = ["PyConv2d", "build_model", "check_input", "downsampling"]
 
-_MODELS: dict[type[configs.Config], Callable[..., nn.Module]] = {
+MODELS: dict[type[configs.Config], Callable[..., nn.Module]] = {
     configs.UNet: UNet,
     configs.UNetPlusPlus: UNetPlusPlus,
     configs.AttentionUNet: AttentionUNet,
@@ -37,7 +37,7 @@ def build_model(config: Network, in_channels: int, classes: int) -> nn.Module:
     On the `meta` device (`with torch.device("meta")`) no weights are made or read.
     Raises `InputError` for a configuration that no network can have.
     """
-    model = _MODELS[type(config)](config, in_channels, classes)
+    model = MODELS[type(config)](config, in_channels, classes)
     if isinstance(model, ResNet34UNet | FCN8s) and isinstance(config, configs.ResNet34UNet | configs.FCN8s):
         on_meta = next(model.parameters()).is_meta
         if config.encoder_weights is not None and not on_meta:

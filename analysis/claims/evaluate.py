@@ -28,7 +28,7 @@ from analysis.claims.schema import (
     packaged,
 )
 from analysis.claims.verdict import ClaimResult, Outcome, Verdict
-from analysis.format import listing, si
+from analysis.format import MIXED, listing, si
 from analysis.guard import attempt, noted
 from analysis.pareto import COST_WORDS, COSTS, METRICS, Cell, Cost, cells, tasks
 from analysis.scores import CellScores, Metric, cell_scores
@@ -143,7 +143,9 @@ def _select(rows: pd.DataFrame, selector: Selector) -> list[str]:
     chosen = np.ones(len(rows), dtype=bool)  # of rows, also where there is none: an empty list would choose columns
     for name, value in selector.items():
         if name in rows.columns:
-            chosen &= (rows[name].astype(str) == str(value)).to_numpy(dtype=bool)
+            texts = rows[name].astype(str)
+            texts = texts.str.removesuffix(MIXED) if name == "label" else texts
+            chosen &= (texts == str(value)).to_numpy(dtype=bool)
         else:
             token = f"{name}={value}"
             chosen &= np.array([token in str(text).split(" ") for text in rows["configuration"]], dtype=bool)

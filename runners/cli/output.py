@@ -34,7 +34,7 @@ _PIPED_WIDTH = 80
 
 _SIMPLER = {
     "–": "-", "—": "-", "−": "-", "·": ".", "…": "...", "±": "+-", "×": "x", "≥": ">=", "≤": "<=", "→": "->",
-    "²": "^2", "µ": "u", "’": "'", "“": '"', "”": '"', "†": "+", "✓": "+", "✗": "x", "●": "*",
+    "²": "^2", "µ": "u", "’": "'", "“": '"', "”": '"', "†": "+", "‡": "++", "✓": "+", "✗": "x", "●": "*",
     "\N{NO-BREAK SPACE}": " ", "\N{REPLACEMENT CHARACTER}": "?", "\N{SYMBOL FOR DELETE}": "\\x7f",
 }  # fmt: skip
 """The characters of the product's own words, for an encoding that lacks them."""

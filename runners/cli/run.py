@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -90,6 +90,7 @@ class _Place(NamedTuple):
     help="How often a trial whose process or machine died is started again, from its last epoch.",
 )
 @click.option("--retry-failed", is_flag=True, help="Train trials that failed once more.")
+@click.option("--retrain-other-versions", is_flag=True, help="Train what other code or PyTorch made once more.")
 @click.option("--share", is_flag=True, help="Work beside another run of this study, on trials that it has not taken.")
 @click.option("--sampler", help="Search the space: known_cost, tpe, nsgaii, gp, random, … propose what to train.")
 @click.option("--trials", type=click.IntRange(1), help="Configurations that a search trains [default: 24].")
@@ -112,6 +113,7 @@ def run(
     storage_path: str | None,
     max_failures: int,
     retry_failed: bool,
+    retrain_other_versions: bool,
     share: bool,
     sampler: str | None,
     trials: int | None,
@@ -151,6 +153,8 @@ def run(
     from runners.tune import How, take_arrivals
 
     _check_search(sampler, trials, budget_epochs, share)
+    if sampler and retrain_other_versions:
+        raise InputError("--retrain-other-versions: a search goes by what it has seen; leave it out, or --sampler")
     if cluster:
         check_address(cluster)
     asked = _asked_for(sampler, options)
@@ -191,7 +195,9 @@ def run(
             search = Search(sampler, trials or SEARCH_TRIALS, sampler_seed, budget_epochs)
             whole = _search(out, opened, asked, search, place)
         else:
-            whole = _train_plan(out, opened, asked, place, retry_failed=retry_failed)
+            whole = _train_plan(
+                out, opened, asked, place, retry_failed=retry_failed, retrain_others=retrain_other_versions
+            )
         if not whole:
             ends.interrupted()
             sys.exit(130)
@@ -251,8 +257,11 @@ def _asked_for(sampler: str | None, options: dict[str, Any]) -> _Asked:
     return _Asked(found.space, found.profile_name, name, protocol.epochs, found.dataset_of, planner=planner)
 
 
-def _train_plan(out: Console, study: Study, asked: _Asked, place: _Place, *, retry_failed: bool) -> bool:
+def _train_plan(
+    out: Console, study: Study, asked: _Asked, place: _Place, *, retry_failed: bool, retrain_others: bool
+) -> bool:
     """Train what the study is missing of a plan; false if interrupted."""
+    from ablation.origin import unlike_today
     from ablation.study import Run
     from analysis.frames import level_label
     from runners.progress import Progress
@@ -275,7 +284,14 @@ def _train_plan(out: Console, study: Study, asked: _Asked, place: _Place, *, ret
     )
     study.plan(run, threads=place.threads, data_dir=place.data_dir, storage=place.storage_path)
     score_trivial(study, [trial.config for trial in plan.trials], asked.dataset_of)
-    missing = missing_trials(study, plan.trials, retry_failed=retry_failed, finish_stopped=place.finish_stopped)
+    others = unlike_today(study, [trial.config for trial in plan.trials])
+    missing = missing_trials(
+        study,
+        plan.trials,
+        retry_failed=retry_failed,
+        finish_stopped=place.finish_stopped,
+        again=others if retrain_others else (),
+    )
     for row in plan.rejected:
         out.print(f"rejected {level_label(row.levels)}: {row.reason}", style="red", markup=False)
     for note in plan_notes(plan):
@@ -283,10 +299,23 @@ def _train_plan(out: Console, study: Study, asked: _Asked, place: _Place, *, ret
     _say_what_is_missing(out, study, plan.trials, missing, place.threads)
     if not missing:
         return True
+    _say_what_others_made(out, others, missing, len(plan.trials))
     labels = {trial.key: level_label(trial.levels) for trial in missing}
     datasets = {trial.config.data.model_dump_json(): asked.dataset_of(trial.config.data) for trial in missing}
     progress = Progress(out, study, missing, labels)
     return _train(out, study, StudySearcher(study, missing), datasets, progress, place)
+
+
+def _say_what_others_made(out: Console, others: Mapping[str, str], missing: list[Planned], trials: int) -> None:
+    """Of the plan's trials that are kept: those that this version did not make."""
+    kept = Counter(other for key, other in others.items() if key not in {trial.key for trial in missing})
+    for other, count in kept.items():
+        out.print(
+            f"Note: {count} of the {trials} trials are of {other}: --retrain-other-versions trains them anew; else "
+            "every table that mixes them with new ones says so",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def _search(out: Console, study: Study, asked: _Asked, search: Search, place: _Place) -> bool:

@@ -82,7 +82,10 @@ def _problems(study: Study) -> list[Problem]:
 
 
 def _notes(study: Study, data: list[DataSet], repair: bool) -> list[str]:
+    from ablation.verify import mixed_cells
+
     notes = [f"the images of '{one.name}' could not be compared: {one.why}" for one in data if not one.found]
+    notes += mixed_cells(study)
     if study.manifest.schema_version < 2:
         notes.append("an older version wrote this study, without checksums: the next run, or --repair, adds them")
     if not repair and study.is_being_written():

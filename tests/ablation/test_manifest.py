@@ -53,7 +53,7 @@ def put(file: Path, content: bytes | None) -> None:
 def test_file_and_copy_are_the_same_and_the_first_line_seals_the_rest(path):
     assert is_kept_twice(path)
     assert read_manifest(path).lost == ""
-    assert yaml.safe_load((path / MANIFEST).read_text())["schema_version"] == 2
+    assert yaml.safe_load((path / MANIFEST).read_text())["schema_version"] == 3
 
 
 def test_a_damaged_manifest_is_read_from_its_copy_and_said(path):

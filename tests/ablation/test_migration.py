@@ -111,9 +111,9 @@ def test_an_old_study_is_brought_to_todays_layout(old, trials):
     before = contents(old)
     study = Study.open(old)
     with study.writing():
-        assert "from study schema 1 to 2" in study.mended
+        assert "from study schema 1 to 3" in study.mended
     again = Study.open(old)
-    assert (again.manifest.schema_version, len(again.manifest.id)) == (2, 32)
+    assert (again.manifest.schema_version, len(again.manifest.id)) == (3, 32)
     assert again.manifest.planned() == {one.trial.key: {"widths.seed": str(one.trial.seed)} for one in trials}
     assert again.records() == {one.trial.key: record_of(one) for one in sorted(trials, key=lambda o: o.trial.key)}
     assert verify(again) == []
@@ -126,7 +126,7 @@ def test_an_old_study_is_brought_to_todays_layout(old, trials):
     assert not list((old / "ray" / "arrivals").iterdir())
     assert (old / "ray" / "checkpoints" / "0123456789ab.safetensors").read_bytes() == b"checkpoint"
     for name in ("study.yaml", "optuna.journal"):
-        assert (old / "before-schema-2" / name).read_bytes() == before[name][0]
+        assert (old / "before-schema-3" / name).read_bytes() == before[name][0]
     with again.writing():
         assert again.mended == ""
 
@@ -173,10 +173,10 @@ def test_a_migration_that_is_killed_anywhere_goes_on_the_next_time(old, trials, 
     with Study.open(old).writing():
         pass
     study = Study.open(old)
-    assert study.manifest.schema_version == 2
+    assert study.manifest.schema_version == 3
     assert study.records() == {one.trial.key: record_of(one) for one in sorted(trials, key=lambda o: o.trial.key)}
     assert verify(study) == []
-    assert (old / "before-schema-2" / "optuna.journal").read_bytes() == before["optuna.journal"][0]
+    assert (old / "before-schema-3" / "optuna.journal").read_bytes() == before["optuna.journal"][0]
 
 
 def test_a_journal_that_was_cut_or_damaged_migrates_and_its_trials_come_back_from_their_folders(old, trials):
@@ -204,7 +204,7 @@ def test_an_old_study_that_a_run_holds_is_not_migrated_under_it(old):
     with study.holding(), pytest.raises(InputError, match="has study schema 1 and a run holds it"):  # noqa: SIM117
         with Study.open(old).writing(share=True):
             pass
-    assert not (old / "before-schema-2").exists()
+    assert not (old / "before-schema-3").exists()
 
 
 def test_a_trial_without_its_folder_migrates_and_is_named(old, trials):

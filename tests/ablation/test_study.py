@@ -171,6 +171,15 @@ def test_a_trial_tried_again_replaces_its_earlier_attempt(tmp_path, one, state):
     assert len(again.optuna_study.best_trials) == 1
 
 
+@pytest.mark.parametrize("state", ["failed", "stopped"])
+def test_a_complete_trial_stays_where_it_came_to_nothing_anew(study, one, state):
+    key = one.trial.key
+    with study.writing():
+        study.accept(key, packed(one, state=state, error="diverged", epochs=1, best_epoch=None, val_dice=None))
+    assert Study.open(study.path).records() == {key: record_of(one)}
+    assert Study.open(study.path).table(key, "images") is not None
+
+
 def test_planning_again_adds_and_never_drops(tmp_path, one):
     first, second = one.trial, one.trial.model_copy(update={"seed": 1})
     study = Study.open_or_new(tmp_path)
@@ -312,7 +321,7 @@ def test_opening_what_is_no_study(tmp_path):
 def test_a_study_of_a_newer_schema_is_left_alone(tmp_path):
     content = json.dumps({"schema_version": 99})
     (tmp_path / "study.yaml").write_text(content)
-    with pytest.raises(InputError, match="schema 99, this ablate knows 2: install a newer ablate"):
+    with pytest.raises(InputError, match="schema 99, this ablate knows 3: install a newer ablate"):
         Study.open(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["study.yaml"]
     assert (tmp_path / "study.yaml").read_text() == content

@@ -80,7 +80,7 @@ def _names(study: Path) -> list[str]:
     later = [
         *("study.yaml.partial", "study.yaml.copy.partial", "optuna.journal.lock", "optuna.journal.partial"),
         *("measurements.json.partial", "report.html.partial", "searches", "searches/widths-quick-tpe-0.jsonl"),
-        *("set-aside", "before-schema-2", "tensorboard", "mlflow.db", "ray/claims", "ray/arrivals", "ray/checkpoints"),
+        *("set-aside", "before-schema-3", "tensorboard", "mlflow.db", "ray/claims", "ray/arrivals", "ray/checkpoints"),
         *(f"ray/arrivals/{key}.zip", f"ray/checkpoints/{key}.safetensors", "ray/probes", "ray/drivers"),
         *(f"ray/drivers/{socket.gethostname()}-1.json", f"trials/{key}.partial", f"trials/{key}.replaced"),
         *("logs", f"logs/{key}.log", "data", "trials/fedcba987654", "trials/notes"),

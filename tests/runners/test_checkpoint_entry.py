@@ -23,12 +23,11 @@ def test_no_single_damage_is_believed(entry, tmp_path):
     whole = file.read_bytes()
     for at in range(len(whole)):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        found = entry.read()  # a damaged mark makes it an earlier version's, which is no safetensors document
-        assert found is None or found[: len(whole)] == file.read_bytes()
+        assert entry.read() is None
         file.write_bytes(whole[:at])
-        assert entry.read() != b"weights" * 10
+        assert entry.read() is None
 
 
-def test_one_of_an_earlier_version_is_read(entry):
-    entry.storage.write(entry.name, b"\x08\0\0\0\0\0\0\0{}")
-    assert entry.read() == b"\x08\0\0\0\0\0\0\0{}"
+def test_one_of_an_earlier_version_is_none(entry):
+    entry.storage.write(entry.name, b"\x08\0\0\0\0\0\0\0{}")  # without a seal: nobody knows which code made it
+    assert entry.read() is None

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 from commands import ABLATE, SPACE, ablate, descendants, kill_tree, tables, wait_until
+
+from ablation.manifest import Manifest, write_manifest
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +196,7 @@ def test_a_report_that_cannot_be_made_costs_a_line_and_no_training(tmp_path):
     space.write_text(SPACE)
     study = tmp_path / "study"
     (study / "report.html").mkdir(parents=True)
-    (study / "study.yaml").write_text(yaml.safe_dump({"schema_version": 2, "id": "a" * 32}))
+    write_manifest(study, Manifest(id="a" * 32))
     ran = ablate("run", "--space", space, "--study", study)
     assert "2 trials trained" in ran.stdout
     assert "On the front of Dice against parameters" in ran.stdout

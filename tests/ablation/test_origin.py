@@ -1,0 +1,143 @@
+"""What made a trial: a hash of the code that decides its numbers, and of nothing else."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ablation import origin
+from ablation.config import Folder, Mni152, Phantom, PyConvUNet, ResNet34UNet, TrialConfig, Trivial, UNet, UNetPlusPlus
+from ablation.origin import APART, Origin, meaning, mixed, modules_of, origin_of
+
+
+def trial(model=None, data=None) -> TrialConfig:
+    return TrialConfig(model=model or UNet(), data=data or Phantom())
+
+
+def said(source: str) -> str:
+    return meaning(ast.parse(source))
+
+
+BLOCK = '''
+def conv(width: int, kernel: int = 3) -> int:
+    """A docstring."""
+    # a comment
+    return width * kernel
+'''
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        BLOCK.replace("# a comment", "# another\n\n"),
+        BLOCK.replace("A docstring.", "Another: shapes, units."),
+        BLOCK.replace('    """A docstring."""\n', ""),
+        BLOCK.replace("width * kernel", "(width   *\n            kernel)"),
+        BLOCK + "\n'a string that stands alone'\n",
+    ],
+)
+def test_layout_comments_and_docstrings_do_not_count(same):
+    assert said(same) == said(BLOCK)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        BLOCK.replace("* kernel", "+ kernel"),
+        BLOCK.replace("kernel: int = 3", "kernel: int = 5"),
+        BLOCK.replace("= 3", "= 3.0"),
+        BLOCK.replace("width * kernel", "kernel * width"),
+        BLOCK.replace("    return", "    width += 0\n    return"),
+        BLOCK.replace("def conv", "def conw"),
+        "import numpy as np\n" + BLOCK,
+        BLOCK.replace("return width", 'return "width"'),
+    ],
+)
+def test_whatever_is_run_counts(other):
+    assert said(other) != said(BLOCK)
+
+
+def test_what_a_package_is_called_does_not_count():
+    assert said("from ablation.data.splits import split") == said("from data.splits import split")
+
+
+def test_a_trial_is_made_by_its_own_network_and_its_own_reader():
+    assert "ablation.models.pyconv" in modules_of(trial(PyConvUNet()))
+    assert "ablation.models.unet" not in modules_of(trial(ResNet34UNet()))
+    assert "ablation.models.resnet34_unet" not in modules_of(trial())
+    assert "ablation.data.pairing" in modules_of(trial(data=Folder()))
+    assert "ablation.data.mni152" not in modules_of(trial())
+    assert not any("unet" in name for name in modules_of(trial(Trivial(name="mean_mask"))))
+    for always in ("training", "metrics", "parallel", "data.dataset", "data.splits", "data.augment"):
+        assert all(f"ablation.{always}" in modules_of(one) for one in (trial(), trial(UNetPlusPlus(), Mni152())))
+
+
+def test_every_module_that_training_imports_counts_or_is_known_to_decide_nothing():
+    script = "import ablation.training, sys; print(*(n for n in sys.modules if n.split('.')[0] == 'ablation'))"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    counted = {
+        name for one in (trial(), trial(ResNet34UNet(), Mni152()), trial(data=Folder())) for name in modules_of(one)
+    }
+    of_others = {"ablation.models.attention_unet", "ablation.models.fcn8s", "ablation.models.unet_plus_plus"}
+    of_others |= {"ablation.data.isbi2012", "ablation.data.kaggle_lung", "ablation.data.liver"}
+    assert set(ran.stdout.split()) - counted - APART == of_others
+
+
+def changed(monkeypatch: pytest.MonkeyPatch, name: str, before: str, after: str) -> None:
+    """Have module `name` be another version of itself, for who asks what it says."""
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    source = Path(spec.origin).read_text()
+    assert before in source
+    real = origin._parsed.__wrapped__
+
+    def parsed(asked: str) -> ast.Module:
+        return ast.parse(source.replace(before, after)) if asked == name else real(asked)
+
+    monkeypatch.setattr(origin, "_parsed", parsed)
+    origin._code_of.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    yield
+    origin._code_of.cache_clear()
+
+
+def test_another_block_marks_the_networks_that_have_it_and_no_other(monkeypatch):
+    trials = [trial(), trial(PyConvUNet()), trial(ResNet34UNet())]
+    before = [origin_of(one).code for one in trials]
+    changed(monkeypatch, "ablation.models.pyconv", "bias=False", "bias=True")
+    after = [origin_of(one).code for one in trials]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, False, True]
+
+
+def test_a_comment_marks_nothing(monkeypatch):
+    before = origin_of(trial()).code
+    changed(monkeypatch, "ablation.training", "    protocol, parts =", "    # more\n    protocol, parts =")
+    assert origin_of(trial()).code == before
+
+
+OLD = Origin(ablate="0.1.0", code="a" * 12, torch="2.12.1+cpu", numpy="2", python="3.11.2")
+
+
+def test_what_seeds_must_share():
+    assert OLD.beside(OLD.model_copy(update={"numpy": "3", "python": "3.12.0", "torch": "2.12.1+cu130"})) == ""
+    assert OLD.beside(OLD.model_copy(update={"torch": "2.13.0+cpu"})) == "torch 2.12.1+cpu"
+    newer = OLD.model_copy(update={"torch": "2.13.0", "code": "b" * 12})
+    assert newer.beside(OLD) == "torch 2.13.0 and code bbbbbbbbbbbb of ablate 0.1.0"
+    assert Origin().beside(OLD) == "torch unknown and code that was not recorded"
+    assert Origin().beside(Origin()) == ""
+
+
+def test_a_cell_of_several_versions_is_mixed():
+    newer = OLD.model_copy(update={"code": "b" * 12})
+    made = [("one", OLD), ("one", OLD), ("two", OLD), ("two", newer), ("two", newer), ("three", newer)]
+    assert mixed(made) == {"two": f"1 of {OLD}; 2 of {newer}"}
+    assert mixed([("one", OLD), ("one", Origin())]).keys() == {"one"}

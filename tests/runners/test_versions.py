@@ -1,0 +1,159 @@
+"""Studies and versions of this project: an earlier one's study is complete, and what each made is told apart."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ablation.study import Study
+from analysis import frames
+
+PROJECT = Path(__file__).parents[2]
+ASSETS = Path(__file__).parents[1] / "assets"
+SPACE = """\
+name: widths
+question: Do wider networks pay?
+design: grid
+base:
+  model: {name: unet, stages: 2}
+  data: {name: phantom, count: 10, size: [16, 16]}
+  protocol: {epochs: 2}
+factors:
+  model.width: [4, 6]
+"""
+"""What the studies in the assets were made of, with two seeds."""
+CLAIM = """\
+name: wider
+statement: Wider is no worse.
+subject: {factor.model.width: 6}
+against: [{factor.model.width: 4}]
+hypotheses:
+  - {kind: non_inferior, metric: dice, margin: 0.01}
+"""
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Path:
+    path = tmp_path / "widths.yaml"
+    path.write_text(SPACE)
+    return path
+
+
+def old_study(name: str, folder: Path) -> Path:
+    with zipfile.ZipFile(ASSETS / f"{name}.zip") as packed:
+        packed.extractall(folder / "study")
+    return folder / "study"
+
+
+def another_version(folder: Path, *edits: tuple[str, str, str]) -> Path:
+    """This project with some of its lines, each there once, changed: (file, line, what stands in its place)."""
+    for package in ("ablation", "search_spaces", "runners", "analysis"):
+        shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, line, other in edits:
+        text = (folder / name).read_text()
+        assert text.count(line) == 1
+        (folder / name).write_text(text.replace(line, other))
+    return folder
+
+
+def ablate(*arguments: object, version: Path = PROJECT) -> str:
+    """What a command prints, of the version of the project that is in a folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from runners.cli.main import main; main()", *map(str, arguments)],
+        cwd=version, capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "PYTHONPATH": str(version)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def keys(study: Path) -> set[str]:
+    return {folder.name for folder in (study / "trials").iterdir()}
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in ASSETS.glob("schema-*.zip")))
+def test_a_study_of_an_earlier_version_is_sound_and_complete(name, space, tmp_path):
+    study = old_study(name, tmp_path)
+    before = keys(study)
+    assert "none to train" in ablate("run", "--space", space, "--study", study, "--seeds", 2)
+    assert keys(study) == before
+    assert "all sound" in ablate("verify", study)
+    opened = Study.open(study)
+    assert len(opened.records()) == len(before) == 7
+    assert {str(made) for made in opened.origins().values()} == {"torch 2.13.0+cpu, code that was not recorded"}
+    assert (study / "before-schema-3" / "study.yaml").exists()
+
+
+def test_a_version_with_more_fields_keeps_the_keys_and_tells_its_own_apart(space, tmp_path, tmp_path_factory):
+    field = '    haste: Annotated[Number, Since("9.0")] = 0.0\n'
+    lines = ('    name: Literal["unet"] = "unet"\n', "    split: Split = Split()\n")
+    edits = [("ablation/config.py", line, line + field) for line in lines]
+    newer = another_version(tmp_path_factory.mktemp("newer"), *edits)
+    study = old_study("schema-2-sealed", tmp_path)
+    before = keys(study)
+    run = ("run", "--space", space, "--study", study, "--seeds", 2)
+    assert "all sound" in ablate("verify", study, version=newer)
+    assert "none to train" in ablate(*run, version=newer)
+    assert "4 trials trained" in ablate(*run, "--set", "model.haste=0.5", version=newer)
+    assert keys(study) > before
+    assert "all sound" in ablate("verify", study, version=newer)
+
+
+def test_seeds_by_two_versions_of_a_block_are_never_one_mean_without_a_mark(space, tmp_path, tmp_path_factory):
+    line = "return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))"
+    edit = ("ablation/models/blocks.py", line, line.replace("ReLU", "LeakyReLU"))
+    newer = another_version(tmp_path_factory.mktemp("newer"), edit)
+    study = tmp_path / "study"
+    run = ("run", "--space", space, "--study", study, "--seeds")
+    assert "are of" not in ablate(*run, 1)
+    said = ablate(*run, 2, version=newer)
+    assert "2 of the 4 trials are of code" in said
+    assert "--retrain-other-versions trains them anew" in said
+    opened = Study.open(study)
+    assert sorted(Counter(made.code for made in opened.origins().values()).values()) == [2, 2]
+    claim = tmp_path / "claim.yaml"
+    claim.write_text(CLAIM)
+    mark = "width=4 ‡: its seeds were made by several versions: 1 of torch 2.13.0"
+    for command in (["pareto", study], ["table", study], ["claim", study, "--claim", claim]):
+        assert mark in " ".join(ablate(*command).split())
+    made_by = frames.load(opened)[0].made_by
+    assert len(set(made_by[made_by.str.startswith("torch")])) == 3  # the trivial predictors' code is apart
+    assert "width=4 ‡" in ablate("table", study)
+    verified = ablate("verify", study)
+    assert "were made by several versions" in verified
+    assert "all sound" in verified
+    page = (study / "report.html").read_text()
+    assert "width=4 ‡" in page
+    assert page.count("of ablate 0.1.0, numpy") >= 2  # the method section counts the trials of each
+
+    # Train the older ones anew: nothing is mixed any more, and nothing else is trained.
+    assert "2 trials trained" in ablate(*run, 2, "--retrain-other-versions", version=newer)
+    assert "none to train" in ablate(*run, 2, "--retrain-other-versions", version=newer)
+    assert "‡" not in ablate("table", study)
+    assert "all sound" in ablate("verify", study)
+
+
+def test_seeds_by_two_versions_of_torch_are_marked(space, tmp_path):
+    """A study of an earlier version says which PyTorch its last run had, for all of its trials."""
+    study = old_study("schema-2", tmp_path)
+    manifest = (study / "study.yaml").read_text()
+    (study / "study.yaml").write_text(manifest.replace("torch: 2.13.0+cpu", "torch: 2.12.1+cpu"))
+    said = ablate("run", "--space", space, "--study", study, "--seeds", 3)
+    assert "4 of the 6 trials are of torch 2.12.1+cpu and code that was not recorded" in said
+    assert "2 of torch 2.12.1+cpu" in " ".join(ablate("table", study).split())
+
+
+def test_a_trial_that_one_version_began_is_not_ended_by_another(space, tmp_path):
+    from runners.storage import Entry, PathStorage
+
+    storage = PathStorage(str(tmp_path))
+    Entry(storage, "checkpoint", "one").write(b"weights")
+    assert Entry(storage, "checkpoint", "one").read() == b"weights"
+    assert Entry(storage, "checkpoint", "another").read() is None
