@@ -26,8 +26,8 @@ from pydantic import (
 )
 from pydantic_core import to_json
 
-from ablation.errors import InputError, brief, unknown
-from ablation.files import read_regular
+from ablate.errors import InputError, brief, unknown
+from ablate.files import read_regular
 
 SCHEMA_VERSION = 1
 KEY_LENGTH = 12
@@ -280,7 +280,7 @@ class _Source(Config):
     root: Path | None = Field(None, exclude=True)
     """Where the files are (`--data-dir`)."""
     fingerprint: str = Field("", max_length=64)
-    """SHA-256 (first 12 hex) of the decoded images and masks; `ablation.data.load_data` fills it in."""
+    """SHA-256 (first 12 hex) of the decoded images and masks; `ablate.data.load_data` fills it in."""
 
     @property
     def classes(self) -> int:

@@ -9,9 +9,9 @@ import torch
 from ptflops import get_model_complexity_info
 from torch import nn
 
-from ablation.config import Network
-from ablation.errors import InputError, brief
-from ablation.models import build_model, check_input
+from ablate.config import Network
+from ablate.errors import InputError, brief
+from ablate.models import build_model, check_input
 
 
 class Cost(NamedTuple):

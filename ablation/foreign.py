@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ablation.errors import InputError
-from ablation.files import read_regular
+from ablate.errors import InputError
+from ablate.files import read_regular
 
 if TYPE_CHECKING:
     import pandas as pd

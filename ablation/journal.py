@@ -1,4 +1,4 @@
-"""The journal as a file: read in spite of damaged lines, and written anew. What adds to it is `ablation.study`."""
+"""The journal as a file: read in spite of damaged lines, and written anew. What adds to it is `ablate.study`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial
 
-from ablation.files import kind, read_regular, write_whole
-from ablation.study import DIRECTIONS, STUDY_NAME
-from ablation.trial_folder import Record
+from ablate.files import kind, read_regular, write_whole
+from ablate.study import DIRECTIONS, STUDY_NAME
+from ablate.trial_folder import Record
 
 _CREATE_TRIAL = 4
-"""Of a line's `op_code`. `ablation.study` writes a trial that ended as one such line."""
+"""Of a line's `op_code`. `ablate.study` writes a trial that ended as one such line."""
 
 
 class Journal(NamedTuple):

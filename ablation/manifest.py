@@ -17,12 +17,12 @@ from typing import Annotated, Any, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
-from ablation.config import KEY_LENGTH, explain
-from ablation.errors import InputError
-from ablation.files import kind, read_regular, write_whole
+from ablate.config import KEY_LENGTH, explain
+from ablate.errors import InputError
+from ablate.files import kind, read_regular, write_whole
 
 VERSION = 3
-"""Of the directory's layout. (`ablation.config.SCHEMA_VERSION` is of a trial's configuration, and in its key.)"""
+"""Of the directory's layout. (`ablate.config.SCHEMA_VERSION` is of a trial's configuration, and in its key.)"""
 MANIFEST, COPY = "study.yaml", "study.yaml.copy"
 PLAN = "plan.json"
 _SEAL = b"# sha256 of the rest: "
@@ -293,7 +293,7 @@ def versions_of_plan(content: bytes) -> dict[str, str]:
 
 def _from_trials(path: Path) -> Manifest | None:
     """A manifest made from the trials' folders; None if none of them has its plan."""
-    from ablation.trial_folder import is_whole
+    from ablate.trial_folder import is_whole
 
     made: Manifest | None = None
     folders = [folder for folder in _folders(path) if kind(folder / PLAN) == "file" and is_whole(folder)]

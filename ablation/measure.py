@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ablation.errors import InputError, TrialError
+from ablate import DISTRIBUTION
+from ablate.errors import InputError, TrialError
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from ablation.config import Network
+    from ablate.config import Network
 
 Device = Literal["cpu", "cuda"]
 WARM_UP = 3
@@ -103,11 +104,10 @@ def measure(
         "threads": threads,
     }
     child = subprocess.run(
-        [sys.executable, "-m", "ablation.measure"],
+        [sys.executable, "-P", "-m", "ablate.measure"],  # -P: a folder called like this package is not looked for here
         input=json.dumps(request),
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[1],  # where -m looks first
     )
     if child.returncode:
         raise TrialError(_reason(child))
@@ -116,7 +116,7 @@ def measure(
 
 def check(config: Network, in_channels: int, classes: int, size: tuple[int, int], threads: int) -> None:
     """That this can be measured here, as far as it can be told beforehand. Raises `InputError` as `measure` does."""
-    from ablation.cost import cost
+    from ablate.cost import cost
 
     available = os.cpu_count() or 1
     if threads > available:
@@ -170,7 +170,7 @@ def _load() -> float | None:
 
 
 def _main() -> None:
-    from ablation.config import network
+    from ablate.config import network
 
     request: dict[str, Any] = json.load(sys.stdin)
     name = request["model"].pop("name")
@@ -190,9 +190,9 @@ def _measure_here(
 ) -> Measured:
     import torch
 
-    from ablation.config import AttentionUNet, UNet
-    from ablation.models import build_model
-    from ablation.training import precision
+    from ablate.config import AttentionUNet, UNet
+    from ablate.models import build_model
+    from ablate.training import precision
 
     load = _load()
     torch.set_num_threads(threads)
@@ -225,7 +225,7 @@ def _measure_here(
         repeats=repeats,
         precision=str(dtype).removeprefix("torch."),
         load=load,
-        versions={name: importlib.metadata.version(name) for name in ("ablate", "torch")},
+        versions={"ablate": importlib.metadata.version(DISTRIBUTION), "torch": importlib.metadata.version("torch")},
     )
 
 

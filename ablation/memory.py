@@ -20,15 +20,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from ablation.config import Network
-from ablation.models import build_model, check_input
-from ablation.training import loss_of
+from ablate.config import Network
+from ablate.models import build_model, check_input
+from ablate.training import loss_of
 
 WORKSPACE = 1.25
 """Peak memory over that of the tensors: kernels' workspaces, and what the allocator cannot give out again.
 
 Measured at 1.08 to 1.39 (mean 1.23) as resident memory on a CPU, for the six networks at batches of 2 and 6. On CUDA it
-depends on the card and on the kernels that cuDNN chooses: there `runners.resources` corrects it by what was measured.
+depends on the card and on the kernels that cuDNN chooses: there `ablate.runners.resources` corrects it by what was
+measured.
 """
 _OUT_OF_MEMORY = (
     "out of memory",  # CUDA, MPS
@@ -46,7 +47,7 @@ _OUT_OF_MEMORY = (
 def training_memory(
     config: Network, in_channels: int, classes: int, size: tuple[int, int], batch_size: int, precision: torch.dtype
 ) -> int:
-    """The most bytes that training `config` takes on its device, as `ablation.training.train` does it.
+    """The most bytes that training `config` takes on its device, as `ablate.training.train` does it.
 
     Args:
         size: height and width of an image, in pixels.

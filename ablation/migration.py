@@ -11,13 +11,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablation.manifest import VERSION, is_key
-from ablation.trial_folder import checksum, read_record, write_checksums
+from ablate.manifest import VERSION, is_key
+from ablate.trial_folder import checksum, read_record, write_checksums
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from ablation.manifest import Manifest
+    from ablate.manifest import Manifest
 
 COPY = f"before-schema-{VERSION}"
 
@@ -27,7 +27,7 @@ def migrate(path: Path, manifest: Manifest) -> Manifest:
 
     study.yaml is written last: what is killed before that is of the older schema still, and migrates again.
     """
-    from ablation.manifest import new_id, write_manifest
+    from ablate.manifest import new_id, write_manifest
 
     _keep_copy(path)
     if manifest.schema_version == 1:
@@ -38,7 +38,7 @@ def migrate(path: Path, manifest: Manifest) -> Manifest:
 
 
 def _add_checksums(path: Path) -> None:
-    from ablation.journal import read_journal, write_journal
+    from ablate.journal import read_journal, write_journal
 
     _take_arrivals(path)
     for folder in (path / "trials").glob("*"):
@@ -78,7 +78,7 @@ def _take_arrivals(path: Path) -> None:
 
 def _with_checksums(trials: list[FrozenTrial], folders: Path) -> list[FrozenTrial]:
     """Each trial with the checksum of its folder, if it is in there: an earlier attempt has no folder any more."""
-    from ablation.journal import record_of
+    from ablate.journal import record_of
 
     for trial in trials:
         record = record_of(trial)

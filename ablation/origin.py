@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-if TYPE_CHECKING:
-    from ablation.config import TrialConfig
-    from ablation.study import Study
-    from ablation.trial_folder import Record
+from ablate import DISTRIBUTION
 
-_PACKAGE = "ablation"
-_ALWAYS = ("ablation.training", "ablation.data.dataset", "ablation.models.encoder_weights")
+if TYPE_CHECKING:
+    from ablate.config import TrialConfig
+    from ablate.study import Study
+    from ablate.trial_folder import Record
+
+_PACKAGE = "ablate"
+_ALWAYS = ("ablate.training", "ablate.data.dataset", "ablate.models.encoder_weights")
 APART = frozenset(
-    {"ablation", "ablation.config", "ablation.data", "ablation.data.room", "ablation.errors", "ablation.files"}
-    | {"ablation.models"}
+    {"ablate", "ablate.config", "ablate.data", "ablate.data.room", "ablate.errors", "ablate.files"} | {"ablate.models"}
 )
 """What decides no number of a trial that its key does not hold, or only names the parts that do."""
 _DIGITS = 12
@@ -72,14 +73,14 @@ def origin_of(trial: TrialConfig) -> Origin:
 
 @cache
 def _versions() -> Mapping[str, str]:
-    names = {"ablate": "ablate", "torch": "torch", "numpy": "numpy"}
+    names = {"ablate": DISTRIBUTION, "torch": "torch", "numpy": "numpy"}
     return {name: importlib.metadata.version(of) for name, of in names.items()} | {"python": platform.python_version()}
 
 
 def modules_of(trial: TrialConfig) -> tuple[str, ...]:
     """The modules that decide the numbers of `trial`, sorted."""
-    from ablation.data import READERS
-    from ablation.models import MODELS
+    from ablate.data import READERS
+    from ablate.models import MODELS
 
     own = [READERS[trial.data.name].__module__]
     if not trial.is_trivial:

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ablation.config import TrialConfig
-from ablation.files import kind, read_regular, write_whole
-from ablation.trial_folder import (
+from ablate.config import TrialConfig
+from ablate.files import kind, read_regular, write_whole
+from ablate.trial_folder import (
     CHECKSUMS,
     grey_levels,
     keep_checksums,
@@ -22,7 +22,7 @@ from ablation.trial_folder import (
 )
 
 if TYPE_CHECKING:
-    from ablation.data import Dataset
+    from ablate.data import Dataset
 
 
 class Pictured(NamedTuple):

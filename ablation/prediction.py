@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load
 
-from ablation.data.dataset import prepare_images
-from ablation.data.images import read_slices
-from ablation.data.source import Sample
-from ablation.data.splits import split
-from ablation.errors import InputError
-from ablation.files import kind
-from ablation.models import build_model
-from ablation.training import choose_device, classify, predict, predict_probabilities
+from ablate.data.dataset import prepare_images
+from ablate.data.images import read_slices
+from ablate.data.source import Sample
+from ablate.data.splits import split
+from ablate.errors import InputError
+from ablate.files import kind
+from ablate.models import build_model
+from ablate.training import choose_device, classify, predict, predict_probabilities
 
 if TYPE_CHECKING:
-    from ablation.config import TrialConfig
-    from ablation.data import Dataset
-    from ablation.study import Study
+    from ablate.config import TrialConfig
+    from ablate.data import Dataset
+    from ablate.study import Study
 
 WEIGHTS = "model.safetensors"
 

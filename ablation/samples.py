@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from ablation.data import Dataset, split
-from ablation.errors import InputError
-from ablation.files import write_whole
-from ablation.metrics import COUNTS, class_count, confusion
-from ablation.trial_folder import grey_levels, keep_checksums, png, sample_name, sha256
-from ablation.verify import withdraw
+from ablate.data import Dataset, split
+from ablate.errors import InputError
+from ablate.files import write_whole
+from ablate.metrics import COUNTS, class_count, confusion
+from ablate.trial_folder import grey_levels, keep_checksums, png, sample_name, sha256
+from ablate.verify import withdraw
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ablation.config import Data, TrialConfig
-    from ablation.study import Study
+    from ablate.config import Data, TrialConfig
+    from ablate.study import Study
 
 
 def make_samples_again(study: Study, trials: Iterable[TrialConfig], dataset_of: Callable[[Data], Dataset]) -> list[str]:
@@ -68,8 +68,8 @@ def _pictures(study: Study, trial: TrialConfig, dataset: Dataset) -> dict[str, b
 
 def _predict(study: Study, trial: TrialConfig, dataset: Dataset) -> NDArray[np.uint8]:
     """The trial's predictions of its test images, in the split's order."""
-    from ablation.prediction import Predictor
-    from ablation.training import judge_trivial
+    from ablate.prediction import Predictor
+    from ablate.training import judge_trivial
 
     if trial.is_trivial:
         return judge_trivial(trial, dataset).predictions

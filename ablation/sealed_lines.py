@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ablation.trial_folder import sha256
+from ablate.trial_folder import sha256
 
 _OPENS = b'{"seal":"'
 _DIGITS = 16

@@ -38,10 +38,10 @@ from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from ablation.config import TrialConfig, explain
-from ablation.errors import InputError, unknown
-from ablation.files import flush_directory, kind, open_in_place, read_regular, strange_entries, write_whole
-from ablation.manifest import (
+from ablate.config import TrialConfig, explain
+from ablate.errors import InputError, unknown
+from ablate.files import flush_directory, kind, open_in_place, read_regular, strange_entries, write_whole
+from ablate.manifest import (
     MANIFEST,
     PLAN,
     VERSION,
@@ -57,10 +57,10 @@ from ablation.manifest import (
     versions_of_plan,
     write_manifest,
 )
-from ablation.measure import Measured
-from ablation.origin import Origin
-from ablation.tables import TableName, read_table
-from ablation.trial_folder import (
+from ablate.measure import Measured
+from ablate.origin import Origin
+from ablate.tables import TableName, read_table
+from ablate.trial_folder import (
     CHECKSUMS,
     Record,
     checksum,
@@ -570,7 +570,7 @@ class Study:
         return record
 
     def _migrate(self, alone: bool) -> None:
-        from ablation.migration import COPY, migrate
+        from ablate.migration import COPY, migrate
 
         old = self.manifest.schema_version
         if old >= VERSION:

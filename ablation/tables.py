@@ -1,6 +1,6 @@
 """A trial's two tables as they are read: Parquet that may come from anyone, checked before it is believed.
 
-See DESIGN's columns; `analysis.frames` puts those of all trials together.
+See DESIGN's columns; `ablate.analysis.frames` puts those of all trials together.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Literal
 
-from ablation.metrics import COUNTS
+from ablate.metrics import COUNTS
 
 if TYPE_CHECKING:
     import pandas as pd

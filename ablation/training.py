@@ -22,14 +22,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ablation.config import TrialConfig, Trivial
-from ablation.data import Dataset
-from ablation.data.augment import augment
-from ablation.data.splits import split
-from ablation.errors import TrialError
-from ablation.metrics import Scores, class_count, confusion, scores
-from ablation.models import build_model
-from ablation.parallel import ALONE, Group
+from ablate.config import TrialConfig, Trivial
+from ablate.data import Dataset
+from ablate.data.augment import augment
+from ablate.data.splits import split
+from ablate.errors import TrialError
+from ablate.metrics import Scores, class_count, confusion, scores
+from ablate.models import build_model
+from ablate.parallel import ALONE, Group
 
 
 class Epoch(NamedTuple):

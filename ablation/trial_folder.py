@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ablation.config import TrialConfig
-from ablation.files import flush_directory, read_regular, write_new, write_whole
-from ablation.manifest import Key
-from ablation.origin import Origin
+from ablate.config import TrialConfig
+from ablate.files import flush_directory, read_regular, write_new, write_whole
+from ablate.manifest import Key
+from ablate.origin import Origin
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablation.training import Epoch, Result
+    from ablate.training import Epoch, Result
 
 State = Literal["complete", "failed", "stopped", "trivial"]
 """`stopped`: by a scheduler that expected nothing more of it, before its last epoch."""
@@ -210,7 +210,7 @@ def _image_table(key: str, result: Result) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
-    from ablation.metrics import COUNTS
+    from ablate.metrics import COUNTS
 
     images, classes, _ = result.counts.shape
     frame = pd.DataFrame(result.counts.reshape(-1, len(COUNTS)), columns=list(COUNTS))

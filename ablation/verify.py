@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from ablation.config import TrialConfig
-from ablation.errors import InputError
-from ablation.files import kind, read_regular
-from ablation.journal import read_journal, record_of, write_journal
-from ablation.manifest import COPY, MANIFEST, is_kept_twice, is_key, is_sealed
-from ablation.metrics import COUNTS, class_count
-from ablation.origin import mixed
-from ablation.pictures import has_checksums
-from ablation.sealed_lines import unseal
-from ablation.study import JOURNAL, SET_ASIDE, Study, outcome
-from ablation.trial_folder import (
+from ablate.config import TrialConfig
+from ablate.errors import InputError
+from ablate.files import kind, read_regular
+from ablate.journal import read_journal, record_of, write_journal
+from ablate.manifest import COPY, MANIFEST, is_kept_twice, is_key, is_sealed
+from ablate.metrics import COUNTS, class_count
+from ablate.origin import mixed
+from ablate.pictures import has_checksums
+from ablate.sealed_lines import unseal
+from ablate.study import JOURNAL, SET_ASIDE, Study, outcome
+from ablate.trial_folder import (
     CHECKSUMS,
     Difference,
     Record,
@@ -41,7 +41,7 @@ from ablation.trial_folder import (
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-    from ablation.config import Data
+    from ablate.config import Data
 
 _SCORES = ("val_dice", "val_iou", "val_miou")
 
@@ -434,7 +434,7 @@ def _roots(study: Study) -> list[Path | None]:
 
 def _compared(data: Data, trials: int, roots: list[Path | None]) -> DataSet:
     """A data set as it is now: in the folder where it is what it was; in none, in the first where there is one."""
-    from ablation.data import load_data
+    from ablate.data import load_data
 
     today, why = "", ""
     for root in roots:

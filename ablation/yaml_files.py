@@ -15,8 +15,8 @@ from typing import Any, NoReturn, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ablation.errors import InputError, brief, unknown
-from ablation.files import read_regular
+from ablate.errors import InputError, brief, unknown
+from ablate.files import read_regular
 
 Model = TypeVar("Model", bound=BaseModel)
 

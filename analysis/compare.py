@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ablation.errors import InputError
-from analysis.figures.parallel import Axis, Line, Parallel, parallel_figure
-from analysis.format import listing, model_name, score, several
-from analysis.page import (
+from ablate.analysis.figures.parallel import Axis, Line, Parallel, parallel_figure
+from ablate.analysis.format import listing, model_name, score, several
+from ablate.analysis.page import (
     caution,
     cell,
     document,
@@ -32,16 +31,17 @@ from analysis.page import (
     section,
     table,
 )
-from analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, amount, cells, tasks, value
-from analysis.report import About
-from analysis.scores import cell_scores
-from analysis.significance import Interval, mean_interval
-from search_spaces.profiles import PROFILES
+from ablate.analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, amount, cells, tasks, value
+from ablate.analysis.report import About
+from ablate.analysis.scores import cell_scores
+from ablate.analysis.significance import Interval, mean_interval
+from ablate.errors import InputError
+from ablate.search_spaces.profiles import PROFILES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.frames import Frames
+    from ablate.analysis.frames import Frames
 
 _MOST_LINES = 60
 
@@ -191,7 +191,7 @@ def _labels(networks: Mapping[tuple[str, str], Sequence[Cell]]) -> dict[tuple[st
 
 
 def _intervals(judged: _Judged, metric: Metric) -> dict[str, Interval]:
-    from analysis.frames import Frames
+    from ablate.analysis.frames import Frames
 
     frames = Frames(judged.trials, judged.images.iloc[:0], judged.images)
     return {name: mean_interval(found) for name, found in cell_scores(frames, metric).items() if len(found.seeds) > 1}

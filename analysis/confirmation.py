@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ablation.errors import InputError
-from analysis.format import between, several
-from analysis.pareto import nondominated
-from analysis.scores import cell_scores
-from analysis.significance import Interval, components, interval_of, mean_interval
+from ablate.analysis.format import between, several
+from ablate.analysis.pareto import nondominated
+from ablate.analysis.scores import cell_scores
+from ablate.analysis.significance import Interval, components, interval_of, mean_interval
+from ablate.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablation.study import Run
-    from analysis.frames import Frames
+    from ablate.analysis.frames import Frames
+    from ablate.study import Run
 
 DESIGN = "confirm"
 """The design of a run that confirms, in `study.yaml`."""
@@ -179,8 +179,8 @@ def of_fresh_seeds(frames: Frames, fresh: Collection[str]) -> Frames:
 def confirmation(frames: Frames, searched: Collection[str], fresh: Collection[str]) -> Confirmation | None:
     """What the `fresh` trials say of the search's front; `None` where none of it was trained again.
 
-    `searched` and `fresh` are keys. Intervals are those of `analysis.significance`: of fresh seeds and test images,
-    averaged over the front's cells, with what the search saw taken as it stands.
+    `searched` and `fresh` are keys. Intervals are those of `ablate.analysis.significance`: of fresh seeds and test
+    images, averaged over the front's cells, with what the search saw taken as it stands.
     """
     seen = _means(frames.trials, searched)
     again = of_fresh_seeds(frames, fresh)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.format import listing, several
-from analysis.scores import CellScores, Metric, cell_scores
-from analysis.significance import (
+from ablate.analysis.format import listing, several
+from ablate.analysis.scores import CellScores, Metric, cell_scores
+from ablate.analysis.significance import (
     Difference,
     Interval,
     complete_part,
@@ -31,8 +31,8 @@ from analysis.significance import (
 if TYPE_CHECKING:
     import optuna
 
-    from ablation.study import Run
-    from analysis.frames import Frames
+    from ablate.analysis.frames import Frames
+    from ablate.study import Run
 
 DESIGNED = ("grid", "one_factor", "leave_one_out")
 LEAST_CONFIGURATIONS = 10

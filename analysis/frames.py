@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ablation.errors import InputError
-from ablation.foreign import LARGEST, bounded, keys, need, whole
-from ablation.origin import mixed
-from analysis.format import MIXED
-from analysis.scores import Metric, image_scores
+from ablate.analysis.format import MIXED
+from ablate.analysis.scores import Metric, image_scores
+from ablate.errors import InputError
+from ablate.foreign import LARGEST, bounded, keys, need, whole
+from ablate.origin import mixed
 
 if TYPE_CHECKING:
-    from ablation.config import TrialConfig
-    from ablation.measure import Measured
-    from ablation.study import Record, Study
-    from ablation.tables import TableName
+    from ablate.config import TrialConfig
+    from ablate.measure import Measured
+    from ablate.study import Record, Study
+    from ablate.tables import TableName
 
 TRIAL_COLUMNS = [
     "key", "cell", "space", "data", "model", "seed", "state", "params", "macs", "latency_ms", "latency_iqr_ms",

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from ablation.errors import InputError
-from analysis.format import shown
+from ablate.analysis.format import shown
+from ablate.errors import InputError
 
 T = TypeVar("T")
 _MOST = 300

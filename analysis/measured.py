@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from analysis.format import NO_BREAK
+from ablate.analysis.format import NO_BREAK
 
 if TYPE_CHECKING:
     import pandas as pd

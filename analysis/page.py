@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from plotly.offline import get_plotlyjs
 
-from analysis.figures.style import CONFIG
-from analysis.format import shown
-from analysis.guard import attempt
+from ablate.analysis.figures.style import CONFIG
+from ablate.analysis.format import shown
+from ablate.analysis.guard import attempt
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -64,7 +64,7 @@ def figure_page(
 
 
 def _file(name: str) -> str:
-    return resources.files("analysis").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("ablate.analysis").joinpath(name).read_text(encoding="utf-8")
 
 
 # Parts; what they are given is HTML, unless it is called text or title -----------------------------------------------

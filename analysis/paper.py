@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from ablation.config import Network, PyConvUNet
+    from ablate.config import Network, PyConvUNet
 
 # As published --------------------------------------------------------------------------------------------------------
 
@@ -131,14 +131,14 @@ class CostRow(NamedTuple):
 
 def costs() -> tuple[CostRow, ...]:
     """Table 3, published and computed. PyConvU-Net has three readings, none of them tuned to meet its figures."""
-    from ablation.config import network
+    from ablate.config import network
 
     baselines = [(network(name), "") for name in TABLE_3 if name != "pyconvunet"]
     return tuple(_cost_row(config, reading) for config, reading in [*baselines, *_readings()])
 
 
 def _readings() -> list[tuple[PyConvUNet, str]]:
-    from ablation.config import PyConvUNet
+    from ablate.config import PyConvUNet
 
     return [
         (PyConvUNet(), "each 3x3 a PyConv"),
@@ -148,7 +148,7 @@ def _readings() -> list[tuple[PyConvUNet, str]]:
 
 
 def _cost_row(config: Network, reading: str) -> CostRow:
-    from ablation.cost import cost
+    from ablate.cost import cost
 
     channels, *size = TABLE_3_INPUT
     found = cost(config, channels, 1, (size[0], size[1]))
@@ -192,9 +192,9 @@ def all_foreground(folder: Path) -> AllForeground:
     """
     import numpy as np
 
-    from ablation.config import Isbi2012, Split
-    from ablation.data import load_data, split
-    from ablation.metrics import confusion, scores
+    from ablate.config import Isbi2012, Split
+    from ablate.data import load_data, split
+    from ablate.metrics import confusion, scores
 
     dataset = load_data(Isbi2012(size=(512, 512), root=folder))
     masks = dataset.masks
@@ -462,7 +462,7 @@ def needed_groups(kernels: tuple[int, ...]) -> tuple[float, ...]:
 
 def cost_ratio(kernels: tuple[int, ...], groups: tuple[int, ...]) -> float:
     """A PyConv's parameters (and MACs) over those of the plain 3×3 convolution that it replaces, biases aside."""
-    from ablation.models.pyconv import level_channels
+    from ablate.models.pyconv import level_channels
 
     outputs = 2 ** len(kernels)
     shares = level_channels(outputs, len(kernels))

@@ -15,8 +15,8 @@ import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ablation.errors import InputError, unknown
-from analysis.format import NO_BREAK, si
+from ablate.analysis.format import NO_BREAK, si
+from ablate.errors import InputError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from analysis.figures.curves import curves, curves_figure
-from analysis.figures.heatmap import LevelMeans
-from analysis.figures.hypervolume import Spent, spent_figure
-from analysis.figures.parallel import Parallel
-from analysis.figures.pareto import pareto_figure
-from analysis.format import NO_BREAK, between, listing, model_name, score, several, shortened
-from analysis.page import (
+from ablate.analysis.figures.curves import curves, curves_figure
+from ablate.analysis.figures.heatmap import LevelMeans
+from ablate.analysis.figures.hypervolume import Spent, spent_figure
+from ablate.analysis.figures.parallel import Parallel
+from ablate.analysis.figures.pareto import pareto_figure
+from ablate.analysis.format import NO_BREAK, between, listing, model_name, score, several, shortened
+from ablate.analysis.page import (
     caution,
     document,
     escape,
@@ -33,24 +33,24 @@ from analysis.page import (
     section,
     table,
 )
-from analysis.pareto import COST_WORDS, METRICS, Cell, Cost, Metric, Pareto, amount, cells, fronts, tasks
-from analysis.report_confirmation import confirmation_section
-from analysis.report_effects import effects_section
-from analysis.report_results import Results, best_first, interval_of, results_table
-from analysis.report_verdict import claim_section
-from analysis.segmentations import Picture, Prediction, comparison, overlay
-from search_spaces.profiles import PROFILES
+from ablate.analysis.pareto import COST_WORDS, METRICS, Cell, Cost, Metric, Pareto, amount, cells, fronts, tasks
+from ablate.analysis.report_confirmation import confirmation_section
+from ablate.analysis.report_effects import effects_section
+from ablate.analysis.report_results import Results, best_first, interval_of, results_table
+from ablate.analysis.report_verdict import claim_section
+from ablate.analysis.segmentations import Picture, Prediction, comparison, overlay
+from ablate.search_spaces.profiles import PROFILES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.claims.verdict import ClaimResult
-    from analysis.confirmation import Confirmation
-    from analysis.effects import Effects
-    from analysis.frames import Frames
-    from analysis.measured import Disagreement
-    from analysis.significance import Interval
-    from analysis.uncertainty import UncertainFront
+    from ablate.analysis.claims.verdict import ClaimResult
+    from ablate.analysis.confirmation import Confirmation
+    from ablate.analysis.effects import Effects
+    from ablate.analysis.frames import Frames
+    from ablate.analysis.measured import Disagreement
+    from ablate.analysis.significance import Interval
+    from ablate.analysis.uncertainty import UncertainFront
 
 __all__ = ["About", "Evidence", "Picture", "Prediction", "figure_page", "overlay", "render"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analysis import page
-from analysis.confirmation import table
-from analysis.format import shortened, si
+from ablate.analysis import page
+from ablate.analysis.confirmation import table
+from ablate.analysis.format import shortened, si
 
 if TYPE_CHECKING:
-    from analysis.confirmation import Confirmation
+    from ablate.analysis.confirmation import Confirmation
 
 _HEADERS = ("Network", "Parameters", "MACs", "Search's validation", "Fresh validation", "Fresh test", "Front")
 

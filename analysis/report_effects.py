@@ -7,15 +7,15 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from analysis.figures.effects import cost_text, effects_figure, signed
-from analysis.figures.heatmap import LevelMeans, heatmap_figure
-from analysis.figures.parallel import Parallel, parallel_figure
-from analysis.format import several, shortened
-from analysis.page import cell, escape, figure, folded, items, made, note, number, plain_header, table
-from analysis.pareto import COSTS, METRICS
+from ablate.analysis.figures.effects import cost_text, effects_figure, signed
+from ablate.analysis.figures.heatmap import LevelMeans, heatmap_figure
+from ablate.analysis.figures.parallel import Parallel, parallel_figure
+from ablate.analysis.format import several, shortened
+from ablate.analysis.page import cell, escape, figure, folded, items, made, note, number, plain_header, table
+from ablate.analysis.pareto import COSTS, METRICS
 
 if TYPE_CHECKING:
-    from analysis.effects import Effect, Effects
+    from ablate.analysis.effects import Effect, Effects
 
 _MOST_ROWS, _MOST_NOTES, _MOST_INTERACTIONS = 500, 4, 10
 

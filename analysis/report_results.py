@@ -7,12 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from analysis.format import listing, model_name, score
-from analysis.page import cell, escape, header, note, number, table
-from analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, Pareto, amount, offered
+from ablate.analysis.format import listing, model_name, score
+from ablate.analysis.page import cell, escape, header, note, number, table
+from ablate.analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, Pareto, amount, offered
 
 if TYPE_CHECKING:
-    from analysis.significance import Interval
+    from ablate.analysis.significance import Interval
 
 _MOST_ROWS = 500
 Intervals = Mapping[Metric, Mapping[str, "Interval"]]

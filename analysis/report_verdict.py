@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from analysis.figures.effects import cost_text, signed
-from analysis.format import several
-from analysis.page import escape, folded
+from ablate.analysis.figures.effects import cost_text, signed
+from ablate.analysis.format import several
+from ablate.analysis.page import escape, folded
 
 if TYPE_CHECKING:
-    from analysis.claims.verdict import ClaimResult, Verdict
+    from ablate.analysis.claims.verdict import ClaimResult, Verdict
 
 _SYMBOLS = {"supported": "✓", "refuted": "✗", "inconclusive": "?"}
 

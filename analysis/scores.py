@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablation.metrics import dice, iou
+from ablate.metrics import dice, iou
 
 if TYPE_CHECKING:
-    from analysis.frames import Frames
+    from ablate.analysis.frames import Frames
 
 Metric = Literal["dice", "iou", "miou"]
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ablation.errors import InputError
-from analysis.guard import attempt
-from analysis.page import escape, note, table
+from ablate.analysis.guard import attempt
+from ablate.analysis.page import escape, note, table
+from ablate.errors import InputError
 
 _RIGHT, _FALSE_POSITIVE, _FALSE_NEGATIVE, _WRONG_CLASS = (255, 255, 255), (230, 159, 0), (0, 114, 178), (213, 94, 0)
 """White, and Okabe and Ito's orange, blue and vermillion: in grey still light to dark in that order."""

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ablation.errors import InputError
-from analysis.format import several
-from analysis.scores import CellScores, Metric, paired
+from ablate.analysis.format import several
+from ablate.analysis.scores import CellScores, Metric, paired
+from ablate.errors import InputError
 
 MOST_SEEDS = 100
 """Beyond this, more seeds are no advice."""

@@ -10,31 +10,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 import yaml
 
-from ablation.errors import InputError
-from ablation.pictures import pictures_dir, read_pictures
-from analysis.confirmation import DESIGN, confirmation, of_fresh_seeds, searched_and_fresh
-from analysis.effects import effects
-from analysis.figures.heatmap import level_means
-from analysis.figures.hypervolume import spent
-from analysis.figures.parallel import parallel
-from analysis.format import listing, several
-from analysis.guard import noted
-from analysis.measured import disagreements
-from analysis.pareto import METRICS, cells, fronts, tasks
-from analysis.report import About, Evidence, Picture, Prediction, render
-from analysis.scores import CellScores, cell_scores, image_scores
-from analysis.significance import Interval, mean_interval
-from analysis.uncertainty import uncertain_fronts
+from ablate.analysis.confirmation import DESIGN, confirmation, of_fresh_seeds, searched_and_fresh
+from ablate.analysis.effects import effects
+from ablate.analysis.figures.heatmap import level_means
+from ablate.analysis.figures.hypervolume import spent
+from ablate.analysis.figures.parallel import parallel
+from ablate.analysis.format import listing, several
+from ablate.analysis.guard import noted
+from ablate.analysis.measured import disagreements
+from ablate.analysis.pareto import METRICS, cells, fronts, tasks
+from ablate.analysis.report import About, Evidence, Picture, Prediction, render
+from ablate.analysis.scores import CellScores, cell_scores, image_scores
+from ablate.analysis.significance import Interval, mean_interval
+from ablate.analysis.uncertainty import uncertain_fronts
+from ablate.errors import InputError
+from ablate.pictures import pictures_dir, read_pictures
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablation.config import TrialConfig
-    from ablation.origin import Origin
-    from ablation.study import Run, Study
-    from analysis.frames import Frames
-    from analysis.scores import Metric
-    from analysis.uncertainty import UncertainFront
+    from ablate.analysis.frames import Frames
+    from ablate.analysis.scores import Metric
+    from ablate.analysis.uncertainty import UncertainFront
+    from ablate.config import TrialConfig
+    from ablate.origin import Origin
+    from ablate.study import Run, Study
 
 _MOST_PICTURES, _LEAST_PICTURES, _MOST_TASKS = 6, 3, 6
 """Images in all, and of each data set; data sets that images are shown of."""
@@ -120,7 +120,7 @@ def _cautions(left_out: Sequence[str]) -> tuple[str, ...]:
 
 def evidence(study: Study, frames: Frames) -> Evidence:
     """All that the statistics can say of a study. What they cannot is in its notes, and stops nothing else."""
-    from analysis.claims.evaluate import Applicable, applicable
+    from ablate.analysis.claims.evaluate import Applicable, applicable
 
     notes: list[str] = []
     runs = [run for run in study.manifest.runs if run.design != DESIGN]
@@ -255,8 +255,8 @@ def _unbuildable(run: Run) -> str:
     """Which of a space's configurations were never planned, because they cannot be built."""
     from pydantic import ValidationError
 
-    from search_spaces.designs import expand
-    from search_spaces.space import Space
+    from ablate.search_spaces.designs import expand
+    from ablate.search_spaces.space import Space
 
     if run.design != run.definition.get("design"):  # a search proposes what it likes
         return ""

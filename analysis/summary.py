@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from analysis.format import between, listing, model_name, score, several
-from analysis.pareto import COST_WORDS, COSTS, METRICS, Cell, Cost, Metric, amount, cells, pareto, tasks, value
+from ablate.analysis.format import between, listing, model_name, score, several
+from ablate.analysis.pareto import COST_WORDS, COSTS, METRICS, Cell, Cost, Metric, amount, cells, pareto, tasks, value
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from analysis.significance import Interval
+    from ablate.analysis.significance import Interval
 
 _MOST_ROWS = 30
 

@@ -9,17 +9,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ablation.errors import InputError
-from analysis.format import MIXED, listing, model_name, several
-from analysis.pareto import METRICS
-from analysis.scores import CellScores, Metric, cell_scores
-from analysis.significance import Difference, Interval, difference, holm, mean_interval
+from ablate.analysis.format import MIXED, listing, model_name, several
+from ablate.analysis.pareto import METRICS
+from ablate.analysis.scores import CellScores, Metric, cell_scores
+from ablate.analysis.significance import Difference, Interval, difference, holm, mean_interval
+from ablate.errors import InputError
 
 if TYPE_CHECKING:
-    from analysis.frames import Frames
+    from ablate.analysis.frames import Frames
 
 _FACTS = ("Data", "Split", "Training", "Selection")
-"""What a caption takes of a study's facts (`analysis.study_report.about`)."""
+"""What a caption takes of a study's facts (`ablate.analysis.study_report.about`)."""
 
 
 class Entry(NamedTuple):

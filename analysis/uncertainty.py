@@ -1,8 +1,8 @@
 """How sure a front is: what it might have been with other seeds and other test images.
 
-Each resample of the hierarchical bootstrap (`analysis.significance.hierarchical_bootstrap`: seeds, then test images
-within them, the images paired across cells) gives every cell another mean score, and so another front. Costs do not
-vary. Test images that not every cell was scored on are left out of it.
+Each resample of the hierarchical bootstrap (`ablate.analysis.significance.hierarchical_bootstrap`: seeds, then test
+images within them, the images paired across cells) gives every cell another mean score, and so another front. Costs do
+not vary. Test images that not every cell was scored on are left out of it.
 
 A front is made of the best of noisy means, so it is optimistic, and the fronts of resamples, whose means are noisy
 twice, are more so by about as much again. Intervals are therefore the basic bootstrap's (reflected: twice the estimate
@@ -20,13 +20,13 @@ import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.format import several
-from analysis.pareto import Cost, Metric, Pareto, nondominated, pareto, tasks
-from analysis.scores import CellScores, cell_scores
-from analysis.significance import hierarchical_bootstrap
+from ablate.analysis.format import several
+from ablate.analysis.pareto import Cost, Metric, Pareto, nondominated, pareto, tasks
+from ablate.analysis.scores import CellScores, cell_scores
+from ablate.analysis.significance import hierarchical_bootstrap
 
 if TYPE_CHECKING:
-    from analysis.frames import Frames
+    from ablate.analysis.frames import Frames
 
 RESAMPLES, LEVEL = 1000, 0.95
 _SEEDS_FOR_ATTAINMENT = 5
@@ -106,8 +106,8 @@ def uncertain_fronts(
 ) -> tuple[UncertainFront, ...]:
     """The uncertainty of each of `fronts`, in their order; all of one task.
 
-    `scores` has for each metric the scores of every cell (`analysis.scores.cell_scores`). The same `seed` gives the
-    same numbers. Where cells share no test image there are no probabilities, and the note says so.
+    `scores` has for each metric the scores of every cell (`ablate.analysis.scores.cell_scores`). The same `seed` gives
+    the same numbers. Where cells share no test image there are no probabilities, and the note says so.
     """
     found: dict[int, UncertainFront] = {}
     for metric in dict.fromkeys(front.y for front in fronts):

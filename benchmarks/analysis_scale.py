@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ablation.study import Run
-from analysis.frames import Frames, scores_by_trial
+from ablate.analysis.frames import Frames, scores_by_trial
+from ablate.study import Run
 
 _FAMILIES = ("unet", "pyconvunet", "unet_plus_plus", "attention_unet", "resnet34_unet", "fcn8s")
 _FACTORS = ("width", "levels", "groups", "depth")
@@ -30,7 +30,7 @@ _PIXELS = 128 * 128
 
 
 def tables(cells: int, seeds: int, images: int, epochs: int, seed: int = 0) -> Frames:
-    """A study's tables, as `analysis.frames.load` gives them, with `cells` networks and the three trivial rows."""
+    """Tables as `ablate.analysis.frames.load` gives them of a study of `cells` networks and the three trivial rows."""
     rng = np.random.default_rng(seed)
     params = np.exp(rng.uniform(np.log(1e5), np.log(4e7), cells)).round()
     quality = 0.65 + 0.06 * np.log10(params / 1e5) + rng.normal(0, 0.02, cells)
@@ -130,14 +130,14 @@ def main() -> None:
 
     import optuna
 
-    from analysis.effects import effects
-    from analysis.figures.hypervolume import spent
-    from analysis.figures.pareto import pareto_figure
-    from analysis.pareto import METRICS, cells, fronts, hypervolume, nondominated, ranks
-    from analysis.report import About, Evidence, figure_page, render
-    from analysis.scores import cell_scores
-    from analysis.significance import mean_interval
-    from analysis.uncertainty import uncertain_fronts
+    from ablate.analysis.effects import effects
+    from ablate.analysis.figures.hypervolume import spent
+    from ablate.analysis.figures.pareto import pareto_figure
+    from ablate.analysis.pareto import METRICS, cells, fronts, hypervolume, nondominated, ranks
+    from ablate.analysis.report import About, Evidence, figure_page, render
+    from ablate.analysis.scores import cell_scores
+    from ablate.analysis.significance import mean_interval
+    from ablate.analysis.uncertainty import uncertain_fronts
 
     times: dict[str, float] = {}
     trials = options.cells * options.seeds

@@ -5,8 +5,8 @@
 A study is the matrix of paired differences of two cells, seeds by images: effect + seed + image + residual. The
 standard deviations span those of real Dice differences between networks (images 0.001 to 0.03, seeds 0 to 0.03); the
 two `measured` settings are of the six networks on ISBI 2012, whose quick profile has 6 test images. `this project` is
-`analysis.significance` itself; the others are what one might do instead. Last comes the range of its coverage over all
-ratios of the three variances.
+`ablate.analysis.significance` itself; the others are what one might do instead. Last comes the range of its coverage
+over all ratios of the three variances.
 
 Columns, in per cent of the studies: `covers`, the 95 % interval holds the true effect (of 0.01); `differ`, two equal
 cells are called different; `inferior`, a cell that is worse by the whole margin of 0.01 passes the test of
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.significance import bound_of, components, hierarchical_bootstrap, interval_of, p_value_of
+from ablate.analysis.significance import bound_of, components, hierarchical_bootstrap, interval_of, p_value_of
 
 Array = NDArray[np.float64]
 EFFECT = MARGIN = 0.01
@@ -103,7 +103,7 @@ def simulate(setting: Setting, effect: float, studies: int, rng: np.random.Gener
 
 
 def this_project(studies: Array) -> Outcome:
-    """`analysis.significance` on studies whose effect is 0.01, 0 and less the margin: (3, studies, seeds, images)."""
+    """`ablate.analysis.significance` of effects 0.01, 0 and less the margin: (3, studies, seeds, images)."""
     intervals = [interval_of(components(matrix)) for matrix in studies[0]]
     p_values = [p_value_of(components(matrix)) for matrix in studies[1]]
     passed = [bound_of(components(matrix)).not_below(MARGIN) for matrix in studies[2]]

@@ -21,15 +21,15 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from ablation.config import Phantom, Protocol, TrialConfig, UNet
-from ablation.study import Run, Study
-from ablation.trial_folder import pack
-from runners.progress import Progress
-from runners.resources import Resources
-from runners.searcher import StudySearcher
-from runners.trainable import Workplace, arrival_name, make_record
-from runners.tune import How, ray_session, train_missing
-from search_spaces.plan import Planned
+from ablate.config import Phantom, Protocol, TrialConfig, UNet
+from ablate.runners.progress import Progress
+from ablate.runners.resources import Resources
+from ablate.runners.searcher import StudySearcher
+from ablate.runners.trainable import Workplace, arrival_name, make_record
+from ablate.runners.tune import How, ray_session, train_missing
+from ablate.search_spaces.plan import Planned
+from ablate.study import Run, Study
+from ablate.trial_folder import pack
 
 IMAGES = 3
 
@@ -39,7 +39,7 @@ def do_nothing(config: dict[str, Any], workplace: Workplace) -> None:
     import torch
     from ray import tune
 
-    from ablation.training import Epoch, Result
+    from ablate.training import Epoch, Result
 
     planned = config["job"].planned
     epoch = Epoch(1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.01, 100.0)

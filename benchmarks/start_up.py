@@ -2,7 +2,7 @@
 
     python benchmarks/start_up.py
 
-Medians of alternating runs. The price is that of `ablation.cost`, on PyTorch's meta device at 3x512x512; the baseline
+Medians of alternating runs. The price is that of `ablate.cost`, on PyTorch's meta device at 3x512x512; the baseline
 is the same network on the CPU, counted by the same ptflops over a real forward pass.
 """
 
@@ -17,9 +17,9 @@ from pathlib import Path
 
 from ptflops import get_model_complexity_info
 
-from ablation.config import NETWORKS
-from ablation.cost import cost
-from ablation.models import build_model
+from ablate.config import NETWORKS
+from ablate.cost import cost
+from ablate.models import build_model
 
 SIZE = (512, 512)
 

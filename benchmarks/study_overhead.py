@@ -16,16 +16,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ablation.config import Data
-from ablation.data import Dataset, load_data
-from ablation.study import Study
-from runners.progress import Progress
-from runners.resources import Resources
-from runners.searcher import StudySearcher
-from runners.tune import How, ray_session, train_missing
-from search_spaces.plan import make_plan
-from search_spaces.profiles import PROFILES
-from search_spaces.space import Space
+from ablate.config import Data
+from ablate.data import Dataset, load_data
+from ablate.runners.progress import Progress
+from ablate.runners.resources import Resources
+from ablate.runners.searcher import StudySearcher
+from ablate.runners.tune import How, ray_session, train_missing
+from ablate.search_spaces.plan import make_plan
+from ablate.search_spaces.profiles import PROFILES
+from ablate.search_spaces.space import Space
+from ablate.study import Study
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ablation.config import PyConvUNet
-from ablation.models import build_model
+from ablate.config import PyConvUNet
+from ablate.models import build_model
 
 LAYOUTS = {"channels_last": torch.channels_last, "NCHW": torch.contiguous_format}
 

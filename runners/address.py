@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-from ablation.errors import InputError
+from ablate.errors import InputError
 
 PATIENCE_SECONDS = 30.0
 """How long a cluster has to answer."""

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import ValidationError
 
-from ablation.config import Trivial, explain
-from ablation.errors import InputError
-from ablation.foreign import keys, missing, whole
-from search_spaces.designs import Choice, Variant, choose
-from search_spaces.space import Range, Space
+from ablate.config import Trivial, explain
+from ablate.errors import InputError
+from ablate.foreign import keys, missing, whole
+from ablate.search_spaces.designs import Choice, Variant, choose
+from ablate.search_spaces.space import Range, Space
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablation.study import Study
-    from search_spaces.plan import Planned, Planner
+    from ablate.search_spaces.plan import Planned, Planner
+    from ablate.study import Study
 
 _FINITE = 100_000
 
@@ -76,7 +76,7 @@ def kept_latency(study: Study) -> Callable[[Planned], float]:
     """
 
     def latency_ms(planned: Planned) -> float:
-        from ablation.measure import choose_device, measure
+        from ablate.measure import choose_device, measure
 
         cell, data, network = planned.config.cell, planned.config.data, planned.config.model
         known = study.measurements().get(cell)
@@ -143,7 +143,7 @@ class Recorded(NamedTuple):
 
 
 def recorded_catalogue(trials: pd.DataFrame) -> Recorded:
-    """A catalogue of a study's complete trials, from table `trials` as `analysis.frames` has it.
+    """A catalogue of a study's complete trials, from table `trials` as `ablate.analysis.frames` has it.
 
     Its factors are those whose levels differ among them; what was not trained cannot be had.
     Raises `InputError` where two cells have the same levels, where there are fewer than two, and for levels that are no

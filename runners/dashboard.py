@@ -14,8 +14,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
 
-from ablation.errors import InputError
-from ablation.study import Record, Study
+from ablate.errors import InputError
+from ablate.study import Record, Study
 
 PICTURES = 12
 """How many of a trial's predictions are shown with it."""

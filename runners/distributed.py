@@ -22,10 +22,10 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-    from ablation.config import TrialConfig
-    from ablation.data import Dataset
-    from ablation.parallel import Group
-    from ablation.training import Checkpoint, Epoch, Result
+    from ablate.config import TrialConfig
+    from ablate.data import Dataset
+    from ablate.parallel import Group
+    from ablate.training import Checkpoint, Epoch, Result
 
 
 LOOPBACK = "127.0.0.1"
@@ -59,7 +59,7 @@ def train_parallel(
     checkpoint: Checkpoint,
     started: Callable[[list[Machine]], None] = lambda machines: None,
 ) -> Result:
-    """`ablation.training.train` by several workers, called within a Tune trial.
+    """`ablate.training.train` by several workers, called within a Tune trial.
 
     Each worker takes `threads` CPUs, and with `gpus` one GPU, of the trial's placement group, which is to hold a bundle
     for each of them. They end with this function, however it ends.
@@ -99,7 +99,7 @@ def _follow(first: Any, running: list[ObjectRef[Any]], report: Callable[[Epoch],
     """Report epochs until the first worker has the result; raise what ended a worker, for those of others follow."""
     import ray
 
-    from ablation.parallel import PeerLostError
+    from ablate.parallel import PeerLostError
 
     left, told = running, first.next_epoch.remote()
     while left:
@@ -163,7 +163,7 @@ class _Worker:
         import ray
         import torch
 
-        from ablation.training import precision
+        from ablate.training import precision
 
         self._device = torch.device("cuda" if gpus else "cpu")  # of the GPUs, Ray shows a worker its own alone
         self._machine = Machine(
@@ -195,7 +195,7 @@ class _Worker:
         import ray
         import torch
 
-        from ablation.training import train
+        from ablate.training import train
 
         def report(epoch: Epoch) -> None:
             if rank == 0:
@@ -213,7 +213,7 @@ class _Worker:
     def _join(self, rank: int, meeting: _Meeting) -> Group:
         import torch.distributed as dist
 
-        from ablation.parallel import Group, PeerLostError
+        from ablate.parallel import Group, PeerLostError
 
         # By itself gloo would listen where the host's name leads, which may be nowhere.
         if interface := _interface(LOOPBACK if meeting.address == LOOPBACK else self._machine.address):

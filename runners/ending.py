@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from runners.processes import born, descendants
+from ablate.runners.processes import born, descendants
 
 _PATIENCE_SECONDS = 5.0
 _last_steps: list[Callable[[], None]] = []

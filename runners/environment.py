@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ablation.errors import Halted, InputError
-from runners.address import Address
+from ablate.errors import Halted, InputError
+from ablate.runners.address import Address
 
 _ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -94,13 +94,13 @@ def _fault(folder: Path) -> str:
 
 @contextlib.contextmanager
 def in_own_folder() -> Iterator[None]:
-    """While Ray starts: its workers look for modules first where the driver then is, and that is where this project is.
+    """While Ray starts: its workers look for modules first where the driver then is, and that is where Python's are.
 
-    Else a user's own folder called `runners` or `analysis` would be taken for a package of it.
+    Else what lies in a user's folder, called `ablate` or like any library, would be taken for that.
     """
     here = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.chdir(Path(__file__).parents[1])
+        os.chdir(Path(os.__file__).parent)
         yield
     finally:
         os.fchdir(here)

@@ -14,11 +14,11 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import norm
 
-from ablation.errors import InputError
-from runners.catalogue import Catalogue, Priced, as_params, chosen, distributions
-from runners.surrogate import Floats, differences, fit, improvement
-from search_spaces.designs import Choice, choose, draw, draw_one, variant
-from search_spaces.space import Range
+from ablate.errors import InputError
+from ablate.runners.catalogue import Catalogue, Priced, as_params, chosen, distributions
+from ablate.runners.surrogate import Floats, differences, fit, improvement
+from ablate.search_spaces.designs import Choice, choose, draw, draw_one, variant
+from ablate.search_spaces.space import Range
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -31,7 +31,7 @@ class KnownCostSampler(BaseSampler):
     made, half of them by changing one on the front, and priced before anything is trained, each with `EACH` settings
     of what makes no difference to its price. A Gaussian process models validation Dice alone, from the factors and the
     logarithms of the prices; the expected hypervolume improvement over (Dice, log parameters, log MACs) is then exact
-    (`runners.surrogate`). Running trials are taken to score as expected.
+    (`ablate.runners.surrogate`). Running trials are taken to score as expected.
     The first `STARTUP` configurations are spread over prices and factors.
 
     Costs count by their logarithms: a price range from 1 to 2 million is worth as much as one from 10 to 20.

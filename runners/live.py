@@ -20,9 +20,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ablation.files import kind, read_regular
-from ablation.study import Study
-from runners import processes
+from ablate.files import kind, read_regular
+from ablate.runners import processes
+from ablate.study import Study
 
 _SILENT_AFTER_SECONDS = 60.0
 _MOST_FILES, _MOST_BYTES, _MOST_ROWS = 100, 2**22, 50
@@ -64,7 +64,7 @@ class Live(_Part):
     host: Line = ""
     process: Annotated[int, Field(ge=0, lt=2**31)] = 0
     born: Line = ""
-    """When the process was (`runners.processes.born`): its number may have been given to another since."""
+    """When the process was (`ablate.runners.processes.born`): its number may have been given to another since."""
     began: Seconds
     updated: Seconds
     total: Count

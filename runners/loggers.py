@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 from ray.tune.result import TRAINING_ITERATION
 
-from ablation.errors import InputError, unknown
-from ablation.study import Study
-from ablation.training import Epoch
-from search_spaces.plan import Planned
+from ablate.errors import InputError, unknown
+from ablate.search_spaces.plan import Planned
+from ablate.study import Study
+from ablate.training import Epoch
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial

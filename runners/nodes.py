@@ -13,16 +13,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ablation.errors import InputError
-from runners.storage import Storage, StorageError
+from ablate import DISTRIBUTION
+from ablate.errors import InputError
+from ablate.runners.storage import Storage, StorageError
 
 if TYPE_CHECKING:
-    from ablation.config import TrialConfig
+    from ablate.config import TrialConfig
 
 TIMEOUT_SECONDS = 60.0
 """How long a node has to answer; starting a process there is most of it."""
-_PACKAGES = ("ablation", "analysis", "runners", "search_spaces")
-_COMPARED = ("ablate", "numpy", "optuna", "ray", "torch", "python")
+_PACKAGES = ("ablate", "ablate.analysis", "ablate.runners", "ablate.search_spaces")
+_COMPARED = (DISTRIBUTION, "numpy", "optuna", "ray", "torch", "python")
 """Whose versions must be this driver's."""
 _INSTALL = "pip install -c constraints.txt ."
 
@@ -238,7 +239,7 @@ def _weights(trials: Iterable[TrialConfig]) -> set[str]:
 
 def _fault(there: _Answer, here: _Answer) -> str:
     """What a node lacks or has otherwise than this driver; nothing if all is the same."""
-    if there.versions["ablate"] is None:
+    if there.versions[DISTRIBUTION] is None:
         return f"has no ablate: install it there, {_INSTALL}"
     other = [name for name, version in here.versions.items() if _public(there.versions[name]) != _public(version)]
     if other:
@@ -246,7 +247,7 @@ def _fault(there: _Answer, here: _Answer) -> str:
         ours = " and ".join(str(here.versions[name]) for name in other)
         return f"has {theirs}, this driver {ours}: install the same there, {_INSTALL}"
     if there.code != here.code:
-        version = here.versions["ablate"]
+        version = here.versions[DISTRIBUTION]
         return f"has other code of ablate {version} than this driver: install the same there, {_INSTALL}"
     for name, checksum in here.files.items():
         if there.files[name] is None:

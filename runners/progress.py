@@ -11,11 +11,11 @@ from typing import Self
 from rich.console import Console, RenderableType
 from rich.live import Live as LiveDisplay
 
-from ablation.study import Study
-from ablation.trial_folder import Record
-from runners.ending import at_last
-from runners.live import Live, Node, Running, clock, draw, fall_silent, tell
-from search_spaces.plan import Planned
+from ablate.runners.ending import at_last
+from ablate.runners.live import Live, Node, Running, clock, draw, fall_silent, tell
+from ablate.search_spaces.plan import Planned
+from ablate.study import Study
+from ablate.trial_folder import Record
 
 _LINE_EVERY_SECONDS = 15.0
 _TELL_EVERY_SECONDS = 2.0
@@ -24,7 +24,7 @@ _LONGEST_SECONDS = 1e10
 
 
 class Progress:
-    """Watches a run (a `runners.writer.Observer`), shows it, and tells others of it.
+    """Watches a run (a `ablate.runners.writer.Observer`), shows it, and tells others of it.
 
     The time left is estimated from cost: MACs times epochs done a second so far, and those still to do.
     """

@@ -19,9 +19,9 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from ablation.errors import InputError
-from ablation.foreign import keys, need, numbers_of, whole
-from runners.schedulers import make_scheduler
+from ablate.errors import InputError
+from ablate.foreign import keys, need, numbers_of, whole
+from ablate.runners.schedulers import make_scheduler
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,10 +82,10 @@ class Reference(NamedTuple):
 def recorded(trials: pd.DataFrame, epochs: pd.DataFrame) -> dict[str, Curve]:
     """The curves of the complete trials of a study, by key.
 
-    Of the tables of `analysis.frames`, `trials` needs `key, params, macs` (and `state`, unless all are complete) and
-    `epochs` needs `key, epoch, val_dice` (and `seconds`, unless all take one). Epochs may count from 0, and keys may be
-    numbers. Raises `InputError` where a column is missing, a number is none or out of bounds, there is no trial, or an
-    epoch is missing, repeated or has no score.
+    Of the tables of `ablate.analysis.frames`, `trials` needs `key, params, macs` (and `state`, unless all are complete)
+    and `epochs` needs `key, epoch, val_dice` (and `seconds`, unless all take one). Epochs may count from 0, and keys
+    may be numbers. Raises `InputError` where a column is missing, a number is none or out of bounds, there is no trial,
+    or an epoch is missing, repeated or has no score.
     """
     need("trials", trials, ("key", *COSTS))
     need("epochs", epochs, ("key", "epoch", "val_dice"))
@@ -193,8 +193,8 @@ def _searcher(strategy: Strategy, trials: pd.DataFrame, curves: Mapping[str, Cur
         return Keys(order)
     if strategy.sampler == "shuffled":
         return Keys(order[at] for at in np.random.default_rng(repeat).permutation(len(order)))
-    from runners.catalogue import recorded_catalogue
-    from runners.samplers import SamplerSearcher, make_proposer
+    from ablate.runners.catalogue import recorded_catalogue
+    from ablate.runners.samplers import SamplerSearcher, make_proposer
 
     offered = recorded_catalogue(trials)
     most = min(strategy.trials or len(offered.keys), len(offered.keys))

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ablation.errors import InputError
-from runners.nodes import Node, this_node
+from ablate.errors import InputError
+from ablate.runners.nodes import Node, this_node
 
 if TYPE_CHECKING:
-    from ablation.config import TrialConfig
-    from ablation.trial_folder import Record
-    from search_spaces.plan import Planned
+    from ablate.config import TrialConfig
+    from ablate.search_spaces.plan import Planned
+    from ablate.trial_folder import Record
 
 CONTEXT = 1_000_000_000
 """Bytes of a card that a process on CUDA takes beside its tensors: the context, and the code of its kernels."""
@@ -86,7 +86,7 @@ def choose_resources(
     one. With `auto`, trials share cards by the memory that each is foretold to take.
 
     Args:
-        nodes: the machines (`runners.nodes.check_nodes`); by default this one.
+        nodes: the machines (`ablate.runners.nodes.check_nodes`); by default this one.
         measured: trials that ended, by which `auto` corrects what it foretells.
 
     Raises:
@@ -183,8 +183,8 @@ def _foretold(trial: TrialConfig, precision: str) -> int:
     """Bytes that `trial` takes in training on a card."""
     import torch
 
-    from ablation.config import Trivial
-    from ablation.memory import training_memory
+    from ablate.config import Trivial
+    from ablate.memory import training_memory
 
     assert not isinstance(trial.model, Trivial)
     data = trial.data

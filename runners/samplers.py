@@ -26,15 +26,15 @@ from pydantic import BaseModel, ConfigDict
 from ray.tune.search import Searcher
 from threadpoolctl import threadpool_limits
 
-from ablation.errors import InputError, unknown
-from ablation.files import open_in_place, read_regular
-from ablation.sealed_lines import seal, unseal
-from runners.catalogue import Catalogue, Priced, as_params, combinations, distributions
-from runners.known_cost import KnownCostSampler
-from runners.searcher import Feed
-from search_spaces.designs import Choice, choose, draw, variant
-from search_spaces.plan import ImpossibleError
-from search_spaces.space import Range
+from ablate.errors import InputError, unknown
+from ablate.files import open_in_place, read_regular
+from ablate.runners.catalogue import Catalogue, Priced, as_params, combinations, distributions
+from ablate.runners.known_cost import KnownCostSampler
+from ablate.runners.searcher import Feed
+from ablate.sealed_lines import seal, unseal
+from ablate.search_spaces.designs import Choice, choose, draw, variant
+from ablate.search_spaces.plan import ImpossibleError
+from ablate.search_spaces.space import Range
 
 if TYPE_CHECKING:
     from optuna import Study

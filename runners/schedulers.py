@@ -28,8 +28,8 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
-from ablation.errors import InputError, unknown
-from ablation.foreign import LARGEST
+from ablate.errors import InputError, unknown
+from ablate.foreign import LARGEST
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ablation.study import Run, Study
-from ablation.trial_folder import Record
-from runners.catalogue import kept_latency, space_catalogue
-from runners.samplers import (
+from ablate.runners.catalogue import kept_latency, space_catalogue
+from ablate.runners.samplers import (
     Outcome,
     Proposal,
     SamplerSearcher,
@@ -17,11 +15,13 @@ from runners.samplers import (
     make_proposer,
     read_proposals,
 )
-from runners.searcher import suggestion
-from search_spaces.designs import variant
+from ablate.runners.searcher import suggestion
+from ablate.search_spaces.designs import variant
+from ablate.study import Run, Study
+from ablate.trial_folder import Record
 
 if TYPE_CHECKING:
-    from search_spaces.plan import Planned, Planner
+    from ablate.search_spaces.plan import Planned, Planner
 
 DESIGN = "search"
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from ablation.origin import made_otherwise
-from ablation.study import Study
-from search_spaces.plan import Planned
+from ablate.origin import made_otherwise
+from ablate.search_spaces.plan import Planned
+from ablate.study import Study
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ablation.errors import Halted, InputError
+from ablate.errors import Halted, InputError
 
 if TYPE_CHECKING:
     from pyarrow import fs
 
-    from ablation.study import Study
+    from ablate.study import Study
 
 
 class StorageError(Exception):
@@ -40,7 +40,7 @@ _SEAL = b"ablate checkpoint\n"
 
 
 class Entry(NamedTuple):
-    """One object of a storage: an `ablation.training.Checkpoint`. It is kept with a SHA-256, of it and of its maker."""
+    """One object of a storage: an `ablate.training.Checkpoint`. It is kept with a SHA-256, of it and of its maker."""
 
     storage: Storage
     name: str

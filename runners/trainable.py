@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ray.exceptions import RayError
 
-from ablation.config import TrialConfig
-from ablation.errors import TrialError
-from ablation.origin import origin_of
-from ablation.trial_folder import Record, pack
-from runners.storage import Entry, Storage, StorageError
+from ablate.config import TrialConfig
+from ablate.errors import TrialError
+from ablate.origin import origin_of
+from ablate.runners.storage import Entry, Storage, StorageError
+from ablate.trial_folder import Record, pack
 
 if TYPE_CHECKING:
     import ray
 
-    from ablation.data import Dataset
-    from ablation.training import Epoch, Result
-    from runners.distributed import Machine
-    from runners.searcher import Job
+    from ablate.data import Dataset
+    from ablate.runners.distributed import Machine
+    from ablate.runners.searcher import Job
+    from ablate.training import Epoch, Result
 
 
 class Workplace(NamedTuple):
@@ -50,7 +50,7 @@ def arrival_name(key: str) -> str:
 
 
 def run_trial(config: dict[str, Any], workplace: Workplace) -> None:
-    """The function that Ray Tune runs; `config` is a `runners.searcher.suggestion`.
+    """The function that Ray Tune runs; `config` is a `ablate.runners.searcher.suggestion`.
 
     It reports every epoch, with what was printed meanwhile and whether it is `restored` from the trial's checkpoint; at
     last `ended`, once the trial is in the storage. A trial
@@ -88,7 +88,7 @@ def _leave_the_card() -> None:
 def _run(trial: TrialConfig, params: int, macs: int, workplace: Workplace, report: Any) -> None:
     import torch
 
-    from ablation.training import choose_device
+    from ablate.training import choose_device
 
     torch.set_num_threads(workplace.threads)
     device = choose_device() if workplace.use_gpu or not torch.cuda.is_available() else torch.device("cpu")
@@ -115,7 +115,7 @@ def _run(trial: TrialConfig, params: int, macs: int, workplace: Workplace, repor
     except TrialError as reason:
         error = str(reason)
     except Exception as reason:
-        from ablation.memory import out_of_memory
+        from ablate.memory import out_of_memory
 
         traceback.print_exc()
         error = f"{type(reason).__name__}: {' '.join(str(reason).split())}"
@@ -135,12 +135,12 @@ def _run(trial: TrialConfig, params: int, macs: int, workplace: Workplace, repor
 def _train(trial: TrialConfig, device: Any, workplace: Workplace, report: Any, team: list[Machine]) -> Result:
     import ray
 
-    from ablation.training import train
+    from ablate.training import train
 
     checkpoint = Entry(workplace.storage, checkpoint_name(trial.key), "/".join(origin_of(trial).decides))
     images = workplace.datasets[trial.data.model_dump_json()]
     if workplace.workers > 1:
-        from runners.distributed import train_parallel
+        from ablate.runners.distributed import train_parallel
 
         def started(machines: list[Machine]) -> None:
             team.extend(machines)
@@ -172,7 +172,7 @@ def make_record(
     """The record of a trial that ended. Validation scores are those of the best epoch."""
     import torch
 
-    from ablation import training
+    from ablate import training
 
     best = epochs[result.best_epoch - 1] if result and epochs else None
     if stopped and epochs:

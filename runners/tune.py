@@ -14,27 +14,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from ablation.config import Data, TrialConfig
-from ablation.data import Dataset
-from ablation.data.splits import split
-from ablation.errors import Halted, InputError
-from ablation.origin import made_otherwise
-from ablation.pictures import keep_pictures, pictures_dir
-from ablation.study import Study
-from ablation.trial_folder import Record, pack
-from runners.address import Address
-from runners.daemons import Look
-from runners.ending import at_last, same_signals
-from runners.environment import in_own_folder, prepare_ray
-from runners.nodes import Node, check_storage_reach
-from runners.resources import Resources
-from runners.storage import DriverStorage, PathStorage, Storage, StorageError, free_there
-from runners.trainable import Workplace, checkpoint_name, make_record, run_trial
-from search_spaces.plan import Planned
+from ablate.config import Data, TrialConfig
+from ablate.data import Dataset
+from ablate.data.splits import split
+from ablate.errors import Halted, InputError
+from ablate.origin import made_otherwise
+from ablate.pictures import keep_pictures, pictures_dir
+from ablate.runners.address import Address
+from ablate.runners.daemons import Look
+from ablate.runners.ending import at_last, same_signals
+from ablate.runners.environment import in_own_folder, prepare_ray
+from ablate.runners.nodes import Node, check_storage_reach
+from ablate.runners.resources import Resources
+from ablate.runners.storage import DriverStorage, PathStorage, Storage, StorageError, free_there
+from ablate.runners.trainable import Workplace, checkpoint_name, make_record, run_trial
+from ablate.search_spaces.plan import Planned
+from ablate.study import Study
+from ablate.trial_folder import Record, pack
 
 if TYPE_CHECKING:
-    from runners.searcher import Feed
-    from runners.writer import Observer, StudyWriter
+    from ablate.runners.searcher import Feed
+    from ablate.runners.writer import Observer, StudyWriter
 
 MAX_FAILURES = 3
 """How often, by default, a trial whose process died is started again, from its last epoch."""
@@ -60,10 +60,10 @@ class How(NamedTuple):
     storage_path: str | None = None
     """Where workers leave checkpoints and finished trials; by default the study, through Ray if on other machines."""
     nodes: tuple[Node, ...] = ()
-    """The cluster's machines (`runners.nodes.check_nodes`); none if it is this machine alone."""
+    """The cluster's machines (`ablate.runners.nodes.check_nodes`); none if it is this machine alone."""
     loggers: tuple[str, ...] = ()
     scheduler: str = "none"
-    """Which trials go on: a name of `runners.schedulers`."""
+    """Which trials go on: a name of `ablate.runners.schedulers`."""
     max_epochs: int = 1
     """Of any trial; for the scheduler."""
 
@@ -73,8 +73,8 @@ def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[
 
     Pictures that were lost, of those or of what these trials predicted, are made again.
     """
-    from ablation.samples import make_samples_again
-    from ablation.training import judge_trivial
+    from ablate.samples import make_samples_again
+    from ablate.training import judge_trivial
 
     known = study.records()
     distinct = {row.key: row for trial in trials for row in trial.trivial()}
@@ -115,7 +115,7 @@ def ray_session(address: Address | None, lost: Callable[[str], None] | None = No
     prepare_ray(address)
     import ray
 
-    from runners.daemons import watched
+    from ablate.runners.daemons import watched
 
     for name in ("ray", "ray.tune", "ray.train", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -176,7 +176,7 @@ def train_missing(
     import ray
     from ray import tune
 
-    from runners.writer import StudyWriter, cluster_nodes
+    from ablate.runners.writer import StudyWriter, cluster_nodes
 
     started = time.perf_counter()
     home, remote = _storages(study, how.storage_path)
@@ -193,7 +193,7 @@ def train_missing(
     loggers = _loggers(how.loggers, study, observer)
     _tune(study, tune.with_parameters(trainable, workplace=workplace), searcher, how, writer, loggers, look)
     if writer.again and not writer.halted:
-        from runners.searcher import StudySearcher
+        from ablate.runners.searcher import StudySearcher
 
         alone = [planned for planned in searcher.given if planned.key in writer.again]
         writer.again = {}
@@ -254,7 +254,7 @@ def _tune(
     from ray import tune
     from ray.tune.stopper import FunctionStopper, Stopper
 
-    from runners.schedulers import PAUSING, ParetoStopping, make_scheduler
+    from ablate.runners.schedulers import PAUSING, ParetoStopping, make_scheduler
 
     class Halt(Stopper):
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -320,7 +320,7 @@ def _never(trial_id: str, result: dict[str, Any]) -> bool:
 def _loggers(names: tuple[str, ...], study: Study, observer: Observer) -> list[Any]:
     if not names:
         return []
-    from runners.loggers import make_logger
+    from ablate.runners.loggers import make_logger
 
     return [make_logger(name, study, observer.incident) for name in names]
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ray import tune
 
-from ablation.study import Study
-from ablation.trial_folder import Record, pack
-from runners.live import Node
-from runners.storage import PathStorage, StorageError
-from runners.trainable import arrival_name, checkpoint_name, make_record
-from search_spaces.plan import Planned
+from ablate.runners.live import Node
+from ablate.runners.storage import PathStorage, StorageError
+from ablate.runners.trainable import arrival_name, checkpoint_name, make_record
+from ablate.search_spaces.plan import Planned
+from ablate.study import Study
+from ablate.trial_folder import Record, pack
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
-    from ablation.training import Epoch
+    from ablate.training import Epoch
 
 _NODES_EVERY_STEPS = 50
 
@@ -68,7 +68,7 @@ class StudyWriter(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        from ablation.training import Epoch
+        from ablate.training import Epoch
 
         planned = _planned(trial)
         key = planned.key

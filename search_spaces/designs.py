@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ablation.errors import InputError
-from search_spaces.space import MOST_CONFIGURATIONS, WITH, WITHOUT, Fields, Range, Space
+from ablate.errors import InputError
+from ablate.search_spaces.space import MOST_CONFIGURATIONS, WITH, WITHOUT, Fields, Range, Space
 
 Choice = dict[str, str | int | float]
 """What a configuration has of each of its factors: a level by name, or a number of a range."""

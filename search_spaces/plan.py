@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from ablation.config import SOURCES, Data, Network, Protocol, Split, TrialConfig, explain, network, parse
-from ablation.data import Dataset, Parts, split
-from ablation.errors import InputError, brief, unknown
-from search_spaces.designs import Variant, expand
-from search_spaces.profiles import Profile
-from search_spaces.space import MOST_SEEDS, Fields, Range, Space, nested
+from ablate.config import SOURCES, Data, Network, Protocol, Split, TrialConfig, explain, network, parse
+from ablate.data import Dataset, Parts, split
+from ablate.errors import InputError, brief, unknown
+from ablate.search_spaces.designs import Variant, expand
+from ablate.search_spaces.profiles import Profile
+from ablate.search_spaces.space import MOST_SEEDS, Fields, Range, Space, nested
 
 MOST_TRIALS = 100_000
 
@@ -72,8 +72,8 @@ def make_plan(
         overrides: fields by dotted path, for every trial.
 
     Raises:
-        InputError: a field or name that does not exist, data that cannot be read, more configurations or trials than
-            can be planned, or nothing left to train.
+        InputError: more configurations or trials than can be planned, or nothing left to train: it says why the first
+            configuration was rejected.
     """
     planner = Planner(
         space, profile, dataset_of=dataset_of, data=data, data_dir=data_dir, seeds=seeds, overrides=overrides
@@ -139,7 +139,8 @@ class Planner:
         if len(self.seeds) > MOST_SEEDS:
             raise InputError(f"--seeds {seeds}: at most {MOST_SEEDS:,} are trained")
         self._overrides = overrides or {}
-        self._datasets: dict[tuple[str, str], Dataset] = {}
+        self._datasets: dict[tuple[str, str], Dataset | InputError] = {}
+        """What was read, or why it cannot be."""
         self._splits: dict[tuple[tuple[str, ...], Split], Parts] = {}
         try:
             nested(self._overrides)
@@ -172,20 +173,26 @@ class Planner:
     def _read(self, source: Data) -> Dataset:
         identity = source.model_dump_json(), str(source.root)
         if identity not in self._datasets:
-            self._datasets[identity] = self._dataset_of(source)
-        return self._datasets[identity]
+            try:
+                self._datasets[identity] = self._dataset_of(source)
+            except InputError as error:
+                self._datasets[identity] = error
+        found = self._datasets[identity]
+        if isinstance(found, InputError):
+            raise found
+        return found
 
     def trials(self, variant: Variant) -> list[Planned]:
         """The trials of one configuration, one a seed.
 
-        Raises `ImpossibleError` for a configuration that cannot be built or costs more than the space allows, and
-        `InputError` for what is wrong with all: a field or name that does not exist, data that cannot be read.
+        Raises `ImpossibleError` for a configuration that is none (a field or value that does not exist, data that
+        cannot be read), cannot be built, or costs more than the space allows.
         """
-        fields = _overlay(self.space, variant.fields, self._profile, self._data, self._overrides)
-        model, source, protocol = _parts(fields, self.space.name, self._data_dir)
-        dataset = self._read(source)
-        source = source.model_copy(update={"fingerprint": dataset.config.fingerprint})
         try:
+            fields = _overlay(self.space, variant.fields, self._profile, self._data, self._overrides)
+            model, source, protocol = _parts(fields, self.space.name, self._data_dir)
+            dataset = self._read(source)
+            source = source.model_copy(update={"fingerprint": dataset.config.fingerprint})
             place = dataset.groups, protocol.split
             if place not in self._splits:
                 self._splits[place] = split(dataset.groups, protocol.split)
@@ -202,7 +209,8 @@ class Planner:
 
     def notes(self) -> list[str]:
         """What must be said of the data sets read so far, each once."""
-        return list(dict.fromkeys(note for dataset in self._datasets.values() for note in dataset.notes))
+        read = [dataset for dataset in self._datasets.values() if not isinstance(dataset, InputError)]
+        return list(dict.fromkeys(note for dataset in read for note in dataset.notes))
 
 
 def check(space: Space, params: int, macs: int) -> None:
@@ -215,13 +223,13 @@ def check(space: Space, params: int, macs: int) -> None:
 
 
 def _price(model: Network, source: Data) -> tuple[int, int]:
-    from ablation.cost import cost
+    from ablate.cost import cost
 
     return cost(model, source.channels, source.classes, source.size)
 
 
 def _try_one_image(model: Network, source: Data) -> None:
-    from ablation.cost import try_one_image
+    from ablate.cost import try_one_image
 
     try_one_image(model, source.channels, source.classes, source.size)
 
@@ -318,22 +326,21 @@ def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], N
 
     Raises `InputError` where none can be.
     """
-    from ablation.cost import build_on_meta
+    from ablate.cost import build_on_meta
 
     found: dict[Network, dict[str, str]] = {}
     reason = InputError(f"space {space.name} has no configuration")
     for made in expand(space):
         tree = nested(space.base)
-        for path, value in {**made.fields, **overrides}.items():
-            _assign(tree, path, value)
-        model = _network(tree, space.name)
-        if model not in found:
-            try:
+        try:
+            for path, value in {**made.fields, **overrides}.items():
+                _assign(tree, path, value)
+            model = _network(tree, space.name)
+            if model not in found:
                 build_on_meta(model, 1, 1)
-            except InputError as error:
-                reason = error
-            else:
                 found[model] = made.levels
+        except InputError as error:
+            reason = error
     if not found:
         raise reason
     return [(levels, model) for model, levels in found.items()]

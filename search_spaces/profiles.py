@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from search_spaces.space import Fields
+from ablate.search_spaces.space import Fields
 
 QUICK_NOTE = "Made under the quick profile (small images, few epochs): it demonstrates, and is not evidence."
 PAPER_NOTE = "Made under the paper's protocol, which selects the epoch on the test images: its scores are optimistic."

@@ -35,9 +35,9 @@ from pydantic import (
     model_validator,
 )
 
-from ablation.config import MOST_SEED, Whole, explain, not_a_truth_value
-from ablation.errors import brief
-from ablation.yaml_files import packaged_or_own, read_yaml
+from ablate.config import MOST_SEED, Whole, explain, not_a_truth_value
+from ablate.errors import brief
+from ablate.yaml_files import packaged_or_own, read_yaml
 
 Fields = dict[str, Any]
 """Configuration fields by dotted path: `model.width`, or `model` for the whole part."""

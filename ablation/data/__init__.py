@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ablation.config import Data
-from ablation.data import folder, isbi2012, kaggle_lung, liver, mni152, phantom
-from ablation.data.dataset import Dataset, assemble
-from ablation.data.source import DatasetInfo, Sample
-from ablation.data.splits import Parts, split
+from ablate.config import Data
+from ablate.data import folder, isbi2012, kaggle_lung, liver, mni152, phantom
+from ablate.data.dataset import Dataset, assemble
+from ablate.data.source import DatasetInfo, Sample
+from ablate.data.splits import Parts, split
 
 __all__ = ["DATASETS", "Dataset", "DatasetInfo", "Parts", "Sample", "load_data", "split"]
 

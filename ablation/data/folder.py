@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ablation.config import Folder
-from ablation.data.pairing import data_root, files_in, match, read_pairs, subfolder
-from ablation.data.source import DatasetInfo, Sample
+from ablate.config import Folder
+from ablate.data.pairing import data_root, files_in, match, read_pairs, subfolder
+from ablate.data.source import DatasetInfo, Sample
 
 INFO = DatasetInfo(
     name="folder",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ablation.errors import InputError
+from ablate.errors import InputError
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ablation.config import Isbi2012
-from ablation.data.pairing import Pair, data_root, files_in, match, read_pairs, subfolder
-from ablation.data.source import DatasetInfo, Sample
+from ablate.config import Isbi2012
+from ablate.data.pairing import Pair, data_root, files_in, match, read_pairs, subfolder
+from ablate.data.source import DatasetInfo, Sample
 
 INFO = DatasetInfo(
     name="isbi2012",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ablation.errors import InputError
+from ablate.errors import InputError
 
 _SHOWN = 6
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ablation.config import Mni152
-from ablation.data.images import read_slices
-from ablation.data.source import DatasetInfo, Sample
-from ablation.errors import InputError
+from ablate.config import Mni152
+from ablate.data.images import read_slices
+from ablate.data.source import DatasetInfo, Sample
+from ablate.errors import InputError
 
 INFO = DatasetInfo(
     name="mni152",

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ablation.config import Data
-from ablation.data.images import read_labels, read_slices, stem, suffix
-from ablation.data.masks import class_indices
-from ablation.data.source import DatasetInfo, Sample
-from ablation.errors import InputError
+from ablate.config import Data
+from ablate.data.images import read_labels, read_slices, stem, suffix
+from ablate.data.masks import class_indices
+from ablate.data.source import DatasetInfo, Sample
+from ablate.errors import InputError
 
 
 class Pair(NamedTuple):
@@ -76,7 +76,7 @@ def match(images: Mapping[str, Path], masks: Mapping[str, Path], where: Path, in
 def read_pairs(pairs: Sequence[Pair], classes: int) -> list[Sample]:
     """The samples of `pairs`: one for an image, which is its own group, and one for each slice of a volume.
 
-    Slice 12 of volume `a` is `a_z012`, of group `a`. `classes` as in `ablation.data.masks.class_indices`.
+    Slice 12 of volume `a` is `a_z012`, of group `a`. `classes` as in `ablate.data.masks.class_indices`.
     Raises `InputError` if a file cannot be read, a mask does not have its image's size, or its values do not fit.
     """
     images, values = [], []

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ablation.config import Phantom
-from ablation.data.dataset import check_room
-from ablation.data.source import DatasetInfo, Sample
+from ablate.config import Phantom
+from ablate.data.dataset import check_room
+from ablate.data.source import DatasetInfo, Sample
 
 INFO = DatasetInfo(
     name="phantom",

@@ -18,7 +18,7 @@ class Sample(NamedTuple):
     mask: np.ndarray
     """(H, W) uint8 class indices, 0 the background."""
     limits: tuple[float, float] | None = None
-    """The values that are scaled to 0 and 1, where the source fixes them; see `ablation.data.dataset`."""
+    """The values that are scaled to 0 and 1, where the source fixes them; see `ablate.data.dataset`."""
     labels: tuple[float, ...] = ()
     """What the mask files hold for classes 0, 1, … where those are numbered anew; the same for all of a data set."""
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ablation.config import Split
-from ablation.errors import InputError
+from ablate.config import Split
+from ablate.errors import InputError
 
 
 class Parts(NamedTuple):

@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 from torch import nn
 
-from ablation import config as configs
-from ablation.config import Network
-from ablation.errors import InputError
-from ablation.models.attention_unet import AttentionUNet
-from ablation.models.encoder_weights import load_encoder_weights
-from ablation.models.fcn8s import FCN8s
-from ablation.models.pyconv import PyConv2d
-from ablation.models.resnet34_unet import ResNet34UNet
-from ablation.models.unet import PyConvUNet, UNet
-from ablation.models.unet_plus_plus import UNetPlusPlus
+from ablate import config as configs
+from ablate.config import Network
+from ablate.errors import InputError
+from ablate.models.attention_unet import AttentionUNet
+from ablate.models.encoder_weights import load_encoder_weights
+from ablate.models.fcn8s import FCN8s
+from ablate.models.pyconv import PyConv2d
+from ablate.models.resnet34_unet import ResNet34UNet
+from ablate.models.unet import PyConvUNet, UNet
+from ablate.models.unet_plus_plus import UNetPlusPlus
 
 __all__ = ["PyConv2d", "build_model", "check_input", "downsampling"]
 

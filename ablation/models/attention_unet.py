@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ablation.config import AttentionUNet as AttentionUNetConfig
-from ablation.models.blocks import biased_conv3x3, conv_bn_relu, double_conv, stage_widths
-from ablation.models.unet import EncoderDecoder
+from ablate.config import AttentionUNet as AttentionUNetConfig
+from ablate.models.blocks import biased_conv3x3, conv_bn_relu, double_conv, stage_widths
+from ablate.models.unet import EncoderDecoder
 
 
 class AttentionUNet(EncoderDecoder):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from ablation.config import Upsampling
-from ablation.errors import InputError
+from ablate.config import Upsampling
+from ablate.errors import InputError
 
 Conv = Callable[[int, int], nn.Module]
 """Makes a convolution that keeps height and width, from its input and its output channels."""

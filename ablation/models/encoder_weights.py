@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ablation.errors import InputError
+from ablate.errors import InputError
 
 _CLASSIFIERS = ("fc.", "classifier.")
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ablation.errors import InputError
+from ablate.errors import InputError
 
 Share = Literal["pyramid", "equal"] | tuple[float, ...]
 

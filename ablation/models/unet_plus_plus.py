@@ -7,8 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ablation.config import UNetPlusPlus as UNetPlusPlusConfig
-from ablation.models.blocks import bilinear, double_conv, stage_widths
+from ablate.config import UNetPlusPlus as UNetPlusPlusConfig
+from ablate.models.blocks import bilinear, double_conv, stage_widths
 
 
 class UNetPlusPlus(nn.Module):

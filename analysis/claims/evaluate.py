@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ablation.errors import InputError
-from analysis.claims.schema import (
+from ablate.analysis.claims.schema import (
     Claim,
     Fewest,
     Hypothesis,
@@ -27,18 +26,19 @@ from analysis.claims.schema import (
     load_claim,
     packaged,
 )
-from analysis.claims.verdict import ClaimResult, Outcome, Verdict
-from analysis.format import MIXED, listing, si
-from analysis.guard import attempt, noted
-from analysis.pareto import COST_WORDS, COSTS, METRICS, Cell, Cost, cells, tasks
-from analysis.scores import CellScores, Metric, cell_scores
-from analysis.significance import Difference, difference, holm, one_sided_bound
-from analysis.uncertainty import front_probability
+from ablate.analysis.claims.verdict import ClaimResult, Outcome, Verdict
+from ablate.analysis.format import MIXED, listing, si
+from ablate.analysis.guard import attempt, noted
+from ablate.analysis.pareto import COST_WORDS, COSTS, METRICS, Cell, Cost, cells, tasks
+from ablate.analysis.scores import CellScores, Metric, cell_scores
+from ablate.analysis.significance import Difference, difference, holm, one_sided_bound
+from ablate.analysis.uncertainty import front_probability
+from ablate.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.frames import Frames
+    from ablate.analysis.frames import Frames
 
 LEVEL = 0.95
 

@@ -16,9 +16,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ablation.yaml_files import packaged_or_own, read_yaml
-from analysis.pareto import Cost
-from analysis.scores import Metric
+from ablate.analysis.pareto import Cost
+from ablate.analysis.scores import Metric
+from ablate.yaml_files import packaged_or_own, read_yaml
 
 _MOST = 100
 """Hypotheses of a claim, rivals of each, columns that select one: each is worked out, and most by drawing at random."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from analysis.figures.style import TEMPLATE, plain, styles
-from analysis.format import several
+from ablate.analysis.figures.style import TEMPLATE, plain, styles
+from ablate.analysis.format import several
 
 if TYPE_CHECKING:
-    from analysis.frames import Frames
+    from ablate.analysis.frames import Frames
 
 PANELS = {"train_loss": "Training loss", "val_dice": "Validation Dice", "val_miou": "Validation MIoU"}
 _MOST_SHOWN = 8

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from analysis.figures.style import FAINT, GRID, INK, SIGNIFICANT, TEMPLATE, UNDECIDED, UNKNOWN, plain, shortened
-from analysis.format import several
-from analysis.pareto import METRICS
+from ablate.analysis.figures.style import FAINT, GRID, INK, SIGNIFICANT, TEMPLATE, UNDECIDED, UNKNOWN, plain, shortened
+from ablate.analysis.format import several
+from ablate.analysis.pareto import METRICS
 
 if TYPE_CHECKING:
-    from analysis.effects import Effect
+    from ablate.analysis.effects import Effect
 
 _MINUS = "\N{MINUS SIGN}"
 _ROW, _FRAME = 26, 110

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import plotly.graph_objects as go
 
-from analysis.figures.style import TEMPLATE, plain, shortened
-from analysis.format import score
-from analysis.pareto import METRICS
+from ablate.analysis.figures.style import TEMPLATE, plain, shortened
+from ablate.analysis.format import score
+from ablate.analysis.pareto import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablation.study import Run
-    from analysis.scores import Metric
+    from ablate.analysis.scores import Metric
+    from ablate.study import Run
 
 _MOST_LEVELS, _MOST_MAPS = 12, 3
 _CROSSED = ("one_factor", "leave_one_out")

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from analysis.figures.style import INK, TEMPLATE, plain
-from analysis.format import several
-from analysis.pareto import COSTS, MARGIN, METRICS, Cost, Metric, cells, hypervolume, tasks, value
+from ablate.analysis.figures.style import INK, TEMPLATE, plain
+from ablate.analysis.format import several
+from ablate.analysis.pareto import COSTS, MARGIN, METRICS, Cost, Metric, cells, hypervolume, tasks, value
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.frames import Frames
+    from ablate.analysis.frames import Frames
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import plotly.graph_objects as go
 
-from analysis.figures.style import FAINT, GRID, INK, TEMPLATE, plain, shortened, styles
-from analysis.format import score
-from analysis.pareto import COSTS, METRICS, Cell, amount, offered, value
+from ablate.analysis.figures.style import FAINT, GRID, INK, TEMPLATE, plain, shortened, styles
+from ablate.analysis.format import score
+from ablate.analysis.pareto import COSTS, METRICS, Cell, amount, offered, value
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablation.study import Run
-    from analysis.scores import Metric
+    from ablate.analysis.scores import Metric
+    from ablate.study import Run
 
 _MOST_LINES, _MOST_NAMED, _MOST_LEVELS = 300, 10, 12
 

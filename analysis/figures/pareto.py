@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from analysis.figures.style import FAINT, INK, TEMPLATE, plain, shortened, styles, wrapped
-from analysis.format import NO_BREAK, between, score, several
-from analysis.pareto import COSTS, METRICS, Cost, Metric, Pareto, Point, amount, axis_title
+from ablate.analysis.figures.style import FAINT, INK, TEMPLATE, plain, shortened, styles, wrapped
+from ablate.analysis.format import NO_BREAK, between, score, several
+from ablate.analysis.pareto import COSTS, METRICS, Cost, Metric, Pareto, Point, amount, axis_title
 
 if TYPE_CHECKING:
-    from analysis.significance import Interval
-    from analysis.uncertainty import UncertainFront
+    from ablate.analysis.significance import Interval
+    from ablate.analysis.uncertainty import UncertainFront
 
     Intervals = Mapping[Metric, Mapping[str, Interval]]
     """By metric and cell."""
@@ -82,9 +82,9 @@ def pareto_figure(
     """The Pareto plot of one study, for each pair of axes in `fronts`; it opens on the first pair.
 
     `fronts` hold the same study under a cost and a score each, and every cost with every score
-    (`analysis.pareto.fronts` makes them). With `uncertain` (`analysis.uncertainty.uncertain_fronts`) each front has its
-    band and each cell its probability of being on it; error bars are the `intervals` (`analysis.significance`), or,
-    without them, the standard deviation over seeds.
+    (`ablate.analysis.pareto.fronts` makes them). With `uncertain` (`ablate.analysis.uncertainty.uncertain_fronts`) each
+    front has its band and each cell its probability of being on it; error bars are the `intervals`
+    (`ablate.analysis.significance`), or, without them, the standard deviation over seeds.
     """
     costs = [cost for cost in COSTS if any(front.x == cost for front in fronts)]
     metrics = [metric for metric in METRICS if any(front.y == metric for front in fronts)]

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from analysis.figures.style import FAINT, TEMPLATE, plain, styles
+from ablate.analysis.figures.style import FAINT, TEMPLATE, plain, styles
 
 
 class Band(NamedTuple):

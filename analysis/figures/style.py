@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from analysis.format import model_name, shortened, shown
+from ablate.analysis.format import model_name, shortened, shown
 
 INK, FAINT, GRID = "#222222", "#666666", "#e6e6e6"
 FONT = 'system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, "Liberation Sans", sans-serif'

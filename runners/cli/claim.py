@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from runners.cli.output import console, print_json
-from runners.cli.shared import json_option, notes, open_study, study_argument
+from ablate.runners.cli.output import console, print_json
+from ablate.runners.cli.shared import json_option, notes, open_study, study_argument
 
 
 @click.command()
@@ -31,10 +31,10 @@ def claim(study: Path, name: str, as_json: bool) -> None:
     """
     from rich.text import Text
 
-    from analysis.claims.evaluate import evaluate
-    from analysis.claims.schema import load_claim
-    from analysis.confirmation import of_fresh_seeds, searched_and_fresh
-    from analysis.frames import load
+    from ablate.analysis.claims.evaluate import evaluate
+    from ablate.analysis.claims.schema import load_claim
+    from ablate.analysis.confirmation import of_fresh_seeds, searched_and_fresh
+    from ablate.analysis.frames import load
 
     parsed = load_claim(name)
     opened = open_study(study)

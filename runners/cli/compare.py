@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ablation.errors import InputError
-from runners.cli.output import check_target, console, plain_table, print_json, write
-from runners.cli.shared import json_option, notes, open_study
+from ablate.errors import InputError
+from ablate.runners.cli.output import check_target, console, plain_table, print_json, write
+from ablate.runners.cli.shared import json_option, notes, open_study
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from analysis.compare import Comparison
-    from analysis.scores import Metric
+    from ablate.analysis.compare import Comparison
+    from ablate.analysis.scores import Metric
 
 
 @click.command()
@@ -37,10 +37,10 @@ def compare(studies: tuple[Path, ...], metric: Metric, output: Path | None, as_j
       ablate compare studies/baselines-mni152 studies/baselines-isbi2012
       ablate compare STUDY STUDY --metric miou -o compared.html
     """
-    from analysis.compare import compare as compared
-    from analysis.compare import compare_report, findings
-    from analysis.frames import load
-    from analysis.study_report import about
+    from ablate.analysis.compare import compare as compared
+    from ablate.analysis.compare import compare_report, findings
+    from ablate.analysis.frames import load
+    from ablate.analysis.study_report import about
 
     check_target(output, ".html")
     if len({study.resolve() for study in studies}) < len(studies):
@@ -75,8 +75,8 @@ def _names(studies: tuple[Path, ...]) -> list[str]:
 
 
 def _scores(comparison: Comparison) -> Table:
-    from analysis.format import model_name
-    from analysis.pareto import METRICS
+    from ablate.analysis.format import model_name
+    from ablate.analysis.pareto import METRICS
 
     table = plain_table(
         METRICS[comparison.metric], *comparison.data, "mean rank", right=(*comparison.data, "mean rank")
@@ -98,7 +98,7 @@ def _scores(comparison: Comparison) -> Table:
 
 def _costs(comparison: Comparison) -> Table:
     """Parameters, and MACs on each data set."""
-    from analysis.pareto import amount
+    from ablate.analysis.pareto import amount
 
     macs = [f"MACs, {name}" for name in comparison.data]
     table = plain_table("cost", "Parameters", *macs, right=("Parameters", *macs))

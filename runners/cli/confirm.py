@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from ablation.errors import InputError
-from runners.cli.output import console, err_console, plain_table, print_json
-from runners.cli.shared import json_option, open_study, study_argument
-from runners.cli.training import Ends, check_that_some_succeeded, costing_no_training, ending
+from ablate.errors import InputError
+from ablate.runners.cli.output import console, err_console, plain_table, print_json
+from ablate.runners.cli.shared import json_option, open_study, study_argument
+from ablate.runners.cli.training import Ends, check_that_some_succeeded, costing_no_training, ending
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablation.config import Data
-    from ablation.data import Dataset
-    from ablation.study import Run, Study
-    from analysis.confirmation import Candidate, Confirmation
-    from runners.address import Address
-    from runners.resources import Resources
-    from search_spaces.plan import Planned
+    from ablate.analysis.confirmation import Candidate, Confirmation
+    from ablate.config import Data
+    from ablate.data import Dataset
+    from ablate.runners.address import Address
+    from ablate.runners.resources import Resources
+    from ablate.search_spaces.plan import Planned
+    from ablate.study import Run, Study
 
 
 class _Round(NamedTuple):
@@ -65,8 +65,8 @@ def confirm(
       ablate confirm studies/search_pyconvunet-mni152-quick
       ablate confirm STUDY --seeds 10 --rivals 2
     """
-    from runners.address import check_address, find_address
-    from runners.environment import prepare_ray
+    from ablate.runners.address import check_address, find_address
+    from ablate.runners.environment import prepare_ray
 
     ends = ending(err=as_json)
     out = err_console() if as_json else console()
@@ -75,8 +75,8 @@ def confirm(
         out.print(f"Note: {said}", style="yellow", soft_wrap=True)
     if cluster:
         check_address(cluster)
-    from analysis.format import several
-    from runners.resources import choose_resources
+    from ablate.analysis.format import several
+    from ablate.runners.resources import choose_resources
 
     opened = open_study(study)
     ends.study = study
@@ -98,10 +98,10 @@ def confirm(
 
 def _round(study: Study, seeds: int, rivals: int) -> _Round:
     """The trials of a round, priced as their cells were. Seeds start above all that the search used."""
-    from ablation.study import Run
-    from analysis.confirmation import DESIGN, candidates, fresh_seeds, searched_and_fresh
-    from analysis.frames import load
-    from search_spaces.plan import Planned
+    from ablate.analysis.confirmation import DESIGN, candidates, fresh_seeds, searched_and_fresh
+    from ablate.analysis.frames import load
+    from ablate.search_spaces.plan import Planned
+    from ablate.study import Run
 
     searched, _ = searched_and_fresh(study.manifest.runs)
     chosen = candidates(load(study).trials, searched, rivals)
@@ -136,7 +136,7 @@ def _round(study: Study, seeds: int, rivals: int) -> _Round:
 
 def _data_of(study: Study, data_dir: Path | None) -> Callable[[Data], Dataset]:
     """Reads a trial's data where they are now. Raises `InputError` if they are not what the search saw."""
-    from ablation.data import load_data
+    from ablate.data import load_data
 
     root = data_dir or (Path(study.manifest.data_dir) if study.manifest.data_dir else None)
 
@@ -150,10 +150,10 @@ def _data_of(study: Study, data_dir: Path | None) -> Callable[[Data], Dataset]:
 
 
 def _conclude(study: Study, as_json: bool) -> None:
-    from analysis.confirmation import confirmation, searched_and_fresh, table
-    from analysis.format import si
-    from analysis.frames import load
-    from runners.cli.report import write_report
+    from ablate.analysis.confirmation import confirmation, searched_and_fresh, table
+    from ablate.analysis.format import si
+    from ablate.analysis.frames import load
+    from ablate.runners.cli.report import write_report
 
     frames = load(study)
     found = confirmation(frames, *searched_and_fresh(study.manifest.runs))
@@ -181,7 +181,7 @@ def _conclude(study: Study, as_json: bool) -> None:
 
 
 def _document(found: Confirmation) -> dict[str, object]:
-    from analysis.significance import Interval
+    from ablate.analysis.significance import Interval
 
     def interval(of: Interval) -> dict[str, float | None]:
         return {name: None if value != value else value for name, value in of._asdict().items()}
@@ -210,11 +210,11 @@ def _train(
     ends: Ends,
 ) -> bool:
     """Train those of `trials` that the study does not have, as `ablate run` does; false if interrupted."""
-    from analysis.frames import level_label
-    from runners.live import clock, forget_the_dead
-    from runners.progress import Progress
-    from runners.searcher import StudySearcher
-    from runners.tune import How, missing_trials, ray_session, take_arrivals, train_missing
+    from ablate.analysis.frames import level_label
+    from ablate.runners.live import clock, forget_the_dead
+    from ablate.runners.progress import Progress
+    from ablate.runners.searcher import StudySearcher
+    from ablate.runners.tune import How, missing_trials, ray_session, take_arrivals, train_missing
 
     how = How(resources)
     take_arrivals(study, how.storage_path)

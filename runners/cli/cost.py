@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ablation.errors import InputError
-from runners.cli.output import console, plain_table, print_json
-from runners.cli.shared import json_option, parse_input, parse_settings
+from ablate.errors import InputError
+from ablate.runners.cli.output import console, plain_table, print_json
+from ablate.runners.cli.shared import json_option, parse_input, parse_settings
 
 if TYPE_CHECKING:
-    from ablation.config import Network
+    from ablate.config import Network
 
 
 @click.command()
@@ -30,8 +30,8 @@ def cost(model: str | None, space: str | None, size: str, settings: tuple[str, .
       ablate cost --space baselines --input 3x512x512
       ablate cost --model pyconvunet --set model.block=bottleneck
     """
-    from ablation.cost import cost as price
-    from analysis.paper import TABLE_3, TABLE_3_INPUT
+    from ablate.analysis.paper import TABLE_3, TABLE_3_INPUT
+    from ablate.cost import cost as price
 
     if (model is None) == (space is None):
         raise InputError("give either --model or --space")
@@ -72,10 +72,10 @@ def _networks(
     model: str | None, space: str | None, settings: tuple[str, ...]
 ) -> list[tuple[str, dict[str, str], Network]]:
     """Each distinct network with its label and levels."""
-    from ablation.config import network
-    from analysis.frames import level_label
-    from search_spaces.plan import networks_of
-    from search_spaces.space import load_space
+    from ablate.analysis.frames import level_label
+    from ablate.config import network
+    from ablate.search_spaces.plan import networks_of
+    from ablate.search_spaces.space import load_space
 
     fields = parse_settings(settings)
     for path in fields:

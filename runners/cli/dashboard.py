@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from runners.cli.output import console
-from runners.cli.shared import study_argument
+from ablate.runners.cli.output import console
+from ablate.runners.cli.shared import study_argument
 
 
 @click.command()
@@ -25,7 +25,7 @@ def dashboard(study: Path, port: int) -> None:
       ablate dashboard studies/search_pyconvunet-mni152-quick
       ablate dashboard STUDY --port 0
     """
-    from runners.dashboard import Mirror, serve
+    from ablate.runners.dashboard import Mirror, serve
 
     out = console()
     mirror = Mirror(study)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from runners.cli.output import console, print_json
-from runners.cli.shared import json_option
+from ablate.runners.cli.output import console, print_json
+from ablate.runners.cli.shared import json_option
 
 
 @click.command()
@@ -17,7 +17,7 @@ def datasets(as_json: bool) -> None:
     Example:
       ablate datasets
     """
-    from ablation.data import DATASETS
+    from ablate.data import DATASETS
 
     if as_json:
         print_json([info._asdict() for info in DATASETS.values()])

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ablation.errors import unknown
-from runners.cli.output import console, print_json
-from runners.cli.shared import json_option, notes, open_study, study_argument
+from ablate.errors import unknown
+from ablate.runners.cli.output import console, print_json
+from ablate.runners.cli.shared import json_option, notes, open_study, study_argument
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from analysis.effects import Effect, Effects, Importance, Interaction
-    from analysis.scores import Metric
-    from analysis.significance import Interval
+    from ablate.analysis.effects import Effect, Effects, Importance, Interaction
+    from ablate.analysis.scores import Metric
+    from ablate.analysis.significance import Interval
 
 
 @click.command()
@@ -41,8 +41,8 @@ def effects(study: Path, metric: Metric, space: str | None, as_json: bool) -> No
       ablate effects STUDY
       ablate effects STUDY --metric miou --space pyramid_levels
     """
-    from analysis.effects import effects as estimate
-    from analysis.frames import load
+    from ablate.analysis.effects import effects as estimate
+    from ablate.analysis.frames import load
 
     opened = open_study(study)
     runs = [run for run in opened.manifest.runs if space in (None, run.space)]
@@ -62,7 +62,7 @@ def effects(study: Path, metric: Metric, space: str | None, as_json: bool) -> No
 
 
 def _print_effects(found: Effects, out: Console) -> None:
-    from analysis.pareto import METRICS
+    from ablate.analysis.pareto import METRICS
 
     for (space, task), group in groupby(found.effects, key=lambda effect: (effect.space, effect.task)):
         rows = list(group)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from ablation.errors import InputError
-from runners.cli.output import check_target, data, say, write
-from runners.cli.shared import notes, open_study, study_argument
+from ablate.errors import InputError
+from ablate.runners.cli.output import check_target, data, say, write
+from ablate.runners.cli.shared import notes, open_study, study_argument
 
 
 @click.command()
@@ -24,7 +24,7 @@ def export(study: Path, table: str, kind: str | None, output: Path | None) -> No
       ablate export STUDY --table trials
       ablate export STUDY --table images -o images.parquet
     """
-    from analysis.frames import load
+    from ablate.analysis.frames import load
 
     check_target(output, *([f".{kind}"] if kind else [".csv", ".parquet", ".json"]))
     kind = kind or (output.suffix.lower().removeprefix(".") if output else "csv")

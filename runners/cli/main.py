@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from ablation.errors import Halted, InputError
-from analysis.format import shortened, shown
-from runners.cli.output import close_streams, open_streams, say
+from ablate import DISTRIBUTION
+from ablate.analysis.format import shortened, shown
+from ablate.errors import Halted, InputError
+from ablate.runners.cli.output import close_streams, open_streams, say
 
 _MACHINE_SAYS_NO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 _NO_SUCH_PLACE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
@@ -60,7 +61,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        return getattr(importlib.import_module(f"runners.cli.{name}"), name)
+        return getattr(importlib.import_module(f"ablate.runners.cli.{name}"), name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -68,14 +69,14 @@ class _Commands(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            from ablation.errors import unknown
+            from ablate.errors import unknown
 
             raise unknown("command", args[0], _COMMANDS)
         return super().resolve_command(ctx, args)
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
-@click.version_option(package_name="ablate", message="ablate %(version)s")
+@click.version_option(package_name=DISTRIBUTION, message="ablate %(version)s")
 def ablate() -> None:
     """Find out which parts of a segmentation network earn their cost.
 
@@ -170,7 +171,7 @@ def _keep_traceback(error: BaseException, arguments: list[str]) -> str:
     descriptor, path = tempfile.mkstemp(prefix=started, suffix=".txt")
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(f"{shlex.join(['ablate', *arguments])}\n{platform.platform()}, Python {platform.python_version()}\n")
-        for name in ("ablate", "click", "numpy", "optuna", "pandas", "pydantic", "ray", "rich", "torch"):
+        for name in (DISTRIBUTION, "click", "numpy", "optuna", "pandas", "pydantic", "ray", "rich", "torch"):
             with contextlib.suppress(importlib.metadata.PackageNotFoundError):
                 file.write(f"{name} {importlib.metadata.version(name)}\n")
         file.write("\n")

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from ablation.errors import InputError, TrialError
-from runners.cli.output import console, plain_table, print_json, say
-from runners.cli.shared import json_option, open_study, parse_input, study_argument
+from ablate.errors import InputError, TrialError
+from ablate.runners.cli.output import console, plain_table, print_json, say
+from ablate.runners.cli.shared import json_option, open_study, parse_input, study_argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
 
-    from ablation.config import Network
-    from ablation.measure import Device, Measured
-    from ablation.study import Study
+    from ablate.config import Network
+    from ablate.measure import Device, Measured
+    from ablate.study import Study
 
 _MOST_PAIRS = 12
 
@@ -53,9 +53,9 @@ def measure(study: Path, size: str | None, device: Device | None, threads: int, 
       ablate measure studies/pyramid_levels-mni152-quick
       ablate measure STUDY --input 1x512x512 --threads 4
     """
-    from ablation.measure import busy, choose_device
-    from analysis.frames import load
-    from analysis.measured import disagreements
+    from ablate.analysis.frames import load
+    from ablate.analysis.measured import disagreements
+    from ablate.measure import busy, choose_device
 
     opened = open_study(study)
     if opened.is_being_written():
@@ -110,8 +110,8 @@ def _jobs(study: Study, given: tuple[int, int, int] | None, threads: int) -> lis
 
     Raises `InputError` if one of them cannot be measured so, before any is.
     """
-    from ablation.measure import check
-    from analysis.frames import load
+    from ablate.analysis.frames import load
+    from ablate.measure import check
 
     trials = load(study).trials
     complete = trials[trials["state"] == "complete"].drop_duplicates("cell").sort_values(["macs", "label"])
@@ -132,7 +132,7 @@ def _measured(
     jobs: list[_Job], device: Device, threads: int, repeats: int, *, quiet: bool
 ) -> Iterator[tuple[_Job, Measured | str]]:
     """Each job with what was measured, or why it could not be, saying on standard error which one is under way."""
-    from ablation.measure import measure
+    from ablate.measure import measure
 
     for number, job in enumerate(jobs, start=1):
         if not quiet:

@@ -19,9 +19,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ablation.errors import InputError
-from ablation.files import kind, write_whole
-from analysis.format import shown
+from ablate.analysis.format import shown
+from ablate.errors import InputError
+from ablate.files import kind, write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -133,7 +133,7 @@ def close_streams() -> str:
 
 def console() -> Console:
     """Standard output: as wide as the terminal, 80 columns and no colour codes when piped."""
-    from runners.cli.terminal import PlainConsole
+    from ablate.runners.cli.terminal import PlainConsole
 
     stdout = PlainConsole()
     return stdout if stdout.is_terminal else PlainConsole(width=_PIPED_WIDTH)
@@ -141,7 +141,7 @@ def console() -> Console:
 
 def err_console() -> Console:
     """Standard error, for what is said beside a command's results: progress, notes."""
-    from runners.cli.terminal import PlainConsole
+    from ablate.runners.cli.terminal import PlainConsole
 
     return PlainConsole(stderr=True)
 
@@ -246,7 +246,7 @@ def _check_replaced(path: Path) -> None:
 
 def study_of(path: Path) -> Path | None:
     """The study in whose directory `path` is. Raises `InputError` if there can be no such path."""
-    from ablation.manifest import is_study
+    from ablate.manifest import is_study
 
     try:
         path.lstat()

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ablation.errors import InputError
-from runners.cli.output import check_target, console, print_json, write
-from runners.cli.shared import json_option, notes, open_study, study_argument
+from ablate.errors import InputError
+from ablate.runners.cli.output import check_target, console, print_json, write
+from ablate.runners.cli.shared import json_option, notes, open_study, study_argument
 
 if TYPE_CHECKING:
-    from analysis.pareto import Cost, Metric, Pareto
-    from analysis.significance import Interval
-    from analysis.uncertainty import UncertainFront
+    from ablate.analysis.pareto import Cost, Metric, Pareto
+    from ablate.analysis.significance import Interval
+    from ablate.analysis.uncertainty import UncertainFront
 
 
 @click.command()
@@ -49,14 +49,14 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
       ablate pareto STUDY --x macs --y miou
       ablate pareto STUDY -o front.html
     """
-    from analysis.figures.pareto import pareto_caption, pareto_figure
-    from analysis.frames import load
-    from analysis.pareto import COST_WORDS, METRICS, fronts, tasks
-    from analysis.report import figure_page
-    from analysis.scores import cell_scores
-    from analysis.significance import mean_interval
-    from analysis.summary import front_summary
-    from analysis.uncertainty import uncertain_fronts
+    from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
+    from ablate.analysis.frames import load
+    from ablate.analysis.pareto import COST_WORDS, METRICS, fronts, tasks
+    from ablate.analysis.report import figure_page
+    from ablate.analysis.scores import cell_scores
+    from ablate.analysis.significance import mean_interval
+    from ablate.analysis.summary import front_summary
+    from ablate.analysis.uncertainty import uncertain_fronts
 
     check_target(output, ".html")
     opened = open_study(study)
@@ -108,8 +108,8 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
 
 def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
     """In words: who is on the front how likely, and how much it dominates."""
-    from analysis.format import listing
-    from analysis.pareto import METRICS, amount
+    from ablate.analysis.format import listing
+    from ablate.analysis.pareto import METRICS, amount
 
     if not sure.probability:
         return []

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from runners.cli.output import console, plain_table, print_json
-from runners.cli.shared import extent, json_option, plan_notes, prepare, space_options
+from ablate.runners.cli.output import console, plain_table, print_json
+from ablate.runners.cli.shared import extent, json_option, plan_notes, prepare, space_options
 
 
 @click.command()
@@ -22,8 +22,8 @@ def plan(as_json: bool, **options: Any) -> None:
       ablate plan --space group_splits --set model.width=64 --seeds 3
       ablate plan --space my_space.yaml --data folder --data-dir images/
     """
-    from analysis.format import si
-    from analysis.frames import level_label
+    from ablate.analysis.format import si
+    from ablate.analysis.frames import level_label
 
     prepared = prepare(**options)
     trials, rejected, same, _ = prepared.plan

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ablation.errors import InputError
-from runners.cli.output import check_place, say, study_of, write
-from runners.cli.shared import notes, open_study, study_argument
+from ablate.errors import InputError
+from ablate.runners.cli.output import check_place, say, study_of, write
+from ablate.runners.cli.shared import notes, open_study, study_argument
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,15 +34,15 @@ def predict(study: Path, key: str, images: tuple[Path, ...], output: Path, overw
     Example:
       ablate predict STUDY 1f0c2ab34d56 slice.png -o predicted/
     """
-    from ablation.data.images import stem
+    from ablate.data.images import stem
 
     targets = [output / f"{stem(image)}.png" for image in images]
     _check_names(targets)
     for image, target in zip(images, targets, strict=True):
         for path in (target, *_slices(target, range(1))) if _may_be_volume(image) else (target,):
             _check_place(path, images, overwrite)
-    from ablation.prediction import Predictor
-    from ablation.trial_folder import grey_levels, png
+    from ablate.prediction import Predictor
+    from ablate.trial_folder import grey_levels, png
 
     opened = open_study(study)
     predictor = Predictor.of_trial(opened, key)
@@ -66,7 +66,7 @@ def _slices(target: Path, numbers: range) -> list[Path]:
 
 
 def _may_be_volume(image: Path) -> bool:
-    from ablation.data.images import suffix
+    from ablate.data.images import suffix
 
     return suffix(image) not in (".png", ".jpg", ".jpeg")
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from ablation.errors import InputError
-from ablation.files import kind
-from runners.cli.output import check_target, console, plain_table, print_json, progress, write
-from runners.cli.shared import json_option, open_study
+from ablate.errors import InputError
+from ablate.files import kind
+from ablate.runners.cli.output import check_target, console, plain_table, print_json, progress, write
+from ablate.runners.cli.shared import json_option, open_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
 
-    from runners.replay import Path as Reached
-    from runners.replay import Strategy
+    from ablate.runners.replay import Path as Reached
+    from ablate.runners.replay import Strategy
 
 SHARES = (0.95, 0.99)
 _MOST_REPEATS, _MOST_TRIALS, _MOST_WORKERS = 10_000, 10_000, 10_000
@@ -88,7 +88,7 @@ def replay(
       ablate replay STUDY --sampler tpe --scheduler asha --trials 24
       ablate replay STUDY --workers 8 -o replay.html
     """
-    from runners.replay import Strategy, recorded, trivial_bar
+    from ablate.runners.replay import Strategy, recorded, trivial_bar
 
     check_target(output, ".html")
     table, epochs = _tables(study)
@@ -128,7 +128,7 @@ def replay(
 def _tables(study: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tables `trials` and `epochs` of a study, or of a folder of Parquet files."""
     if kind(study) == "link" or not kind(study / "trials.parquet"):
-        from analysis.frames import load
+        from ablate.analysis.frames import load
 
         frames = load(open_study(study))
         return frames.trials, frames.epochs
@@ -137,15 +137,15 @@ def _tables(study: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _foreign(folder: Path, name: str) -> pd.DataFrame:
     """A table of another system: the columns that a replay knows, and the levels of factors."""
-    from ablation.foreign import read_parquet
+    from ablate.foreign import read_parquet
 
     found = read_parquet(folder / f"{name}.parquet")
     return found[[column for column in map(str, found) if column in _COLUMNS[name] or column.startswith("factor.")]]
 
 
 def _run(strategy: Strategy, table: pd.DataFrame, curves: Any, repeats: int, bar: float) -> Result:
-    from runners.replay import reached, reference
-    from runners.replay import replay as simulated
+    from ablate.runners.replay import reached, reference
+    from ablate.runners.replay import replay as simulated
 
     against = reference(curves, bar)
     grid = simulated(strategy._replace(scheduler="none", sampler="plan"), table, curves, 0)
@@ -162,8 +162,8 @@ def _name(strategy: Strategy) -> str:
 
 
 def _page(study: Path, results: list[Result]) -> str:
-    from analysis.figures.replay import band, replay_caption, replay_figure
-    from analysis.report import figure_page
+    from ablate.analysis.figures.replay import band, replay_caption, replay_figure
+    from ablate.analysis.report import figure_page
 
     bands = [band(_name(result.strategy), [path.hypervolume for path in result.paths]) for result in results]
     figure = replay_figure(bands, results[0].grid_epochs, SHARES)

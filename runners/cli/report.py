@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runners.cli.output import check_place, check_target, say, waiting, write
-from runners.cli.shared import open_study, study_argument
+from ablate.runners.cli.output import check_place, check_target, say, waiting, write
+from ablate.runners.cli.shared import open_study, study_argument
 
 if TYPE_CHECKING:
-    from ablation.study import Study
-    from analysis.frames import Frames
+    from ablate.analysis.frames import Frames
+    from ablate.study import Study
 
 
 @click.command()
@@ -29,7 +29,7 @@ def report(study: Path, output: Path | None) -> None:
     Example:
       ablate report studies/pyramid_levels-mni152-quick -o report.html
     """
-    from analysis.frames import load
+    from ablate.analysis.frames import load
 
     check_target(output, ".html")
     opened = open_study(study)
@@ -42,7 +42,7 @@ def report(study: Path, output: Path | None) -> None:
 
 def write_report(study: Study, frames: Frames, path: Path) -> Path:
     """Write the report to `path`, and return it."""
-    from analysis.study_report import study_report
+    from ablate.analysis.study_report import study_report
 
     write(path, study_report(study, frames).encode())
     return path

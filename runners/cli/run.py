@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from ablation.errors import InputError
-from runners.cli.output import console
-from runners.cli.shared import basis, extent, notes, plan_notes, prepare, space_options
-from runners.cli.training import check_that_some_succeeded, costing_no_training, ending
+from ablate.errors import InputError
+from ablate.runners.cli.output import console
+from ablate.runners.cli.shared import basis, extent, notes, plan_notes, prepare, space_options
+from ablate.runners.cli.training import check_that_some_succeeded, costing_no_training, ending
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablation.config import Data, TrialConfig
-    from ablation.data import Dataset
-    from ablation.study import Run, Study
-    from ablation.trial_folder import Record
-    from runners.address import Address
-    from runners.nodes import Node
-    from runners.progress import Progress
-    from runners.search import Search
-    from runners.searcher import Feed
-    from runners.tune import How
-    from search_spaces.plan import Plan, Planned, Planner
-    from search_spaces.space import Space
+    from ablate.config import Data, TrialConfig
+    from ablate.data import Dataset
+    from ablate.runners.address import Address
+    from ablate.runners.nodes import Node
+    from ablate.runners.progress import Progress
+    from ablate.runners.search import Search
+    from ablate.runners.searcher import Feed
+    from ablate.runners.tune import How
+    from ablate.search_spaces.plan import Plan, Planned, Planner
+    from ablate.search_spaces.space import Space
+    from ablate.study import Run, Study
+    from ablate.trial_folder import Record
 
 
 SEARCH_TRIALS = 24
@@ -137,20 +137,20 @@ def run(
       ablate run --space baselines --address auto --storage-path s3://lab/scratch
       ablate run --space search_pyconvunet --sampler known_cost --trials 24
     """
-    from runners.address import check_address, find_address
-    from runners.environment import prepare_ray
+    from ablate.runners.address import check_address, find_address
+    from ablate.runners.environment import prepare_ray
 
     ends = ending()
     out = console()
     cluster = find_address(address)
     if said := prepare_ray(cluster):  # before anything imports Ray
         out.print(f"Note: {said}", style="yellow", soft_wrap=True)
-    from ablation.study import Study
-    from runners.resources import choose_resources, parse_gpus
-    from runners.schedulers import make_scheduler
-    from runners.search import Search
-    from runners.storage import check_storage, choose_storage
-    from runners.tune import How, take_arrivals
+    from ablate.runners.resources import choose_resources, parse_gpus
+    from ablate.runners.schedulers import make_scheduler
+    from ablate.runners.search import Search
+    from ablate.runners.storage import check_storage, choose_storage
+    from ablate.runners.tune import How, take_arrivals
+    from ablate.study import Study
 
     _check_search(sampler, trials, budget_epochs, share)
     if sampler and retrain_other_versions:
@@ -222,7 +222,7 @@ def _measured(study: Study) -> list[tuple[TrialConfig, Record]]:
 def _logger_names(text: str) -> tuple[str, ...]:
     if not text:
         return ()
-    from runners.loggers import check_logger
+    from ablate.runners.loggers import check_logger
 
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
@@ -241,7 +241,7 @@ def _check_search(sampler: str | None, trials: int | None, budget_epochs: int | 
 
 def _asked_for(sampler: str | None, options: dict[str, Any]) -> _Asked:
     """The space as a plan, or as what a search draws from."""
-    from search_spaces.plan import Planner
+    from ablate.search_spaces.plan import Planner
 
     if sampler is None:
         prepared = prepare(**options)
@@ -261,12 +261,12 @@ def _train_plan(
     out: Console, study: Study, asked: _Asked, place: _Place, *, retry_failed: bool, retrain_others: bool
 ) -> bool:
     """Train what the study is missing of a plan; false if interrupted."""
-    from ablation.origin import unlike_today
-    from ablation.study import Run
-    from analysis.frames import level_label
-    from runners.progress import Progress
-    from runners.searcher import StudySearcher
-    from runners.tune import missing_trials, score_trivial
+    from ablate.analysis.frames import level_label
+    from ablate.origin import unlike_today
+    from ablate.runners.progress import Progress
+    from ablate.runners.searcher import StudySearcher
+    from ablate.runners.tune import missing_trials, score_trivial
+    from ablate.study import Run
 
     space, plan = asked.space, asked.plan
     assert plan is not None
@@ -320,11 +320,11 @@ def _say_what_others_made(out: Console, others: Mapping[str, str], missing: list
 
 def _search(out: Console, study: Study, asked: _Asked, search: Search, place: _Place) -> bool:
     """Train what a search proposes; false if interrupted."""
-    from analysis.format import several
-    from analysis.frames import level_label
-    from runners.progress import Progress
-    from runners.search import make_searcher
-    from runners.tune import score_trivial
+    from ablate.analysis.format import several
+    from ablate.analysis.frames import level_label
+    from ablate.runners.progress import Progress
+    from ablate.runners.search import make_searcher
+    from ablate.runners.tune import score_trivial
 
     planner = asked.planner
     assert planner is not None
@@ -367,7 +367,7 @@ def _search(out: Console, study: Study, asked: _Asked, search: Search, place: _P
 def _say_what_is_missing(
     out: Console, study: Study, trials: list[Planned], missing: list[Planned], threads: int
 ) -> None:
-    from ablation.verify import changed_images
+    from ablate.verify import changed_images
 
     out.print(f"{len(trials)} trials of {len({t.config.cell for t in trials})} configurations, {extent(trials)}")
     out.print(f"Study: {study.path}", soft_wrap=True)
@@ -389,9 +389,9 @@ def _train(
     out: Console, study: Study, searcher: Feed, datasets: dict[str, Dataset], progress: Progress, place: _Place
 ) -> bool:
     """Train what `searcher` gives; false if interrupted."""
-    from runners.live import clock, forget_the_dead
-    from runners.nodes import check_nodes
-    from runners.tune import ray_session, train_missing
+    from ablate.runners.live import clock, forget_the_dead
+    from ablate.runners.nodes import check_nodes
+    from ablate.runners.tune import ray_session, train_missing
 
     forget_the_dead(study)
     with progress, ray_session(place.address, place.lost) as look:
@@ -408,11 +408,11 @@ def _train(
 
 def _conclude(out: Console, study: Study) -> None:
     """The front on the terminal, and the report."""
-    from analysis.frames import load
-    from analysis.scores import cell_scores
-    from analysis.study_report import intervals
-    from analysis.summary import front_summary
-    from runners.cli.report import write_report
+    from ablate.analysis.frames import load
+    from ablate.analysis.scores import cell_scores
+    from ablate.analysis.study_report import intervals
+    from ablate.analysis.summary import front_summary
+    from ablate.runners.cli.report import write_report
 
     frames = None
     with costing_no_training("the summary", study.path):

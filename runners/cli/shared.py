@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from ablation.errors import InputError, brief, unknown
-from runners.cli.output import waiting
+from ablate.errors import InputError, brief, unknown
+from ablate.runners.cli.output import waiting
 
 if TYPE_CHECKING:
-    from ablation.config import Data
-    from ablation.data import Dataset
-    from ablation.study import Study
-    from search_spaces.plan import Plan, Planned
-    from search_spaces.profiles import Profile
-    from search_spaces.space import Space
+    from ablate.config import Data
+    from ablate.data import Dataset
+    from ablate.search_spaces.plan import Plan, Planned
+    from ablate.search_spaces.profiles import Profile
+    from ablate.search_spaces.space import Space
+    from ablate.study import Study
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,7 +70,7 @@ class Prepared(NamedTuple):
 
 def prepare(**options: Any) -> Prepared:
     """From `space_options` to a plan. Raises `InputError` for whatever is wrong with them."""
-    from search_spaces.plan import make_plan
+    from ablate.search_spaces.plan import make_plan
 
     found = basis(**options)
     with waiting(f"pricing {found.space.name}"):
@@ -88,8 +88,8 @@ def basis(
     settings: tuple[str, ...],
 ) -> Basis:
     """`space_options`, read. Raises `InputError` for whatever is wrong with them."""
-    from search_spaces.profiles import PROFILES
-    from search_spaces.space import load_space
+    from ablate.search_spaces.profiles import PROFILES
+    from ablate.search_spaces.space import load_space
 
     parsed = load_space(space)
     name = profile or _default_profile()
@@ -103,7 +103,7 @@ def basis(
     loaded: dict[str, Dataset] = {}
 
     def dataset_of(config: Data) -> Dataset:
-        from ablation.data import load_data
+        from ablate.data import load_data
 
         identity = config.model_dump_json(exclude={"fingerprint"}) + str(config.root)
         if identity not in loaded:
@@ -121,8 +121,8 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
 
     Raises `InputError` for what is no setting, and for a field that is given twice: itself, or as a part of another.
     """
-    from ablation.yaml_files import yaml_value
-    from search_spaces.space import nested
+    from ablate.search_spaces.space import nested
+    from ablate.yaml_files import yaml_value
 
     fields: dict[str, Any] = {}
     for setting in settings:
@@ -143,7 +143,7 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
 
 def extent(trials: Sequence[Planned]) -> str:
     """What is trained on what, and how long: `8 epochs, mni152 at 1x96x96`, and each of several data sets."""
-    from analysis.format import listing
+    from ablate.analysis.format import listing
 
     epochs = sorted({trial.config.protocol.epochs for trial in trials})
     folders = {trial.config.data.root for trial in trials}
@@ -158,8 +158,8 @@ def extent(trials: Sequence[Planned]) -> str:
 
 def plan_notes(plan: Plan) -> list[str]:
     """What must be said of a plan: levels that come to one configuration, and how the data were taken."""
-    from analysis.format import listing
-    from analysis.frames import level_label
+    from ablate.analysis.format import listing
+    from ablate.analysis.frames import level_label
 
     same = [listing([level_label(levels) for levels in group], 4) for group in plan.same]
     return [*(f"{labels} are one configuration: trained once" for labels in same), *plan.notes]
@@ -175,20 +175,20 @@ def parse_input(text: str) -> tuple[int, int, int]:
 
 
 def _default_profile() -> str:
-    from ablation.training import choose_device
+    from ablate.training import choose_device
 
     return "standard" if choose_device().type == "cuda" else "quick"
 
 
 def open_study(path: Path) -> Study:
-    from ablation.study import Study
+    from ablate.study import Study
 
     return Study.open(path)
 
 
 def notes(study: Study) -> list[str]:
     """What every output of this study must say: of what was found damaged, and of the profiles it was made under."""
-    from search_spaces.profiles import PROFILES
+    from ablate.search_spaces.profiles import PROFILES
 
     profiles = dict.fromkeys(run.profile for run in study.manifest.runs)
     said = [note for name in profiles if name in PROFILES and (note := PROFILES[name].note)]

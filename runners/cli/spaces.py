@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runners.cli.output import console, print_json
-from runners.cli.shared import json_option
+from ablate.runners.cli.output import console, print_json
+from ablate.runners.cli.shared import json_option
 
 if TYPE_CHECKING:
-    from search_spaces.space import Space
+    from ablate.search_spaces.space import Space
 
 
 @click.command()
@@ -24,8 +24,8 @@ def spaces(as_json: bool) -> None:
     A space of your own is a YAML file: copy one of these (the path is shown
     with --json) and give its path to --space.
     """
-    from search_spaces.designs import expand
-    from search_spaces.space import load_space, packaged
+    from ablate.search_spaces.designs import expand
+    from ablate.search_spaces.space import load_space, packaged
 
     found = {name: (load_space(name), path) for name, path in packaged().items()}
     if as_json:
@@ -52,8 +52,8 @@ def spaces(as_json: bool) -> None:
 
 
 def _what(space: Space) -> str:
-    from search_spaces.designs import expand
-    from search_spaces.space import Range
+    from ablate.search_spaces.designs import expand
+    from ablate.search_spaces.space import Range
 
     count = len(expand(space))
     if any(isinstance(factor, Range) for factor in space.factors.values()):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runners.cli.output import console, plain_table, print_json
-from runners.cli.shared import json_option, notes, open_study, study_argument
+from ablate.runners.cli.output import console, plain_table, print_json
+from ablate.runners.cli.shared import json_option, notes, open_study, study_argument
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ablation.study import Study
+    from ablate.study import Study
 
 _QUIET_SECONDS = 15
 """A run tells of itself every 2 s; after this long without a word its picture says how old it is."""
@@ -52,7 +52,7 @@ def _watch(study: Study) -> None:
     """On a terminal a picture that changes until nothing runs; piped, one picture."""
     from rich.live import Live
 
-    from runners.live import listen
+    from ablate.runners.live import listen
 
     out = console()
     if not out.is_terminal:
@@ -68,7 +68,7 @@ def _picture(study: Study) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from runners.live import clock, listen, summary, under_way
+    from ablate.runners.live import clock, listen, summary, under_way
 
     records = study.sound().records
     counts = Counter(record.state for record in records.values())
@@ -104,8 +104,8 @@ def _standing(study: Study, ended: set[str]) -> str:
 
 
 def _show(opened: Study, as_json: bool) -> None:
-    from analysis.frames import level_label
-    from runners.live import listen
+    from ablate.analysis.frames import level_label
+    from ablate.runners.live import listen
 
     study = opened.path
     drivers = listen(opened)

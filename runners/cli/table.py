@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ablation.errors import unknown
-from runners.cli.output import check_target, data, say, write
-from runners.cli.shared import notes, open_study, study_argument
+from ablate.errors import unknown
+from ablate.runners.cli.output import check_target, data, say, write
+from ablate.runners.cli.shared import notes, open_study, study_argument
 
 if TYPE_CHECKING:
-    from analysis.scores import Metric
+    from ablate.analysis.scores import Metric
 
 _ENDINGS = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
 
@@ -39,9 +39,9 @@ def table(study: Path, kind: str | None, metrics: str, output: Path | None) -> N
       ablate table STUDY --format latex -o results.tex
       ablate table STUDY --metrics dice,iou,miou
     """
-    from analysis.frames import load
-    from analysis.study_report import about
-    from analysis.tables import comma_separated, latex, markdown, results_table
+    from ablate.analysis.frames import load
+    from ablate.analysis.study_report import about
+    from ablate.analysis.tables import comma_separated, latex, markdown, results_table
 
     check_target(output, *(ending for ending, written in _ENDINGS.items() if kind in (None, written)))
     chosen = _metrics(metrics)
@@ -61,7 +61,7 @@ def table(study: Path, kind: str | None, metrics: str, output: Path | None) -> N
 
 
 def _metrics(text: str) -> list[Metric]:
-    from analysis.pareto import METRICS
+    from ablate.analysis.pareto import METRICS
 
     known: dict[str, Metric] = {metric: metric for metric in METRICS}
     chosen = []

@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from analysis.format import shown
+from ablate.analysis.format import shown
 
 
 class PlainConsole(Console):

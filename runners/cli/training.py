@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ablation.errors import Halted
-from analysis.format import shortened
-from runners.cli.output import say
-from runners.ending import end_at_once, interruptible
+from ablate.analysis.format import shortened
+from ablate.errors import Halted
+from ablate.runners.cli.output import say
+from ablate.runners.ending import end_at_once, interruptible
 
 if TYPE_CHECKING:
-    from ablation.study import Study
-    from ablation.trial_folder import Record
+    from ablate.study import Study
+    from ablate.trial_folder import Record
 
 _LONGEST_REASON = 200
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runners.cli.output import console, print_json, progress
-from runners.cli.shared import json_option, open_study, study_argument
+from ablate.runners.cli.output import console, print_json, progress
+from ablate.runners.cli.shared import json_option, open_study, study_argument
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablation.study import Study
-    from ablation.verify import DataSet, Problem
+    from ablate.study import Study
+    from ablate.verify import DataSet, Problem
 
 
 @click.command()
@@ -41,8 +41,8 @@ def verify(study: Path, data_dir: Path | None, repair: bool, as_json: bool) -> i
       ablate verify studies/pyramid_levels-mni152-quick
       ablate verify STUDY --repair
     """
-    from ablation import verify as checks
-    from ablation.study import VERSION
+    from ablate import verify as checks
+    from ablate.study import VERSION
 
     opened = open_study(study)
     if repair:
@@ -74,7 +74,7 @@ def verify(study: Path, data_dir: Path | None, repair: bool, as_json: bool) -> i
 
 def _problems(study: Study) -> list[Problem]:
     """What is wrong, with progress on a terminal."""
-    from ablation.verify import verify
+    from ablate.verify import verify
 
     with progress() as bar:
         task = bar.add_task("checking trials", total=None)
@@ -82,7 +82,7 @@ def _problems(study: Study) -> list[Problem]:
 
 
 def _notes(study: Study, data: list[DataSet], repair: bool) -> list[str]:
-    from ablation.verify import mixed_cells
+    from ablate.verify import mixed_cells
 
     notes = [f"the images of '{one.name}' could not be compared: {one.why}" for one in data if not one.found]
     notes += mixed_cells(study)
@@ -98,8 +98,8 @@ def _row(problem: Problem) -> dict[str, Any]:
 
 
 def _print(out: Console, study: Study, found: list[Problem], left: list[Problem], notes: list[str]) -> None:
-    from ablation.verify import SET_ASIDE
-    from analysis.format import listing, several
+    from ablate.analysis.format import listing, several
+    from ablate.verify import SET_ASIDE
 
     for problem in found:
         out.print(f"{problem.subject}: {problem.what}", markup=False, soft_wrap=True)

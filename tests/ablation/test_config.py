@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ablation.config import (
+from ablate.config import (
     Folder,
     Isbi2012,
     Mni152,
@@ -19,7 +19,7 @@ from ablation.config import (
     UNet,
     network,
 )
-from ablation.errors import InputError
+from ablate.errors import InputError
 
 
 def trial(**changes: object) -> TrialConfig:

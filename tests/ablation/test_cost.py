@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ablation.config import PyConvUNet, UNet, network
-from ablation.cost import Cost, cost
-from ablation.errors import InputError
+from ablate.config import PyConvUNet, UNet, network
+from ablate.cost import Cost, cost
+from ablate.errors import InputError
 
 TABLE_3 = {
     "unet": (7.77, 48.57),

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 import pytest
 from pydantic import Field
 
-from ablation.config import NETWORKS, SOURCES, TRIVIAL, Config, Number, Phantom, Since, Split, TrialConfig, UNet
+from ablate.config import NETWORKS, SOURCES, TRIVIAL, Config, Number, Phantom, Since, Split, TrialConfig, UNet
 
 KEPT = json.loads((Path(__file__).parents[1] / "assets" / "keys.json").read_text())
 """What version 0.1 called some trials. Add to it; a line that is there never changes."""

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from made_studies import Trained, made_study, run_of, trained, trivial
 
-from ablation.errors import InputError
-from ablation.manifest import COPY, MANIFEST, is_kept_twice, read_manifest, write_manifest
-from ablation.study import Study
-from ablation.verify import repair, verify
+from ablate.errors import InputError
+from ablate.manifest import COPY, MANIFEST, is_kept_twice, read_manifest, write_manifest
+from ablate.study import Study
+from ablate.verify import repair, verify
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_a_kill_while_it_is_written_leaves_the_new_or_the_old(path, trials, monk
         done.append(descriptor)
         real(descriptor)
 
-    monkeypatch.setattr("ablation.files.os.fsync", killed)
+    monkeypatch.setattr("ablate.files.os.fsync", killed)
     with pytest.raises(KeyboardInterrupt):
         write_manifest(path, new)
     monkeypatch.undo()

@@ -10,17 +10,17 @@ import pandas as pd
 import pytest
 import torch
 
-from ablation import measure as module
-from ablation.config import Phantom, Protocol, PyConvUNet, TrialConfig, UNet
-from ablation.data import load_data
-from ablation.errors import InputError, TrialError
-from ablation.measure import Measured, check, measure
-from ablation.models import build_model
-from ablation.study import Run, Study
-from ablation.training import train
-from ablation.trial_folder import Record, pack
-from analysis.frames import load
-from analysis.measured import disagreements
+from ablate import measure as module
+from ablate.analysis.frames import load
+from ablate.analysis.measured import disagreements
+from ablate.config import Phantom, Protocol, PyConvUNet, TrialConfig, UNet
+from ablate.data import load_data
+from ablate.errors import InputError, TrialError
+from ablate.measure import Measured, check, measure
+from ablate.models import build_model
+from ablate.study import Run, Study
+from ablate.training import train
+from ablate.trial_folder import Record, pack
 
 TINY = UNet(width=4, stages=2)
 
@@ -178,7 +178,7 @@ def test_a_damaged_file_is_one_line(study, content):
 
 
 def call(capsys, *arguments: object) -> tuple[str, str]:
-    from runners.cli.measure import measure as command
+    from ablate.runners.cli.measure import measure as command
 
     command.main(list(map(str, arguments)), standalone_mode=False)
     captured = capsys.readouterr()
@@ -311,11 +311,11 @@ def test_a_table_without_measurements_has_none():
 
 
 def test_the_module_imports_quickly():
-    """`ablation.study` needs its record: torch must not come with it."""
+    """`ablate.study` needs its record: torch must not come with it."""
     import subprocess
     import sys
 
-    code = "import ablation.measure, sys; sys.exit('torch' in sys.modules)"
+    code = "import ablate.measure, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
 
 

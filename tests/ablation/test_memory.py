@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from ablation.config import UNet, network
-from ablation.errors import InputError
-from ablation.memory import WORKSPACE, out_of_memory, training_memory
-from ablation.models import build_model
-from ablation.training import loss_of
+from ablate.config import UNet, network
+from ablate.errors import InputError
+from ablate.memory import WORKSPACE, out_of_memory, training_memory
+from ablate.models import build_model
+from ablate.training import loss_of
 
 NETWORKS = {
     "unet": {"width": 16},
@@ -117,10 +117,10 @@ STEP_UNDER_A_LIMIT = """
 import re, resource, sys
 from pathlib import Path
 import torch
-from ablation.config import Phantom, Protocol, TrialConfig, UNet
-from ablation.data import load_data
-from ablation.memory import out_of_memory
-from ablation.training import train
+from ablate.config import Phantom, Protocol, TrialConfig, UNet
+from ablate.data import load_data
+from ablate.memory import out_of_memory
+from ablate.training import train
 
 def run(side):
     dataset = load_data(Phantom(size=(side, side), count=20))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
-from ablation.metrics import confusion, dice, iou, scores
+from ablate.metrics import confusion, dice, iou, scores
 
 
 @st.composite

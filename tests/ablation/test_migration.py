@@ -15,12 +15,12 @@ from made_studies import Trained, packed, record_of, run_of, trained
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from ablation import journal as journal_module
-from ablation import manifest as manifest_module
-from ablation import migration
-from ablation.errors import InputError
-from ablation.study import Study
-from ablation.verify import verify
+from ablate import journal as journal_module
+from ablate import manifest as manifest_module
+from ablate import migration
+from ablate.errors import InputError
+from ablate.study import Study
+from ablate.verify import verify
 
 LATER = {"workers", "training_memory_mb"}
 """Fields of the record that version 1 did not have."""
@@ -92,8 +92,8 @@ def contents(path: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def test_reading_an_old_study_changes_nothing_in_it(old, trials, capsys):
-    from runners.cli.export import export
-    from runners.cli.verify import verify as verify_command
+    from ablate.runners.cli.export import export
+    from ablate.runners.cli.verify import verify as verify_command
 
     before = contents(old)
     study = Study.open(old)
@@ -191,7 +191,7 @@ def test_a_journal_that_was_cut_or_damaged_migrates_and_its_trials_come_back_fro
 
 
 def test_repair_migrates_an_old_study_and_sets_aside_what_is_wrong_in_it(old, trials, capsys):
-    from runners.cli.verify import verify as command
+    from ablate.runners.cli.verify import verify as command
 
     (old / "trials" / trials[0].trial.key / "images.parquet").write_bytes(b"x")
     assert command.main([str(old), "--repair"], standalone_mode=False) == 0

@@ -9,14 +9,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ablation.config import AttentionUNet, FCN8s, Network, PyConvUNet, ResNet34UNet, UNet, UNetPlusPlus, network
-from ablation.errors import InputError
-from ablation.models import build_model, check_input, downsampling
-from ablation.models.attention_unet import AttentionGate
-from ablation.models.blocks import Bottleneck, conv3x3, upsample
-from ablation.models.encoder_weights import load_encoder_weights
-from ablation.models.fcn8s import VGG16Encoder
-from ablation.models.resnet34_unet import ResNet34Encoder
+from ablate.config import AttentionUNet, FCN8s, Network, PyConvUNet, ResNet34UNet, UNet, UNetPlusPlus, network
+from ablate.errors import InputError
+from ablate.models import build_model, check_input, downsampling
+from ablate.models.attention_unet import AttentionGate
+from ablate.models.blocks import Bottleneck, conv3x3, upsample
+from ablate.models.encoder_weights import load_encoder_weights
+from ablate.models.fcn8s import VGG16Encoder
+from ablate.models.resnet34_unet import ResNet34Encoder
 
 PYRAMID = {"kernels": (3, 5), "groups": (1, 4), "width": 8, "stages": 3}
 SMALL: dict[str, Network] = {

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ablation import origin
-from ablation.config import Folder, Mni152, Phantom, PyConvUNet, ResNet34UNet, TrialConfig, Trivial, UNet, UNetPlusPlus
-from ablation.origin import APART, Origin, meaning, mixed, modules_of, origin_of
+from ablate import origin
+from ablate.config import Folder, Mni152, Phantom, PyConvUNet, ResNet34UNet, TrialConfig, Trivial, UNet, UNetPlusPlus
+from ablate.origin import APART, Origin, meaning, mixed, modules_of, origin_of
 
 
 def trial(model=None, data=None) -> TrialConfig:
@@ -63,28 +63,28 @@ def test_whatever_is_run_counts(other):
 
 
 def test_what_a_package_is_called_does_not_count():
-    assert said("from ablation.data.splits import split") == said("from data.splits import split")
+    assert said("from ablate.data.splits import split") == said("from data.splits import split")
 
 
 def test_a_trial_is_made_by_its_own_network_and_its_own_reader():
-    assert "ablation.models.pyconv" in modules_of(trial(PyConvUNet()))
-    assert "ablation.models.unet" not in modules_of(trial(ResNet34UNet()))
-    assert "ablation.models.resnet34_unet" not in modules_of(trial())
-    assert "ablation.data.pairing" in modules_of(trial(data=Folder()))
-    assert "ablation.data.mni152" not in modules_of(trial())
+    assert "ablate.models.pyconv" in modules_of(trial(PyConvUNet()))
+    assert "ablate.models.unet" not in modules_of(trial(ResNet34UNet()))
+    assert "ablate.models.resnet34_unet" not in modules_of(trial())
+    assert "ablate.data.pairing" in modules_of(trial(data=Folder()))
+    assert "ablate.data.mni152" not in modules_of(trial())
     assert not any("unet" in name for name in modules_of(trial(Trivial(name="mean_mask"))))
     for always in ("training", "metrics", "parallel", "data.dataset", "data.splits", "data.augment"):
-        assert all(f"ablation.{always}" in modules_of(one) for one in (trial(), trial(UNetPlusPlus(), Mni152())))
+        assert all(f"ablate.{always}" in modules_of(one) for one in (trial(), trial(UNetPlusPlus(), Mni152())))
 
 
 def test_every_module_that_training_imports_counts_or_is_known_to_decide_nothing():
-    script = "import ablation.training, sys; print(*(n for n in sys.modules if n.split('.')[0] == 'ablation'))"
+    script = "import ablate.training, sys; print(*(n for n in sys.modules if n.split('.')[0] == 'ablate'))"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     counted = {
         name for one in (trial(), trial(ResNet34UNet(), Mni152()), trial(data=Folder())) for name in modules_of(one)
     }
-    of_others = {"ablation.models.attention_unet", "ablation.models.fcn8s", "ablation.models.unet_plus_plus"}
-    of_others |= {"ablation.data.isbi2012", "ablation.data.kaggle_lung", "ablation.data.liver"}
+    of_others = {"ablate.models.attention_unet", "ablate.models.fcn8s", "ablate.models.unet_plus_plus"}
+    of_others |= {"ablate.data.isbi2012", "ablate.data.kaggle_lung", "ablate.data.liver"}
     assert set(ran.stdout.split()) - counted - APART == of_others
 
 
@@ -113,14 +113,14 @@ def forget():
 def test_another_block_marks_the_networks_that_have_it_and_no_other(monkeypatch):
     trials = [trial(), trial(PyConvUNet()), trial(ResNet34UNet())]
     before = [origin_of(one).code for one in trials]
-    changed(monkeypatch, "ablation.models.pyconv", "bias=False", "bias=True")
+    changed(monkeypatch, "ablate.models.pyconv", "bias=False", "bias=True")
     after = [origin_of(one).code for one in trials]
     assert [one == other for one, other in zip(before, after, strict=True)] == [False, False, True]
 
 
 def test_a_comment_marks_nothing(monkeypatch):
     before = origin_of(trial()).code
-    changed(monkeypatch, "ablation.training", "    protocol, parts =", "    # more\n    protocol, parts =")
+    changed(monkeypatch, "ablate.training", "    protocol, parts =", "    # more\n    protocol, parts =")
     assert origin_of(trial()).code == before
 
 

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from ablation.config import Phantom, Protocol, PyConvUNet, TrialConfig, UNet, UNetPlusPlus
-from ablation.data import load_data
-from ablation.errors import TrialError
-from ablation.parallel import ALONE, Group, PeerLostError
-from ablation.training import Epoch, Result, train
+from ablate.config import Phantom, Protocol, PyConvUNet, TrialConfig, UNet, UNetPlusPlus
+from ablate.data import load_data
+from ablate.errors import TrialError
+from ablate.parallel import ALONE, Group, PeerLostError
+from ablate.training import Epoch, Result, train
 
 CPU = torch.device("cpu")
 PHANTOM = Phantom(size=(32, 32), count=15, noise=0.1)

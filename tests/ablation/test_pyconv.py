@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from ablation.errors import InputError
-from ablation.models import PyConv2d
-from ablation.models.pyconv import level_channels
+from ablate.errors import InputError
+from ablate.models import PyConv2d
+from ablate.models.pyconv import level_channels
 
 PYRAMIDS = [
     ((3,), (1,)),

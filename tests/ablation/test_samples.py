@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from made_studies import made_study, packed, trained, trivial
 
-from ablation import verify as checks
-from ablation.samples import make_samples_again
-from ablation.study import Study
+from ablate import verify as checks
+from ablate.samples import make_samples_again
+from ablate.study import Study
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_a_prediction_of_other_counts_is_not_kept(study, trials, monkeypatch):
     key, image = trials[0].trial.key, trials[0].result.ids[1]
     lose(study, key, image)
     monkeypatch.setattr(
-        "ablation.prediction.predict", lambda model, images, *_: 1 - trials[0].result.predictions.clip(0, 1)
+        "ablate.prediction.predict", lambda model, images, *_: 1 - trials[0].result.predictions.clip(0, 1)
     )
     assert again(study, trials) == []
     assert Study.open(study.path).sample(key, image) is None
@@ -69,7 +69,7 @@ def test_a_kill_in_between_costs_no_trial(study, trials, monkeypatch):
         def killed(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(f"ablation.samples.{step}", killed)
+        monkeypatch.setattr(f"ablate.samples.{step}", killed)
         with pytest.raises(KeyboardInterrupt):
             again(study, trials)
         monkeypatch.undo()

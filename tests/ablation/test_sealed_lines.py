@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ablation.sealed_lines import seal, unseal
+from ablate.sealed_lines import seal, unseal
 
 LINE = b'{"number":3,"cell":"0123456789ab"}'
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from made_studies import made_study, packed, record_of, run_of, trained
 
-from ablation.data import split
-from ablation.errors import InputError
-from ablation.pictures import keep_pictures, pictures_dir, read_pictures
-from ablation.study import Study
-from ablation.trial_folder import unpack
+from ablate.data import split
+from ablate.errors import InputError
+from ablate.pictures import keep_pictures, pictures_dir, read_pictures
+from ablate.study import Study
+from ablate.trial_folder import unpack
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from ablation.config import Folder, Phantom, Protocol, PyConvUNet, TrialConfig, UNet, UNetPlusPlus
-from ablation.data import load_data, split
-from ablation.data.dataset import Dataset
-from ablation.errors import TrialError
-from ablation.metrics import scores
-from ablation.training import Epoch, judge_trivial, loss_of, train
+from ablate.config import Folder, Phantom, Protocol, PyConvUNet, TrialConfig, UNet, UNetPlusPlus
+from ablate.data import load_data, split
+from ablate.data.dataset import Dataset
+from ablate.errors import TrialError
+from ablate.metrics import scores
+from ablate.training import Epoch, judge_trivial, loss_of, train
 
 CPU = torch.device("cpu")
 

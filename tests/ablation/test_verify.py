@@ -15,14 +15,14 @@ import pytest
 from made_studies import Trained, made_study, packed, run_of, trained, trivial
 from PIL import Image
 
-from ablation.config import Folder
-from ablation.data import load_data
-from ablation.data.splits import split
-from ablation.pictures import keep_pictures, pictures_dir
-from ablation.study import Study
-from ablation.trial_folder import unpack, write_checksums
-from ablation.verify import Problem, changed_images, data_sets, repair, verify
-from runners.cli.verify import verify as command
+from ablate.config import Folder
+from ablate.data import load_data
+from ablate.data.splits import split
+from ablate.pictures import keep_pictures, pictures_dir
+from ablate.runners.cli.verify import verify as command
+from ablate.study import Study
+from ablate.trial_folder import unpack, write_checksums
+from ablate.verify import Problem, changed_images, data_sets, repair, verify
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_a_repair_of_a_picture_that_is_killed_costs_no_trial(path, trials, monke
         raise KeyboardInterrupt
 
     study = Study.open(path)
-    monkeypatch.setattr(f"ablation.verify.{step}", killed)
+    monkeypatch.setattr(f"ablate.verify.{step}", killed)
     with pytest.raises(KeyboardInterrupt), study.holding():
         repair(study, verify(study))
     monkeypatch.undo()
@@ -328,7 +328,7 @@ def test_a_later_attempt_that_was_not_journalled_is_told_from_damage(path, trial
 
 
 def test_repair_loses_exactly_what_is_damaged_and_deletes_nothing(path, trials):
-    from analysis.frames import load
+    from ablate.analysis.frames import load
 
     bad, good = trials[0].trial.key, trials[1].trial.key
     flip(path / "trials" / bad / "images.parquet", 200)
@@ -359,7 +359,7 @@ def test_a_repair_that_is_killed_in_between_is_finished_by_the_next(path, trials
 
     study = Study.open(path)
     problems = verify(study)
-    monkeypatch.setattr(f"ablation.verify.{step}", killed)
+    monkeypatch.setattr(f"ablate.verify.{step}", killed)
     with pytest.raises(KeyboardInterrupt), study.holding():
         repair(study, problems)
     monkeypatch.undo()
@@ -510,7 +510,7 @@ def test_the_command_prints_one_document(path, key, capsys):
 
 
 def test_a_study_in_use_is_verified_with_a_note_and_not_repaired(path, capsys):
-    from ablation.errors import InputError
+    from ablate.errors import InputError
 
     with Study.open(path).writing():
         assert command.main([str(path)], standalone_mode=False) == 0

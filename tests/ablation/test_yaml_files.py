@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from ablation.errors import InputError
-from ablation.yaml_files import MOST_BYTES, MOST_DEPTH, MOST_NODES, read_yaml, yaml_value
+from ablate.errors import InputError
+from ablate.yaml_files import MOST_BYTES, MOST_DEPTH, MOST_NODES, read_yaml, yaml_value
 
 
 class Anything(BaseModel, extra="allow"):

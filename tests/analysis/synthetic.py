@@ -1,4 +1,4 @@
-"""A study's tables made up for tests: what `analysis.frames` would give, with numbers that are known beforehand."""
+"""Tables of a study, made up for tests: as of `ablate.analysis.frames`, with numbers that are known beforehand."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from analysis.scores import CellScores
+from ablate.analysis.scores import CellScores
 
 
 class Tables(NamedTuple):
-    """The shape of `analysis.frames.Frames`."""
+    """The shape of `ablate.analysis.frames.Frames`."""
 
     trials: pd.DataFrame
     epochs: pd.DataFrame

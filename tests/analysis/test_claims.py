@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from synthetic import Tables
 
-from ablation.errors import InputError
-from analysis.claims.evaluate import applicable, evaluate
-from analysis.claims.schema import Claim, load_claim, packaged
-from analysis.claims.verdict import ClaimResult, Verdict
+from ablate.analysis.claims.evaluate import applicable, evaluate
+from ablate.analysis.claims.schema import Claim, load_claim, packaged
+from ablate.analysis.claims.verdict import ClaimResult, Verdict
+from ablate.errors import InputError
 
 PIXELS = 10_000
 

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from scipy.stats import friedmanchisquare
 from synthetic import table, trial, trivial
 
-from ablation.errors import InputError
-from analysis.compare import compare, compare_report, findings
-from analysis.frames import Frames
-from analysis.report import About
+from ablate.analysis.compare import compare, compare_report, findings
+from ablate.analysis.frames import Frames
+from ablate.analysis.report import About
+from ablate.errors import InputError
 
 # Demšar (2006), JMLR 7, Table 6: AUC of C4.5 with parameters m, cf, both tuned, on 14 data sets.
 DEMSAR = {
@@ -159,8 +159,8 @@ def test_report_escapes_names() -> None:
 
 
 def test_command_prints_one_json_document(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import analysis.frames
-    import runners.cli.compare as command
+    import ablate.analysis.frames
+    import ablate.runners.cli.compare as command
 
     class Opened:
         def __init__(self, path: Path) -> None:
@@ -172,7 +172,7 @@ def test_command_prints_one_json_document(monkeypatch: pytest.MonkeyPatch, tmp_p
 
     frames = {"one": study("lung", {"a": 0.9, "b": 0.8}), "two": study("liver", {"a": 0.6, "b": 0.7}, seeds=2)}
     monkeypatch.setattr(command, "open_study", Opened)
-    monkeypatch.setattr(analysis.frames, "load", lambda opened: frames[opened.path.name])
+    monkeypatch.setattr(ablate.analysis.frames, "load", lambda opened: frames[opened.path.name])
     answer = CliRunner().invoke(command.compare, ["one", "two", "--json"], catch_exceptions=False)
     document = json.loads(answer.output)
     assert document["data"] == ["lung", "liver"]

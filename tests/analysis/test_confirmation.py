@@ -8,9 +8,7 @@ import pytest
 from scipy import stats
 from synthetic import table, trial, trivial
 
-from ablation.errors import InputError
-from ablation.study import Run
-from analysis.confirmation import (
+from ablate.analysis.confirmation import (
     DESIGN,
     Candidate,
     candidates,
@@ -19,8 +17,10 @@ from analysis.confirmation import (
     of_fresh_seeds,
     searched_and_fresh,
 )
-from analysis.frames import Frames
-from analysis.report_confirmation import confirmation_section
+from ablate.analysis.frames import Frames
+from ablate.analysis.report_confirmation import confirmation_section
+from ablate.errors import InputError
+from ablate.study import Run
 
 M = 10**8
 

@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 from synthetic import Tables, table, trial
 
-from ablation.study import Run
-from analysis.effects import Effect, Effects, effects
-from analysis.scores import cell_scores, paired
-from analysis.significance import difference_of, holm
-from runners.cli.effects import effects as command
+from ablate.analysis.effects import Effect, Effects, effects
+from ablate.analysis.scores import cell_scores, paired
+from ablate.analysis.significance import difference_of, holm
+from ablate.runners.cli.effects import effects as command
+from ablate.study import Run
 
 Levels = dict[str, str]
 Matrix = Callable[[Levels], np.ndarray]
@@ -369,7 +369,7 @@ def test_a_few_samples_have_no_importance_and_it_is_said() -> None:
 
 
 def test_of_very_many_samples_some_make_the_importances_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.effects.MOST_CONFIGURATIONS", 30)
+    monkeypatch.setattr("ablate.analysis.effects.MOST_CONFIGURATIONS", 30)
     frames, run = _sampled(40)
     found = effects(frames, [run], "dice")
     assert "made_up: importances are of 30 of its 40 configurations, at random" in found.notes
@@ -388,8 +388,8 @@ def test_a_cost_that_is_the_same_everywhere_has_no_importance() -> None:
 
 def _call(monkeypatch: pytest.MonkeyPatch, frames: Tables, run: Run, *options: str) -> str:
     opened = SimpleNamespace(manifest=SimpleNamespace(runs=[run]), said_of_faults=list)
-    monkeypatch.setattr("runners.cli.effects.open_study", lambda path: opened)
-    monkeypatch.setattr("analysis.frames.load", lambda study: frames)
+    monkeypatch.setattr("ablate.runners.cli.effects.open_study", lambda path: opened)
+    monkeypatch.setattr("ablate.analysis.frames.load", lambda study: frames)
     result = CliRunner().invoke(command, [str(Path("study")), *options], catch_exceptions=False)
     assert result.exit_code == 0
     return result.output

@@ -9,13 +9,13 @@ import plotly.graph_objects as go
 import pytest
 from synthetic import Tables, measured, scored, study, table, trial, trivial
 
-from analysis.figures.curves import PANELS, curves, curves_figure
-from analysis.figures.hypervolume import spent, spent_figure
-from analysis.figures.pareto import pareto_caption, pareto_figure
-from analysis.figures.style import styles
-from analysis.pareto import COSTS, METRICS, Cost, Metric, Pareto, fronts
-from analysis.significance import Interval
-from analysis.uncertainty import UncertainFront, uncertain_fronts
+from ablate.analysis.figures.curves import PANELS, curves, curves_figure
+from ablate.analysis.figures.hypervolume import spent, spent_figure
+from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
+from ablate.analysis.figures.style import styles
+from ablate.analysis.pareto import COSTS, METRICS, Cost, Metric, Pareto, fronts
+from ablate.analysis.significance import Interval
+from ablate.analysis.uncertainty import UncertainFront, uncertain_fronts
 
 
 def _switched(figure: go.Figure, x: Cost, y: Metric) -> list[dict[str, Any]]:

@@ -5,10 +5,10 @@ import math
 import pandas as pd
 import pytest
 
-from ablation.errors import InputError
-from analysis.frames import TRIAL_COLUMNS, from_tables
-from analysis.pareto import pareto
-from analysis.scores import cell_scores
+from ablate.analysis.frames import TRIAL_COLUMNS, from_tables
+from ablate.analysis.pareto import pareto
+from ablate.analysis.scores import cell_scores
+from ablate.errors import InputError
 
 
 def trials(**changes: object) -> pd.DataFrame:

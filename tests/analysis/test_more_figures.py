@@ -11,14 +11,14 @@ import plotly.graph_objects as go
 import pytest
 from synthetic import table, trial
 
-from ablation.study import Run
-from analysis.effects import Effect
-from analysis.figures.effects import difference_text, effects_figure
-from analysis.figures.heatmap import heatmap_figure, level_means
-from analysis.figures.parallel import parallel, parallel_figure
-from analysis.figures.style import SIGNIFICANT, UNDECIDED, UNKNOWN, shortened, styles
-from analysis.pareto import cells
-from analysis.significance import Difference, Interval
+from ablate.analysis.effects import Effect
+from ablate.analysis.figures.effects import difference_text, effects_figure
+from ablate.analysis.figures.heatmap import heatmap_figure, level_means
+from ablate.analysis.figures.parallel import parallel, parallel_figure
+from ablate.analysis.figures.style import SIGNIFICANT, UNDECIDED, UNKNOWN, shortened, styles
+from ablate.analysis.pareto import cells
+from ablate.analysis.significance import Difference, Interval
+from ablate.study import Run
 
 
 def _effect(factor: str, level: str, estimate: float, half: float, p: float | None, **fields: Any) -> Effect:

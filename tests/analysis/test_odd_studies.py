@@ -12,12 +12,12 @@ import click
 import numpy as np
 import pytest
 
-from ablation.config import Phantom, Protocol, Split, TrialConfig, network
-from ablation.errors import InputError
-from ablation.pictures import keep_pictures, pictures_dir
-from ablation.study import Run, Study
-from ablation.trial_folder import Record, pack
-from runners.cli.main import ablate
+from ablate.config import Phantom, Protocol, Split, TrialConfig, network
+from ablate.errors import InputError
+from ablate.pictures import keep_pictures, pictures_dir
+from ablate.runners.cli.main import ablate
+from ablate.study import Run, Study
+from ablate.trial_folder import Record, pack
 
 IMAGES = ("p/00", "p/01", "p/02", "p/03")
 
@@ -48,7 +48,7 @@ def trained(
 
 def study_of(path: Path, *trials: Made, planned: tuple[Made, ...] = (), design: str = "grid") -> Study:
     """A study in which `trials` ended; `planned` are missing."""
-    from ablation.training import Epoch, Result
+    from ablate.training import Epoch, Result
 
     known = [*trials, *planned]
     names = list(dict.fromkeys(name for one in known for name in one.levels))

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ablation.errors import InputError
-from ablation.metrics import confusion, scores
-from ablation.models.pyconv import PyConv2d
-from analysis import paper
-from analysis.paper import PublishedScores
+from ablate.analysis import paper
+from ablate.analysis.paper import PublishedScores
+from ablate.errors import InputError
+from ablate.metrics import confusion, scores
+from ablate.models.pyconv import PyConv2d
 
 
 def named(checks, name):
@@ -164,7 +164,7 @@ def test_a_folder_without_masks_is_an_error(tmp_path):
 
 
 def run(capsys, *arguments):
-    from runners.cli.paper import paper as command
+    from ablate.runners.cli.paper import paper as command
 
     command.main(list(map(str, arguments)), standalone_mode=False)
     return capsys.readouterr().out

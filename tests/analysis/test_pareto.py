@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import TRIVIAL, measured, study, table, trial, trivial
 
-from ablation.errors import InputError
-from analysis.pareto import (
+from ablate.analysis.pareto import (
     amount,
     axis_title,
     cells,
@@ -25,6 +24,7 @@ from analysis.pareto import (
     pareto,
     ranks,
 )
+from ablate.errors import InputError
 
 
 def _dominates(one: tuple[float, float], other: tuple[float, float]) -> bool:

@@ -13,18 +13,18 @@ from PIL import Image
 from rich.console import Console
 from synthetic import Tables, disc, png, study, table, trial, trivial
 
-from analysis.claims.verdict import ClaimResult, Verdict
-from analysis.effects import Effect, Effects, Importance, Interaction
-from analysis.figures.heatmap import LevelMeans
-from analysis.figures.parallel import Axis, Line, Parallel
-from analysis.figures.pareto import pareto_figure
-from analysis.format import listing, score, si
-from analysis.measured import Disagreement, Timing
-from analysis.pareto import fronts
-from analysis.report import About, Evidence, Picture, Prediction, figure_page, overlay, render
-from analysis.significance import Difference, Interval
-from analysis.summary import front_summary
-from search_spaces.profiles import PROFILES
+from ablate.analysis.claims.verdict import ClaimResult, Verdict
+from ablate.analysis.effects import Effect, Effects, Importance, Interaction
+from ablate.analysis.figures.heatmap import LevelMeans
+from ablate.analysis.figures.parallel import Axis, Line, Parallel
+from ablate.analysis.figures.pareto import pareto_figure
+from ablate.analysis.format import listing, score, si
+from ablate.analysis.measured import Disagreement, Timing
+from ablate.analysis.pareto import fronts
+from ablate.analysis.report import About, Evidence, Picture, Prediction, figure_page, overlay, render
+from ablate.analysis.significance import Difference, Interval
+from ablate.analysis.summary import front_summary
+from ablate.search_spaces.profiles import PROFILES
 
 HOSTILE = """<img src=x onerror="alert('1')">&"""
 NBSP = "\N{NO-BREAK SPACE}"

@@ -9,13 +9,13 @@ import pytest
 from chromium import PROGRAM, Page
 from synthetic import Tables, disc, png, study, table, trial, trivial
 
-from analysis.claims.verdict import ClaimResult, Verdict
-from analysis.effects import Effect, Effects
-from analysis.figures.heatmap import LevelMeans
-from analysis.figures.parallel import Axis, Line, Parallel
-from analysis.pareto import pareto
-from analysis.report import About, Evidence, Picture, Prediction, render
-from analysis.significance import Difference, Interval
+from ablate.analysis.claims.verdict import ClaimResult, Verdict
+from ablate.analysis.effects import Effect, Effects
+from ablate.analysis.figures.heatmap import LevelMeans
+from ablate.analysis.figures.parallel import Axis, Line, Parallel
+from ablate.analysis.pareto import pareto
+from ablate.analysis.report import About, Evidence, Picture, Prediction, render
+from ablate.analysis.significance import Difference, Interval
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")
 

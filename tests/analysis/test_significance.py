@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablation.errors import InputError
-from analysis.scores import CellScores
-from analysis.significance import (
+from ablate.analysis.scores import CellScores
+from ablate.analysis.significance import (
     MOST_SEEDS,
     Components,
     Difference,
@@ -29,6 +28,7 @@ from analysis.significance import (
     seeds_needed,
     standard_error,
 )
+from ablate.errors import InputError
 
 
 def _cell(values: np.ndarray, cell: str = "a", **fields: object) -> CellScores:

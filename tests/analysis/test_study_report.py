@@ -16,17 +16,17 @@ from test_report import _evidence as every_evidence
 from test_report import _sections as sections
 from test_report import about as report_about
 
-import analysis.report
-import analysis.study_report
-from ablation.errors import InputError
-from ablation.pictures import names, pictures_dir
-from ablation.study import Run
-from ablation.trial_folder import picture_name
-from analysis.claims.schema import Claim
-from analysis.figures.hypervolume import spent
-from analysis.frames import Frames
-from analysis.report import About, Picture, Prediction, render
-from analysis.study_report import about, evidence, pictures
+import ablate.analysis.report
+import ablate.analysis.study_report
+from ablate.analysis.claims.schema import Claim
+from ablate.analysis.figures.hypervolume import spent
+from ablate.analysis.frames import Frames
+from ablate.analysis.report import About, Picture, Prediction, render
+from ablate.analysis.study_report import about, evidence, pictures
+from ablate.errors import InputError
+from ablate.pictures import names, pictures_dir
+from ablate.study import Run
+from ablate.trial_folder import picture_name
 
 
 class Folder:
@@ -122,7 +122,7 @@ def test_a_study_without_a_complete_trial_has_no_pictures(tmp_path: Path) -> Non
 
 
 def test_what_cannot_be_computed_is_said_and_the_rest_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import analysis.study_report as module
+    import ablate.analysis.study_report as module
 
     def refuse(*_: object) -> None:
         raise InputError("no level has a reference")
@@ -186,7 +186,7 @@ def test_a_part_that_fails_is_a_note_in_its_place_and_the_rest_stands(
     tables = synthetic_study()
     found = every_evidence()._replace(spent=spent(tables))  # type: ignore[arg-type]
     whole = render(tables, report_about(), shown, found)  # type: ignore[arg-type]
-    monkeypatch.setattr(importlib.import_module(f"analysis.{module}"), name, fails)
+    monkeypatch.setattr(importlib.import_module(f"ablate.analysis.{module}"), name, fails)
     html = render(tables, report_about(), shown, found)  # type: ignore[arg-type]
     assert set(sections(html)) >= set(sections(whole))
     assert (
@@ -219,7 +219,7 @@ def test_evidence_that_fails_is_in_the_notes_and_the_rest_is_there(
 ) -> None:
     frames = _frames({"a": [0.8, 0.7], "b": [0.6, 0.5]}, seeds=2)
     run = Run(space="s", question="?", profile="quick", design="grid", factors={}, definition={}, trials={})
-    monkeypatch.setattr(analysis.study_report, name, fails)
+    monkeypatch.setattr(ablate.analysis.study_report, name, fails)
     found = evidence(Folder(tmp_path, frames, (run,)), frames)  # type: ignore[arg-type]
     said = [note for note in found.notes if note.startswith(EVIDENCE[name])]
     assert said
@@ -237,13 +237,13 @@ def test_an_interrupt_and_memory_that_runs_out_are_no_notes(
     def interrupted(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(analysis.report, "_findings", interrupted)
+    monkeypatch.setattr(ablate.analysis.report, "_findings", interrupted)
     with pytest.raises(error):
         render(synthetic_study(), report_about())
 
 
 def test_a_claim_whose_judge_fails_is_inconclusive_and_others_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    from analysis.claims import evaluate as module
+    from ablate.analysis.claims import evaluate as module
 
     frames = _frames({"a": [0.8, 0.7], "b": [0.6, 0.5]}, seeds=2)
     claim = Claim.model_validate(

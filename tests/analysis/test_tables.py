@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ablation.errors import InputError
-from analysis.frames import Frames
-from analysis.scores import cell_scores
-from analysis.significance import difference, holm
-from analysis.tables import Row, comma_separated, latex, latex_text, markdown, results_table
+from ablate.analysis.frames import Frames
+from ablate.analysis.scores import cell_scores
+from ablate.analysis.significance import difference, holm
+from ablate.analysis.tables import Row, comma_separated, latex, latex_text, markdown, results_table
+from ablate.errors import InputError
 
 IMAGES = 12
 EVIL = '50% of a_b & c <script>alert("x")</script> {#~^$} \\end{table} | `q`'
@@ -306,9 +306,9 @@ def test_latex_compiles_and_fits_the_page(tmp_path):
 @pytest.fixture
 def call(monkeypatch, tmp_path, capsys):
     """The command on tables made up here, in place of a study's."""
-    from analysis import frames as frames_module
-    from analysis import study_report
-    from runners.cli import table as module
+    from ablate.analysis import frames as frames_module
+    from ablate.analysis import study_report
+    from ablate.runners.cli import table as module
 
     class About:
         facts = FACTS

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import Tables, scored, study, trial, trivial
 
-from analysis.pareto import Metric, Pareto, fronts, hypervolume, nondominated, pareto
-from analysis.scores import CellScores
-from analysis.uncertainty import UncertainFront, front_probability, probabilities, uncertain_fronts
+from ablate.analysis.pareto import Metric, Pareto, fronts, hypervolume, nondominated, pareto
+from ablate.analysis.scores import CellScores
+from ablate.analysis.uncertainty import UncertainFront, front_probability, probabilities, uncertain_fronts
 
 
 def _noisy(mean: float, rng: np.random.Generator, seeds: int = 3, images: int = 12, spread: float = 0.02) -> np.ndarray:
@@ -49,7 +49,7 @@ def test_interval_of_the_hypervolume_is_that_of_moocore_on_each_resample(points:
     rng = np.random.default_rng(seed)
     networks = {f"c{i}": (float(cost), _noisy(mean, rng)) for i, (cost, mean) in enumerate(points)}
     front, found = _sure(networks, resamples=40, seed=seed)
-    from analysis.significance import hierarchical_bootstrap
+    from ablate.analysis.significance import hierarchical_bootstrap
 
     order = [point.cell for point in front.points]
     matrices = [networks[cell][1] for cell in order]

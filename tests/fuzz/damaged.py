@@ -65,7 +65,7 @@ def exported(folder: Path, table: str) -> tuple[Ran, pd.DataFrame]:
 
 def lasting(table: pd.DataFrame) -> pd.DataFrame:
     """What a run makes again: without durations, and what was measured."""
-    from analysis.frames import DURATIONS
+    from ablate.analysis.frames import DURATIONS
 
     return table.drop(columns=[c for c in table if c in DURATIONS or c.startswith("latency_")])
 

@@ -44,10 +44,17 @@ def prepare() -> None:
     """Import what commands import, in the parent, before the first child."""
     import importlib
 
-    from runners.environment import prepare_ray
+    from ablate.runners.environment import prepare_ray
 
     prepare_ray(None)
-    for name in (*_HEAVY, "ray.tune", "runners.cli.main", "runners.tune", "runners.writer", "analysis.study_report"):
+    for name in (
+        *_HEAVY,
+        "ray.tune",
+        "ablate.runners.cli.main",
+        "ablate.runners.tune",
+        "ablate.runners.writer",
+        "ablate.analysis.study_report",
+    ):
         importlib.import_module(name)
 
 
@@ -97,7 +104,7 @@ def _be(arguments: tuple[str, ...], cwd: Path, out: int, err: int, env: dict[str
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
         sys.argv = ["ablate", *arguments]
-        from runners.cli import main
+        from ablate.runners.cli import main
 
         try:
             main.main()

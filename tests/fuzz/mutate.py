@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from analysis.claims import schema as claims
-from search_spaces import space as spaces
+from ablate.analysis.claims import schema as claims
+from ablate.search_spaces import space as spaces
 
 EVERYTHING = """\
 name: everything

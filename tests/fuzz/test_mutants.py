@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from mutate import CLAIM, EVERYTHING, LEAVE_ONE_OUT, ONE_FACTOR
 
-from analysis.claims.schema import load_claim
-from search_spaces.designs import expand
-from search_spaces.space import load_space
+from ablate.analysis.claims.schema import load_claim
+from ablate.search_spaces.designs import expand
+from ablate.search_spaces.space import load_space
 
 HERE = Path(__file__).parent
 

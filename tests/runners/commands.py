@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frames import DURATIONS
+from ablate.analysis.frames import DURATIONS
 
 ABLATE = str(Path(sys.executable).parent / "ablate")
+PROJECT = Path(__file__).parents[2]
+PACKAGES = {"ablate": "ablation"} | {f"ablate.{name}": name for name in ("analysis", "runners", "search_spaces")}
+"""The packages with a folder of the checkout each, and those folders."""
 
 SPACE = """\
 name: widths
@@ -29,6 +33,14 @@ base:
 factors:
   model.width: [4, 8]
 """
+
+
+def copied_package(folder: Path) -> Path:
+    """This project's package as a wheel has it, copied: `folder`/ablate."""
+    for name, own in PACKAGES.items():
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PROJECT / own, folder.joinpath(*name.split(".")), ignore=ignored)
+    return folder / "ablate"
 
 
 def ablate(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runners.storage import Entry, PathStorage
+from ablate.runners.storage import Entry, PathStorage
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from commands import ABLATE, SPACE
 from PIL import Image
 
-from runners.cli import main as cli
+from ablate.runners.cli import main as cli
 
 COMMANDS = [
     *("spaces", "datasets", "plan", "cost", "run", "status", "export", "pareto", "report"),
@@ -54,7 +54,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy():
     assert all(re.search(rf"^  {command} ", shown, re.MULTILINE) for command in COMMANDS)
     code = """
 import sys
-from runners.cli.main import ablate
+from ablate.runners.cli.main import ablate
 ablate.main(["--help"], standalone_mode=False)
 heavy = {"torch", "ray", "optuna", "pandas", "numpy", "plotly", "pydantic", "rich"} & set(sys.modules)
 assert not heavy, heavy

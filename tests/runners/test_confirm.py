@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ablation.config import Phantom, Protocol, TrialConfig, UNet
-from ablation.data import load_data
-from ablation.errors import InputError
-from ablation.study import Run, Study
-from ablation.training import judge_trivial
-from ablation.trial_folder import Record, pack
-from analysis.confirmation import searched_and_fresh
-from runners.cli.confirm import _data_of, _round
+from ablate.analysis.confirmation import searched_and_fresh
+from ablate.config import Phantom, Protocol, TrialConfig, UNet
+from ablate.data import load_data
+from ablate.errors import InputError
+from ablate.runners.cli.confirm import _data_of, _round
+from ablate.study import Run, Study
+from ablate.training import judge_trivial
+from ablate.trial_folder import Record, pack
 
 DICE = {4: 0.6, 8: 0.8, 16: 0.79}
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from commands import ABLATE, SPACE, ablate, alive, descendants, tables, wait_until
 
-from runners import daemons
+from ablate.runners import daemons
 
 SLOW = SPACE.replace("epochs: 3", "epochs: 16").replace("[4, 8]", "[4, 8, 12, 16]").replace("[32, 32]", "[64, 64]")
 GOES_ON = "every finished trial is in {study}, and the same command goes on from there\n"

@@ -12,13 +12,13 @@ from pathlib import Path
 import optuna
 import pytest
 
-from ablation.config import Phantom, Protocol, TrialConfig, UNet
-from ablation.data import load_data
-from ablation.errors import InputError
-from ablation.study import Run, Study
-from ablation.training import judge_trivial
-from ablation.trial_folder import Record, pack
-from runners.dashboard import Mirror, serve
+from ablate.config import Phantom, Protocol, TrialConfig, UNet
+from ablate.data import load_data
+from ablate.errors import InputError
+from ablate.runners.dashboard import Mirror, serve
+from ablate.study import Run, Study
+from ablate.training import judge_trivial
+from ablate.trial_folder import Record, pack
 
 STATES = ("complete", "complete", "stopped", "failed")
 

@@ -16,12 +16,12 @@ import ray
 import torch
 from ray import tune
 
-from ablation.config import Phantom, Protocol, TrialConfig, UNet
-from ablation.data import load_data
-from ablation.errors import TrialError
-from ablation.training import Epoch, train
-from runners.distributed import Machine, WorkerDiedError, train_parallel
-from runners.storage import Entry, PathStorage
+from ablate.config import Phantom, Protocol, TrialConfig, UNet
+from ablate.data import load_data
+from ablate.errors import TrialError
+from ablate.runners.distributed import Machine, WorkerDiedError, train_parallel
+from ablate.runners.storage import Entry, PathStorage
+from ablate.training import Epoch, train
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -114,8 +114,8 @@ def test_a_trial_whose_own_process_is_killed_goes_on(tmp_path):
         import ray
         from ray import tune
 
-        from ablation.data import load_data
-        from runners.distributed import train_parallel
+        from ablate.data import load_data
+        from ablate.runners.distributed import train_parallel
 
         result = train_parallel(
             trial, ray.put(load_data(trial.data)), workers=2, gpus=False, threads=1, checkpoint=checkpoint,

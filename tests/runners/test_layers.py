@@ -1,11 +1,13 @@
 """The layers of the house: imports go down only, and `runners` and `analysis` do not know each other."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+FOLDERS = ("ablation", "search_spaces", "analysis", "runners")
 MAY_IMPORT = {
     "ablation": set(),
     "search_spaces": {"ablation"},
@@ -13,12 +15,19 @@ MAY_IMPORT = {
     "runners": {"ablation", "search_spaces"},
     "runners/cli": {"ablation", "search_spaces", "analysis", "runners"},
 }
-PACKAGES = {"ablation", "search_spaces", "analysis", "runners"}
 
 
-def layer(file: Path) -> str:
+def layer_of_file(file: Path) -> str:
     parts = file.relative_to(ROOT).parts
     return "runners/cli" if parts[:2] == ("runners", "cli") else parts[0]
+
+
+def layer_of_module(name: str) -> str:
+    """Where a module of `ablate` is: its subpackages are folders of the checkout, and the rest is in `ablation`."""
+    parts = name.split(".")[1:]
+    if parts[:2] == ["runners", "cli"]:
+        return "runners/cli"
+    return parts[0] if parts and parts[0] in FOLDERS else "ablation"
 
 
 def imported(file: Path) -> set[str]:
@@ -26,20 +35,28 @@ def imported(file: Path) -> set[str]:
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-    return {name for name in names if name.split(".")[0] in PACKAGES}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module, f"{file.relative_to(ROOT)} has a relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    assert not {name for name in names if name.split(".")[0] in FOLDERS}, f"{file.relative_to(ROOT)} imports a folder"
+    return {name for name in names if name.split(".")[0] == "ablate"}
 
 
-@pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_imports_go_down_only(package):
-    files = sorted((ROOT / package).rglob("*.py"))
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_imports_go_down_only(folder):
+    files = sorted((ROOT / folder).rglob("*.py"))
     assert files
     for file in files:
-        own = layer(file)
+        own = layer_of_file(file)
         for name in imported(file):
-            top = name.split(".")[0]
-            assert top == own.split("/")[0] or top in MAY_IMPORT[own], f"{file.relative_to(ROOT)} imports {name}"
-            assert own == "runners/cli" or not name.startswith("runners.cli"), (
-                f"{file.relative_to(ROOT)} imports {name}"
-            )
+            layer = layer_of_module(name)
+            assert layer == own or layer in MAY_IMPORT[own], f"{file.relative_to(ROOT)} imports {name}"
+
+
+def test_every_folder_is_installed_as_a_part_of_the_one_package():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {folder.parent.relative_to(ROOT) for name in FOLDERS for folder in (ROOT / name).rglob("__init__.py")}
+    modules = {folder.relative_to(ROOT).parts for name in FOLDERS for folder in (ROOT / name).rglob("*.py")}
+    assert folders == {Path(*parts[:-1]) for parts in modules}
+    names = {".".join(("ablate", *folder.parts)).replace("ablate.ablation", "ablate") for folder in folders}
+    assert sorted(names) == settings["packages"]

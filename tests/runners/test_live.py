@@ -17,8 +17,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ablation.study import Manifest, Study
-from runners.live import (
+from ablate.runners.live import (
     Live,
     Node,
     Running,
@@ -30,7 +29,8 @@ from runners.live import (
     tell,
     time_of_day,
 )
-from runners.processes import born
+from ablate.runners.processes import born
+from ablate.study import Manifest, Study
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def drawn(what: Live) -> list[str]:
 TELL = """
 import sys, time
 from pathlib import Path
-from ablation.study import Manifest, Study
-from runners.live import Live, tell
+from ablate.study import Manifest, Study
+from ablate.runners.live import Live, tell
 tell(Study(Path(sys.argv[1]), Manifest()), Live(began=time.time(), updated=0, total=7))
 print("told", flush=True)
 time.sleep(100)

@@ -19,14 +19,14 @@ import pandas as pd
 import pytest
 from commands import SPACE, ablate
 
-from ablation.config import Phantom, Protocol, TrialConfig, UNet
-from ablation.errors import InputError
-from ablation.study import Run, Study
-from ablation.training import Epoch
-from runners import loggers
-from runners.loggers import check_logger, make_logger, parameters, run_name
-from runners.searcher import suggestion
-from search_spaces.plan import Planned
+from ablate.config import Phantom, Protocol, TrialConfig, UNet
+from ablate.errors import InputError
+from ablate.runners import loggers
+from ablate.runners.loggers import check_logger, make_logger, parameters, run_name
+from ablate.runners.searcher import suggestion
+from ablate.search_spaces.plan import Planned
+from ablate.study import Run, Study
+from ablate.training import Epoch
 
 EPOCHS = [Epoch(n, 1 / n, 1 / n, 0.1 * n, 0.05 * n, 0.1 * n, 2.0, 10.0) for n in (1, 2, 3, 4)]
 METRICS = set(Epoch._fields) - {"epoch"}

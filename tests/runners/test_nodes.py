@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import PACKAGES, copied_package
 
-from ablation.config import Phantom, ResNet34UNet, TrialConfig, UNet
-from ablation.errors import InputError
-from runners import nodes as module
-from runners.nodes import Card, Node, check_nodes, check_storage_reach, this_node
-from runners.storage import DriverStorage, PathStorage
+from ablate import DISTRIBUTION
+from ablate.config import Phantom, ResNet34UNet, TrialConfig, UNet
+from ablate.errors import InputError
+from ablate.runners import nodes as module
+from ablate.runners.nodes import Card, Node, check_nodes, check_storage_reach, this_node
+from ablate.runners.storage import DriverStorage, PathStorage
 
-ROOT = Path(__file__).parents[2]
-CODE = ("ablation", "analysis", "runners", "search_spaces")
+CODE = tuple(sorted(PACKAGES))
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,7 @@ def python_with(folder: Path, **files: str) -> dict[str, str]:
 
 
 def another_checkout(folder: Path) -> dict[str, str]:
-    for package in CODE:
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    with (folder / "search_spaces" / "profiles.py").open("a") as file:
+    with (copied_package(folder) / "search_spaces" / "profiles.py").open("a") as file:
         file.write("# changed\n")
     return {"PYTHONPATH": str(folder)}
 
@@ -69,7 +67,7 @@ import importlib.metadata, sys
 sys.modules.update(dict.fromkeys({CODE!r}))
 found = importlib.metadata.version
 def version(name):
-    if name == "ablate":
+    if name == "ablate-study":
         raise importlib.metadata.PackageNotFoundError(name)
     return found(name)
 importlib.metadata.version = version
@@ -105,7 +103,7 @@ def test_what_differs_is_named_with_its_node(cluster, tmp_path):
     ours = this_version("torch")
     assert said == {
         0: f"has torch 2.12.0, this driver {ours}: install the same there, pip install -c constraints.txt .",
-        1: f"has other code of ablate {this_version('ablate')} than this driver: install the same there, "
+        1: f"has other code of ablate {this_version(DISTRIBUTION)} than this driver: install the same there, "
         "pip install -c constraints.txt .",
         2: "has no ablate: install it there, pip install -c constraints.txt .",
     }
@@ -158,7 +156,7 @@ def test_storage_that_cannot_be_written_is_said_with_its_reason(cluster, tmp_pat
 
 def asked(files: list[Path] | None = None, packages: tuple[str, ...] = CODE) -> module._Answer:
     return module._Answer.of(
-        module._probe()(list(packages), ["ablate", "torch", "python"], list(map(str, files or [])))
+        module._probe()(list(packages), [DISTRIBUTION, "torch", "python"], list(map(str, files or [])))
     )
 
 
@@ -178,8 +176,10 @@ def test_the_build_of_torch_may_differ():
     here = asked()
     there = here._replace(versions={**here.versions, "torch": f"{module._public(here.versions['torch'])}+cu130"})
     assert module._fault(there, here) == ""
-    older = here._replace(versions={"ablate": "0.0.1", "torch": "1.0+cpu", "python": None})
-    assert module._fault(older, here).startswith("has ablate 0.0.1 and torch 1.0+cpu and python missing, this driver ")
+    older = here._replace(versions={DISTRIBUTION: "0.0.1", "torch": "1.0+cpu", "python": None})
+    assert module._fault(older, here).startswith(
+        "has ablate-study 0.0.1 and torch 1.0+cpu and python missing, this driver "
+    )
 
 
 def test_a_fault_of_several_nodes_is_said_once():

@@ -22,9 +22,9 @@ from rich.cells import cell_len
 from rich.live import Live
 from rich.text import Text
 
-from ablation.errors import Halted, InputError
-from runners.cli import main as cli
-from runners.cli import output
+from ablate.errors import Halted, InputError
+from ablate.runners.cli import main as cli
+from ablate.runners.cli import output
 
 MARKUP = "Is [unet] worse than [b]old[/b] on :smile: [/or the groups/] or [link=x]1.5[/link]?"
 HOSTILE = "a\x1b[31mred\x07\b\r\x9b2Jb\u202ec\u2028d\x7fe"
@@ -138,7 +138,7 @@ def test_a_text_object_sends_no_control_characters_and_keeps_its_styles(monkeypa
 
 def test_on_a_terminal_names_from_outside_are_shown_and_piped_data_stay_exact(tmp_path):
     content = "a,b\r\nx\x1b[2J\u202e,ü\n"
-    code = f"from runners.cli import output; output.open_streams(); output.data({content.encode()!r})"
+    code = f"from ablate.runners.cli import output; output.open_streams(); output.data({content.encode()!r})"
     assert in_python(code).stdout == content.encode()
     assert in_python(code, env={**os.environ, "PYTHONIOENCODING": "ascii"}).stdout == content.encode()
     assert on_terminal(sys.executable, "-c", code) == (0, "a,b␍\nx␛[2J\N{REPLACEMENT CHARACTER},ü\n")
@@ -155,7 +155,7 @@ def test_on_a_terminal_names_from_outside_are_shown_and_piped_data_stay_exact(tm
 def test_an_encoding_that_lacks_a_character_gets_a_simpler_one_and_never_fails():
     text = f"0.9 ± 0.1 – ≥ × … ✓ ✗ → ² ü 中 \udcff{HOSTILE}"
     code = (
-        "from runners.cli import output\noutput.open_streams()\n"
+        "from ablate.runners.cli import output\noutput.open_streams()\n"
         f"text = {text!r}\n"
         "out = output.console()\nout.print(text, soft_wrap=True)\noutput.say(text)\noutput.say(text, err=True)\n"
         "table = output.plain_table('…')\ntable.add_row(text)\nout.print(table)\nwith output.waiting('…'): print('•')"
@@ -193,7 +193,7 @@ def test_commands_print_on_an_ascii_terminal(variables, tmp_path):
 
 LONG = """
 import sys
-from runners.cli import output
+from ablate.runners.cli import output
 output.open_streams()
 out = output.console()
 for number in range(20_000):
@@ -348,7 +348,7 @@ def test_a_further_ctrl_c_while_the_process_ends_prints_no_traceback(place):
     }[place]
     code = f"""
 import atexit, os, signal, sys, threading, time
-from runners.cli import main
+from ablate.runners.cli import main
 def interrupted(*_, **__):
     {ends_slowly}
     os.kill(os.getpid(), signal.SIGINT)

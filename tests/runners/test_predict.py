@@ -14,11 +14,11 @@ from commands import ablate
 from PIL import Image
 from safetensors.torch import load, save
 
-from ablation.config import Phantom, Protocol, TrialConfig, UNet
-from ablation.data import load_data
-from ablation.errors import InputError
-from ablation.study import Run, Study
-from ablation.trial_folder import Record, pack
+from ablate.config import Phantom, Protocol, TrialConfig, UNet
+from ablate.data import load_data
+from ablate.errors import InputError
+from ablate.study import Run, Study
+from ablate.trial_folder import Record, pack
 
 
 class Made(NamedTuple):
@@ -33,7 +33,7 @@ def trial() -> tuple[TrialConfig, bytes]:
     """A trial and its packed folder."""
     import torch
 
-    from ablation.training import train
+    from ablate.training import train
 
     dataset = load_data(Phantom(size=(16, 16), count=10))
     config = TrialConfig(
@@ -190,7 +190,7 @@ def test_weights_that_were_changed_are_not_used(made, refused):
 
 
 def test_weights_of_another_network_are_said_not_to_fit(trial):
-    from ablation.prediction import Predictor
+    from ablate.prediction import Predictor
 
     config, packed = trial
     weights = zipfile.ZipFile(io.BytesIO(packed)).read("model.safetensors")

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ablation.errors import InputError
-from analysis.figures.replay import band, replay_figure
-from runners.cli.replay import replay as command
-from runners.replay import Curve, Keys, Step, reached, recorded, reference, simulate, trivial_bar
-from runners.schedulers import Standings, make_scheduler, places
+from ablate.analysis.figures.replay import band, replay_figure
+from ablate.errors import InputError
+from ablate.runners.cli.replay import replay as command
+from ablate.runners.replay import Curve, Keys, Step, reached, recorded, reference, simulate, trivial_bar
+from ablate.runners.schedulers import Standings, make_scheduler, places
 
 EPOCHS = 8
 
@@ -53,8 +53,8 @@ def _ray():
 
 
 def trainable(curves, folder):
-    """Reports recorded scores as `runners.trainable` does: a trial started anew tells its earlier epochs again, goes on
-    from its checkpoint, and says when it has ended.
+    """Reports recorded scores as `ablate.runners.trainable` does: a trial started anew tells its earlier epochs again,
+    goes on from its checkpoint, and says when it has ended.
 
     A closure, for workers cannot import this file.
     """

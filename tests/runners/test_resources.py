@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from ablation.config import Phantom, Protocol, TrialConfig, UNet
-from ablation.errors import InputError
-from ablation.memory import training_memory
-from ablation.trial_folder import Record
-from runners.nodes import Card, Node
-from runners.resources import CONTEXT, Resources, Shares, choose_resources, correction, parse_gpus
-from search_spaces.plan import Planned
+from ablate.config import Phantom, Protocol, TrialConfig, UNet
+from ablate.errors import InputError
+from ablate.memory import training_memory
+from ablate.runners.nodes import Card, Node
+from ablate.runners.resources import CONTEXT, Resources, Shares, choose_resources, correction, parse_gpus
+from ablate.search_spaces.plan import Planned
+from ablate.trial_folder import Record
 
 GB = 10**9
 LAPTOP = [Node("this machine", 8, 0)]

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from ablation.errors import InputError
-from runners.catalogue import Catalogue, Priced, distributions, recorded_catalogue
-from runners.known_cost import KnownCostSampler, softened
-from runners.samplers import (
+from ablate.errors import InputError
+from ablate.runners.catalogue import Catalogue, Priced, distributions, recorded_catalogue
+from ablate.runners.known_cost import KnownCostSampler, softened
+from ablate.runners.samplers import (
     SAMPLERS,
     Outcome,
     Proposal,
@@ -23,9 +23,9 @@ from runners.samplers import (
     make_proposer,
     read_proposals,
 )
-from runners.surrogate import fit, improvement
-from search_spaces.plan import ImpossibleError
-from search_spaces.space import Space
+from ablate.runners.surrogate import fit, improvement
+from ablate.search_spaces.plan import ImpossibleError
+from ablate.search_spaces.space import Space
 
 LIMIT = 60_000
 

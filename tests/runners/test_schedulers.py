@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from ray.tune.search import ConcurrencyLimiter
 
-from ablation.errors import InputError
-from runners.replay import Curve, Keys, simulate
-from runners.schedulers import FEWEST, NAMES, make_scheduler, places, rungs
+from ablate.errors import InputError
+from ablate.runners.replay import Curve, Keys, simulate
+from ablate.runners.schedulers import FEWEST, NAMES, make_scheduler, places, rungs
 
 EPOCHS = 27
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from ablation.config import Phantom, TrialConfig, UNet
-from ablation.study import Study
-from ablation.trial_folder import Record, pack
-from runners.searcher import StudySearcher
-from search_spaces.plan import Planned
+from ablate.config import Phantom, TrialConfig, UNet
+from ablate.runners.searcher import StudySearcher
+from ablate.search_spaces.plan import Planned
+from ablate.study import Study
+from ablate.trial_folder import Record, pack
 
 PLAN = [
     Planned(TrialConfig(model=UNet(width=width, stages=2), data=Phantom(), seed=0), {}, 10, macs)

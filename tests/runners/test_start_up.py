@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from commands import SPACE, ablate
 
-from ablation.errors import Halted, InputError
-from runners import address, environment
-from runners.address import Address, check_address, find_address
+from ablate.errors import Halted, InputError
+from ablate.runners import address, environment
+from ablate.runners.address import Address, check_address, find_address
 
 REFUSED = "start the cluster ('ray up', 'ray start --head'), or "
 

@@ -18,8 +18,8 @@ from commands import ABLATE, ablate
 DRIVER = """
 import sys, time
 from pathlib import Path
-from ablation.study import Run, Study
-from runners.live import Live, Node, Running, tell
+from ablate.study import Run, Study
+from ablate.runners.live import Live, Node, Running, tell
 study = Study.open_or_new(Path(sys.argv[1]))
 with study.writing():
     keys = {f"{n:012x}": {"width": str(n)} for n in range(3)}
@@ -138,10 +138,10 @@ def test_a_machine_reads_what_runs(driver, tmp_path):
 
 
 def test_a_study_that_has_all_its_trials_is_said_to_and_the_watch_ends(tmp_path):
-    from ablation.config import Phantom, TrialConfig, UNet
-    from ablation.study import Run, Study
-    from ablation.trial_folder import pack
-    from runners.trainable import make_record
+    from ablate.config import Phantom, TrialConfig, UNet
+    from ablate.runners.trainable import make_record
+    from ablate.study import Run, Study
+    from ablate.trial_folder import pack
 
     trial = TrialConfig(model=UNet(width=4), data=Phantom())
     study = Study.open_or_new(tmp_path / "study")

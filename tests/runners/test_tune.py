@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ablation.config import Phantom, Protocol, TrialConfig, UNet
-from ablation.errors import Halted
-from ablation.study import Run, Study
-from runners.progress import Progress
-from runners.resources import Resources
-from runners.searcher import StudySearcher
-from runners.trainable import Workplace
-from runners.tune import How, Outcome, ray_session, train_missing
-from search_spaces.plan import Planned
+from ablate.config import Phantom, Protocol, TrialConfig, UNet
+from ablate.errors import Halted
+from ablate.runners.progress import Progress
+from ablate.runners.resources import Resources
+from ablate.runners.searcher import StudySearcher
+from ablate.runners.trainable import Workplace
+from ablate.runners.tune import How, Outcome, ray_session, train_missing
+from ablate.search_spaces.plan import Planned
+from ablate.study import Run, Study
 
 PLAN = [
     Planned(
@@ -38,9 +38,9 @@ def behave(config: dict[str, Any], workplace: Workplace) -> None:
 
     import ray.tune
 
-    from ablation.training import Epoch, Result
-    from ablation.trial_folder import pack
-    from runners.trainable import arrival_name, make_record
+    from ablate.runners.trainable import arrival_name, make_record
+    from ablate.training import Epoch, Result
+    from ablate.trial_folder import pack
 
     planned, frail = config["job"].planned, config["key"] == FRAIL
     row = Epoch(1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.1, 10.0)

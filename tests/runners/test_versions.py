@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,11 +10,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from commands import copied_package
 
-from ablation.study import Study
-from analysis import frames
+from ablate.analysis import frames
+from ablate.study import Study
 
-PROJECT = Path(__file__).parents[2]
 ASSETS = Path(__file__).parents[1] / "assets"
 SPACE = """\
 name: widths
@@ -54,21 +53,20 @@ def old_study(name: str, folder: Path) -> Path:
 
 def another_version(folder: Path, *edits: tuple[str, str, str]) -> Path:
     """This project with some of its lines, each there once, changed: (file, line, what stands in its place)."""
-    for package in ("ablation", "search_spaces", "runners", "analysis"):
-        shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    package = copied_package(folder)
     for name, line, other in edits:
-        text = (folder / name).read_text()
+        text = (package / name).read_text()
         assert text.count(line) == 1
-        (folder / name).write_text(text.replace(line, other))
+        (package / name).write_text(text.replace(line, other))
     return folder
 
 
-def ablate(*arguments: object, version: Path = PROJECT) -> str:
-    """What a command prints, of the version of the project that is in a folder."""
+def ablate(*arguments: object, version: Path | None = None) -> str:
+    """What a command prints, of this version of the project or the one in a folder."""
     done = subprocess.run(
-        [sys.executable, "-c", "from runners.cli.main import main; main()", *map(str, arguments)],
+        [sys.executable, "-c", "from ablate.runners.cli.main import main; main()", *map(str, arguments)],
         cwd=version, capture_output=True, text=True, timeout=300, check=False,
-        env={**os.environ, "PYTHONPATH": str(version)},
+        env=os.environ | ({"PYTHONPATH": str(version)} if version else {}),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -94,7 +92,7 @@ def test_a_study_of_an_earlier_version_is_sound_and_complete(name, space, tmp_pa
 def test_a_version_with_more_fields_keeps_the_keys_and_tells_its_own_apart(space, tmp_path, tmp_path_factory):
     field = '    haste: Annotated[Number, Since("9.0")] = 0.0\n'
     lines = ('    name: Literal["unet"] = "unet"\n', "    split: Split = Split()\n")
-    edits = [("ablation/config.py", line, line + field) for line in lines]
+    edits = [("config.py", line, line + field) for line in lines]
     newer = another_version(tmp_path_factory.mktemp("newer"), *edits)
     study = old_study("schema-2-sealed", tmp_path)
     before = keys(study)
@@ -108,7 +106,7 @@ def test_a_version_with_more_fields_keeps_the_keys_and_tells_its_own_apart(space
 
 def test_seeds_by_two_versions_of_a_block_are_never_one_mean_without_a_mark(space, tmp_path, tmp_path_factory):
     line = "return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))"
-    edit = ("ablation/models/blocks.py", line, line.replace("ReLU", "LeakyReLU"))
+    edit = ("models/blocks.py", line, line.replace("ReLU", "LeakyReLU"))
     newer = another_version(tmp_path_factory.mktemp("newer"), edit)
     study = tmp_path / "study"
     run = ("run", "--space", space, "--study", study, "--seeds")
@@ -151,7 +149,7 @@ def test_seeds_by_two_versions_of_torch_are_marked(space, tmp_path):
 
 
 def test_a_trial_that_one_version_began_is_not_ended_by_another(space, tmp_path):
-    from runners.storage import Entry, PathStorage
+    from ablate.runners.storage import Entry, PathStorage
 
     storage = PathStorage(str(tmp_path))
     Entry(storage, "checkpoint", "one").write(b"weights")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablation.errors import InputError
-from search_spaces.designs import expand
-from search_spaces.space import Space
+from ablate.errors import InputError
+from ablate.search_spaces.designs import expand
+from ablate.search_spaces.space import Space
 
 FACTORS = {
     "model.width": [8, 16, 32],

@@ -1,16 +1,17 @@
 """Plans: fields from profile, space, levels and overrides, priced; what cannot be built is rejected with its reason."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ablation.config import Data
-from ablation.data import Dataset
-from ablation.errors import InputError
-from search_spaces.plan import Plan, make_plan
-from search_spaces.profiles import PROFILES
-from search_spaces.space import Space, load_space
+from ablate.config import Data
+from ablate.data import Dataset
+from ablate.errors import InputError
+from ablate.search_spaces.plan import Plan, make_plan
+from ablate.search_spaces.profiles import PROFILES
+from ablate.search_spaces.space import Space, load_space
 
 
 def plan(space: Space | str, profile: str = "quick", **options: object) -> Plan:
@@ -84,6 +85,44 @@ def test_what_cannot_be_built_is_rejected_and_the_rest_stays():
     assert [trial.levels for trial in found.trials] == [{"model.width": "32"}]
     assert found.rejected[0].levels == {"model.width": "8"}
     assert "level 2 (kernel 5): groups 4 do not divide its 1 output channels" in found.rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    ("levels", "reason"),
+    [
+        ({"model.width": 10**9}, "width: .*less than or equal to 65536"),
+        ({"model.width": "wide"}, "width: .*given: 'wide'"),
+        ({"model.widht": 8}, "there is no field 'widht'"),
+        ({"model.width.of": 8}, "width: .*given: {'of': 8}"),
+        ({"model.name": "unets"}, "unknown model 'unets': did you mean 'unet'"),
+        ({"model": {"name": "pyconvunet", "kernels": [[3], [3, 5]]}}, "expected one list of levels, or 5 lists"),
+        ({"data.name": "nowhere"}, "unknown data set 'nowhere'"),
+        ({"data.size": [7]}, "data mni152: size"),
+        ({"data.root": "gone"}, "'gone' is not there"),
+        ({"protocol.epochs": 0}, "protocol: epochs: .*given: 0"),
+        ({"protocol.split": {"val": 0.5, "test": 0.5}}, "protocol: split"),
+    ],
+)
+def test_one_bad_level_is_rejected_with_its_reason_and_the_others_stay(levels, reason):
+    def dataset_of(data: Data) -> Dataset:
+        tries.append(str(data.root))
+        if str(data.root) == "gone":
+            raise InputError("'gone' is not there")
+        return unread(data)
+
+    tries: list[str] = []
+    factors = {"bad": {"good": {"model.width": 4}, "bad": levels}, "protocol.epochs": [1, 2]}
+    if "protocol.epochs" in levels:
+        factors["batch"] = {"4": {"protocol.batch_size": 4}, "8": {"protocol.batch_size": 8}}
+        del factors["protocol.epochs"]
+    space = Space(name="w", question="?", design="grid", base={"model": {"name": "unet"}}, factors=factors)
+    found = make_plan(space, PROFILES["quick"], dataset_of=dataset_of)
+    assert [trial.levels["bad"] for trial in found.trials] == ["good", "good"]
+    assert [row.levels["bad"] for row in found.rejected] == ["bad", "bad"]
+    for row in found.rejected:
+        assert re.search(reason, row.reason), row.reason
+        assert "\n" not in row.reason
+    assert len(tries) == len(set(tries))  # what cannot be read is tried once
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from test_plan import unread
 
-from ablation.errors import InputError
-from search_spaces.designs import choose, draw, expand, variant
-from search_spaces.plan import ImpossibleError, Planner, make_plan, networks_of
-from search_spaces.profiles import PROFILES
-from search_spaces.space import Space, load_space
+from ablate.errors import InputError
+from ablate.search_spaces.designs import choose, draw, expand, variant
+from ablate.search_spaces.plan import ImpossibleError, Planner, make_plan, networks_of
+from ablate.search_spaces.profiles import PROFILES
+from ablate.search_spaces.space import Space, load_space
 
 SEARCHED = """\
 name: mine

@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from ablation.errors import InputError
-from search_spaces.designs import expand
-from search_spaces.space import Space, load_space, packaged
+from ablate.errors import InputError
+from ablate.search_spaces.designs import expand
+from ablate.search_spaces.space import Space, load_space, packaged
 
 GOOD = """\
 name: mine

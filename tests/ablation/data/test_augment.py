@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablation.data.augment import augment
+from ablate.data.augment import augment
 
 ALL = ("hflip", "vflip", "rot90", "rot180")
 BY_HAND = {

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from ablation.config import Folder, Phantom
-from ablation.data import Dataset, Sample, load_data
-from ablation.data.dataset import assemble, fingerprint, resize_image, resize_mask
-from ablation.errors import InputError
+from ablate.config import Folder, Phantom
+from ablate.data import Dataset, Sample, load_data
+from ablate.data.dataset import assemble, fingerprint, resize_image, resize_mask
+from ablate.errors import InputError
 
 RNG = np.random.default_rng(0)
 
@@ -243,7 +243,7 @@ def test_values_that_are_numbered_anew_are_said() -> None:
 def test_what_does_not_fit_into_memory_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = 3 * 16 * 16 * (4 * 3 + 1)
     for available, fits in ((needed, True), (needed - 1, False)):
-        monkeypatch.setattr("ablation.data.dataset.available_memory", lambda available=available: available)
+        monkeypatch.setattr("ablate.data.dataset.available_memory", lambda available=available: available)
         if fits:
             assert len(loaded(*random_samples(3), size=(16, 16), channels=3)) == 3
         else:
@@ -252,7 +252,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_made(monkeypatch:
 
 
 def test_a_phantom_is_not_generated_where_it_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ablation.data.dataset.available_memory", lambda: 1e9)
+    monkeypatch.setattr("ablate.data.dataset.available_memory", lambda: 1e9)
     with pytest.raises(InputError, match=r"phantom: 10,000 images at 1x16384x16384 take 13,421.8 GB, and 1.0 GB"):
         load_data(Phantom(count=10_000, size=(16384, 16384)))
 
@@ -260,7 +260,7 @@ def test_a_phantom_is_not_generated_where_it_would_not_fit(monkeypatch: pytest.M
 def test_available_memory_heeds_the_process_own_limit() -> None:
     code = """
 import resource
-from ablation.data.room import available_memory
+from ablate.data.room import available_memory
 free = available_memory()
 assert 0 < free < float("inf")
 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

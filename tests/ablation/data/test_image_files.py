@@ -9,8 +9,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ablation.data.images import read_labels, read_slices, stem, suffix
-from ablation.errors import InputError
+from ablate.data.images import read_labels, read_slices, stem, suffix
+from ablate.errors import InputError
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (12, 10), dtype=np.uint8)

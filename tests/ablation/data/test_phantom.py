@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ablation.config import Phantom
-from ablation.data import load_data, phantom
+from ablate.config import Phantom
+from ablate.data import load_data, phantom
 
 
 def arrays(**fields: object) -> tuple[np.ndarray, np.ndarray]:

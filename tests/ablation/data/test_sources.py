@@ -9,9 +9,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ablation.config import SOURCES, Data, Folder, Isbi2012, KaggleLung, Liver, Mni152, Phantom
-from ablation.data import DATASETS, Sample, folder, isbi2012, kaggle_lung, liver, load_data
-from ablation.errors import InputError
+from ablate.config import SOURCES, Data, Folder, Isbi2012, KaggleLung, Liver, Mni152, Phantom
+from ablate.data import DATASETS, Sample, folder, isbi2012, kaggle_lung, liver, load_data
+from ablate.errors import InputError
 
 REAL = Path(__file__).parents[4] / "shared" / "data"
 RNG = np.random.default_rng(0)

@@ -7,9 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from ablation.config import Split
-from ablation.data import Parts, split
-from ablation.errors import InputError
+from ablate.config import Split
+from ablate.data import Parts, split
+from ablate.errors import InputError
 
 
 def independent(count: int) -> list[str]:
