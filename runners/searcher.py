@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from ray.tune.search import Searcher
 
-from ablate.origin import made_otherwise
 from ablate.search_spaces.plan import Planned
 from ablate.study import Study
 
@@ -35,6 +34,8 @@ class Feed(Searcher):
         """The trials that were asked for."""
         self.costs: dict[str, tuple[int, int]] = {}
         """Their parameters and MACs, by key."""
+        self.again: Collection[str] = ()
+        """Keys of complete trials that are to be trained anew."""
 
     def give(self, planned: Planned) -> dict[str, Any]:
         """Note that a trial was asked for; what Ray Tune gets."""
@@ -76,11 +77,12 @@ class StudySearcher(Feed):
     """Gives the trials of a plan, the most expensive first, so that none is left running alone at the end.
 
     A trial is claimed as it is given. One that another run of a shared study has claimed is left to that run, and asked
-    for once more at the end, in case that run was killed.
+    for once more at the end, in case that run was killed. Complete trials are given only if their keys are in `again`.
     """
 
-    def __init__(self, study: Study, plan: Iterable[Planned]) -> None:
+    def __init__(self, study: Study, plan: Iterable[Planned], *, again: Collection[str] = ()) -> None:
         super().__init__()
+        self.again = again
         cost = {planned.key: planned.macs * planned.config.protocol.epochs for planned in plan}
         self._study = study
         self._before = study.records()
@@ -105,13 +107,13 @@ class StudySearcher(Feed):
             planned = self._waiting.popleft()
             if not self._study.claim(planned.key):
                 self._elsewhere.append(planned)
-            elif self._ended_elsewhere(planned):
+            elif self._ended_elsewhere(planned.key):
                 self._study.release(planned.key)
             else:
                 return self.give(planned)
 
-    def _ended_elsewhere(self, planned: Planned) -> bool:
-        record = self._study.record(planned.key)
-        if record is None or record != self._before.get(planned.key):
+    def _ended_elsewhere(self, key: str) -> bool:
+        record = self._study.record(key)
+        if record is None or record != self._before.get(key):
             return record is not None
-        return record.state == "complete" and not made_otherwise(self._study, record, planned.config)
+        return record.state == "complete" and key not in self.again

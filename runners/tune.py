@@ -198,9 +198,8 @@ def train_missing(
         alone = [planned for planned in searcher.given if planned.key in writer.again]
         writer.again = {}
         last = tune.with_parameters(trainable, workplace=workplace._replace(last_chance=True))
-        _tune(
-            study, last, StudySearcher(study, alone), how._replace(resources=resources.alone()), writer, loggers, look
-        )
+        once_more = StudySearcher(study, alone, again=searcher.again)
+        _tune(study, last, once_more, how._replace(resources=resources.alone()), writer, loggers, look)
     ended = {record.key for record in writer.records}
     missing = [key for planned in searcher.given if (key := planned.key) not in ended]
     missing += [planned.key for planned in searcher.left]

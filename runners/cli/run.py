@@ -285,12 +285,9 @@ def _train_plan(
     study.plan(run, threads=place.threads, data_dir=place.data_dir, storage=place.storage_path)
     score_trivial(study, [trial.config for trial in plan.trials], asked.dataset_of)
     others = unlike_today(study, [trial.config for trial in plan.trials])
+    again = others if retrain_others else ()
     missing = missing_trials(
-        study,
-        plan.trials,
-        retry_failed=retry_failed,
-        finish_stopped=place.finish_stopped,
-        again=others if retrain_others else (),
+        study, plan.trials, retry_failed=retry_failed, finish_stopped=place.finish_stopped, again=again
     )
     for row in plan.rejected:
         out.print(f"rejected {level_label(row.levels)}: {row.reason}", style="red", markup=False)
@@ -303,7 +300,7 @@ def _train_plan(
     labels = {trial.key: level_label(trial.levels) for trial in missing}
     datasets = {trial.config.data.model_dump_json(): asked.dataset_of(trial.config.data) for trial in missing}
     progress = Progress(out, study, missing, labels)
-    return _train(out, study, StudySearcher(study, missing), datasets, progress, place)
+    return _train(out, study, StudySearcher(study, missing, again=again), datasets, progress, place)
 
 
 def _say_what_others_made(out: Console, others: Mapping[str, str], missing: list[Planned], trials: int) -> None:

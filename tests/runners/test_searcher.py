@@ -29,7 +29,14 @@ def asked(searcher: StudySearcher, times: int) -> list[Any]:
 def end(study: Study, planned: Planned, state: Any = "complete") -> None:
     config = planned.config
     record = Record(
-        key=planned.key, cell=config.cell, model="unet", seed=0, state=state, params=10, macs=planned.macs, val_dice=0.5
+        key=planned.key,
+        cell=config.cell,
+        model="unet",
+        seed=0,
+        state=state,
+        params=planned.params,
+        macs=planned.macs,
+        val_dice=0.5,
     )
     study.accept(planned.key, pack(config, record, [], None))
 
@@ -69,6 +76,12 @@ def test_a_trial_that_ended_meanwhile_is_not_given(tmp_path):
         end(study, PLAN[0])
         assert asked(early, 3) == [PLAN[1].key, PLAN[2].key, Searcher.FINISHED]
         assert asked(StudySearcher(study, [PLAN[0]]), 1) == [Searcher.FINISHED]
+        anew = StudySearcher(study, [PLAN[0]], again={PLAN[0].key})
+        assert asked(anew, 2) == [PLAN[0].key, Searcher.FINISHED]
+        study.release(PLAN[0].key)
+        late = StudySearcher(study, [PLAN[0]], again={PLAN[0].key})
+        end(study, PLAN[0]._replace(params=11))
+        assert asked(late, 1) == [Searcher.FINISHED]  # another run has trained it anew
 
 
 def test_a_trial_that_failed_before_is_given_once_more(tmp_path):
