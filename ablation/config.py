@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
@@ -480,7 +481,9 @@ def network(name: str, **fields: Any) -> Network:
     return parse(NETWORKS[name], fields, f"model {name}")
 
 
-Part = TypeVar("Part", bound=Config)
+Part = TypeVar("Part", bound=BaseModel)
+_TYPES = re.compile(r".*\[.*|int|float|constrained-.*")
+"""What pydantic calls the one it tried, of a field that takes either of two types: `int`, `tuple[int, ...]`."""
 
 
 def parse(cls: type[Part], fields: dict[str, Any], what: str) -> Part:
@@ -497,8 +500,7 @@ def explain(error: ValidationError) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return f"there is no field '{brief('.'.join(map(str, first['loc'])))}'"
-    # Of a field that takes either of two types, pydantic also names the one it tried: `int`, `tuple[int, ...]`.
-    place = ".".join(str(part) for part in first["loc"] if "[" not in str(part) and part not in ("int", "float"))
+    place = ".".join(str(part) for part in first["loc"] if not _TYPES.fullmatch(str(part)))
     shown = f"'{brief(first['input'])}'" if isinstance(first["input"], str) else brief(first["input"])
     given = "" if first["type"] == "value_error" else f" (given: {shown})"
     return f"{place}: {message}{given}" if place else message + given

@@ -140,12 +140,13 @@ class Study:
     # Opening ---------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def open(cls, path: Path) -> Study:
+    def open(cls, path: str | Path) -> Study:
         """The study at `path`. Raises `InputError` if there is none, or if a newer version wrote it.
 
         Also if there is anything in it but files and directories: a link could lead anywhere, a pipe could wait for
         ever.
         """
+        path = Path(path)
         for place, found in strange_entries(path, skip=_OF_OTHERS):
             if place != path / f"{JOURNAL}.lock":  # Optuna's own, which a killed writer left; it is not followed
                 raise InputError(f"'{place}' is a {found}: a study holds files and directories only; take it out")

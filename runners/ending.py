@@ -13,9 +13,35 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 from ablate.runners.processes import born, descendants
+
+
+class Ends:
+    """What is done where training ends before its time. This, of a notebook, leaves it to exceptions.
+
+    `study`: where it trains, once that is known.
+    """
+
+    study: Path | None = None
+
+    @property
+    def lost(self) -> Callable[[str], None] | None:
+        """What to call with it, from another thread, where Ray has lost what it cannot be without."""
+        return None
+
+    def note(self, text: str) -> None:
+        """What did not come of it, though the trials did."""
+        print(text, file=sys.stderr)
+
+    def how_to_go_on(self) -> str:
+        """In a sentence, if there is something to go on from; else nothing."""
+        if self.study is None or not (self.study / "study.yaml").exists():
+            return ""
+        return f"Interrupted. Every finished trial is in {self.study}; the same command goes on from there."
+
 
 _PATIENCE_SECONDS = 5.0
 _last_steps: list[Callable[[], None]] = []

@@ -25,6 +25,7 @@ from ablate.runners.daemons import Look
 from ablate.runners.ending import at_last, same_signals
 from ablate.runners.environment import in_own_folder, prepare_ray
 from ablate.runners.nodes import Node, check_storage_reach
+from ablate.runners.request import Training
 from ablate.runners.resources import Resources
 from ablate.runners.storage import DriverStorage, PathStorage, Storage, StorageError, free_there
 from ablate.runners.trainable import Workplace, checkpoint_name, make_record, run_trial
@@ -35,9 +36,6 @@ from ablate.trial_folder import Record, pack
 if TYPE_CHECKING:
     from ablate.runners.searcher import Feed
     from ablate.runners.writer import Observer, StudyWriter
-
-MAX_FAILURES = 3
-"""How often, by default, a trial whose process died is started again, from its last epoch."""
 
 _GOES_ON = "what was finished is kept, and the same command goes on from there"
 
@@ -53,17 +51,12 @@ class Outcome(NamedTuple):
 
 
 class How(NamedTuple):
-    """How a run trains, none of which decides a trial's numbers."""
+    """How a run trains: what was asked, and what that comes to on the machines that are there."""
 
     resources: Resources
-    max_failures: int = MAX_FAILURES
-    storage_path: str | None = None
-    """Where workers leave checkpoints and finished trials; by default the study, through Ray if on other machines."""
+    asked: Training = Training()
     nodes: tuple[Node, ...] = ()
     """The cluster's machines (`ablate.runners.nodes.check_nodes`); none if it is this machine alone."""
-    loggers: tuple[str, ...] = ()
-    scheduler: str = "none"
-    """Which trials go on: a name of `ablate.runners.schedulers`."""
     max_epochs: int = 1
     """Of any trial; for the scheduler."""
 
@@ -179,7 +172,7 @@ def train_missing(
     from ablate.runners.writer import StudyWriter, cluster_nodes
 
     started = time.perf_counter()
-    home, remote = _storages(study, how.storage_path)
+    home, remote = _storages(study, how.asked.storage_path)
     if len(how.nodes) > 1:
         check_storage_reach(how.nodes, remote, home)
     try:
@@ -189,8 +182,8 @@ def train_missing(
     resources = how.resources
     workplace = Workplace(put, remote, resources.threads, use_gpu=resources.gpus > 0, workers=resources.workers)
     observer.nodes(cluster_nodes())
-    writer = StudyWriter(study, home, observer, how.max_failures)
-    loggers = _loggers(how.loggers, study, observer)
+    writer = StudyWriter(study, home, observer, how.asked.max_failures)
+    loggers = _loggers(how.asked.log, study, observer)
     _tune(study, tune.with_parameters(trainable, workplace=workplace), searcher, how, writer, loggers, look)
     if writer.again and not writer.halted:
         from ablate.runners.searcher import StudySearcher
@@ -280,7 +273,7 @@ def _tune(
     def resources_of(config: dict[str, Any]) -> Any:
         return tune.PlacementGroupFactory(how.resources.bundles(config["job"].planned))
 
-    scheduler = make_scheduler(how.scheduler, costs=searcher.costs, max_epochs=how.max_epochs)
+    scheduler = make_scheduler(how.asked.scheduler, costs=searcher.costs, max_epochs=how.max_epochs)
     if isinstance(scheduler, ParetoStopping):
         for key, record in study.records().items():  # what an earlier run found is what this one judges by
             if record.state == "complete":
@@ -294,7 +287,7 @@ def _tune(
             scheduler=scheduler,
             num_samples=-1,
             # Ray counts paused trials among those at a time, so there the machine's room alone is the limit.
-            max_concurrent_trials=None if how.scheduler in PAUSING else how.resources.max_concurrent,
+            max_concurrent_trials=None if how.asked.scheduler in PAUSING else how.resources.max_concurrent,
             reuse_actors=True,
             trial_name_creator=lambda trial: trial.config["key"],
             trial_dirname_creator=lambda trial: trial.config["key"],
@@ -305,7 +298,7 @@ def _tune(
             verbose=0,
             stop=Halt(),
             callbacks=[Guard(), writer, *loggers],
-            failure_config=tune.FailureConfig(max_failures=how.max_failures),
+            failure_config=tune.FailureConfig(max_failures=how.asked.max_failures),
         ),
     )
     with at_last(lambda: shutil.rmtree(scratch, ignore_errors=True)), same_signals():

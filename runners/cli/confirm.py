@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from ablate.errors import InputError
 from ablate.runners.cli.output import console, err_console, plain_table, print_json
-from ablate.runners.cli.shared import json_option, open_study, study_argument
-from ablate.runners.cli.training import Ends, check_that_some_succeeded, costing_no_training, ending
+from ablate.runners.cli.shared import json_option, open_study, study_argument, training_options
+from ablate.runners.cli.training import ending
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from ablate.analysis.confirmation import Candidate, Confirmation
     from ablate.config import Data
     from ablate.data import Dataset
-    from ablate.runners.address import Address
-    from ablate.runners.resources import Resources
+    from ablate.runners.ending import Ends
     from ablate.search_spaces.plan import Planned
     from ablate.study import Run, Study
 
@@ -39,20 +35,9 @@ class _Round(NamedTuple):
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Fresh seeds of each network.")
 @click.option("--rivals", type=click.IntRange(0), default=1, show_default=True, help="Rivals of each of the front's.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="The data's files [default: where they were].")
-@click.option("--cpus-per-trial", type=click.IntRange(1), help="CPUs, and threads, of each trial [default: 1].")
-@click.option("--gpus-per-trial", type=click.FloatRange(0), help="GPUs of each trial [default: 1 if any].")
-@click.option("--max-concurrent", type=click.IntRange(1), help="Trials at a time [default: as many as fit].")
+@training_options
 @json_option
-def confirm(
-    study: Path,
-    seeds: int,
-    rivals: int,
-    data_dir: Path | None,
-    cpus_per_trial: int | None,
-    gpus_per_trial: float | None,
-    max_concurrent: int | None,
-    as_json: bool,
-) -> None:
+def confirm(study: Path, seeds: int, rivals: int, data_dir: Path | None, as_json: bool, **options: Any) -> None:
     """Train a search's front again with fresh seeds, judged on test images.
 
     The front that a search returns is the best of many noisy scores. This
@@ -65,35 +50,31 @@ def confirm(
       ablate confirm studies/search_pyconvunet-mni152-quick
       ablate confirm STUDY --seeds 10 --rivals 2
     """
-    from ablate.runners.address import check_address, find_address
-    from ablate.runners.environment import prepare_ray
-
-    ends = ending(err=as_json)
-    out = err_console() if as_json else console()
-    cluster = find_address(None)
-    if said := prepare_ray(cluster):  # before anything imports Ray
-        out.print(f"Note: {said}", style="yellow", soft_wrap=True)
-    if cluster:
-        check_address(cluster)
     from ablate.analysis.format import several
-    from ablate.runners.resources import choose_resources
+    from ablate.runners.request import Training
+    from ablate.runners.run import Trainer, check_cluster, check_that_some_succeeded, find_cluster
 
-    opened = open_study(study)
-    ends.study = study
-    resources = choose_resources(cpus_per_trial, gpus_per_trial, max_concurrent, study_threads=opened.manifest.threads)
-    with opened.writing():
+    out = err_console() if as_json else console()
+    with ending(err=as_json) as ends:
+        training = Training(**options)
+        cluster = find_cluster(training.address, out)
+        check_cluster(cluster)
+        opened = open_study(study)
+        ends.study = study
         found = _round(opened, seeds, rivals)
-        opened.plan(found.run, threads=resources.threads, data_dir=data_dir)
-        front = sum(candidate.on_front for candidate in found.chosen)
-        out.print(
-            f"{several(front, 'network')} of the front and {several(len(found.chosen) - front, 'rival')}, "
-            f"{several(seeds, 'fresh seed')} each: {several(len(found.trials), 'trial')}"
-        )
-        if not _train(out, opened, found.trials, resources, _data_of(opened, data_dir), cluster, ends):
-            ends.interrupted()
-            sys.exit(130)
-        check_that_some_succeeded(opened, found.run.trials)
-        _conclude(opened, as_json)
+        epochs = max(trial.config.protocol.epochs for trial in found.trials)
+        trainer = Trainer(opened, training, cluster, epochs, out, ends)
+        with opened.writing(share=training.share):
+            trainer.take_arrivals()
+            opened.plan(found.run, threads=trainer.threads, data_dir=data_dir, storage=training.storage_path)
+            front = sum(candidate.on_front for candidate in found.chosen)
+            out.print(
+                f"{several(front, 'network')} of the front and {several(len(found.chosen) - front, 'rival')}, "
+                f"{several(seeds, 'fresh seed')} each: {several(len(found.trials), 'trial')}"
+            )
+            trainer.train_trials(found.trials, _data_of(opened, data_dir))
+            check_that_some_succeeded(opened, found.run.trials)
+            _conclude(opened, ends, as_json=as_json)
 
 
 def _round(study: Study, seeds: int, rivals: int) -> _Round:
@@ -149,18 +130,19 @@ def _data_of(study: Study, data_dir: Path | None) -> Callable[[Data], Dataset]:
     return dataset_of
 
 
-def _conclude(study: Study, as_json: bool) -> None:
+def _conclude(study: Study, ends: Ends, *, as_json: bool) -> None:
     from ablate.analysis.confirmation import confirmation, searched_and_fresh, table
     from ablate.analysis.format import si
     from ablate.analysis.frames import load
     from ablate.runners.cli.report import write_report
+    from ablate.runners.run import costing_no_training
 
     frames = load(study)
     found = confirmation(frames, *searched_and_fresh(study.manifest.runs))
     if found is None:
         raise InputError("none of the fresh trials is complete: see `ablate status`")
     report = None
-    with costing_no_training("the report", study.path):
+    with costing_no_training("the report", study.path, ends):
         report = write_report(study, frames, study.path / "report.html")
     if as_json:
         print_json(_document(found))
@@ -198,33 +180,3 @@ def _document(found: Confirmation) -> dict[str, object]:
         "unconfirmed": found.unconfirmed,
         "sentences": found.sentences,
     }
-
-
-def _train(
-    out: Console,
-    study: Study,
-    trials: list[Planned],
-    resources: Resources,
-    dataset_of: Callable[[Data], Dataset],
-    cluster: Address | None,
-    ends: Ends,
-) -> bool:
-    """Train those of `trials` that the study does not have, as `ablate run` does; false if interrupted."""
-    from ablate.analysis.frames import level_label
-    from ablate.runners.live import clock, forget_the_dead
-    from ablate.runners.progress import Progress
-    from ablate.runners.searcher import StudySearcher
-    from ablate.runners.tune import How, missing_trials, ray_session, take_arrivals, train_missing
-
-    how = How(resources)
-    take_arrivals(study, how.storage_path)
-    missing = missing_trials(study, trials)
-    if not missing:
-        return True
-    labels = {trial.key: level_label(trial.levels) for trial in missing}
-    datasets = {trial.config.data.model_dump_json(): dataset_of(trial.config.data) for trial in missing}
-    forget_the_dead(study)
-    with Progress(out, study, missing, labels) as progress, ray_session(cluster, ends.lost) as look:
-        outcome = train_missing(study, StudySearcher(study, missing), datasets, how, progress, look=look)
-    out.print(f"{len(outcome.trained)} trials trained in {clock(outcome.seconds)}")
-    return not outcome.missing

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from ablate.errors import InputError, brief, unknown
+from ablate.errors import InputError, brief
 from ablate.runners.cli.output import waiting
 
 if TYPE_CHECKING:
@@ -39,23 +39,66 @@ def space_options(command: F) -> F:
     return command
 
 
+def training_options(command: F) -> F:
+    """The options that say where and how to train."""
+    options = [
+        click.option("--cpus-per-trial", type=click.IntRange(1), help="CPUs, and threads, of each trial [default: 1]."),
+        click.option(
+            "--gpus-per-trial",
+            metavar="N|auto",
+            callback=_gpus,
+            help="GPUs of each trial: 0.5 shares a card, 2 train one trial together, auto shares cards by memory "
+            "[default: 1 if any].",
+        ),
+        click.option(
+            "--workers-per-trial", type=click.IntRange(1), help="Processes that train each trial [default: 1 a GPU]."
+        ),
+        click.option("--max-concurrent", type=click.IntRange(1), help="Trials at a time [default: as many as fit]."),
+        click.option(
+            "--address", help="The Ray cluster to train on: auto, or host:port [default: this machine alone]."
+        ),
+        click.option(
+            "--storage-path",
+            metavar="PATH|URI",
+            help="Where workers leave checkpoints and finished trials, s3://… say [default: the study; from other "
+            "machines through Ray].",
+        ),
+        click.option(
+            "--max-failures",
+            type=click.IntRange(0),
+            default=3,
+            show_default=True,
+            help="How often a trial whose process or machine died is started again, from its last epoch.",
+        ),
+        click.option("--retry-failed", is_flag=True, help="Train trials that failed once more."),
+        click.option(
+            "--share", is_flag=True, help="Work beside another run of this study, on trials that it has not taken."
+        ),
+        click.option(
+            "--log",
+            metavar="NAME,…",
+            default="",
+            callback=lambda context, option, text: tuple(name.strip() for name in text.split(",")) if text else (),
+            help="Also log to tensorboard, mlflow or wandb.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _gpus(context: click.Context, option: click.Parameter, text: str | None) -> float | str | None:
+    from ablate.runners.resources import parse_gpus
+
+    return parse_gpus(text) if text else None
+
+
 def study_argument(command: F) -> F:
     return click.argument("study", type=click.Path(path_type=Path))(command)
 
 
 def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(command)
-
-
-class Basis(NamedTuple):
-    """A space and how it is to be trained: what its trials are made from."""
-
-    space: Space
-    profile_name: str
-    profile: Profile
-    dataset_of: Callable[[Data], Dataset]
-    arguments: dict[str, Any]
-    """The rest of what `make_plan` and `Planner` take."""
 
 
 class Prepared(NamedTuple):
@@ -68,52 +111,15 @@ class Prepared(NamedTuple):
     dataset_of: Callable[[Data], Dataset]
 
 
-def prepare(**options: Any) -> Prepared:
+def prepare(*, settings: tuple[str, ...], **options: Any) -> Prepared:
     """From `space_options` to a plan. Raises `InputError` for whatever is wrong with them."""
+    from ablate.runners.request import basis
     from ablate.search_spaces.plan import make_plan
 
-    found = basis(**options)
+    found = basis(**options, settings=parse_settings(settings))
     with waiting(f"pricing {found.space.name}"):
         plan = make_plan(found.space, found.profile, dataset_of=found.dataset_of, **found.arguments)
     return Prepared(found.space, found.profile_name, found.profile, plan, found.dataset_of)
-
-
-def basis(
-    space: str,
-    data: str | None,
-    data_dir: Path | None,
-    profile: str | None,
-    seeds: int | None,
-    epochs: int | None,
-    settings: tuple[str, ...],
-) -> Basis:
-    """`space_options`, read. Raises `InputError` for whatever is wrong with them."""
-    from ablate.search_spaces.profiles import PROFILES
-    from ablate.search_spaces.space import load_space
-
-    parsed = load_space(space)
-    name = profile or _default_profile()
-    if name not in PROFILES:
-        raise unknown("profile", name, PROFILES)
-    overrides = parse_settings(settings)
-    if epochs is not None:
-        if "protocol.epochs" in overrides:
-            raise InputError(f"--epochs {epochs}: --set protocol.epochs gives them too; leave one out")
-        overrides["protocol.epochs"] = epochs
-    loaded: dict[str, Dataset] = {}
-
-    def dataset_of(config: Data) -> Dataset:
-        from ablate.data import load_data
-
-        identity = config.model_dump_json(exclude={"fingerprint"}) + str(config.root)
-        if identity not in loaded:
-            loaded[identity] = load_data(config)
-        return loaded[identity]
-
-    rest = {
-        "data": data, "data_dir": str(data_dir) if data_dir else None, "seeds": seeds, "overrides": overrides,
-    }  # fmt: skip
-    return Basis(parsed, name, PROFILES[name], dataset_of, rest)
 
 
 def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
@@ -172,12 +178,6 @@ def parse_input(text: str) -> tuple[int, int, int]:
         raise InputError(f"--input {text}: expected channels x height x width, such as 3x512x512")
     channels, height, width = map(int, match.groups())
     return channels, height, width
-
-
-def _default_profile() -> str:
-    from ablate.training import choose_device
-
-    return "standard" if choose_device().type == "cuda" else "quick"
 
 
 def open_study(path: Path) -> Study:

@@ -15,17 +15,19 @@ MAY_IMPORT = {
     "runners": {"ablation", "search_spaces"},
     "runners/cli": {"ablation", "search_spaces", "analysis", "runners"},
 }
+ROOF = {("runners", "cli"), ("runners", "run.py")}
+"""Where training and analysis meet: the command line, and a run as a function."""
 
 
 def layer_of_file(file: Path) -> str:
     parts = file.relative_to(ROOT).parts
-    return "runners/cli" if parts[:2] == ("runners", "cli") else parts[0]
+    return "runners/cli" if parts[:2] in ROOF else parts[0]
 
 
 def layer_of_module(name: str) -> str:
     """Where a module of `ablate` is: its subpackages are folders of the checkout, and the rest is in `ablation`."""
     parts = name.split(".")[1:]
-    if parts[:2] == ["runners", "cli"]:
+    if tuple(parts[:2]) in {(folder, name.removesuffix(".py")) for folder, name in ROOF}:
         return "runners/cli"
     return parts[0] if parts and parts[0] in FOLDERS else "ablation"
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from ablate.config import Phantom, Protocol, TrialConfig, UNet
 from ablate.errors import Halted
 from ablate.runners.progress import Progress
+from ablate.runners.request import Training
 from ablate.runners.resources import Resources
 from ablate.runners.searcher import StudySearcher
 from ablate.runners.trainable import Workplace
@@ -70,7 +71,7 @@ class Case:
         run = Run(
             space="s", question="?", profile="quick", design="grid", factors={}, definition={}, trials=levels
         )  # fmt: skip
-        how = How(Resources(cpus=self.way, gpus=0, max_concurrent=1), max_failures=1)
+        how = How(Resources(cpus=self.way, gpus=0, max_concurrent=1), Training(max_failures=1))
         with self.study.writing():
             self.study.plan(run, threads=1, data_dir=None)
             with Progress(Console(file=self.printed), self.study, PLAN, {}) as progress:

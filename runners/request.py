@@ -1,0 +1,166 @@
+"""What a run is asked for: the options of `ablate run`, the arguments of `ablate.run`, and what is made of them.
+
+No part of it but the trials' threads decides a number of a trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ablate.config import parse
+from ablate.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from ablate.config import Data
+    from ablate.data import Dataset
+    from ablate.search_spaces.profiles import Profile
+    from ablate.search_spaces.space import Space
+
+MAX_FAILURES = 3
+"""How often, by default, a trial whose process died is started again, from its last epoch."""
+SEARCH_TRIALS = 24
+"""Configurations that a search trains by default."""
+
+_Count = Annotated[int, Field(ge=1, strict=True)]
+
+
+class Training(BaseModel):
+    """Where and how trials are trained: what `run` and `confirm` have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpus_per_trial: _Count | None = None
+    """CPUs, and threads, of each trial [as many as the study's trials had so far, or 1]."""
+    gpus_per_trial: Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"] | None = None
+    """GPUs of each trial: 0.5 shares a card, 2 train one trial together, auto shares cards by memory [1 if any]."""
+    workers_per_trial: _Count | None = None
+    """Processes that train each trial [1 a GPU]."""
+    max_concurrent: _Count | None = None
+    """Trials at a time [as many as fit]."""
+    address: str | None = None
+    """The Ray cluster to train on: auto, or host:port [this machine alone]."""
+    storage_path: str | None = None
+    """Where workers leave checkpoints and finished trials, s3://… say [the study; from other machines through Ray]."""
+    max_failures: Annotated[int, Field(ge=0, strict=True)] = MAX_FAILURES
+    """How often a trial whose process or machine died is started again, from its last epoch."""
+    retry_failed: bool = False
+    """Train trials that failed once more."""
+    share: bool = False
+    """Work beside another run of this study, on trials that it has not taken."""
+    scheduler: str = "none"
+    """Stop what promises nothing: pareto, pareto-promote, asha, median, hyperband; none finishes what was stopped."""
+    log: tuple[str, ...] = ()
+    """Also log to these of tensorboard, mlflow and wandb."""
+
+    @property
+    def finish_stopped(self) -> bool:
+        """Whether trials that a scheduler stopped are trained to their end."""
+        return self.scheduler == "none"
+
+
+class Request(Training):
+    """A run: what to train, where to keep it, and all of `Training`."""
+
+    space: str | Path | dict[str, Any]
+    """A packaged space's name, the path of a YAML file, or what such a file would hold."""
+    study: Path | None = None
+    """The study directory [studies/SPACE-DATA-PROFILE]."""
+    data: str | None = None
+    """The data set, by name [the space's own, or mni152]."""
+    data_dir: Path | None = None
+    """The folder that holds its files."""
+    profile: str | None = None
+    """quick, standard or paper [standard with a GPU, else quick]."""
+    seeds: _Count | None = None
+    """Seeds of each configuration [the profile's]."""
+    epochs: _Count | None = None
+    """Epochs of each trial [the profile's]."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Fields to set in every trial, by dotted path: {"model.width": 16}."""
+    retrain_other_versions: bool = False
+    """Train what other code or PyTorch made once more."""
+    sampler: str | None = None
+    """Search the space: known_cost, tpe, nsgaii, gp, random, … propose what to train."""
+    trials: _Count | None = None
+    """Configurations that a search trains [24]."""
+    budget_epochs: _Count | None = None
+    """A search proposes no more after so many epochs."""
+    sampler_seed: Annotated[int, Field(ge=0, strict=True)] = 0
+    """The search's own seed."""
+
+    def check(self) -> None:
+        """Raises `InputError` for options that do not go together."""
+        if self.sampler is None:
+            for name, value in (("--trials", self.trials), ("--budget-epochs", self.budget_epochs)):
+                if value is not None:
+                    raise InputError(f"{name} {value}: belongs to a search; give --sampler too (known_cost, tpe, …)")
+        elif self.share:
+            raise InputError("--share: a search is one process, whose sampler sees every trial; leave it out")
+        elif self.retrain_other_versions:
+            raise InputError("--retrain-other-versions: a search goes by what it has seen; leave it out, or --sampler")
+
+    def basis(self) -> Basis:
+        """The space and what its trials are made from. Raises as `basis` does."""
+        return basis(self.space, self.data, self.data_dir, self.profile, self.seeds, self.epochs, self.settings)
+
+
+class Basis(NamedTuple):
+    """A space and how it is to be trained: what its trials are made from."""
+
+    space: Space
+    profile_name: str
+    profile: Profile
+    dataset_of: Callable[[Data], Dataset]
+    arguments: dict[str, Any]
+    """The rest of what `make_plan` and `Planner` take."""
+
+
+def basis(
+    space: str | Path | Mapping[str, Any],
+    data: str | None,
+    data_dir: Path | None,
+    profile: str | None,
+    seeds: int | None,
+    epochs: int | None,
+    settings: Mapping[str, Any],
+) -> Basis:
+    """What a space's trials are made from; arguments as the fields of `Request`.
+
+    Raises `InputError` for a space or a profile that is none, and for epochs that are given twice.
+    """
+    from ablate.search_spaces.profiles import PROFILES
+    from ablate.search_spaces.space import Space, load_space
+
+    parsed = parse(Space, dict(space), "space") if isinstance(space, Mapping) else load_space(str(space))
+    name = profile or _default_profile()
+    if name not in PROFILES:
+        raise unknown("profile", name, PROFILES)
+    overrides = dict(settings)
+    if epochs is not None:
+        if "protocol.epochs" in overrides:
+            raise InputError(f"--epochs {epochs}: --set protocol.epochs gives them too; leave one out")
+        overrides["protocol.epochs"] = epochs
+    loaded: dict[str, Dataset] = {}
+
+    def dataset_of(config: Data) -> Dataset:
+        from ablate.data import load_data
+
+        identity = config.model_dump_json(exclude={"fingerprint"}) + str(config.root)
+        if identity not in loaded:
+            loaded[identity] = load_data(config)
+        return loaded[identity]
+
+    rest = {
+        "data": data, "data_dir": str(data_dir) if data_dir else None, "seeds": seeds, "overrides": overrides,
+    }  # fmt: skip
+    return Basis(parsed, name, PROFILES[name], dataset_of, rest)
+
+
+def _default_profile() -> str:
+    from ablate.training import choose_device
+
+    return "standard" if choose_device().type == "cuda" else "quick"
