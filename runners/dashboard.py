@@ -11,15 +11,14 @@ from typing import Any, BinaryIO
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ablate.errors import InputError
-from ablate.study import Record, Study
+from ablate.runners.optuna_copy import Copy
+from ablate.study import Study
 
 PICTURES = 12
 """How many of a trial's predictions are shown with it."""
-_STATES = {"complete": TrialState.COMPLETE, "trivial": TrialState.COMPLETE, "stopped": TrialState.PRUNED}
 
 
 class Pictures:
@@ -41,84 +40,60 @@ class Pictures:
         del self._files[artifact_id]
 
 
+class _Shown(Copy):
+    """A copy whose trials have their predictions with them."""
+
+    def __init__(self, study: Study, storage: optuna.storages.BaseStorage, pictures: Pictures) -> None:
+        self._pictures = pictures
+        super().__init__(study, storage, study.path.resolve().name)
+
+    def put(self, trial: FrozenTrial, study: Study) -> None:
+        values, state = trial.values, trial.state
+        running = create_trial(
+            state=TrialState.RUNNING,  # what has ended takes no artifacts
+            params=trial.params,
+            distributions=trial.distributions,
+            intermediate_values=trial.intermediate_values,
+            user_attrs=trial.user_attrs,
+        )
+        self.optuna_study.add_trial(running)
+        put = self.optuna_study.get_trials(deepcopy=False)[-1]
+        for file in sorted((study.trial_dir(trial.user_attrs["trial"]) / "samples").glob("*.png"))[:PICTURES]:
+            optuna.artifacts.upload_artifact(
+                artifact_store=self._pictures, file_path=str(file), study_or_trial=put, storage=self.storage
+            )
+        study_id = self.storage.get_study_id_from_name(self.optuna_study.study_name)
+        trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, put.number)
+        self.storage.set_trial_state_values(trial_id, state, values)
+
+
 class Mirror:
-    """An Optuna study in memory that follows the one at `path`."""
+    """A copy in memory that follows the study at `path`."""
 
     def __init__(self, path: Path) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self.storage = optuna.storages.InMemoryStorage()
         self.pictures = Pictures()
-        self.trials = 0
         self._path = path
-        self._seen: dict[str, Record] = {}
-        self._study = optuna.create_study(
-            storage=self.storage,
-            study_name=path.resolve().name,
-            directions=["maximize", "minimize", "minimize"],
-        )
-        self._study.set_metric_names(["validation Dice", "parameters", "MACs"])
-        self.refresh()
+        study = Study.open(path)
+        self._copy = _Shown(study, self.storage, self.pictures)
+        self._copy.update(study, study.records())
+
+    @property
+    def trials(self) -> int:
+        return len(self._copy.optuna_study.get_trials(deepcopy=False))
 
     def refresh(self) -> None:
-        """Add the trials that have ended since. A trial that ended anew, having been stopped, is there twice."""
+        """Add the trials that have ended since; all of them anew where a factor has got new levels."""
         study = Study.open(self._path)
-        records, planned = study.records(), study.manifest.planned()
-        spaces = {run.space for run in study.manifest.runs}
-        levels = {key: _named(planned.get(key, {}), only=len(spaces) == 1) for key in records}
-        found = _distributions(levels.values())
-        for key, record in records.items():
-            if self._seen.get(key) != record:
-                self._seen[key] = record
-                self._add(study, record, levels[key], found)
-
-    def _add(self, study: Study, record: Record, levels: dict[str, str], found: dict[str, BaseDistribution]) -> None:
-        state = _STATES.get(record.state, TrialState.FAIL)
-        facts = record.model_dump(exclude_none=True, exclude={"params", "macs", "val_dice", "key"})
-        self._study.add_trial(
-            create_trial(
-                state=TrialState.RUNNING,  # what has ended takes no artifacts
-                params={name: _value(found[name], level) for name, level in levels.items()},
-                distributions={name: found[name] for name in levels},
-                user_attrs={"trial": record.key, **facts},
-            )
-        )
-        trial = self._study.get_trials(deepcopy=False)[self.trials]
-        self.trials += 1
-        for file in sorted((study.trial_dir(record.key) / "samples").glob("*.png"))[:PICTURES]:
-            optuna.artifacts.upload_artifact(
-                artifact_store=self.pictures, file_path=str(file), study_or_trial=trial, storage=self.storage
-            )
-        values = [record.val_dice or 0.0, record.params, record.macs] if state == TrialState.COMPLETE else None
-        study_id = self.storage.get_study_id_from_name(self._study.study_name)
-        trial_id = self.storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
-        self.storage.set_trial_state_values(trial_id, state, values)
-
-
-def _named(levels: dict[str, str], *, only: bool) -> dict[str, str]:
-    """Factors without their space's name where there is only one space."""
-    return {name.partition(".")[2] if only else name: level for name, level in levels.items()}
-
-
-def _distributions(levels: Iterable[dict[str, str]]) -> dict[str, BaseDistribution]:
-    """Of each factor: a range where all its levels are numbers, else its levels."""
-    seen: dict[str, dict[str, None]] = {}
-    for row in levels:
-        for name, level in row.items():
-            seen.setdefault(name, {})[level] = None
-    return {name: _distribution(list(found)) for name, found in seen.items()}
-
-
-def _distribution(levels: list[str]) -> BaseDistribution:
-    try:
-        numbers = [float(level) for level in levels]
-    except ValueError:
-        return CategoricalDistribution(levels)
-    return FloatDistribution(min(numbers), max(numbers))
-
-
-def _value(distribution: BaseDistribution, level: str) -> str | float:
-    return level if isinstance(distribution, CategoricalDistribution) else float(level)
+        records = study.records()
+        try:
+            self._copy.update(study, records)
+        except InputError:
+            optuna.delete_study(study_name=self._copy.optuna_study.study_name, storage=self.storage)
+            self._copy = _Shown(study, self.storage, self.pictures)
+            self._copy.update(study, records)
 
 
 # Serving -------------------------------------------------------------------------------------------------------------

@@ -3,27 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ablate.errors import InputError
-from ablate.runners.cli.output import check_target, data, say, write
+from ablate.runners.cli.output import check_target, data, say, waiting, write
 from ablate.runners.cli.shared import notes, open_study, study_argument
+
+if TYPE_CHECKING:
+    from ablate.study import Study
 
 
 @click.command()
 @study_argument
-@click.option("--table", type=click.Choice(["trials", "epochs", "images"]), required=True, help="Which table.")
+@click.option("--table", type=click.Choice(["trials", "epochs", "images"]), help="Which table.")
 @click.option("--format", "kind", type=click.Choice(["csv", "parquet", "json"]), help="[default: -o's ending, or csv]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write [default: standard output].")
-def export(study: Path, table: str, kind: str | None, output: Path | None) -> None:
+@click.option("--to", type=(click.Choice(["optuna"]), str), metavar="optuna URL", help="A database for Optuna's tools.")
+@click.option("--name", help="Of the study there [default: the study directory's].")
+def export(
+    study: Path, table: str | None, kind: str | None, output: Path | None, to: tuple[str, str] | None, name: str | None
+) -> None:
     """Write one of a study's tables: trials, epochs of trials, or test images of trials.
+
+    Or its trials into a database of Optuna's, with their factors as its
+    parameters and validation Dice, parameters and MACs as its values: for
+    its plots and importances, and optuna-dashboard. Again, it adds what is new.
 
     \b
     Examples:
       ablate export STUDY --table trials
       ablate export STUDY --table images -o images.parquet
+      ablate export STUDY --to optuna sqlite:///trials.db
     """
+    if to is not None:
+        for option, given in (("--table", table), ("--format", kind), ("-o", output)):
+            if given is not None:
+                raise InputError(f"{option} {given}: --to optuna takes all trials; leave one of both out")
+        _to_optuna(open_study(study), to[1], name)
+        return
+    if name is not None:
+        raise InputError(f"--name {name}: is of a study of Optuna's; give --to optuna URL too")
+    if table is None:
+        raise InputError("expected --table trials, epochs or images, or --to optuna URL")
     from ablate.analysis.frames import load
 
     check_target(output, *([f".{kind}"] if kind else [".csv", ".parquet", ".json"]))
@@ -43,4 +66,18 @@ def export(study: Path, table: str, kind: str | None, output: Path | None) -> No
     else:
         write(output, content)
     for note in notes(opened):
+        say(note, err=True)
+
+
+def _to_optuna(study: Study, url: str, name: str | None) -> None:
+    from ablate.analysis.format import several
+    from ablate.runners.optuna_copy import Copy, database
+
+    sound = study.sound()
+    study.faults |= sound.left_out
+    with waiting("writing trials for Optuna"), database(url) as (storage, shown):
+        copy = Copy(study, storage, name or study.path.resolve().name)
+        added = len(copy.update(study, sound.records))
+    say(f"{several(added, 'trial')} added to study '{copy.optuna_study.study_name}' in {shown}")
+    for note in notes(study):
         say(note, err=True)

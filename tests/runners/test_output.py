@@ -343,8 +343,8 @@ def test_an_interrupt_is_no_error(ended):
 def test_a_further_ctrl_c_while_the_process_ends_prints_no_traceback(place):
     """One interrupt ends the command; the next comes while the interpreter waits for threads, or cleans up."""
     ends_slowly = {
-        "a thread that must end": "threading.Thread(target=lambda: time.sleep(60)).start()",
-        "what is done at exit": "atexit.register(lambda: (print('at exit', flush=True), time.sleep(60)))",
+        "a thread that must end": "threading.Thread(target=lambda: time.sleep(6)).start()",
+        "what is done at exit": "atexit.register(lambda: (print('at exit', flush=True), time.sleep(6)))",
     }[place]
     code = f"""
 import atexit, os, signal, sys, threading, time

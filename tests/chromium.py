@@ -1,6 +1,6 @@
 """A headless Chromium, driven over a pipe with the DevTools protocol: for what only a real browser can tell.
 
-As a program it takes pictures of a page: `python tests/analysis/chromium.py PAGE.html FOLDER`.
+As a program it takes pictures of a page: `python tests/chromium.py PAGE.html FOLDER`.
 """
 
 from __future__ import annotations
@@ -92,11 +92,11 @@ class Page:
         os.close(self._out)
         self._profile.cleanup()
 
-    def open(self, path: Path, width: int = 1280, height: int = 900, phone: bool = False) -> None:
+    def open(self, page: Path | str, width: int = 1280, height: int = 900, phone: bool = False) -> None:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
         self._loaded = False
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         deadline = time.monotonic() + self._patience
         while not self._loaded:
             self._receive(deadline)
