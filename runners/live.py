@@ -131,7 +131,8 @@ def tell(study: Study, live: Live) -> None:
     me = {"host": socket.gethostname(), "process": os.getpid(), "born": processes.born(os.getpid())}
     with contextlib.suppress(OSError):
         if file := _file(study):
-            file.parent.mkdir(parents=True, exist_ok=True)
+            for folder in (study.ray_dir, file.parent):  # not the study: one that was moved away does not come back so
+                folder.mkdir(exist_ok=True)
             now = live.model_copy(update={**me, "updated": time.time()})
             partial = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.partial")
             try:

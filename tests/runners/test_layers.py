@@ -1,10 +1,14 @@
 """The layers of the house: imports go down only, and `runners` and `analysis` do not know each other."""
 
 import ast
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+import ablate
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("ablation", "search_spaces", "analysis", "runners")
@@ -49,10 +53,22 @@ def test_imports_go_down_only(folder):
     files = sorted((ROOT / folder).rglob("*.py"))
     assert files
     for file in files:
+        if file == ROOT / "ablation" / "__init__.py":
+            continue  # what is given to users is from everywhere, and only when it is asked for: see below
         own = layer_of_file(file)
         for name in imported(file):
             layer = layer_of_module(name)
             assert layer == own or layer in MAY_IMPORT[own], f"{file.relative_to(ROOT)} imports {name}"
+
+
+def test_the_package_itself_imports_nothing():
+    code = "import ablate, sys; assert ablate.DISTRIBUTION; print([name for name in sys.modules if 'ablate.' in name])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    for name in ("run", "Study"):
+        assert name in dir(ablate)
+        assert callable(getattr(ablate, name))
+    with pytest.raises(AttributeError, match="has no attribute 'runs'"):
+        ablate.runs  # noqa: B018
 
 
 def test_every_folder_is_installed_as_a_part_of_the_one_package():

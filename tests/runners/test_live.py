@@ -76,6 +76,16 @@ def test_what_a_driver_tells_is_heard_until_it_ends(study):
     assert listen(study) == []
 
 
+def test_a_study_that_is_moved_away_does_not_come_back_by_what_its_driver_tells(tmp_path):
+    study = Study(tmp_path / "study", Manifest(id="a" * 32))
+    study.path.mkdir()
+    tell(study, live())
+    assert len(listen(study)) == 1
+    study.path.rename(tmp_path / "moved")
+    tell(study, live())
+    assert not study.path.exists()
+
+
 def test_a_killed_driver_is_told_from_one_that_runs(study):
     driver = subprocess.Popen([sys.executable, "-c", TELL, str(study.path)], stdout=subprocess.PIPE, text=True)
     try:

@@ -26,7 +26,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=False, symlinks=True)
     site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
     # What is installed there is found, but its own .pth files, of an editable install, are not.
-    (site / "all_else.pth").write_text(sysconfig.get_path("purelib"))
+    (site / "all_else.pth").write_text("\n".join(place for place in sys.path if place.endswith("site-packages")))
     checkout = folder / "checkout"  # for setuptools leaves a build there
     ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "*.egg-info", "studies", "tests")
     shutil.copytree(PROJECT, checkout, ignore=ignored)
