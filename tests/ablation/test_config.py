@@ -15,6 +15,7 @@ from ablate.config import (
     Protocol,
     PyConvUNet,
     ResNet34UNet,
+    Split,
     TrialConfig,
     UNet,
     network,
@@ -108,6 +109,8 @@ def test_trivial_rows_depend_on_data_and_split_alone():
         ("pyconvunet", {"kernels": [3, 5], "groups": [1]}, r"2 kernels \[3, 5\] but 1 groups \[1\]"),
         ("pyconvunet", {"kernels": [3, 4], "groups": [1, 1]}, "kernel 4: same padding needs an odd size"),
         ("pyconvunet", {"kernels": [[3], [3]], "groups": [1]}, "5 lists, one for each stage"),
+        ("pyconvunet", {"kernels": [[3], [3], [3], [3], []], "groups": [1]}, "5 lists, one for each stage"),
+        ("pyconvunet", {"kernels": [3, 0], "groups": [1, 1]}, "kernel 0: same padding needs an odd size of at least 1"),
         ("pyconvunet", {"share": [0.5, 0.5, 0.5, 0.5]}, "sum to 1"),
         ("pyconvunet", {"share": [0.5, 0.5]}, "2 fractions for the 4 levels"),
         ("unet", {"width": 10**9}, "width: .*less than or equal to 65536 .*given: 1000000000"),
@@ -164,3 +167,24 @@ def test_a_recorded_configuration_names_no_file(part):
 def test_rotation_by_90_degrees_needs_square_images():
     with pytest.raises(ValueError, match="rot90 needs square images, not 64x96"):
         trial(data=Mni152(size=(64, 96)))
+
+
+def test_a_kernel_of_one_is_a_level_like_any():
+    network = PyConvUNet(kernels=(3, 1), groups=(1, 1))
+    assert network.levels(0) == ((3, 1), (1, 1))
+
+
+def test_a_configuration_of_nothing_but_its_data_is_of_seed_0():
+    assert TrialConfig(model=UNet(), data=Phantom()).seed == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"val": 0.5, "test": 0.5}, "leave nothing to train on"),
+        ({"method": "kfold", "fold": 5, "folds": 5}, "fold 5 of 5: folds are counted from 0"),
+    ],
+)
+def test_a_split_that_is_none_is_said(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        Split(**fields)

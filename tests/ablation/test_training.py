@@ -3,13 +3,27 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from ablate.config import Folder, Phantom, Protocol, PyConvUNet, TrialConfig, UNet, UNetPlusPlus
 from ablate.data import load_data, split
+from ablate.data.augment import augment
 from ablate.data.dataset import Dataset
 from ablate.errors import TrialError
-from ablate.metrics import scores
-from ablate.training import Epoch, judge_trivial, loss_of, train
+from ablate.metrics import confusion, scores
+from ablate.models import build_model
+from ablate.parallel import ALONE
+from ablate.training import (
+    Epoch,
+    _batches,
+    _generator,
+    _Progress,
+    _validate,
+    classify,
+    judge_trivial,
+    loss_of,
+    train,
+)
 
 CPU = torch.device("cpu")
 
@@ -177,3 +191,111 @@ def test_trivial_rows_follow_from_the_masks(dataset):
     expected = dataset.masks[trained_on].mean(axis=0) >= 0.5
     for prediction in rows["mean_mask"].predictions:
         np.testing.assert_array_equal(prediction, expected)
+
+
+# Parts ---------------------------------------------------------------------------------------------------------------
+
+
+def test_an_epochs_batches_hold_every_image_once_in_an_order_of_their_own():
+    indices = (4, 8, 15, 16, 23, 42, 7)
+    epochs = [_batches(indices, 3, seed=0, epoch=epoch) for epoch in (1, 2)]
+    for batches in epochs:
+        assert sorted(index for batch in batches for index in batch) == sorted(indices)
+        assert [len(batch) for batch in batches] == [3, 4]  # a last one of one image joins the one before
+    assert epochs[0] != epochs[1]
+    assert epochs[0] != _batches(indices, 3, seed=1, epoch=1)
+    assert _batches(indices, 3, seed=0, epoch=1) == epochs[0]
+    assert [len(batch) for batch in _batches(indices, 1, seed=0, epoch=1)] == [1] * 7
+    assert [len(batch) for batch in _batches(indices, 5, seed=0, epoch=1)] == [5, 2]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 100])
+def test_validation_is_the_mean_over_images_whatever_the_batches(dataset, batch_size):
+    torch.manual_seed(0)
+    model = build_model(UNet(width=8, stages=3), 1, 1)
+    indices = (3, 0, 7, 9, 11)
+    loss, found = _validate(model, dataset, indices, batch_size, CPU, ALONE)
+    losses, counts = [], []
+    model.eval()
+    with torch.no_grad():
+        for index in indices:
+            logits = model(torch.tensor(dataset.images[[index]]))
+            mask = dataset.masks[[index]]
+            losses.append(F.binary_cross_entropy_with_logits(logits[:, 0], torch.tensor(mask).float()).item())
+            counts.append(confusion((logits[:, 0] >= 0).numpy().astype(np.uint8), mask, 2))
+    assert loss == pytest.approx(np.mean(losses), rel=1e-5)
+    assert found == scores(np.concatenate(counts))
+
+
+def test_the_training_loss_is_the_mean_over_images_of_unequal_batches(dataset):
+    """At a learning rate of next to nothing the weights stay, so the epoch can be gone through again."""
+    config = trial(dataset, protocol={"epochs": 1, "batch_size": 4, "learning_rate": 1e-12})
+    [epoch] = train(config, dataset, device=CPU).epochs
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = build_model(config.model, 1, 1).train()
+    total, sizes = 0.0, []
+    for step, indices in enumerate(_batches(split(dataset.groups, config.protocol.split).train, 4, config.seed, 1)):
+        images, masks = torch.tensor(dataset.images[indices]), torch.tensor(dataset.masks[indices])
+        images, masks = augment(images, masks, config.protocol.augment, _generator(config.seed, 1, step))
+        with torch.no_grad():
+            total += loss_of(model(images), masks).item() * len(indices)
+        sizes.append(len(indices))
+    assert len(set(sizes)) > 1
+    assert epoch.train_loss == pytest.approx(total / sum(sizes), rel=1e-4)
+
+
+def test_a_foreground_probability_of_exactly_one_half_is_foreground():
+    assert classify(torch.tensor([[[[0.5, 0.49999997, 0.50000006]]]])).tolist() == [[[1, 0, 1]]]
+    assert classify(torch.tensor([[[[0.2]], [[0.4]], [[0.4]]]])).tolist() == [[[1]]]  # the first of the most probable
+
+
+def progress(model: torch.nn.Module, key: str = "k") -> _Progress:
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    return _Progress(key, model, torch.optim.Adam(model.parameters(), lr=0.1), scaler)
+
+
+def epoch_of(number: int, val_dice: float, val_loss: float) -> Epoch:
+    return Epoch(number, 1.0, val_loss, val_dice, val_dice, val_dice, 1.0, 1.0)
+
+
+def test_of_equal_epochs_the_first_is_the_best_and_a_lower_loss_decides_before():
+    known = progress(torch.nn.Linear(1, 1))
+    best = []
+    for number, (dice, loss) in enumerate([(0.5, 0.4), (0.5, 0.4), (0.5, 0.3), (0.4, 0.1), (0.6, 0.9), (0.6, 0.9)], 1):
+        known.add(epoch_of(number, dice, loss))
+        best.append(known.best_epoch)
+    assert best == [1, 1, 3, 3, 5, 5]
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_a_checkpoint_has_the_best_weights_and_the_last(after):
+    model = torch.nn.Linear(2, 1)
+    known = progress(model)
+    known.add(epoch_of(1, 0.9, 0.1))
+    best = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for number in range(2, 2 + after):
+        model(torch.ones(1, 2)).sum().backward()
+        known._optimizer.step()
+        known.add(epoch_of(number, 0.1, 0.9))
+    saved, again = known.saved(), progress(torch.nn.Linear(2, 1))
+    again.restore(saved)
+    assert again.epochs == known.epochs
+    assert again.best_epoch == 1
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(again._model.state_dict()[name], tensor)
+        assert torch.equal(again.best[name], best[name])
+        assert torch.equal(best[name], tensor) == (after == 0)
+    state = again._optimizer.state_dict()["state"]
+    assert [float(row["step"]) for row in state.values()] == [after] * (2 if after else 0)
+    other = progress(torch.nn.Linear(2, 1), key="another")
+    other.restore(saved)
+    assert other.epochs == []
+
+
+def test_the_mean_mask_is_the_majority_of_the_training_masks_and_a_tie_is_foreground(dataset):
+    config = trial(dataset)
+    [row] = [row for row in config.trivial() if row.model.name == "mean_mask"]
+    masks = dataset.masks[list(split(dataset.groups, config.protocol.split).train)]
+    twice = 2 * (masks == 1).sum(axis=0)
+    assert (judge_trivial(row, dataset).predictions == (twice >= len(masks))).all()

@@ -88,6 +88,8 @@ def test_fewest_compares_known_costs():
     found = verdict(study({"ours": (0.8, 300), "rival": (0.8, 200)}), {"kind": "fewest", "cost": "macs"})
     assert (found.outcome, found.estimate) == ("refuted", 1.5)
     assert "does not have the fewest MACs of 2 networks: " in found.sentence
+    found = verdict(study({"ours": (0.8, 200), "rival": (0.8, 200)}), {"kind": "fewest", "cost": "macs"})
+    assert (found.outcome, found.estimate) == ("refuted", 1.0)  # as many is not fewer
 
 
 def test_a_cost_that_was_not_measured_is_inconclusive():

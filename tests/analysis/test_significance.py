@@ -339,3 +339,96 @@ def test_bootstrap_leaves_missing_scores_out() -> None:
 def test_bootstrap_refuses_cells_of_different_images() -> None:
     with pytest.raises(ValueError, match="same images"):
         hierarchical_bootstrap([np.zeros((3, 4)), np.zeros((3, 5))], 10, np.random.default_rng(0))
+
+
+# Against another way of writing it -----------------------------------------------------------------------------------
+
+
+def _by_loops(matrix: np.ndarray) -> tuple[float, float, float]:
+    """The variance components by their definition, an image and a seed at a time: (seed, image, residual)."""
+    seeds, images = matrix.shape
+    mean = sum(matrix[s, i] for s in range(seeds) for i in range(images)) / (seeds * images)
+    of_seed = [sum(matrix[s, i] for i in range(images)) / images - mean for s in range(seeds)]
+    of_image = [sum(matrix[s, i] for s in range(seeds)) / seeds - mean for i in range(images)]
+    rest = sum((matrix[s, i] - mean - of_seed[s] - of_image[i]) ** 2 for s in range(seeds) for i in range(images))
+    squares = {"seed": images * sum(v * v for v in of_seed), "image": seeds * sum(v * v for v in of_image)}
+    df = {"seed": seeds - 1, "image": images - 1}
+    pooled, of = rest, (seeds - 1) * (images - 1)
+    first = rest / of
+    counts = {name: squares[name] / df[name] > first for name in squares}
+    for name, count in counts.items():
+        if not count:
+            pooled, of = pooled + squares[name], of + df[name]
+    residual = pooled / of
+    spread = {"seed": images, "image": seeds}
+    found = {name: (squares[name] / df[name] - residual) / spread[name] if counts[name] else 0.0 for name in squares}
+    return found["seed"], found["image"], residual
+
+
+@pytest.mark.parametrize(("seeds", "images"), itertools.product((2, 3, 5), (2, 3, 6)))
+def test_components_and_standard_errors_are_those_of_their_definitions(seeds: int, images: int) -> None:
+    rng = np.random.default_rng(seeds * 10 + images)
+    kinds = set()
+    for _ in range(60):
+        matrix = _matrix(rng, rng.choice([0, 0.5, 2]), rng.choice([0, 0.5, 2]), 1, seeds, images)
+        found = components(matrix)
+        seed, image, residual = _by_loops(matrix)
+        assert (found.seed, found.image, found.residual) == pytest.approx((seed, image, residual))
+        kinds.add((seed > 0, image > 0))
+        rows, columns = residual + images * seed, residual + seeds * image
+        if (seed > 0 and image > 0) or seeds == 2:
+            variance, df = rows + columns - residual, (rows + columns) / (rows / (seeds - 1) + columns / (images - 1))
+        elif seed > 0:
+            variance, df = rows, seeds - 1
+        elif image > 0:
+            variance, df = columns, images - 1
+        else:
+            variance, df = residual, seeds * images - 1
+        error = math.sqrt(variance / (seeds * images))
+        assert standard_error(found) == pytest.approx((error, df))
+        t = matrix.mean() / error
+        assert p_value_of(found) == pytest.approx(2 * stats.t.sf(abs(t), df))
+        half = stats.t.ppf(0.975, df) * error
+        assert (interval_of(found).low, interval_of(found).high) == pytest.approx((t * error - half, t * error + half))
+    assert len(kinds) == 4
+
+
+def test_bounds_and_p_values_at_their_very_edge() -> None:
+    even = Components(0.0, 2, 3, 0.0, 0.0, 0.0)
+    bound = one_sided_bound(_cell(np.full((2, 3), 0.5)), _cell(np.full((2, 3), 0.5), "b"))
+    assert bound.p_value(0.0) == 1.0  # exactly the margin below is not surely above
+    assert bound.p_value(0.01) == 0.0
+    assert bound.p_value(-0.01) == 1.0
+    assert bound._replace(low=-0.25).not_below(0.25) is False
+    assert bound._replace(low=-0.2499).not_below(0.25) is True
+    assert p_value_of(even._replace(seeds=1)) is None
+    assert bound._replace(components=even._replace(seeds=1)).p_value(0.1) is None
+
+
+def test_a_p_value_of_exactly_the_level_is_significant() -> None:
+    rng = np.random.default_rng(0)
+    found = difference(_cell(_matrix(rng, 0, 1, 1)), _cell(_matrix(rng, 0, 1, 1), "b"), "dice")
+    edge = 1 - found.interval.level
+    for p_value, holm_value, expected in ((edge, None, True), (edge + 1e-9, None, False), (0.0, edge + 1e-9, False)):
+        assert found._replace(p_value=p_value, p_holm=holm_value).significant is expected
+    assert not found._replace(p_value=0.0, p_holm=None, seeds=1).significant
+
+
+def test_the_seeds_that_a_bound_needs_are_those_of_its_distance_and_level() -> None:
+    rng = np.random.default_rng(1)
+    tried = set()
+    for _ in range(20):
+        found = _matrix(rng, 1, 0.1, 0.3, 3, 6)
+        bound = bound_of(components(found))
+        for margin in (0.3, 1.0):
+            needed = seeds_needed(bound.components, bound.estimate + margin, 2 * bound.level - 1)
+            assert bound.seeds_needed(margin) == needed
+            tried.add(needed)
+    assert len(tried) > 5
+
+
+def test_of_two_images_a_bootstrap_draws_one() -> None:
+    means = hierarchical_bootstrap([np.array([[0.2, 0.8]])], 400, np.random.default_rng(0))
+    assert set(np.round(means.ravel(), 12)) == {0.2, 0.8}
+    means = hierarchical_bootstrap([np.array([[0.0, 0.0, 1.0]])], 400, np.random.default_rng(0))
+    assert set(np.round(means.ravel(), 12)) == {0.0, 0.5, 1.0}

@@ -8,7 +8,7 @@ from ray.tune.search import ConcurrencyLimiter
 
 from ablate.errors import InputError
 from ablate.runners.replay import Curve, Keys, simulate
-from ablate.runners.schedulers import FEWEST, NAMES, make_scheduler, places, rungs
+from ablate.runners.schedulers import FEWEST, MARGIN, NAMES, gain, make_scheduler, places, rungs
 
 EPOCHS = 27
 
@@ -166,3 +166,19 @@ def test_what_cannot_be_scheduled_is_said_in_one_line(name, options, message):
     with pytest.raises(InputError, match=message) as error:
         make_scheduler(name, costs={}, max_epochs=9, **options)
     assert "\n" not in str(error.value)
+
+
+def test_what_a_trial_would_add_is_the_area_that_it_alone_dominates():
+    points = np.array([[0.9, 3.0], [0.5, 1.0]])
+    # From price 2, where it begins, to 3, where 0.9 is had: 0.8 - 0.5 more.
+    assert gain(0.8, np.array([2.0]), points) == pytest.approx(0.3)
+    assert gain(0.9, np.array([3.0]), points) == 0.0
+    assert gain(0.8, np.array([3.5]), points) == 0.0
+    # Dearer than all: from its price to the reference, which is MARGIN beyond it.
+    assert gain(1.0, np.array([4.0]), points) == pytest.approx(0.1 * MARGIN)
+    assert gain(0.3, np.array([0.5]), points) == pytest.approx(0.3 * 0.5)
+
+
+def test_one_in_four_goes_on_by_default_and_one_in_two_is_stopped():
+    assert make_scheduler("pareto-promote", costs={}, max_epochs=EPOCHS).reduction_factor == 4
+    assert make_scheduler("pareto", costs={}, max_epochs=EPOCHS).reduction_factor == 2

@@ -70,6 +70,9 @@ def test_a_step_is_kept():
     factor = {"model.width": {"low": 8, "high": 30, "step": 8}}
     found = {v.fields["model.width"] for v in expand(space("random", factor, samples=50))}
     assert found == {8, 16, 24}
+    factor = {"data.noise": {"low": 0.0, "high": 0.3, "step": 0.1}}  # in floats, three steps are less than that
+    drawn = {round(v.fields["data.noise"], 9) for v in expand(space("random", factor, samples=50))}
+    assert drawn == {0, 0.1, 0.2, 0.3}
 
 
 def test_a_range_reaches_both_ends_as_often_as_the_middle():

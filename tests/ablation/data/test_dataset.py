@@ -41,6 +41,12 @@ def test_8_bit_is_divided_by_255_whatever_is_in_the_image() -> None:
     np.testing.assert_allclose(loaded(sample(image)).images[0, 0], image / 127.5 - 1, atol=1e-6)
 
 
+def test_a_boolean_image_is_black_and_white_even_where_it_is_all_of_one() -> None:
+    image = RNG.random((8, 8)) > 0.5
+    assert (loaded(sample(image)).images[0, 0] == np.where(image, 1, -1)).all()
+    assert (loaded(sample(np.ones((8, 8), bool))).images == 1).all()
+
+
 @pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.int32, np.float16, np.float32, np.float64, ">i2"])
 def test_other_types_are_stretched_from_minimum_to_maximum(dtype: str) -> None:
     image = np.arange(64).reshape(8, 8).astype(dtype) * 100
