@@ -180,11 +180,11 @@ def drawn(count: int, seed: int, modules: list[str]) -> list[Edit]:
 
 
 def copied(folder: Path) -> Path:
-    """The package as a wheel has it."""
+    """The package as a wheel has it, with where its command begins."""
+    ignored = shutil.ignore_patterns("__pycache__")
     for name, own in PACKAGES.items():
-        shutil.copytree(
-            PROJECT / own, folder / "ablate" / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
-        )
+        shutil.copytree(PROJECT / own, folder / "ablate" / name, ignore=ignored, dirs_exist_ok=True)
+    shutil.copy(PROJECT / "ablate_command.py", folder)
     return folder
 
 
