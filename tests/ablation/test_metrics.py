@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
-from ablate.metrics import confusion, dice, iou, scores
+from ablate.metrics import class_count, confusion, dice, iou, scores
 
 
 @st.composite
@@ -76,3 +76,7 @@ def test_all_foreground_on_a_mask_of_known_fraction():
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match="differ in shape"):
         confusion(np.zeros((1, 2, 2), int), np.zeros((1, 2, 3), int), 2)
+
+
+def test_a_sigmoid_tells_two_classes_apart():
+    assert [class_count(channels) for channels in (1, 2, 3, 9)] == [2, 2, 3, 9]

@@ -5,11 +5,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ablate.config import Folder, Phantom, Protocol, PyConvUNet, TrialConfig, UNet, UNetPlusPlus
+from ablate.config import Folder, Phantom, Protocol, PyConvUNet, ResNet34UNet, TrialConfig, UNet, UNetPlusPlus
 from ablate.data import load_data, split
 from ablate.data.augment import augment
 from ablate.data.dataset import Dataset
-from ablate.errors import TrialError
+from ablate.errors import InputError, TrialError
 from ablate.metrics import confusion, scores
 from ablate.models import build_model
 from ablate.parallel import ALONE
@@ -299,3 +299,14 @@ def test_the_mean_mask_is_the_majority_of_the_training_masks_and_a_tie_is_foregr
     masks = dataset.masks[list(split(dataset.groups, config.protocol.split).train)]
     twice = 2 * (masks == 1).sum(axis=0)
     assert (judge_trivial(row, dataset).predictions == (twice >= len(masks))).all()
+
+
+def test_a_recorded_configuration_does_not_train_from_weights_that_it_does_not_name(dataset, tmp_path):
+    (tmp_path / "weights.safetensors").write_bytes(b"weights")
+    config = trial(dataset, model=ResNet34UNet(encoder_weights=tmp_path / "weights.safetensors"))
+    recorded = TrialConfig.model_validate_json(config.model_dump_json())
+    assert recorded.key == config.key
+    with pytest.raises(TrialError, match="weights whose file is not named any more"):
+        train(recorded, dataset, device=CPU)
+    with pytest.raises(InputError, match=r"weights\.safetensors"):
+        train(config, dataset, device=CPU)  # that file is no weights, which is another matter

@@ -222,3 +222,17 @@ def test_what_is_not_an_image_is_one_line_that_names_the_file(name: str, tmp_pat
 def test_stems() -> None:
     assert [stem(Path(name)) for name in ("a.png", "b.nii.gz", "c.1.TIF", "d.nii")] == ["a", "b", "c.1", "d"]
     assert suffix(Path("notes.txt")) == ""
+
+
+def test_an_array_whose_last_axis_is_too_long_for_channels_is_of_slices(tmp_path: Path) -> None:
+    # A fourth channel is transparency, and is left out.
+    for channels, shape in ((3, (1, 12, 10, 3)), (4, (1, 12, 10, 3)), (5, (12, 10, 5, 1))):
+        np.save(tmp_path / "a.npy", np.zeros((12, 10, channels), np.uint8))
+        assert read_slices(tmp_path / "a.npy").shape == shape
+
+
+def test_a_nifti_volume_may_have_a_fourth_axis_of_one(tmp_path: Path) -> None:
+    volume = RNG.integers(0, 99, (6, 5, 4, 1)).astype(np.int16)
+    for name, array in (("four.nii", volume), ("three.nii", volume[..., 0])):
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / name)
+    np.testing.assert_array_equal(read_slices(tmp_path / "four.nii"), read_slices(tmp_path / "three.nii"))

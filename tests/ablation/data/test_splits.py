@@ -134,3 +134,10 @@ def test_too_few_images_is_an_error_with_the_numbers(groups: list[str], config: 
         split(groups, config)
     assert numbers in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_two_volumes_are_not_one():
+    parts = split(["a", "a", "b", "b", "c"], Split(val=0.3, test=0.3))
+    assert sorted(map(len, parts)) in ([1, 2, 2], [1, 1, 3])
+    with pytest.raises(InputError, match="too few images"):
+        split(["a", "a", "b", "b"], Split())  # two volumes for three parts: too few, but no single one
