@@ -8,7 +8,7 @@ from ray.tune.search import ConcurrencyLimiter
 
 from ablate.errors import InputError
 from ablate.runners.replay import Curve, Keys, simulate
-from ablate.runners.schedulers import FEWEST, MARGIN, NAMES, gain, make_scheduler, places, rungs
+from ablate.runners.schedulers import FEWEST, MARGIN, NAMES, dominated, gain, make_scheduler, places, rungs
 
 EPOCHS = 27
 
@@ -182,3 +182,17 @@ def test_what_a_trial_would_add_is_the_area_that_it_alone_dominates():
 def test_one_in_four_goes_on_by_default_and_one_in_two_is_stopped():
     assert make_scheduler("pareto-promote", costs={}, max_epochs=EPOCHS).reduction_factor == 4
     assert make_scheduler("pareto", costs={}, max_epochs=EPOCHS).reduction_factor == 2
+
+
+def test_what_dominates_costs_no_more_in_anything():
+    prices = np.array([2.0, 2.0])
+    for point, expected in (([0.6, 1, 3], False), ([0.5, 2, 2], True), ([0.49, 1, 1], False), ([0.9, 2, 1], True)):
+        assert dominated(0.5, prices, np.array([point])) is expected
+    assert dominated(0.5, prices, np.array([[0.9, 1, 3], [0.9, 1, 1]]))
+
+
+def test_within_a_later_front_what_adds_most_comes_first_too():
+    points = np.array([[0.9, 2.0], [0.5, 1.0], [0.45, 1.1], [0.85, 2.2]])
+    found, fronts = places(points)
+    assert fronts.tolist() == [0, 0, 1, 1]
+    assert found.tolist() == [0, 1, 3, 2]
