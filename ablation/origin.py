@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _PACKAGE = "ablate"
 _ALWAYS = ("ablate.training", "ablate.data.dataset", "ablate.models.encoder_weights")
 APART = frozenset(
-    {"ablate", "ablate.config", "ablate.data", "ablate.data.room", "ablate.errors", "ablate.files"} | {"ablate.models"}
+    ("ablate", *(f"ablate.{name}" for name in ("config", "data", "data.room", "errors", "files", "models")))
 )
 """What decides no number of a trial that its key does not hold, or only names the parts that do."""
 _DIGITS = 12

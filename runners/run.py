@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -72,7 +72,7 @@ def carry_out(request: Request, out: Console, ends: Ends) -> Study:
     path = request.study or Path("studies") / f"{asked.space.name}-{asked.data}-{asked.profile}"
     study = Study.open_or_new(path)
     ends.study = path
-    trainer = Trainer(study, request, cluster, asked.epochs, out, ends)
+    trainer = Trainer(study, request, cluster, out, ends, epochs=asked.epochs)
     with study.writing(share=request.share):
         if study.mended:
             out.print(f"Note: {study.mended}", style="yellow", soft_wrap=True)
@@ -159,9 +159,16 @@ class Trainer:
     """
 
     def __init__(
-        self, study: Study, training: Training, cluster: Address | None, epochs: int, out: Console, ends: Ends
+        self,
+        study: Study,
+        training: Training,
+        cluster: Address | None,
+        out: Console,
+        ends: Ends,
+        *,
+        epochs: int = 1,
     ) -> None:
-        """`epochs`: the most of any trial."""
+        """`epochs`: the most of any trial, for a scheduler."""
         from ablate.runners.resources import choose_resources
         from ablate.runners.schedulers import make_scheduler
         from ablate.runners.storage import check_storage, choose_storage
@@ -215,17 +222,15 @@ class Trainer:
 
     def train_trials(
         self,
-        trials: list[Planned],
+        missing: list[Planned],
         dataset_of: Callable[[Data], Dataset],
-        again: Mapping[str, str] | None = None,
+        again: Collection[str] = (),
     ) -> None:
-        """Train those of `trials` that the study is missing, and those with keys in `again`. Raises as `train` does."""
+        """Train trials of a plan, of which those with keys in `again` are in the study. Raises as `train` does."""
         from ablate.analysis.frames import level_label
         from ablate.runners.progress import Progress
         from ablate.runners.searcher import StudySearcher
 
-        again = again or {}
-        missing = self.missing(trials, again)
         if not missing:
             return
         labels = {trial.key: level_label(trial.levels) for trial in missing}
@@ -233,7 +238,8 @@ class Trainer:
         progress = Progress(self.out, self.study, missing, labels)
         self.train(StudySearcher(self.study, missing, again=again), datasets, progress)
 
-    def missing(self, trials: list[Planned], again: Mapping[str, str]) -> list[Planned]:
+    def missing(self, trials: list[Planned], again: Collection[str] = ()) -> list[Planned]:
+        """Those that are to be trained: what the study is missing, and those with keys in `again`."""
         from ablate.runners.tune import missing_trials
 
         asked = self.training
@@ -260,26 +266,15 @@ def _train_plan(trainer: Trainer, asked: _Asked, request: Request) -> None:
     from ablate.origin import unlike_today
     from ablate.runners.cli.shared import plan_notes
     from ablate.runners.tune import score_trivial
-    from ablate.study import Run
+    from ablate.search_spaces.plan import run_of
 
     space, plan, study, out = asked.space, asked.plan, trainer.study, trainer.out
     assert plan is not None
-    planned: Run = Run(
-        space=space.name,
-        question=space.question,
-        profile=asked.profile,
-        design=space.design,
-        factors={
-            name: list(dict.fromkeys(trial.levels[name] for trial in plan.trials if name in trial.levels))
-            for name in space.factors
-        },
-        definition=space.model_dump(mode="json", exclude_none=True),
-        trials={trial.key: trial.levels for trial in plan.trials},
-    )
+    planned = run_of(space, asked.profile, plan.trials, space.design)
     study.plan(planned, threads=trainer.threads, data_dir=request.data_dir, storage=request.storage_path)
     score_trivial(study, [trial.config for trial in plan.trials], asked.dataset_of)
     others = unlike_today(study, [trial.config for trial in plan.trials])
-    again = others if request.retrain_other_versions else {}
+    again = others if request.retrain_other_versions else ()
     missing = trainer.missing(plan.trials, again)
     for row in plan.rejected:
         out.print(f"rejected {level_label(row.levels)}: {row.reason}", style="red", markup=False)
@@ -288,7 +283,7 @@ def _train_plan(trainer: Trainer, asked: _Asked, request: Request) -> None:
     _say_what_is_missing(trainer, plan.trials, missing)
     if missing:
         _say_what_others_made(out, others, missing, len(plan.trials))
-    trainer.train_trials(plan.trials, asked.dataset_of, again)
+    trainer.train_trials(missing, asked.dataset_of, again)
 
 
 def _say_what_is_missing(trainer: Trainer, trials: list[Planned], missing: list[Planned]) -> None:

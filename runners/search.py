@@ -17,7 +17,8 @@ from ablate.runners.samplers import (
 )
 from ablate.runners.searcher import suggestion
 from ablate.search_spaces.designs import variant
-from ablate.study import Run, Study
+from ablate.search_spaces.plan import run_of
+from ablate.study import Study
 from ablate.trial_folder import Record
 
 if TYPE_CHECKING:
@@ -83,17 +84,7 @@ def make_searcher(
         plan(planner.trials(variant(space, proposal.choice)))
 
     def plan(found: list[Planned]) -> None:
-        run = Run(
-            space=space.name,
-            question=space.question,
-            profile=profile,
-            design=DESIGN,
-            factors={
-                name: list(dict.fromkeys(p.levels[name] for p in found if name in p.levels)) for name in space.factors
-            },
-            definition=space.model_dump(mode="json", exclude_none=True),
-            trials={planned.key: planned.levels for planned in found},
-        )
+        run = run_of(space, profile, found, DESIGN)
         study.plan(run, threads=threads, data_dir=data_dir, storage=storage)
 
     plan([planned for found in trials.values() for planned in found])

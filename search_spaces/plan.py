@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -15,6 +15,9 @@ from ablate.errors import InputError, brief, unknown
 from ablate.search_spaces.designs import Variant, expand
 from ablate.search_spaces.profiles import Profile
 from ablate.search_spaces.space import MOST_SEEDS, Fields, Range, Space, nested
+
+if TYPE_CHECKING:
+    from ablate.study import Run
 
 MOST_TRIALS = 100_000
 
@@ -211,6 +214,24 @@ class Planner:
         """What must be said of the data sets read so far, each once."""
         read = [dataset for dataset in self._datasets.values() if not isinstance(dataset, InputError)]
         return list(dict.fromkeys(note for dataset in read for note in dataset.notes))
+
+
+def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Run:
+    """Trials of a space as a study keeps what was planned."""
+    from ablate.study import Run
+
+    return Run(
+        space=space.name,
+        question=space.question,
+        profile=profile,
+        design=design,
+        factors={
+            name: list(dict.fromkeys(trial.levels[name] for trial in trials if name in trial.levels))
+            for name in space.factors
+        },
+        definition=space.model_dump(mode="json", exclude_none=True),
+        trials={trial.key: trial.levels for trial in trials},
+    )
 
 
 def check(space: Space, params: int, macs: int) -> None:

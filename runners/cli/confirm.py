@@ -61,18 +61,17 @@ def confirm(study: Path, seeds: int, rivals: int, data_dir: Path | None, as_json
         check_cluster(cluster)
         opened = open_study(study)
         ends.study = study
-        found = _round(opened, seeds, rivals)
-        epochs = max(trial.config.protocol.epochs for trial in found.trials)
-        trainer = Trainer(opened, training, cluster, epochs, out, ends)
+        trainer = Trainer(opened, training, cluster, out, ends)
         with opened.writing(share=training.share):
             trainer.take_arrivals()
+            found = _round(opened, seeds, rivals)
             opened.plan(found.run, threads=trainer.threads, data_dir=data_dir, storage=training.storage_path)
             front = sum(candidate.on_front for candidate in found.chosen)
             out.print(
                 f"{several(front, 'network')} of the front and {several(len(found.chosen) - front, 'rival')}, "
                 f"{several(seeds, 'fresh seed')} each: {several(len(found.trials), 'trial')}"
             )
-            trainer.train_trials(found.trials, _data_of(opened, data_dir))
+            trainer.train_trials(trainer.missing(found.trials), _data_of(opened, data_dir))
             check_that_some_succeeded(opened, found.run.trials)
             _conclude(opened, ends, as_json=as_json)
 
