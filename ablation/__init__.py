@@ -6,12 +6,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ablate.models.pyconv import PyConv2d as PyConv2d
     from ablate.runners.run import run as run
-    from ablate.study import Study as Study
+    from ablate.study.study import Study as Study
 
 DISTRIBUTION = "ablate-study"
 """What this is called where packages are installed; `ablate` is another's on the Python package index."""
-_PUBLIC = {"run": "ablate.runners.run", "Study": "ablate.study"}
+_PUBLIC = {
+    "PyConv2d": "ablate.models.pyconv",
+    "Study": "ablate.study.study",
+    "run": "ablate.runners.run",
+}
 """Names that are here without being asked for at once: where each is from."""
 
 

@@ -21,15 +21,17 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from ablate import DISTRIBUTION
 
 if TYPE_CHECKING:
-    from ablate.config import TrialConfig
-    from ablate.study import Study
-    from ablate.trial_folder import Record
+    from ablate.study.study import Study
+    from ablate.study.trial_folder import Record
+    from ablate.trial import TrialConfig
 
 _PACKAGE = "ablate"
-_ALWAYS = ("ablate.training", "ablate.data.dataset", "ablate.models.encoder_weights")
-APART = frozenset(
-    ("ablate", *(f"ablate.{name}" for name in ("config", "data", "data.room", "errors", "files", "models")))
-)
+_ALWAYS = ("ablate.training.loop", "ablate.data.dataset", "ablate.models.encoder_weights")
+_KEYED = ("settings", "trial", "data.settings", "models.settings")
+_NAMING = ("data.load", "models.build")
+_GATES = ("data.room", "errors", "files")
+_PACKAGES = ("data", "metrics", "models", "training")
+APART = frozenset(("ablate", *(f"ablate.{name}" for name in (*_KEYED, *_NAMING, *_GATES, *_PACKAGES))))
 """What decides no number of a trial that its key does not hold, or only names the parts that do."""
 _DIGITS = 12
 
@@ -79,8 +81,8 @@ def _versions() -> Mapping[str, str]:
 
 def modules_of(trial: TrialConfig) -> tuple[str, ...]:
     """The modules that decide the numbers of `trial`, sorted."""
-    from ablate.data import READERS
-    from ablate.models import MODELS
+    from ablate.data.load import READERS
+    from ablate.models.build import MODELS
 
     own = [READERS[trial.data.name].__module__]
     if not trial.is_trivial:

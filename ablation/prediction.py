@@ -18,13 +18,13 @@ from ablate.data.source import Sample
 from ablate.data.splits import split
 from ablate.errors import InputError
 from ablate.files import kind
-from ablate.models import build_model
-from ablate.training import choose_device, classify, predict, predict_probabilities
+from ablate.models.build import build_model
+from ablate.training.loop import choose_device, classify, predict, predict_probabilities
 
 if TYPE_CHECKING:
-    from ablate.config import TrialConfig
-    from ablate.data import Dataset
-    from ablate.study import Study
+    from ablate.data.dataset import Dataset
+    from ablate.study.study import Study
+    from ablate.trial import TrialConfig
 
 WEIGHTS = "model.safetensors"
 

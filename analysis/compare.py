@@ -16,7 +16,8 @@ import numpy as np
 
 from ablate.analysis.figures.parallel import Axis, Line, Parallel, parallel_figure
 from ablate.analysis.format import listing, model_name, score, several
-from ablate.analysis.page import (
+from ablate.analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, amount, cells, tasks, value
+from ablate.analysis.report.page import (
     caution,
     cell,
     document,
@@ -31,8 +32,7 @@ from ablate.analysis.page import (
     section,
     table,
 )
-from ablate.analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, amount, cells, tasks, value
-from ablate.analysis.report import About
+from ablate.analysis.report.report import About
 from ablate.analysis.scores import cell_scores
 from ablate.analysis.significance import Interval, mean_interval
 from ablate.errors import InputError

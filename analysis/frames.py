@@ -16,10 +16,10 @@ from ablate.foreign import LARGEST, bounded, keys, need, whole
 from ablate.origin import mixed
 
 if TYPE_CHECKING:
-    from ablate.config import TrialConfig
-    from ablate.measure import Measured
-    from ablate.study import Record, Study
-    from ablate.tables import TableName
+    from ablate.cost.measured import Measured
+    from ablate.study.study import Record, Study
+    from ablate.study.tables import TableName
+    from ablate.trial import TrialConfig
 
 TRIAL_COLUMNS = [
     "key", "cell", "space", "data", "model", "seed", "state", "params", "macs", "latency_ms", "latency_iqr_ms",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablate.metrics import dice, iou
+from ablate.metrics.counts import dice, iou
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames

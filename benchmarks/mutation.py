@@ -31,20 +31,23 @@ from typing import NamedTuple
 PROJECT = Path(__file__).parents[1]
 PACKAGES = {"": "ablation", "analysis": "analysis", "runners": "runners", "search_spaces": "search_spaces"}
 TESTS = {
-    "ablation/config.py": ("ablation/test_config.py", "ablation/test_kept_keys.py"),
-    "ablation/metrics.py": ("ablation/test_metrics.py",),
-    "ablation/prediction.py": ("runners/test_predict.py", "ablation/test_samples.py"),
-    "ablation/training.py": ("ablation/test_training.py",),
-    "ablation/data/augment.py": ("ablation/data/test_augment.py",),
+    "ablation/settings.py": ("ablation/test_trial.py", "ablation/test_kept_keys.py"),
+    "ablation/models/settings.py": ("ablation/test_trial.py", "ablation/test_kept_keys.py"),
+    "ablation/data/settings.py": ("ablation/test_trial.py", "ablation/test_kept_keys.py"),
+    "ablation/trial.py": ("ablation/test_trial.py", "ablation/test_kept_keys.py"),
+    "ablation/metrics/counts.py": ("ablation/metrics/test_counts.py",),
+    "ablation/prediction.py": ("runners/cli/test_predict.py", "ablation/study/test_samples.py"),
+    "ablation/training/loop.py": ("ablation/training/test_loop.py",),
+    "ablation/training/augmentation.py": ("ablation/training/test_augmentation.py",),
     "ablation/data/dataset.py": ("ablation/data/test_dataset.py", "ablation/data/test_sources.py"),
     "ablation/data/images.py": ("ablation/data/test_image_files.py", "ablation/data/test_sources.py"),
     "ablation/data/masks.py": ("ablation/data/test_sources.py", "ablation/data/test_dataset.py"),
     "ablation/data/splits.py": ("ablation/data/test_splits.py",),
-    "analysis/claims/evaluate.py": ("analysis/test_claims.py",),
+    "analysis/claims/evaluate.py": ("analysis/claims/test_claims.py",),
     "analysis/pareto.py": ("analysis/test_pareto.py",),
     "analysis/scores.py": ("analysis/test_significance.py", "analysis/test_frames.py"),
     "analysis/significance.py": ("analysis/test_significance.py",),
-    "runners/schedulers.py": ("runners/test_schedulers.py",),
+    "runners/search/stopping.py": ("runners/search/test_stopping.py",),
     "search_spaces/designs.py": ("search_spaces/test_designs.py",),
 }
 """Keys and cells, metrics, preparation, splits, training and selection, significance, fronts, claims, schedulers."""

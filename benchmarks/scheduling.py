@@ -21,15 +21,17 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from ablate.config import Phantom, Protocol, TrialConfig, UNet
-from ablate.runners.progress import Progress
-from ablate.runners.resources import Resources
-from ablate.runners.searcher import StudySearcher
-from ablate.runners.trainable import Workplace, arrival_name, make_record
-from ablate.runners.tune import How, ray_session, train_missing
+from ablate.data.settings import Phantom
+from ablate.models.settings import UNet
+from ablate.runners.execution.queue import StudySearcher
+from ablate.runners.execution.resources import Resources
+from ablate.runners.execution.trainable import Workplace, arrival_name, make_record
+from ablate.runners.execution.tune import How, ray_session, train_missing
+from ablate.runners.watch.progress import Progress
 from ablate.search_spaces.plan import Planned
-from ablate.study import Run, Study
-from ablate.trial_folder import pack
+from ablate.study.study import Run, Study
+from ablate.study.trial_folder import pack
+from ablate.trial import Protocol, TrialConfig
 
 IMAGES = 3
 
@@ -39,7 +41,7 @@ def do_nothing(config: dict[str, Any], workplace: Workplace) -> None:
     import torch
     from ray import tune
 
-    from ablate.training import Epoch, Result
+    from ablate.training.loop import Epoch, Result
 
     planned = config["job"].planned
     epoch = Epoch(1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.01, 100.0)

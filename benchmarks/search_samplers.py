@@ -23,8 +23,8 @@ import optuna
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablate.runners.replay import Strategy, reached, recorded, reference, replay, trivial_bar
-from ablate.runners.samplers import KNOWN_COST
+from ablate.runners.search.samplers import KNOWN_COST
+from ablate.runners.simulate import Strategy, reached, recorded, reference, replay, trivial_bar
 
 
 class Job(NamedTuple):

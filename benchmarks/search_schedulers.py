@@ -29,8 +29,8 @@ import pandas as pd
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from ablate.runners.replay import Curve, Keys, Reference, reached, recorded, reference, simulate, trivial_bar
-from ablate.runners.schedulers import make_scheduler
+from ablate.runners.search.stopping import make_scheduler
+from ablate.runners.simulate import Curve, Keys, Reference, reached, recorded, reference, simulate, trivial_bar
 
 STRATEGIES = {
     "full grid": "none",

@@ -2,8 +2,8 @@
 
     python benchmarks/start_up.py
 
-Medians of alternating runs. The price is that of `ablate.cost`, on PyTorch's meta device at 3x512x512; the baseline
-is the same network on the CPU, counted by the same ptflops over a real forward pass.
+Medians of alternating runs. The price is that of `ablate.cost.counted`, on PyTorch's meta device at 3x512x512; the
+baseline is the same network on the CPU, counted by the same ptflops over a real forward pass.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 
 from ptflops import get_model_complexity_info
 
-from ablate.config import NETWORKS
-from ablate.cost import cost
-from ablate.models import build_model
+from ablate.cost.counted import cost
+from ablate.models.build import build_model
+from ablate.models.settings import NETWORKS
 
 SIZE = (512, 512)
 

@@ -16,16 +16,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ablate.config import Data
-from ablate.data import Dataset, load_data
-from ablate.runners.progress import Progress
-from ablate.runners.resources import Resources
-from ablate.runners.searcher import StudySearcher
-from ablate.runners.tune import How, ray_session, train_missing
+from ablate.data.dataset import Dataset
+from ablate.data.load import load_data
+from ablate.data.settings import Data
+from ablate.runners.execution.queue import StudySearcher
+from ablate.runners.execution.resources import Resources
+from ablate.runners.execution.tune import How, ray_session, train_missing
+from ablate.runners.watch.progress import Progress
 from ablate.search_spaces.plan import make_plan
 from ablate.search_spaces.profiles import PROFILES
 from ablate.search_spaces.space import Space
-from ablate.study import Study
+from ablate.study.study import Study
 
 
 def main() -> None:

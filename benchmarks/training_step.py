@@ -20,8 +20,8 @@ from collections.abc import Callable
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from ablate.config import PyConvUNet
-from ablate.models import build_model
+from ablate.models.build import build_model
+from ablate.models.settings import PyConvUNet
 
 LAYOUTS = {"channels_last": torch.channels_last, "NCHW": torch.contiguous_format}
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ablate.config import parse
 from ablate.errors import InputError, unknown
+from ablate.settings import parse
 
 if TYPE_CHECKING:
-    from ablate.config import Data
-    from ablate.data import Dataset
+    from ablate.data.dataset import Dataset
+    from ablate.data.settings import Data
     from ablate.search_spaces.profiles import Profile
     from ablate.search_spaces.space import Space
 
@@ -147,7 +147,7 @@ def basis(
     loaded: dict[str, Dataset] = {}
 
     def dataset_of(config: Data) -> Dataset:
-        from ablate.data import load_data
+        from ablate.data.load import load_data
 
         identity = config.model_dump_json(exclude={"fingerprint"}) + str(config.root)
         if identity not in loaded:
@@ -161,6 +161,6 @@ def basis(
 
 
 def _default_profile() -> str:
-    from ablate.training import choose_device
+    from ablate.training.loop import choose_device
 
     return "standard" if choose_device().type == "cuda" else "quick"

@@ -13,27 +13,28 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ablate.config import parse
 from ablate.errors import Halted, InputError
-from ablate.runners.ending import Ends
+from ablate.runners.execution.ending import Ends
 from ablate.runners.request import SEARCH_TRIALS, Request, Training
+from ablate.settings import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import Console
 
-    from ablate.config import Data, TrialConfig
-    from ablate.data import Dataset
-    from ablate.runners.address import Address
-    from ablate.runners.nodes import Node
-    from ablate.runners.progress import Progress
-    from ablate.runners.searcher import Feed
-    from ablate.runners.tune import How
+    from ablate.data.dataset import Dataset
+    from ablate.data.settings import Data
+    from ablate.runners.execution.address import Address
+    from ablate.runners.execution.nodes import Node
+    from ablate.runners.execution.queue import Feed
+    from ablate.runners.execution.tune import How
+    from ablate.runners.watch.progress import Progress
     from ablate.search_spaces.plan import Plan, Planned, Planner
     from ablate.search_spaces.space import Space
-    from ablate.study import Study
-    from ablate.trial_folder import Record
+    from ablate.study.study import Study
+    from ablate.study.trial_folder import Record
+    from ablate.trial import TrialConfig
 
 _LONGEST_REASON = 200
 
@@ -63,7 +64,7 @@ def run(space: str | Path | Mapping[str, Any], *, console: Console | None = None
 
 def carry_out(request: Request, out: Console, ends: Ends) -> Study:
     """What `run` does, for a request as a whole. Raises as `run` does."""
-    from ablate.study import Study
+    from ablate.study.study import Study
 
     cluster = find_cluster(request.address, out)
     request.check()
@@ -131,8 +132,8 @@ def _planned(study: Study, asked: _Asked) -> list[str]:
 
 def find_cluster(address: str | None, out: Console) -> Address | None:
     """The cluster to train on, if any; Ray's environment is set for it, before anything imports Ray."""
-    from ablate.runners.address import find_address
-    from ablate.runners.environment import prepare_ray
+    from ablate.runners.execution.address import find_address
+    from ablate.runners.execution.environment import prepare_ray
 
     cluster = find_address(address)
     if said := prepare_ray(cluster):
@@ -144,7 +145,7 @@ def check_cluster(cluster: Address | None) -> None:
     """Raises `InputError` where Ray runs in this process already, or no cluster answers."""
     import ray
 
-    from ablate.runners.address import check_address
+    from ablate.runners.execution.address import check_address
 
     if ray.is_initialized():
         raise InputError("Ray is running in this process already, and a run starts it by itself: ray.shutdown() first")
@@ -169,9 +170,9 @@ class Trainer:
         epochs: int = 1,
     ) -> None:
         """`epochs`: the most of any trial, for a scheduler."""
-        from ablate.runners.resources import choose_resources
-        from ablate.runners.schedulers import make_scheduler
-        from ablate.runners.storage import check_storage, choose_storage
+        from ablate.runners.execution.resources import choose_resources
+        from ablate.runners.execution.storage import check_storage, choose_storage
+        from ablate.runners.search.stopping import make_scheduler
 
         self.study, self.training, self.out = study, training, out
         self._cluster, self._epochs, self._ends = cluster, epochs, ends
@@ -190,22 +191,22 @@ class Trainer:
         if self.storage:
             check_storage(self.storage)
         for name in training.log:
-            from ablate.runners.loggers import check_logger
+            from ablate.runners.watch.loggers import check_logger
 
             check_logger(name)
         make_scheduler(training.scheduler, costs={}, max_epochs=epochs)  # a name that is none is said now
 
     def take_arrivals(self) -> None:
         """Take in what workers finished that no driver did, within `study.writing`."""
-        from ablate.runners.tune import take_arrivals
+        from ablate.runners.execution.tune import take_arrivals
 
         take_arrivals(self.study, self.storage)
 
     def train(self, searcher: Feed, datasets: dict[str, Dataset], progress: Progress) -> None:
         """Train what `searcher` gives, within `study.writing`. Raises `KeyboardInterrupt` if it is interrupted."""
-        from ablate.runners.live import clock, forget_the_dead
-        from ablate.runners.nodes import check_nodes
-        from ablate.runners.tune import ray_session, train_missing
+        from ablate.runners.execution.nodes import check_nodes
+        from ablate.runners.execution.tune import ray_session, train_missing
+        from ablate.runners.watch.live import clock, forget_the_dead
 
         forget_the_dead(self.study)
         with progress, ray_session(self._cluster, self._ends.lost) as look:
@@ -228,8 +229,8 @@ class Trainer:
     ) -> None:
         """Train trials of a plan, of which those with keys in `again` are in the study. Raises as `train` does."""
         from ablate.analysis.frames import level_label
-        from ablate.runners.progress import Progress
-        from ablate.runners.searcher import StudySearcher
+        from ablate.runners.execution.queue import StudySearcher
+        from ablate.runners.watch.progress import Progress
 
         if not missing:
             return
@@ -240,7 +241,7 @@ class Trainer:
 
     def missing(self, trials: list[Planned], again: Collection[str] = ()) -> list[Planned]:
         """Those that are to be trained: what the study is missing, and those with keys in `again`."""
-        from ablate.runners.tune import missing_trials
+        from ablate.runners.execution.tune import missing_trials
 
         asked = self.training
         return missing_trials(
@@ -248,7 +249,7 @@ class Trainer:
         )
 
     def _how(self, nodes: list[Node] | None) -> How:
-        from ablate.runners.tune import How
+        from ablate.runners.execution.tune import How
 
         resources = self._choose(nodes=nodes, measured=_measured(self.study))
         return How(resources, self.training, tuple(nodes or ()), self._epochs)
@@ -265,7 +266,7 @@ def _train_plan(trainer: Trainer, asked: _Asked, request: Request) -> None:
     from ablate.analysis.frames import level_label
     from ablate.origin import unlike_today
     from ablate.runners.cli.shared import plan_notes
-    from ablate.runners.tune import score_trivial
+    from ablate.runners.execution.tune import score_trivial
     from ablate.search_spaces.plan import run_of
 
     space, plan, study, out = asked.space, asked.plan, trainer.study, trainer.out
@@ -288,7 +289,7 @@ def _train_plan(trainer: Trainer, asked: _Asked, request: Request) -> None:
 
 def _say_what_is_missing(trainer: Trainer, trials: list[Planned], missing: list[Planned]) -> None:
     from ablate.runners.cli.shared import extent
-    from ablate.verify import changed_images
+    from ablate.study.verify import changed_images
 
     study, out = trainer.study, trainer.out
     out.print(f"{len(trials)} trials of {len({t.config.cell for t in trials})} configurations, {extent(trials)}")
@@ -323,9 +324,9 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     """Train what a search proposes."""
     from ablate.analysis.format import several
     from ablate.analysis.frames import level_label
-    from ablate.runners.progress import Progress
-    from ablate.runners.search import Search, make_searcher
-    from ablate.runners.tune import score_trivial
+    from ablate.runners.execution.tune import score_trivial
+    from ablate.runners.search.study_search import Search, make_searcher
+    from ablate.runners.watch.progress import Progress
 
     planner, study, out = asked.planner, trainer.study, trainer.out
     assert planner is not None
@@ -376,8 +377,8 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
 def _conclude(study: Study, out: Console, ends: Ends) -> None:
     """The front, printed, and the report."""
     from ablate.analysis.frames import load
+    from ablate.analysis.report.study_report import intervals
     from ablate.analysis.scores import cell_scores
-    from ablate.analysis.study_report import intervals
     from ablate.analysis.summary import front_summary
     from ablate.runners.cli.report import write_report
     from ablate.runners.cli.shared import notes

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from ablate.config import SOURCES, Data, Network, Protocol, Split, TrialConfig, explain, network, parse
-from ablate.data import Dataset, Parts, split
+from ablate.data.dataset import Dataset
+from ablate.data.settings import SOURCES, Data, Split
+from ablate.data.splits import Parts, split
 from ablate.errors import InputError, brief, unknown
+from ablate.models.settings import Network, network
 from ablate.search_spaces.designs import Variant, expand
 from ablate.search_spaces.profiles import Profile
 from ablate.search_spaces.space import MOST_SEEDS, Fields, Range, Space, nested
+from ablate.settings import explain, parse
+from ablate.trial import Protocol, TrialConfig
 
 if TYPE_CHECKING:
-    from ablate.study import Run
+    from ablate.study.study import Run
 
 MOST_TRIALS = 100_000
 
@@ -218,7 +222,7 @@ class Planner:
 
 def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Run:
     """Trials of a space as a study keeps what was planned."""
-    from ablate.study import Run
+    from ablate.study.study import Run
 
     return Run(
         space=space.name,
@@ -244,13 +248,13 @@ def check(space: Space, params: int, macs: int) -> None:
 
 
 def _price(model: Network, source: Data) -> tuple[int, int]:
-    from ablate.cost import cost
+    from ablate.cost.counted import cost
 
     return cost(model, source.channels, source.classes, source.size)
 
 
 def _try_one_image(model: Network, source: Data) -> None:
-    from ablate.cost import try_one_image
+    from ablate.cost.counted import try_one_image
 
     try_one_image(model, source.channels, source.classes, source.size)
 
@@ -347,7 +351,7 @@ def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], N
 
     Raises `InputError` where none can be.
     """
-    from ablate.cost import build_on_meta
+    from ablate.cost.counted import build_on_meta
 
     found: dict[Network, dict[str, str]] = {}
     reason = InputError(f"space {space.name} has no configuration")

@@ -35,8 +35,8 @@ from pydantic import (
     model_validator,
 )
 
-from ablate.config import MOST_SEED, Whole, explain, not_a_truth_value
 from ablate.errors import brief
+from ablate.settings import MOST_SEED, Whole, explain, not_a_truth_value
 from ablate.yaml_files import packaged_or_own, read_yaml
 
 Fields = dict[str, Any]

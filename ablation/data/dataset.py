@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ablate.config import KEY_LENGTH, Data
 from ablate.data.room import available_memory
+from ablate.data.settings import Data
 from ablate.data.source import Sample
 from ablate.errors import InputError, brief
+from ablate.trial import KEY_LENGTH
 
 MEAN, STD = 0.5, 0.5
 """Pixels are scaled to [0, 1] and then normalised with these, as in the paper's code: to [-1, 1]."""

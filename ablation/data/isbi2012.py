@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ablate.config import Isbi2012
 from ablate.data.pairing import Pair, data_root, files_in, match, read_pairs, subfolder
+from ablate.data.settings import Isbi2012
 from ablate.data.source import DatasetInfo, Sample
 
 INFO = DatasetInfo(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ablate.config import Liver
 from ablate.data.pairing import data_root, files_in, match, read_pairs, subfolder
+from ablate.data.settings import Liver
 from ablate.data.source import DatasetInfo, Sample
 
 INFO = DatasetInfo(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ablate.config import Mni152
 from ablate.data.images import read_slices
+from ablate.data.settings import Mni152
 from ablate.data.source import DatasetInfo, Sample
 from ablate.errors import InputError
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ablate.config import Data
 from ablate.data.images import read_labels, read_slices, stem, suffix
 from ablate.data.masks import class_indices
+from ablate.data.settings import Data
 from ablate.data.source import DatasetInfo, Sample
 from ablate.errors import InputError
 

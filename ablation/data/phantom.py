@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ablate.config import Phantom
 from ablate.data.dataset import check_room
+from ablate.data.settings import Phantom
 from ablate.data.source import DatasetInfo, Sample
 
 INFO = DatasetInfo(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ablate.config import Split
+from ablate.data.settings import Split
 from ablate.errors import InputError
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ablate.config import AttentionUNet as AttentionUNetConfig
 from ablate.models.blocks import biased_conv3x3, conv_bn_relu, double_conv, stage_widths
+from ablate.models.settings import AttentionUNet as AttentionUNetConfig
 from ablate.models.unet import EncoderDecoder
 
 

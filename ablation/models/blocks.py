@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from ablate.config import Upsampling
 from ablate.errors import InputError
+from ablate.models.settings import Upsampling
 
 Conv = Callable[[int, int], nn.Module]
 """Makes a convolution that keeps height and width, from its input and its output channels."""

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ablate.config import FCN8s as FCN8sConfig
 from ablate.models.blocks import biased_conv3x3
+from ablate.models.settings import FCN8s as FCN8sConfig
 
 
 class FCN8s(nn.Module):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ablate.config import ResNet34UNet as ResNet34UNetConfig
 from ablate.models.blocks import conv3x3
+from ablate.models.settings import ResNet34UNet as ResNet34UNetConfig
 
 
 class ResNet34UNet(nn.Module):

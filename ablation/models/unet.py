@@ -9,11 +9,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ablate.config import PyConvUNet as PyConvUNetConfig
-from ablate.config import UNet as UNetConfig
 from ablate.errors import InputError
 from ablate.models.blocks import Bottleneck, Conv, conv1x1, conv3x3, double_conv, stage_widths, upsample
 from ablate.models.pyconv import PyConv2d
+from ablate.models.settings import PyConvUNet as PyConvUNetConfig
+from ablate.models.settings import UNet as UNetConfig
 
 Block = Callable[[int, int, int], nn.Module]
 """Makes what a stage does, from its number (0 is the highest resolution), its input and its output channels."""

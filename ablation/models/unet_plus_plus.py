@@ -7,8 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ablate.config import UNetPlusPlus as UNetPlusPlusConfig
 from ablate.models.blocks import bilinear, double_conv, stage_widths
+from ablate.models.settings import UNetPlusPlus as UNetPlusPlusConfig
 
 
 class UNetPlusPlus(nn.Module):

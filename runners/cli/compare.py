@@ -40,7 +40,7 @@ def compare(studies: tuple[Path, ...], metric: Metric, output: Path | None, as_j
     from ablate.analysis.compare import compare as compared
     from ablate.analysis.compare import compare_report, findings
     from ablate.analysis.frames import load
-    from ablate.analysis.study_report import about
+    from ablate.analysis.report.study_report import about
 
     check_target(output, ".html")
     if len({study.resolve() for study in studies}) < len(studies):

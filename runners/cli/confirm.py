@@ -15,11 +15,11 @@ from ablate.runners.cli.training import ending
 
 if TYPE_CHECKING:
     from ablate.analysis.confirmation import Candidate, Confirmation
-    from ablate.config import Data
-    from ablate.data import Dataset
-    from ablate.runners.ending import Ends
+    from ablate.data.dataset import Dataset
+    from ablate.data.settings import Data
+    from ablate.runners.execution.ending import Ends
     from ablate.search_spaces.plan import Planned
-    from ablate.study import Run, Study
+    from ablate.study.study import Run, Study
 
 
 class _Round(NamedTuple):
@@ -81,7 +81,7 @@ def _round(study: Study, seeds: int, rivals: int) -> _Round:
     from ablate.analysis.confirmation import DESIGN, candidates, fresh_seeds, searched_and_fresh
     from ablate.analysis.frames import load
     from ablate.search_spaces.plan import Planned
-    from ablate.study import Run
+    from ablate.study.study import Run
 
     searched, _ = searched_and_fresh(study.manifest.runs)
     chosen = candidates(load(study).trials, searched, rivals)
@@ -116,7 +116,7 @@ def _round(study: Study, seeds: int, rivals: int) -> _Round:
 
 def _data_of(study: Study, data_dir: Path | None) -> Callable[[Data], Dataset]:
     """Reads a trial's data where they are now. Raises `InputError` if they are not what the search saw."""
-    from ablate.data import load_data
+    from ablate.data.load import load_data
 
     root = data_dir or (Path(study.manifest.data_dir) if study.manifest.data_dir else None)
 

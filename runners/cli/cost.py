@@ -11,7 +11,7 @@ from ablate.runners.cli.output import console, plain_table, print_json
 from ablate.runners.cli.shared import json_option, parse_input, parse_settings
 
 if TYPE_CHECKING:
-    from ablate.config import Network
+    from ablate.models.settings import Network
 
 
 @click.command()
@@ -30,8 +30,8 @@ def cost(model: str | None, space: str | None, size: str, settings: tuple[str, .
       ablate cost --space baselines --input 3x512x512
       ablate cost --model pyconvunet --set model.block=bottleneck
     """
-    from ablate.analysis.paper import TABLE_3, TABLE_3_INPUT
-    from ablate.cost import cost as price
+    from ablate.analysis.paper.published import TABLE_3, TABLE_3_INPUT
+    from ablate.cost.counted import cost as price
 
     if (model is None) == (space is None):
         raise InputError("give either --model or --space")
@@ -73,7 +73,7 @@ def _networks(
 ) -> list[tuple[str, dict[str, str], Network]]:
     """Each distinct network with its label and levels."""
     from ablate.analysis.frames import level_label
-    from ablate.config import network
+    from ablate.models.settings import network
     from ablate.search_spaces.plan import networks_of
     from ablate.search_spaces.space import load_space
 

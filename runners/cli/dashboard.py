@@ -25,7 +25,7 @@ def dashboard(study: Path, port: int) -> None:
       ablate dashboard studies/search_pyconvunet-mni152-quick
       ablate dashboard STUDY --port 0
     """
-    from ablate.runners.dashboard import Mirror, serve
+    from ablate.runners.watch.dashboard import Mirror, serve
 
     out = console()
     mirror = Mirror(study)

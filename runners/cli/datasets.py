@@ -17,7 +17,7 @@ def datasets(as_json: bool) -> None:
     Example:
       ablate datasets
     """
-    from ablate.data import DATASETS
+    from ablate.data.load import DATASETS
 
     if as_json:
         print_json([info._asdict() for info in DATASETS.values()])

@@ -12,7 +12,7 @@ from ablate.runners.cli.output import check_target, data, say, waiting, write
 from ablate.runners.cli.shared import notes, open_study, study_argument
 
 if TYPE_CHECKING:
-    from ablate.study import Study
+    from ablate.study.study import Study
 
 
 @click.command()
@@ -71,7 +71,7 @@ def export(
 
 def _to_optuna(study: Study, url: str, name: str | None) -> None:
     from ablate.analysis.format import several
-    from ablate.runners.optuna_copy import Copy, database
+    from ablate.runners.watch.optuna_copy import Copy, database
 
     sound = study.sound()
     study.faults |= sound.left_out

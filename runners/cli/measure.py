@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from ablate.config import Network
-    from ablate.measure import Device, Measured
-    from ablate.study import Study
+    from ablate.cost.measured import Device, Measured
+    from ablate.models.settings import Network
+    from ablate.study.study import Study
 
 _MOST_PAIRS = 12
 
@@ -55,7 +55,7 @@ def measure(study: Path, size: str | None, device: Device | None, threads: int, 
     """
     from ablate.analysis.frames import load
     from ablate.analysis.measured import disagreements
-    from ablate.measure import busy, choose_device
+    from ablate.cost.measured import busy, choose_device
 
     opened = open_study(study)
     if opened.is_being_written():
@@ -111,7 +111,7 @@ def _jobs(study: Study, given: tuple[int, int, int] | None, threads: int) -> lis
     Raises `InputError` if one of them cannot be measured so, before any is.
     """
     from ablate.analysis.frames import load
-    from ablate.measure import check
+    from ablate.cost.measured import check
 
     trials = load(study).trials
     complete = trials[trials["state"] == "complete"].drop_duplicates("cell").sort_values(["macs", "label"])
@@ -132,7 +132,7 @@ def _measured(
     jobs: list[_Job], device: Device, threads: int, repeats: int, *, quiet: bool
 ) -> Iterator[tuple[_Job, Measured | str]]:
     """Each job with what was measured, or why it could not be, saying on standard error which one is under way."""
-    from ablate.measure import measure
+    from ablate.cost.measured import measure
 
     for number, job in enumerate(jobs, start=1):
         if not quiet:

@@ -246,7 +246,7 @@ def _check_replaced(path: Path) -> None:
 
 def study_of(path: Path) -> Path | None:
     """The study in whose directory `path` is. Raises `InputError` if there can be no such path."""
-    from ablate.manifest import is_study
+    from ablate.study.manifest import is_study
 
     try:
         path.lstat()

@@ -13,7 +13,7 @@ from ablate.runners.cli.shared import json_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablate.analysis.paper import Check, Paper
+    from ablate.analysis.paper.published import Check, Paper
 
 _MOST_LISTED = 8
 """Of a statement about more subjects, only those are listed for which it does not hold."""
@@ -35,7 +35,7 @@ def paper(data_dir: Path | None, as_json: bool) -> None:
       ablate paper
       ablate paper --data-dir isbi2012/ --json
     """
-    from ablate.analysis.paper import examine
+    from ablate.analysis.paper.published import examine
 
     found = examine(data_dir)
     if as_json:
@@ -49,7 +49,7 @@ def paper(data_dir: Path | None, as_json: bool) -> None:
 
 
 def _document(found: Paper) -> dict[str, Any]:
-    from ablate.analysis.paper import TABLE_1, TABLE_2, TABLE_3, TABLE_3_INPUT
+    from ablate.analysis.paper.published import TABLE_1, TABLE_2, TABLE_3, TABLE_3_INPUT
 
     return {
         "table_1": {data: row._asdict() for data, row in TABLE_1.items()},
@@ -76,7 +76,7 @@ def _document(found: Paper) -> dict[str, Any]:
 
 
 def _print_data(out: Console) -> None:
-    from ablate.analysis.paper import TABLE_1
+    from ablate.analysis.paper.published import TABLE_1
 
     out.print("Table 1: data", style="bold")
     table = plain_table("data set", "images", "size", "modality", "foreground", "here", right=("images",))
@@ -86,7 +86,7 @@ def _print_data(out: Console) -> None:
 
 
 def _print_scores(out: Console, found: Paper) -> None:
-    from ablate.analysis.paper import NAMES, TABLE_2, possible
+    from ablate.analysis.paper.published import NAMES, TABLE_2, possible
 
     out.print("\nTable 2: accuracy as published", style="bold")
     table = plain_table("", *(f"{data} MIoU,Dice" for data in TABLE_2))
@@ -105,7 +105,7 @@ def _print_scores(out: Console, found: Paper) -> None:
 
 
 def _print_costs(out: Console, found: Paper) -> None:
-    from ablate.analysis.paper import NAMES, TABLE_3_INPUT
+    from ablate.analysis.paper.published import NAMES, TABLE_3_INPUT
 
     size = "x".join(map(str, TABLE_3_INPUT))
     out.print(f"\nTable 3: cost for {size}, published and computed", style="bold")

@@ -52,7 +52,7 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
     from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
     from ablate.analysis.frames import load
     from ablate.analysis.pareto import COST_WORDS, METRICS, fronts, tasks
-    from ablate.analysis.report import figure_page
+    from ablate.analysis.report.report import figure_page
     from ablate.analysis.scores import cell_scores
     from ablate.analysis.significance import mean_interval
     from ablate.analysis.summary import front_summary

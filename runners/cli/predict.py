@@ -42,7 +42,7 @@ def predict(study: Path, key: str, images: tuple[Path, ...], output: Path, overw
         for path in (target, *_slices(target, range(1))) if _may_be_volume(image) else (target,):
             _check_place(path, images, overwrite)
     from ablate.prediction import Predictor
-    from ablate.trial_folder import grey_levels, png
+    from ablate.study.trial_folder import grey_levels, png
 
     opened = open_study(study)
     predictor = Predictor.of_trial(opened, key)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from ablate.runners.replay import Path as Reached
-    from ablate.runners.replay import Strategy
+    from ablate.runners.simulate import Path as Reached
+    from ablate.runners.simulate import Strategy
 
 SHARES = (0.95, 0.99)
 _MOST_REPEATS, _MOST_TRIALS, _MOST_WORKERS = 10_000, 10_000, 10_000
@@ -88,7 +88,7 @@ def replay(
       ablate replay STUDY --sampler tpe --scheduler asha --trials 24
       ablate replay STUDY --workers 8 -o replay.html
     """
-    from ablate.runners.replay import Strategy, recorded, trivial_bar
+    from ablate.runners.simulate import Strategy, recorded, trivial_bar
 
     check_target(output, ".html")
     table, epochs = _tables(study)
@@ -144,8 +144,8 @@ def _foreign(folder: Path, name: str) -> pd.DataFrame:
 
 
 def _run(strategy: Strategy, table: pd.DataFrame, curves: Any, repeats: int, bar: float) -> Result:
-    from ablate.runners.replay import reached, reference
-    from ablate.runners.replay import replay as simulated
+    from ablate.runners.simulate import reached, reference
+    from ablate.runners.simulate import replay as simulated
 
     against = reference(curves, bar)
     grid = simulated(strategy._replace(scheduler="none", sampler="plan"), table, curves, 0)
@@ -163,7 +163,7 @@ def _name(strategy: Strategy) -> str:
 
 def _page(study: Path, results: list[Result]) -> str:
     from ablate.analysis.figures.replay import band, replay_caption, replay_figure
-    from ablate.analysis.report import figure_page
+    from ablate.analysis.report.report import figure_page
 
     bands = [band(_name(result.strategy), [path.hypervolume for path in result.paths]) for result in results]
     figure = replay_figure(bands, results[0].grid_epochs, SHARES)

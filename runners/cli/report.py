@@ -12,7 +12,7 @@ from ablate.runners.cli.shared import open_study, study_argument
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
-    from ablate.study import Study
+    from ablate.study.study import Study
 
 
 @click.command()
@@ -42,7 +42,7 @@ def report(study: Path, output: Path | None) -> None:
 
 def write_report(study: Study, frames: Frames, path: Path) -> Path:
     """Write the report to `path`, and return it."""
-    from ablate.analysis.study_report import study_report
+    from ablate.analysis.report.study_report import study_report
 
     write(path, study_report(study, frames).encode())
     return path

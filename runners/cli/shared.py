@@ -13,12 +13,12 @@ from ablate.errors import InputError, brief
 from ablate.runners.cli.output import waiting
 
 if TYPE_CHECKING:
-    from ablate.config import Data
-    from ablate.data import Dataset
+    from ablate.data.dataset import Dataset
+    from ablate.data.settings import Data
     from ablate.search_spaces.plan import Plan, Planned
     from ablate.search_spaces.profiles import Profile
     from ablate.search_spaces.space import Space
-    from ablate.study import Study
+    from ablate.study.study import Study
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,7 +88,7 @@ def training_options(command: F) -> F:
 
 
 def _gpus(context: click.Context, option: click.Parameter, text: str | None) -> float | str | None:
-    from ablate.runners.resources import parse_gpus
+    from ablate.runners.execution.resources import parse_gpus
 
     return parse_gpus(text) if text else None
 
@@ -181,7 +181,7 @@ def parse_input(text: str) -> tuple[int, int, int]:
 
 
 def open_study(path: Path) -> Study:
-    from ablate.study import Study
+    from ablate.study.study import Study
 
     return Study.open(path)
 

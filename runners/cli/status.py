@@ -16,7 +16,7 @@ from ablate.runners.cli.shared import json_option, notes, open_study, study_argu
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ablate.study import Study
+    from ablate.study.study import Study
 
 _QUIET_SECONDS = 15
 """A run tells of itself every 2 s; after this long without a word its picture says how old it is."""
@@ -52,7 +52,7 @@ def _watch(study: Study) -> None:
     """On a terminal a picture that changes until nothing runs; piped, one picture."""
     from rich.live import Live
 
-    from ablate.runners.live import listen
+    from ablate.runners.watch.live import listen
 
     out = console()
     if not out.is_terminal:
@@ -68,7 +68,7 @@ def _picture(study: Study) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from ablate.runners.live import clock, listen, summary, under_way
+    from ablate.runners.watch.live import clock, listen, summary, under_way
 
     records = study.sound().records
     counts = Counter(record.state for record in records.values())
@@ -105,7 +105,7 @@ def _standing(study: Study, ended: set[str]) -> str:
 
 def _show(opened: Study, as_json: bool) -> None:
     from ablate.analysis.frames import level_label
-    from ablate.runners.live import listen
+    from ablate.runners.watch.live import listen
 
     study = opened.path
     drivers = listen(opened)

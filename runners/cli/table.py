@@ -40,7 +40,7 @@ def table(study: Path, kind: str | None, metrics: str, output: Path | None) -> N
       ablate table STUDY --metrics dice,iou,miou
     """
     from ablate.analysis.frames import load
-    from ablate.analysis.study_report import about
+    from ablate.analysis.report.study_report import about
     from ablate.analysis.tables import comma_separated, latex, markdown, results_table
 
     check_target(output, *(ending for ending, written in _ENDINGS.items() if kind in (None, written)))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import click
 
 from ablate.runners.cli.output import say
-from ablate.runners.ending import Ends, end_at_once, interruptible
+from ablate.runners.execution.ending import Ends, end_at_once, interruptible
 
 
 class CommandEnds(Ends):

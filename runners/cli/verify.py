@@ -13,8 +13,8 @@ from ablate.runners.cli.shared import json_option, open_study, study_argument
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablate.study import Study
-    from ablate.verify import DataSet, Problem
+    from ablate.study.study import Study
+    from ablate.study.verify import DataSet, Problem
 
 
 @click.command()
@@ -41,8 +41,8 @@ def verify(study: Path, data_dir: Path | None, repair: bool, as_json: bool) -> i
       ablate verify studies/pyramid_levels-mni152-quick
       ablate verify STUDY --repair
     """
-    from ablate import verify as checks
-    from ablate.study import VERSION
+    from ablate.study import verify as checks
+    from ablate.study.study import VERSION
 
     opened = open_study(study)
     if repair:
@@ -74,7 +74,7 @@ def verify(study: Path, data_dir: Path | None, repair: bool, as_json: bool) -> i
 
 def _problems(study: Study) -> list[Problem]:
     """What is wrong, with progress on a terminal."""
-    from ablate.verify import verify
+    from ablate.study.verify import verify
 
     with progress() as bar:
         task = bar.add_task("checking trials", total=None)
@@ -82,7 +82,7 @@ def _problems(study: Study) -> list[Problem]:
 
 
 def _notes(study: Study, data: list[DataSet], repair: bool) -> list[str]:
-    from ablate.verify import mixed_cells
+    from ablate.study.verify import mixed_cells
 
     notes = [f"the images of '{one.name}' could not be compared: {one.why}" for one in data if not one.found]
     notes += mixed_cells(study)
@@ -99,7 +99,7 @@ def _row(problem: Problem) -> dict[str, Any]:
 
 def _print(out: Console, study: Study, found: list[Problem], left: list[Problem], notes: list[str]) -> None:
     from ablate.analysis.format import listing, several
-    from ablate.verify import SET_ASIDE
+    from ablate.study.verify import SET_ASIDE
 
     for problem in found:
         out.print(f"{problem.subject}: {problem.what}", markup=False, soft_wrap=True)

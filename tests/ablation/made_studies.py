@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ablate.config import Phantom, Protocol, TrialConfig, UNet
-from ablate.data import load_data
 from ablate.data.dataset import Dataset
-from ablate.study import Run, Study
-from ablate.trial_folder import Record, pack
+from ablate.data.load import load_data
+from ablate.data.settings import Phantom
+from ablate.models.settings import UNet
+from ablate.study.study import Run, Study
+from ablate.study.trial_folder import Record, pack
+from ablate.trial import Protocol, TrialConfig
 
 if TYPE_CHECKING:  # torch is slow to start, which tests of several processes need not wait for
-    from ablate.training import Result
+    from ablate.training.loop import Result
 
 
 class Trained(NamedTuple):
@@ -24,7 +26,7 @@ class Trained(NamedTuple):
 def trained(dataset: Dataset | None = None, *, seed: int = 0) -> Trained:
     import torch
 
-    from ablate.training import train
+    from ablate.training.loop import train
 
     torch.set_num_threads(1)
     dataset = dataset or load_data(Phantom(size=(16, 16), count=10))
@@ -35,7 +37,7 @@ def trained(dataset: Dataset | None = None, *, seed: int = 0) -> Trained:
 
 
 def trivial(one: Trained) -> list[Trained]:
-    from ablate.training import judge_trivial
+    from ablate.training.loop import judge_trivial
 
     return [Trained(trial, one.dataset, judge_trivial(trial, one.dataset)) for trial in one.trial.trivial()]
 

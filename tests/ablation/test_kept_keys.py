@@ -9,7 +9,10 @@ from typing import Annotated, Any, get_args
 import pytest
 from pydantic import Field
 
-from ablate.config import NETWORKS, SOURCES, TRIVIAL, Config, Number, Phantom, Since, Split, TrialConfig, UNet
+from ablate.data.settings import SOURCES, Phantom, Split
+from ablate.models.settings import NETWORKS, TRIVIAL, UNet
+from ablate.settings import Config, Number, Since
+from ablate.trial import TrialConfig
 
 KEPT = json.loads((Path(__file__).parents[1] / "assets" / "keys.json").read_text())
 """What version 0.1 called some trials. Add to it; a line that is there never changes."""

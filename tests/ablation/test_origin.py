@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from ablate import origin
-from ablate.config import Folder, Mni152, Phantom, PyConvUNet, ResNet34UNet, TrialConfig, Trivial, UNet, UNetPlusPlus
+from ablate.data.settings import Folder, Mni152, Phantom
+from ablate.models.settings import PyConvUNet, ResNet34UNet, Trivial, UNet, UNetPlusPlus
 from ablate.origin import APART, Origin, meaning, mixed, modules_of, origin_of
+from ablate.trial import TrialConfig
 
 
 def trial(model=None, data=None) -> TrialConfig:
@@ -73,12 +75,19 @@ def test_a_trial_is_made_by_its_own_network_and_its_own_reader():
     assert "ablate.data.pairing" in modules_of(trial(data=Folder()))
     assert "ablate.data.mni152" not in modules_of(trial())
     assert not any("unet" in name for name in modules_of(trial(Trivial(name="mean_mask"))))
-    for always in ("training", "metrics", "parallel", "data.dataset", "data.splits", "data.augment"):
+    for always in (
+        "training.loop",
+        "training.parallel",
+        "training.augmentation",
+        "metrics.counts",
+        "data.dataset",
+        "data.splits",
+    ):
         assert all(f"ablate.{always}" in modules_of(one) for one in (trial(), trial(UNetPlusPlus(), Mni152())))
 
 
 def test_every_module_that_training_imports_counts_or_is_known_to_decide_nothing():
-    script = "import ablate.training, sys; print(*(n for n in sys.modules if n.split('.')[0] == 'ablate'))"
+    script = "import ablate.training.loop, ablate.data.load, sys; print(*(n for n in sys.modules if n.split('.')[0] == 'ablate'))"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     counted = {
         name for one in (trial(), trial(ResNet34UNet(), Mni152()), trial(data=Folder())) for name in modules_of(one)
@@ -120,7 +129,7 @@ def test_another_block_marks_the_networks_that_have_it_and_no_other(monkeypatch)
 
 def test_a_comment_marks_nothing(monkeypatch):
     before = origin_of(trial()).code
-    changed(monkeypatch, "ablate.training", "    protocol, parts =", "    # more\n    protocol, parts =")
+    changed(monkeypatch, "ablate.training.loop", "    protocol, parts =", "    # more\n    protocol, parts =")
     assert origin_of(trial()).code == before
 
 

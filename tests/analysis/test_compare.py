@@ -15,7 +15,7 @@ from synthetic import table, trial, trivial
 
 from ablate.analysis.compare import compare, compare_report, findings
 from ablate.analysis.frames import Frames
-from ablate.analysis.report import About
+from ablate.analysis.report.report import About
 from ablate.errors import InputError
 
 # Demšar (2006), JMLR 7, Table 6: AUC of C4.5 with parameters m, cf, both tuned, on 14 data sets.

@@ -18,9 +18,9 @@ from ablate.analysis.confirmation import (
     searched_and_fresh,
 )
 from ablate.analysis.frames import Frames
-from ablate.analysis.report_confirmation import confirmation_section
+from ablate.analysis.report.confirmation import confirmation_section
 from ablate.errors import InputError
-from ablate.study import Run
+from ablate.study.study import Run
 
 M = 10**8
 

@@ -12,12 +12,14 @@ import click
 import numpy as np
 import pytest
 
-from ablate.config import Phantom, Protocol, Split, TrialConfig, network
+from ablate.data.settings import Phantom, Split
 from ablate.errors import InputError
-from ablate.pictures import keep_pictures, pictures_dir
+from ablate.models.settings import network
 from ablate.runners.cli.main import ablate
-from ablate.study import Run, Study
-from ablate.trial_folder import Record, pack
+from ablate.study.pictures import keep_pictures, pictures_dir
+from ablate.study.study import Run, Study
+from ablate.study.trial_folder import Record, pack
+from ablate.trial import Protocol, TrialConfig
 
 IMAGES = ("p/00", "p/01", "p/02", "p/03")
 
@@ -48,7 +50,7 @@ def trained(
 
 def study_of(path: Path, *trials: Made, planned: tuple[Made, ...] = (), design: str = "grid") -> Study:
     """A study in which `trials` ended; `planned` are missing."""
-    from ablate.training import Epoch, Result
+    from ablate.training.loop import Epoch, Result
 
     known = [*trials, *planned]
     names = list(dict.fromkeys(name for one in known for name in one.levels))

@@ -307,7 +307,7 @@ def test_latex_compiles_and_fits_the_page(tmp_path):
 def call(monkeypatch, tmp_path, capsys):
     """The command on tables made up here, in place of a study's."""
     from ablate.analysis import frames as frames_module
-    from ablate.analysis import study_report
+    from ablate.analysis.report import study_report
     from ablate.runners.cli import table as module
 
     class About:

@@ -44,16 +44,16 @@ def prepare() -> None:
     """Import what commands import, in the parent, before the first child."""
     import importlib
 
-    from ablate.runners.environment import prepare_ray
+    from ablate.runners.execution.environment import prepare_ray
 
     prepare_ray(None)
     for name in (
         *_HEAVY,
         "ray.tune",
         "ablate.runners.cli.main",
-        "ablate.runners.tune",
-        "ablate.runners.writer",
-        "ablate.analysis.study_report",
+        "ablate.runners.execution.tune",
+        "ablate.runners.execution.writer",
+        "ablate.analysis.report.study_report",
     ):
         importlib.import_module(name)
 

@@ -196,7 +196,7 @@ def _json_or_none(value: Any) -> str:
 
 def _with_checksums(folder: Path) -> None:
     """A trial's checksums, and the journal's of them, as if the folder had been written so."""
-    from ablate.trial_folder import checksum, write_checksums
+    from ablate.study.trial_folder import checksum, write_checksums
 
     (folder / "SHA256SUMS").unlink(missing_ok=True)
     before = folder.name
@@ -315,7 +315,7 @@ def contents(study: Path, count: int, seed: int) -> Iterator[Hostile]:
                 lines = (folder / "SHA256SUMS").read_text()
                 name = _filled(path, canary).replace("\n", " ").replace("\x00", "")
                 (folder / "SHA256SUMS").write_text(f"{'0' * 64}  {name}\n{lines}")
-                from ablate.trial_folder import checksum
+                from ablate.study.trial_folder import checksum
 
                 journal = s / "optuna.journal"
                 old = re.search(rf'"key":"{folder.name}".*?"checksum":"(\w+)"', journal.read_text())
@@ -391,7 +391,7 @@ def crafted(study: Path) -> Iterator[Hostile]:
             for file in (s / "trials" / complete / "samples").iterdir():
                 file.write_bytes(content())
             _with_checksums(s / "trials" / complete)
-            from ablate.trial_folder import write_checksums
+            from ablate.study.trial_folder import write_checksums
 
             for folder in (s / "data").iterdir():
                 for file in folder.glob("*.png"):

@@ -39,8 +39,8 @@ class Case(NamedTuple):
 def prepare() -> None:
     """Also what pricing loads at its first network, which takes a second."""
     prepare_commands()
-    from ablate.config import UNet
-    from ablate.cost import cost, try_one_image
+    from ablate.cost.counted import cost, try_one_image
+    from ablate.models.settings import UNet
 
     cost(UNet(width=1, stages=2), 1, 1, (8, 8))
     try_one_image(UNet(width=1, stages=2), 1, 1, (8, 8))

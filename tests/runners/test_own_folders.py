@@ -67,7 +67,7 @@ def test_a_users_own_packages_do_not_matter(theirs, wheel, installed, search_pat
     ):
         said([str(programs / "ablate"), *arguments], theirs, search_path)
     assert (theirs / "study" / "report.html").exists()
-    notebook = "from ablate.analysis import frames; from ablate.study import Study; print(frames.__file__)"
+    notebook = "from ablate.analysis import frames; from ablate.study.study import Study; print(frames.__file__)"
     where = said([str(programs / "python"), "-c", notebook], theirs, search_path)
     assert (str(wheel.parent) in where) == (installed == "as a wheel")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from commands import ABLATE, SPACE, ablate, descendants, kill_tree, tables, wait_until
 
-from ablate.manifest import Manifest, write_manifest
+from ablate.study.manifest import Manifest, write_manifest
 
 
 @pytest.fixture(scope="module")

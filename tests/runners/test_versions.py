@@ -13,7 +13,7 @@ import pytest
 from commands import copied_package
 
 from ablate.analysis import frames
-from ablate.study import Study
+from ablate.study.study import Study
 
 ASSETS = Path(__file__).parents[1] / "assets"
 SPACE = """\
@@ -149,7 +149,7 @@ def test_seeds_by_two_versions_of_torch_are_marked(space, tmp_path):
 
 
 def test_a_trial_that_one_version_began_is_not_ended_by_another(space, tmp_path):
-    from ablate.runners.storage import Entry, PathStorage
+    from ablate.runners.execution.storage import Entry, PathStorage
 
     storage = PathStorage(str(tmp_path))
     Entry(storage, "checkpoint", "one").write(b"weights")

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ablate.config import Data
-from ablate.data import Dataset
+from ablate.data.dataset import Dataset
+from ablate.data.settings import Data
 from ablate.errors import InputError
 from ablate.search_spaces.plan import Plan, make_plan
 from ablate.search_spaces.profiles import PROFILES

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from ablate.config import Folder, Phantom
-from ablate.data import Dataset, Sample, load_data
-from ablate.data.dataset import assemble, fingerprint, resize_image, resize_mask
+from ablate.data.dataset import Dataset, assemble, fingerprint, resize_image, resize_mask
+from ablate.data.load import load_data
+from ablate.data.settings import Folder, Phantom
+from ablate.data.source import Sample
 from ablate.errors import InputError
 
 RNG = np.random.default_rng(0)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from nibabel import load
 
-from ablate.config import Mni152
-from ablate.data import load_data, mni152
+from ablate.data import mni152
+from ablate.data.load import load_data
 from ablate.data.mni152 import FIRST_Z, LAST_Z
+from ablate.data.settings import Mni152
 from ablate.errors import InputError
 
 Target = Literal["grey_matter", "white_matter", "brain"]
@@ -87,11 +88,11 @@ def test_without_nilearn_the_error_says_what_to_install(monkeypatch: pytest.Monk
 
 def test_reading_does_not_import_nilearn_and_importing_is_light() -> None:
     code = """
-import sys, ablate.data
+import sys, ablate.data.load
 heavy = {'torch', 'PIL', 'nibabel', 'tifffile', 'scipy', 'sklearn', 'nilearn'}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
-from ablate.config import Mni152
-ablate.data.load_data(Mni152(slices=5))
+from ablate.data.settings import Mni152
+ablate.data.load.load_data(Mni152(slices=5))
 assert 'nilearn' not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)

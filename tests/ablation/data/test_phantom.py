@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ablate.config import Phantom
-from ablate.data import load_data, phantom
+from ablate.data import phantom
+from ablate.data.load import load_data
+from ablate.data.settings import Phantom
 
 
 def arrays(**fields: object) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,10 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ablate.config import SOURCES, Data, Folder, Isbi2012, KaggleLung, Liver, Mni152, Phantom
-from ablate.data import DATASETS, Sample, folder, isbi2012, kaggle_lung, liver, load_data
+from ablate.data import folder, isbi2012, kaggle_lung, liver
+from ablate.data.load import DATASETS, load_data
+from ablate.data.settings import SOURCES, Data, Folder, Isbi2012, KaggleLung, Liver, Mni152, Phantom
+from ablate.data.source import Sample
 from ablate.errors import InputError
 
 REAL = Path(__file__).parents[4] / "shared" / "data"

@@ -7,8 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from ablate.config import Split
-from ablate.data import Parts, split
+from ablate.data.settings import Split
+from ablate.data.splits import Parts, split
 from ablate.errors import InputError
 
 

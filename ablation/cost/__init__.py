@@ -1,0 +1,1 @@
+"""What a network costs: counted before training, and measured on a machine."""

@@ -1,0 +1,194 @@
+"""The settings of every network, and of the trivial predictors. Nothing here builds one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ablate.errors import brief, unknown
+from ablate.files import read_regular
+from ablate.settings import MOST_CHANNELS, Config, Number, Whole, no_path_from_json, parse
+
+_MOST_KERNEL = 1023
+_MOST_LEVELS = 8
+
+Upsampling = Literal["transposed", "bilinear"]
+
+
+class UNet(Config):
+    """U-Net with same padding and batch norm: `stages` stages of widths `width`, 2·`width`, 4·`width`, ..."""
+
+    name: Literal["unet"] = "unet"
+    width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
+    stages: Whole = Field(5, ge=2, le=8)
+    upsampling: Upsampling = "transposed"
+
+
+class UNetPlusPlus(Config):
+    """UNet++: nested dense skips, bilinear up-sampling, and a head on each of the top row's nodes."""
+
+    name: Literal["unet_plus_plus"] = "unet_plus_plus"
+    width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
+    stages: Whole = Field(5, ge=2, le=6)
+    deep_supervision: bool = True
+
+
+class AttentionUNet(Config):
+    """Attention U-Net: an additive attention gate on each skip connection."""
+
+    name: Literal["attention_unet"] = "attention_unet"
+    width: Whole = Field(64, ge=2, le=MOST_CHANNELS)
+    stages: Whole = Field(5, ge=2, le=8)
+
+
+class _WithEncoderWeights(Config):
+    """A network whose encoder can start from a local weights file. The file's hash is in the key, its path is not."""
+
+    encoder_weights: Path | None = Field(None, exclude=True)
+    encoder_weights_sha256: str | None = Field(None, max_length=64)
+
+    _stay_out_of_json = field_validator("encoder_weights")(no_path_from_json)
+
+    @model_validator(mode="after")
+    def _hash_weights(self) -> _WithEncoderWeights:
+        if self.encoder_weights is not None:
+            try:
+                digest = hashlib.sha256(read_regular(self.encoder_weights.resolve())).hexdigest()
+            except (OSError, RuntimeError, ValueError) as error:  # the latter: links in a circle, a null byte
+                reason = getattr(error, "strerror", None) or error
+                raise ValueError(f"encoder weights '{brief(self.encoder_weights)}' cannot be read: {reason}") from error
+            object.__setattr__(self, "encoder_weights_sha256", digest)
+            object.__setattr__(self, "encoder_weights", Path(self.encoder_weights).absolute())  # workers move about
+        return self
+
+
+class ResNet34UNet(_WithEncoderWeights):
+    """ResNet-34 encoder with LinkNet-style decoder blocks, added to the encoder's features."""
+
+    name: Literal["resnet34_unet"] = "resnet34_unet"
+
+
+class FCN8s(_WithEncoderWeights):
+    """FCN-8s on VGG-16's convolutional layers."""
+
+    name: Literal["fcn8s"] = "fcn8s"
+
+
+Levels = tuple[Whole, ...]
+
+
+class PyConvUNet(Config):
+    """U-Net whose convolutions are pyramidal (Li et al. 2021; PyConv: Duta et al. 2020).
+
+    `kernels` and `groups` list a pyramid's levels: one list for every stage, or one list a stage, the first stage being
+    the highest resolution. A decoder stage uses the list of the encoder stage of its resolution.
+    `share` divides a layer's output channels among its levels: `pyramid` (…, 1/8, 1/4, 1/2: half to the largest
+    kernel), `equal`, or explicit fractions that sum to one.
+    A `plain` block is two PyConvs; a `bottleneck` is 1×1 → PyConv → 1×1, its inner width the outer divided by
+    `expansion`, with a skip around it if `residual`. Each stage has `blocks` of them.
+    """
+
+    name: Literal["pyconvunet"] = "pyconvunet"
+    kernels: Levels | tuple[Levels, ...] = (3, 5, 7, 9)
+    groups: Levels | tuple[Levels, ...] = (1, 4, 8, 16)
+    share: Literal["pyramid", "equal"] | tuple[Number, ...] = "pyramid"
+    block: Literal["plain", "bottleneck"] = "plain"
+    blocks: Whole = Field(1, ge=1, le=8)
+    expansion: Whole = Field(1, ge=1, le=MOST_CHANNELS)
+    residual: bool = False
+    width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
+    stages: Whole = Field(5, ge=2, le=8)
+    upsampling: Upsampling = "transposed"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_has_no_bottleneck(cls, fields: Any) -> Any:
+        """The canonical form: what a plain block does not have makes no difference."""
+        if isinstance(fields, dict) and fields.get("block", "plain") == "plain":
+            return {name: value for name, value in fields.items() if name not in ("expansion", "residual")}
+        return fields
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PyConvUNet:
+        for field in ("kernels", "groups"):
+            value = getattr(self, field)
+            if not value or (isinstance(value[0], tuple) and (len(value) != self.stages or not all(value))):
+                raise ValueError(
+                    f"{field} {_brief(value)}: expected one list of levels, or {self.stages} lists, one for each stage"
+                )
+        for stage in range(self.stages):
+            kernels, groups = self.levels(stage)
+            if len(kernels) != len(groups):
+                raise ValueError(
+                    f"stage {stage + 1} has {len(kernels)} kernels {_brief(kernels)} but {len(groups)} groups "
+                    f"{_brief(groups)}: give each level one of both"
+                )
+            if len(kernels) > _MOST_LEVELS:
+                raise ValueError(f"stage {stage + 1} has {len(kernels)} levels: expected at most {_MOST_LEVELS}")
+            for kernel, group in zip(kernels, groups, strict=True):
+                if kernel < 1 or kernel % 2 == 0:
+                    raise ValueError(f"kernel {kernel}: same padding needs an odd size of at least 1")
+                if kernel > _MOST_KERNEL:
+                    raise ValueError(f"kernel {kernel}: expected at most {_MOST_KERNEL}")
+                if not 1 <= group <= MOST_CHANNELS:
+                    raise ValueError(f"groups {group}: expected 1 to {MOST_CHANNELS}")
+            if isinstance(self.share, tuple) and len(self.share) != len(kernels):
+                raise ValueError(
+                    f"share has {len(self.share)} fractions for the {len(kernels)} levels of stage {stage + 1}"
+                )
+        if isinstance(self.share, tuple) and (min(self.share) <= 0 or abs(sum(self.share) - 1) > 1e-9):
+            raise ValueError(f"share {_brief(self.share)}: expected positive fractions that sum to 1")
+        return self
+
+    @model_validator(mode="after")
+    def _one_list_where_all_stages_agree(self) -> PyConvUNet:
+        """The canonical form: two ways of writing one network are one configuration."""
+        for field in ("kernels", "groups"):
+            value = getattr(self, field)
+            if isinstance(value[0], tuple) and len(set(value)) == 1:
+                object.__setattr__(self, field, value[0])
+        return self
+
+    def levels(self, stage: int) -> tuple[Levels, Levels]:
+        """The kernels and groups of `stage`'s pyramid (0 is the highest resolution)."""
+
+        def of_stage(value: Levels | tuple[Levels, ...]) -> Levels:
+            return value[stage] if isinstance(value[0], tuple) else value
+
+        return of_stage(self.kernels), of_stage(self.groups)
+
+
+def _brief(value: Any) -> str:
+    return brief(json.dumps(value))
+
+
+Network = UNet | UNetPlusPlus | AttentionUNet | ResNet34UNet | FCN8s | PyConvUNet
+
+
+class Trivial(Config):
+    """A predictor that looks at no image. Every study scores all three, so that a number can be held against them."""
+
+    name: Literal["all_foreground", "all_background", "mean_mask"]
+
+
+Model = Annotated[Network | Trivial, Field(discriminator="name")]
+NETWORKS: dict[str, type[Network]] = {
+    "unet": UNet,
+    "unet_plus_plus": UNetPlusPlus,
+    "attention_unet": AttentionUNet,
+    "resnet34_unet": ResNet34UNet,
+    "fcn8s": FCN8s,
+    "pyconvunet": PyConvUNet,
+}
+TRIVIAL = ("all_foreground", "all_background", "mean_mask")
+
+
+def network(name: str, **fields: Any) -> Network:
+    """The configuration of network `name`. Raises `InputError` for a name or a field that does not exist."""
+    if name not in NETWORKS:
+        raise unknown("model", name, NETWORKS)
+    return parse(NETWORKS[name], fields, f"model {name}")

@@ -1,0 +1,246 @@
+"""A trial's folder: what is kept of a trial that ended, packed on a worker and unpacked by the driver.
+
+config.json       the configuration, whose hash is the trial's key
+record.json       the `Record`
+epochs.parquet    a row an epoch
+images.parquet    confusion counts: a row a test image and class (of a trial that was judged)
+model.safetensors the best epoch's weights
+samples/          predictions of the test images, as PNG
+plan.json         what was planned of it: see `manifest` (added by the driver)
+SHA256SUMS        of all of these, as `sha256sum -c` reads it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ablate.files import flush_directory, read_regular, write_new, write_whole
+from ablate.origin import Origin
+from ablate.study.manifest import Key
+from ablate.trial import TrialConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ablate.training.loop import Epoch, Result
+
+State = Literal["complete", "failed", "stopped", "trivial"]
+"""`stopped`: by a scheduler that expected nothing more of it, before its last epoch."""
+CHECKSUMS = "SHA256SUMS"
+SAMPLES = "samples"
+_FILES = {"config.json", "record.json", "epochs.parquet", "images.parquet", "model.safetensors", CHECKSUMS}
+_SUM = re.compile(r"([0-9a-f]{64})  (.+)")
+
+Count = Annotated[int, Field(ge=0, le=10**18)]
+Score = Annotated[float, Field(ge=0, le=1)]
+
+
+class Record(BaseModel):
+    """What is known of a trial that ended. Durations are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    key: Key
+    cell: Key
+    model: str
+    seed: Count
+    state: State
+    params: Count
+    macs: Count
+    epochs: Count = 0
+    best_epoch: Count | None = None
+    train_seconds: float = Field(0.0, ge=0)
+    val_dice: Score | None = None
+    val_iou: Score | None = None
+    val_miou: Score | None = None
+    error: str | None = None
+    device: str = "cpu"
+    precision: str = "float32"
+    threads: int = 1
+    workers: int = 1
+    """Processes that trained it together, data-parallel."""
+    training_memory_mb: float | None = None
+    """The most memory (10⁶ bytes) that its training held on a CUDA device."""
+    origin: Origin | None = None
+    """What made it. None: an earlier version, which recorded this of the whole study alone."""
+
+
+def pack(trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result | None) -> bytes:
+    """A trial's folder as one zip archive. A trial that failed or was stopped has no `result`."""
+    import pandas as pd
+    from safetensors.torch import save
+
+    columns = ["epoch", "train_loss", "val_loss", "val_dice", "val_iou", "val_miou", "seconds", "images_per_second"]
+    curves = pd.DataFrame(epochs, columns=columns)
+    curves.insert(0, "key", trial.key)
+    files = {
+        "config.json": trial.to_file(),
+        "record.json": record.model_dump_json(indent=1).encode(),
+        "epochs.parquet": curves.to_parquet(index=False),
+    }
+    if result is not None:
+        files["images.parquet"] = _image_table(trial.key, result).to_parquet(index=False)
+        if result.weights:
+            files["model.safetensors"] = save(result.weights)
+        for image, prediction in zip(result.ids, result.predictions, strict=True):
+            files[sample_name(image)] = png(grey_levels(prediction, trial.data.classes))
+    files[CHECKSUMS] = "".join(f"{sha256(data)}  {name}\n" for name, data in files.items()).encode()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name, data in files.items():
+            packed.writestr(name, data)
+    return archive.getvalue()
+
+
+def unpack(packed: bytes, folder: Path, more: Mapping[str, bytes] | None = None) -> None:
+    """Write a packed trial's files to `folder`, and `more` by name with them: when this returns they are on the disk,
+    but for the pictures, which can be made again.
+
+    Raises `zipfile.BadZipFile` for what is no whole archive of a trial's files.
+    """
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in archive.infolist():
+            if not _is_file_of_a_trial(entry.filename) or entry.compress_type != zipfile.ZIP_STORED:
+                raise zipfile.BadZipFile(f"'{entry.filename}' is no file of a trial")
+            content = archive.read(entry)
+            if entry.filename == CHECKSUMS:
+                content += _as_lines({name: sha256(data) for name, data in (more or {}).items()})
+            write_new(folder / entry.filename, content, flush=not is_sample(entry.filename))
+        for name, data in (more or {}).items():
+            write_new(folder / name, data)
+    flush_directory(folder)
+
+
+def _is_file_of_a_trial(name: str) -> bool:
+    return name in _FILES or is_sample(name)
+
+
+def is_sample(name: str) -> bool:
+    """Whether a name in the checksums is that of a prediction's picture."""
+    path = PurePosixPath(name)
+    return path.parts == (SAMPLES, path.name) and path.suffix == ".png" and name == str(path)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_checksums(folder: Path) -> None:
+    """Write the checksums of a folder that has none."""
+    keep_checksums(folder, {name: sha256(file.read_bytes()) for name, file in sorted(_files(folder).items())})
+
+
+def keep_checksums(folder: Path, digests: Mapping[str, str]) -> None:
+    """Replace a folder's checksums, given by file name."""
+    write_whole(folder / CHECKSUMS, _as_lines(digests))
+
+
+def _as_lines(digests: Mapping[str, str]) -> bytes:
+    return "".join(f"{digest}  {name}\n" for name, digest in digests.items()).encode()
+
+
+def parse_checksums(content: bytes) -> dict[str, str]:
+    """The SHA-256 of each file by its name. Raises `ValueError` for what is not such a list."""
+    found: dict[str, str] = {}
+    for line in content.decode().splitlines():
+        match = _SUM.fullmatch(line)
+        if match is None or ".." in PurePosixPath(match[2]).parts or match[2].startswith("/"):
+            raise ValueError(f"'{line[:80]}' is no checksum of a file in the folder")
+        found[match[2]] = match[1]
+    return found
+
+
+def checksum(folder: Path) -> str:
+    """The SHA-256 of a folder's checksums, which the journal keeps: it stands for every byte of the folder.
+
+    Empty if the folder has none.
+    """
+    try:
+        return sha256(read_regular(folder / CHECKSUMS))
+    except OSError:
+        return ""
+
+
+class Difference(NamedTuple):
+    """Where a folder is not as its checksums say. Sorted names, relative to the folder."""
+
+    changed: list[str]
+    missing: list[str]
+    unknown: list[str]
+
+
+def difference(folder: Path) -> Difference:
+    """Every file of a folder against its checksums. Raises `OSError` or `ValueError` if those cannot be read."""
+    expected = parse_checksums(read_regular(folder / CHECKSUMS))
+    found = _files(folder)
+    changed = (name for name in expected.keys() & found.keys() if sha256(found[name].read_bytes()) != expected[name])
+    return Difference(sorted(changed), sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys()))
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder is as it was written, and that of the trial it is named after."""
+    try:
+        config = TrialConfig.model_validate_json((folder / "config.json").read_bytes())
+        found = difference(folder)
+        return config.key == read_record(folder).key == folder.name and not (found.changed or found.missing)
+    except (OSError, ValueError):
+        return False
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Every file of a folder by its name in the checksums, which do not have themselves."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return {name: file for file in files if (name := file.relative_to(folder).as_posix()) != CHECKSUMS}
+
+
+def read_record(folder: Path) -> Record:
+    return Record.model_validate_json(read_regular(folder / "record.json"))
+
+
+def _image_table(key: str, result: Result) -> pd.DataFrame:
+    import numpy as np
+    import pandas as pd
+
+    from ablate.metrics.counts import COUNTS
+
+    images, classes, _ = result.counts.shape
+    frame = pd.DataFrame(result.counts.reshape(-1, len(COUNTS)), columns=list(COUNTS))
+    frame.insert(0, "key", key)
+    frame.insert(1, "image", np.repeat(np.array(result.ids, dtype=object), classes))
+    frame.insert(2, "class", np.tile(np.arange(classes), images))
+    return frame
+
+
+def picture_name(image: str) -> str:
+    """A file name for an image's id (which may hold slashes)."""
+    return image.replace("/", "__")
+
+
+def sample_name(image: str) -> str:
+    """The prediction of an image in a trial's folder, as its checksums have it."""
+    return f"{SAMPLES}/{picture_name(image)}.png"
+
+
+def grey_levels(mask: Any, classes: int) -> Any:
+    """Class indices as grey levels that can be told apart: the last class is white."""
+    import numpy as np
+
+    return np.asarray(mask * (255 // max(classes - 1, 1)), dtype=np.uint8)
+
+
+def png(pixels: Any) -> bytes:
+    """Pixels (H, W) or (H, W, 3) of uint8 as a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG")
+    return file.getvalue()

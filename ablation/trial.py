@@ -1,0 +1,84 @@
+"""What a trial is: the configuration of one training of one network with one seed, and its key.
+
+Everything that decides a trial's numbers is here, and nothing else: resources, paths and parallelism are not. The key
+is a hash of the canonical form, so the same experiment has the same key on every machine, in every study.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal, get_args
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import to_json
+
+from ablate.data.settings import Data, Split
+from ablate.models.settings import TRIVIAL, Model, Trivial
+from ablate.settings import MOST_SEED, Config, Number, Whole
+
+SCHEMA_VERSION = 1
+KEY_LENGTH = 12
+
+Augmentation = Literal["hflip", "vflip", "rot90", "rot180"]
+
+
+class Protocol(Config):
+    """How a network is trained and judged: Adam on binary cross-entropy (cross-entropy for several classes)."""
+
+    epochs: Whole = Field(50, ge=1, le=1_000_000)
+    batch_size: Whole = Field(5, ge=1, le=100_000)
+    learning_rate: Number = Field(1e-3, ge=1e-12, le=1e30)
+    augment: tuple[Augmentation, ...] = ("hflip", "vflip", "rot90", "rot180")
+    """Each is applied to each training image with probability 1/2, in this order."""
+    split: Split = Split()
+
+    @field_validator("augment")
+    @classmethod
+    def _canonical_order(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in get_args(Augmentation) if name in value)
+
+
+class TrialConfig(Config):
+    """One training of one configuration with one seed."""
+
+    schema_version: int = SCHEMA_VERSION
+    model: Model
+    data: Data
+    protocol: Protocol = Protocol()
+    seed: Whole = Field(0, ge=0, le=MOST_SEED)
+
+    @model_validator(mode="after")
+    def _rotations_need_squares(self) -> TrialConfig:
+        height, width = self.data.size
+        if "rot90" in self.protocol.augment and height != width:
+            raise ValueError(f"augment rot90 needs square images, not {height}x{width}: drop it or change data.size")
+        return self
+
+    @property
+    def key(self) -> str:
+        """SHA-256 (first 12 hex) of the canonical configuration."""
+        return _digest(self.canonical())
+
+    @property
+    def cell(self) -> str:
+        """The key without the seed: what all seeds of this configuration share."""
+        return _digest(self.canonical("seed"))
+
+    def to_file(self) -> bytes:
+        """The canonical form as a trial's folder keeps it."""
+        return to_json(self.canonical(), indent=1)
+
+    @property
+    def is_trivial(self) -> bool:
+        return isinstance(self.model, Trivial)
+
+    def trivial(self) -> list[TrialConfig]:
+        """The three trivial predictors on this trial's data and split (the rest of the protocol does not matter)."""
+        protocol = Protocol(augment=(), split=self.protocol.split)
+        return [TrialConfig(model=Trivial(name=n), data=self.data, protocol=protocol) for n in TRIVIAL]
+
+
+def _digest(canonical: dict[str, Any]) -> str:
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]

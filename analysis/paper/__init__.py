@@ -1,0 +1,1 @@
+"""The paper's published numbers, and what of them can be checked."""

@@ -1,0 +1,1 @@
+"""Trials on machines: through Ray Tune, on their resources, into the study."""

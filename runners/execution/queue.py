@@ -1,0 +1,119 @@
+"""Which trial comes next. Ray Tune asks when it has room for one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from ablate.search_spaces.plan import Planned
+from ablate.study.study import Study
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to know of a trial."""
+
+    planned: Planned
+
+
+def suggestion(planned: Planned) -> dict[str, Any]:
+    """A trial as Ray Tune's configuration; `levels` are for its loggers to show."""
+    return {"key": planned.key, "job": Job(planned), "levels": planned.levels, "seed": planned.config.seed}
+
+
+class Feed(Searcher):
+    """What all of a study's searchers have: they say what they gave, and leave no state with Ray."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[Planned] = []
+        """The trials that were asked for."""
+        self.costs: dict[str, tuple[int, int]] = {}
+        """Their parameters and MACs, by key."""
+        self.again: Collection[str] = ()
+        """Keys of complete trials that are to be trained anew."""
+
+    def give(self, planned: Planned) -> dict[str, Any]:
+        """Note that a trial was asked for; what Ray Tune gets."""
+        self.given.append(planned)
+        self.costs[planned.key] = planned.params, planned.macs
+        return suggestion(planned)
+
+    @property
+    def left(self) -> list[Planned]:
+        """The trials that are still to be asked for, as far as they are known."""
+        return []
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """Keys of the trials that another run is training."""
+        return []
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        pass
+
+    # What a search was to Ray is disposable, for the study remembers; and the one that Ray asks is this one.
+    def __deepcopy__(self, memo: dict[int, Any]) -> Feed:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Searcher, ()
+
+    def save(self, checkpoint_path: str) -> None:
+        pass
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        pass
+
+    def restore(self, checkpoint_path: str) -> None:
+        pass
+
+
+class StudySearcher(Feed):
+    """Gives the trials of a plan, the most expensive first, so that none is left running alone at the end.
+
+    A trial is claimed as it is given. One that another run of a shared study has claimed is left to that run, and asked
+    for once more at the end, in case that run was killed. Complete trials are given only if their keys are in `again`.
+    """
+
+    def __init__(self, study: Study, plan: Iterable[Planned], *, again: Collection[str] = ()) -> None:
+        super().__init__()
+        self.again = again
+        cost = {planned.key: planned.macs * planned.config.protocol.epochs for planned in plan}
+        self._study = study
+        self._before = study.records()
+        self._waiting = deque(sorted(plan, key=lambda planned: cost[planned.key], reverse=True))
+        self._elsewhere: list[Planned] = []
+        self._asked_again = False
+
+    @property
+    def left(self) -> list[Planned]:
+        return list(self._waiting)
+
+    @property
+    def elsewhere(self) -> list[str]:
+        return [planned.key for planned in self._elsewhere]
+
+    def suggest(self, trial_id: str) -> Any:
+        while True:
+            if not self._waiting:
+                if self._asked_again or not self._elsewhere:
+                    return Searcher.FINISHED
+                self._waiting, self._elsewhere, self._asked_again = deque(self._elsewhere), [], True
+            planned = self._waiting.popleft()
+            if not self._study.claim(planned.key):
+                self._elsewhere.append(planned)
+            elif self._ended_elsewhere(planned.key):
+                self._study.release(planned.key)
+            else:
+                return self.give(planned)
+
+    def _ended_elsewhere(self, key: str) -> bool:
+        record = self._study.record(key)
+        if record is None or record != self._before.get(key):
+            return record is not None
+        return record.state == "complete" and key not in self.again

@@ -1,0 +1,341 @@
+"""A Ray Tune run: train the trials that a study is missing. Ray schedules and retries; its state is disposable."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from ablate.data.dataset import Dataset
+from ablate.data.settings import Data
+from ablate.data.splits import split
+from ablate.errors import Halted, InputError
+from ablate.origin import made_otherwise
+from ablate.runners.execution.address import Address
+from ablate.runners.execution.daemons import Look
+from ablate.runners.execution.ending import at_last, same_signals
+from ablate.runners.execution.environment import in_own_folder, prepare_ray
+from ablate.runners.execution.nodes import Node, check_storage_reach
+from ablate.runners.execution.resources import Resources
+from ablate.runners.execution.storage import DriverStorage, PathStorage, Storage, StorageError, free_there
+from ablate.runners.execution.trainable import Workplace, checkpoint_name, make_record, run_trial
+from ablate.runners.request import Training
+from ablate.search_spaces.plan import Planned
+from ablate.study.pictures import keep_pictures, pictures_dir
+from ablate.study.study import Study
+from ablate.study.trial_folder import Record, pack
+from ablate.trial import TrialConfig
+
+if TYPE_CHECKING:
+    from ablate.runners.execution.queue import Feed
+    from ablate.runners.execution.writer import Observer, StudyWriter
+
+_GOES_ON = "what was finished is kept, and the same command goes on from there"
+
+
+class Outcome(NamedTuple):
+    """How a run ended. `missing`: trials that an interruption left. `elsewhere`: trials that another run trains."""
+
+    trained: list[Record]
+    missing: list[str]
+    elsewhere: list[str]
+    seconds: float
+    """Wall time of the trials, once Ray had started."""
+
+
+class How(NamedTuple):
+    """How a run trains: what was asked, and what that comes to on the machines that are there."""
+
+    resources: Resources
+    asked: Training = Training()
+    nodes: tuple[Node, ...] = ()
+    """The cluster's machines (`ablate.runners.execution.nodes.check_nodes`); none if it is this machine alone."""
+    max_epochs: int = 1
+    """Of any trial; for the scheduler."""
+
+
+def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[[Data], Dataset]) -> None:
+    """Put the trivial predictors of every data set and split into the study, with the test images to look at.
+
+    Pictures that were lost, of those or of what these trials predicted, are made again.
+    """
+    from ablate.study.samples import make_samples_again
+    from ablate.training.loop import judge_trivial
+
+    known = study.records()
+    distinct = {row.key: row for trial in trials for row in trial.trivial()}
+    for key, row in distinct.items():
+        dataset = dataset_of(row.data)
+        keep_pictures(pictures_dir(study.path, row), dataset, split(dataset.groups, row.protocol.split).test)
+        if key not in known:
+            result = judge_trivial(row, dataset)
+            study.accept(key, pack(row, make_record(row, 0, 0, [], result), [], result))
+    make_samples_again(study, [*distinct.values(), *trials], dataset_of)
+
+
+def missing_trials(
+    study: Study,
+    trials: list[Planned],
+    *,
+    retry_failed: bool = False,
+    finish_stopped: bool = True,
+    again: Collection[str] = (),
+) -> list[Planned]:
+    """The planned trials that have not ended; those that failed, that a scheduler stopped, or of the keys `again`."""
+    states = ({"failed"} if retry_failed else set()) | ({"stopped"} if finish_stopped else set())
+    ended = {key for key, record in study.records().items() if record.state not in states and key not in again}
+    return [planned for planned in trials if planned.key not in ended]
+
+
+@contextmanager
+def ray_session(address: Address | None, lost: Callable[[str], None] | None = None) -> Iterator[Look]:
+    """Ray for the time of a run: of this machine alone, or of the cluster at `address`. Gives a look at its daemons.
+
+    Args:
+        lost: called from a thread, once, with what is gone where daemons of Ray die.
+
+    Raises:
+        Halted: Ray cannot be started on this machine.
+        InputError: there is no cluster at `address`.
+    """
+    prepare_ray(address)
+    import ray
+
+    from ablate.runners.execution.daemons import watched
+
+    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    inside: Any = ray
+    # What this process did before with Ray may have had another token.
+    inside._raylet.AuthenticationTokenLoader.instance().reset_cache()
+    # Ray would make SIGTERM a SystemExit, which is lost where it comes in the midst of an import.
+    inside._private.utils.set_sigterm_handler = lambda handler: None
+    try:
+        with same_signals(), in_own_folder():
+            if address is None:
+                ray.init("local", include_dashboard=False, configure_logging=False, log_to_driver=False)
+            else:
+                ray.init(address.text, configure_logging=False, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+        if address is None:
+            raise Halted(f"Ray cannot be started on this machine: {_first_line(error)}") from None
+        raise InputError(f"{address}: no Ray cluster answers there: {_first_line(error)}") from None
+    # A polite end, a batch system's say, is an interruption like Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    try:
+        with watched(lost) as look:
+            try:
+                yield look
+            except Exception:
+                if gone := look():  # whatever went wrong, went wrong for that
+                    if lost is not None:
+                        lost(gone)
+                    raise Halted(f"{gone}; {_GOES_ON}") from None
+                raise
+    finally:
+        ray.shutdown()
+
+
+def train_missing(
+    study: Study,
+    searcher: Feed,
+    datasets: dict[str, Dataset],
+    how: How,
+    observer: Observer,
+    trainable: Callable[..., None] = run_trial,
+    look: Look = lambda: "",
+) -> Outcome:
+    """Train what `searcher` gives, through Ray Tune, within `ray_session` and `study.writing`.
+
+    Every trial that ends is in the study before the next is looked at. A trial that ran out of memory is trained again
+    alone, after the others, before it counts as failed.
+
+    Args:
+        datasets: what the trials need, by their `data`'s JSON.
+        trainable: what runs on a worker, as `run_trial` does.
+        look: at Ray's daemons (`ray_session`): what dies with them has not failed.
+
+    Raises:
+        Halted: the study or the storage cannot be written any more, or Ray is lost. What was finished is kept.
+        InputError: a machine of the cluster cannot use the storage.
+    """
+    import ray
+    from ray import tune
+
+    from ablate.runners.execution.writer import StudyWriter, cluster_nodes
+
+    started = time.perf_counter()
+    home, remote = _storages(study, how.asked.storage_path)
+    if len(how.nodes) > 1:
+        check_storage_reach(how.nodes, remote, home)
+    try:
+        put = {name: ray.put(dataset) for name, dataset in datasets.items()}
+    except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
+        raise Halted(f"the images find no room in Ray's object store: {_first_line(error)}") from None
+    resources = how.resources
+    workplace = Workplace(put, remote, resources.threads, use_gpu=resources.gpus > 0, workers=resources.workers)
+    observer.nodes(cluster_nodes())
+    writer = StudyWriter(study, home, observer, how.asked.max_failures)
+    loggers = _loggers(how.asked.log, study, observer)
+    _tune(study, tune.with_parameters(trainable, workplace=workplace), searcher, how, writer, loggers, look)
+    if writer.again and not writer.halted:
+        from ablate.runners.execution.queue import StudySearcher
+
+        alone = [planned for planned in searcher.given if planned.key in writer.again]
+        writer.again = {}
+        last = tune.with_parameters(trainable, workplace=workplace._replace(last_chance=True))
+        once_more = StudySearcher(study, alone, again=searcher.again)
+        _tune(study, last, once_more, how._replace(resources=resources.alone()), writer, loggers, look)
+    ended = {record.key for record in writer.records}
+    missing = [key for planned in searcher.given if (key := planned.key) not in ended]
+    missing += [planned.key for planned in searcher.left]
+    if writer.halted:
+        room = free_there(study.path) if writer.halted.startswith(f"study '{study.path}'") else ""
+        raise Halted(
+            f"{writer.halted}{room}. {len(ended)} trials of this run are kept, {len(missing)} missing: make it "
+            "writable again (free some space), then run the same command"
+        )
+    return Outcome(writer.records, missing, searcher.elsewhere, time.perf_counter() - started)
+
+
+def take_arrivals(study: Study, storage_path: str | None) -> None:
+    """Take in the finished trials that a killed driver left in the storage. Within `study.writing()`."""
+    home = PathStorage(_place(study, storage_path))
+    try:
+        home.prepare()
+        for name in home.names("arrivals"):
+            key = Path(name).stem
+            if not study.claim(key):
+                continue
+            if not _is_done(study, study.records().get(key)):
+                try:
+                    study.accept(key, home.read(name) or b"")
+                except zipfile.BadZipFile:
+                    pass  # it goes on from its checkpoint
+                else:
+                    home.delete(checkpoint_name(key))
+            home.delete(name)
+            study.release(key)
+        for name in home.names("checkpoints"):  # a driver may die between a trial's end and its checkpoint's
+            if _is_done(study, study.record(Path(name).stem)):
+                home.delete(name)
+    except StorageError as error:
+        raise Halted(f"{error}: make it reachable, then run the same command") from None
+
+
+def _is_done(study: Study, record: Record | None) -> bool:
+    """Whether a trial ended for good: what failed or was stopped may be tried again, another version's made anew."""
+    if record is None or record.state in ("failed", "stopped"):
+        return False
+    try:
+        return not made_otherwise(study, record, study.config(record.key))
+    except InputError:  # its configuration was damaged: what arrives is whole
+        return False
+
+
+def _tune(
+    study: Study, trainable: Any, searcher: Feed, how: How, writer: StudyWriter, loggers: list[Any], look: Look
+) -> None:
+    from ray import tune
+    from ray.tune.stopper import FunctionStopper, Stopper
+
+    from ablate.runners.search.stopping import PAUSING, ParetoStopping, make_scheduler
+
+    class Halt(Stopper):
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            return bool(writer.halted)
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return FunctionStopper, (_never,)
+
+    class Guard(tune.Callback):
+        """Asked before the writer: a process that died with Ray's daemons is no trial's failure."""
+
+        def on_trial_error(self, *told: Any, **more: Any) -> None:
+            if gone := look():
+                raise Halted(f"{gone}; {_GOES_ON}")
+
+        on_trial_recover = on_trial_error
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return tune.Callback, ()
+
+    def resources_of(config: dict[str, Any]) -> Any:
+        return tune.PlacementGroupFactory(how.resources.bundles(config["job"].planned))
+
+    scheduler = make_scheduler(how.asked.scheduler, costs=searcher.costs, max_epochs=how.max_epochs)
+    if isinstance(scheduler, ParetoStopping):
+        for key, record in study.records().items():  # what an earlier run found is what this one judges by
+            if record.state == "complete":
+                searcher.costs[key] = record.params, record.macs
+                scheduler.observe(key, study.table(key, "epochs")["val_dice"])
+    scratch = tempfile.mkdtemp(prefix="ablate-")
+    tuner = tune.Tuner(
+        tune.with_resources(trainable, resources_of),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=-1,
+            # Ray counts paused trials among those at a time, so there the machine's room alone is the limit.
+            max_concurrent_trials=None if how.asked.scheduler in PAUSING else how.resources.max_concurrent,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: trial.config["key"],
+            trial_dirname_creator=lambda trial: trial.config["key"],
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=scratch,
+            verbose=0,
+            stop=Halt(),
+            callbacks=[Guard(), writer, *loggers],
+            failure_config=tune.FailureConfig(max_failures=how.asked.max_failures),
+        ),
+    )
+    with at_last(lambda: shutil.rmtree(scratch, ignore_errors=True)), same_signals():
+        tuner.fit()
+
+
+def _never(trial_id: str, result: dict[str, Any]) -> bool:
+    return False
+
+
+def _loggers(names: tuple[str, ...], study: Study, observer: Observer) -> list[Any]:
+    if not names:
+        return []
+    from ablate.runners.watch.loggers import make_logger
+
+    return [make_logger(name, study, observer.incident) for name in names]
+
+
+def _storages(study: Study, storage_path: str | None) -> tuple[PathStorage, Storage]:
+    """The storage as the driver reaches it, and as workers do."""
+    import ray
+
+    home = PathStorage(_place(study, storage_path))
+    several = sum(node["Alive"] for node in ray.nodes()) > 1
+    return home, DriverStorage(study.ray_dir) if several and storage_path is None else home
+
+
+def _place(study: Study, storage_path: str | None) -> str:
+    """The study's own folder in the storage: several studies may share one."""
+    if storage_path is None:
+        return str(study.ray_dir.absolute())
+    if "://" not in storage_path:
+        return str(Path(storage_path).absolute() / study.manifest.id)
+    parts = urlsplit(storage_path)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{study.manifest.id}"))
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,215 @@
+"""The project's own sampler: only the score is unknown, so only the score is modelled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import norm
+
+from ablate.errors import InputError
+from ablate.runners.search.catalogue import Catalogue, Priced, as_params, chosen, distributions
+from ablate.runners.search.surrogate import Floats, differences, fit, improvement
+from ablate.search_spaces.designs import Choice, choose, draw, draw_one, variant
+from ablate.search_spaces.space import Range
+
+if TYPE_CHECKING:
+    from optuna import Study
+
+
+class KnownCostSampler(BaseSampler):
+    """Trains the configuration that promises most hypervolume, at the price that it is known to have.
+
+    Ordinary samplers learn a model of every objective, or rank trials by all of them. Here `POOL` configurations are
+    made, half of them by changing one on the front, and priced before anything is trained, each with `EACH` settings
+    of what makes no difference to its price. A Gaussian process models validation Dice alone, from the factors and the
+    logarithms of the prices; the expected hypervolume improvement over (Dice, log parameters, log MACs) is then exact
+    (`ablate.runners.search.surrogate`). Running trials are taken to score as expected.
+    The first `STARTUP` configurations are spread over prices and factors.
+
+    Costs count by their logarithms: a price range from 1 to 2 million is worth as much as one from 10 to 20.
+    """
+
+    POOL = 48
+    EACH = 4
+    STARTUP = 5
+
+    def __init__(self, catalogue: Catalogue, seed: int) -> None:
+        self._catalogue = catalogue
+        self._distributions = distributions(catalogue.space)
+        self._rng = np.random.default_rng(seed)
+        self._random = RandomSampler(seed=seed)
+        self._free = catalogue.free
+        self._named = np.array([_is_named(d) for d in self._distributions.values()] + [False, False])
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {name: found for name, found in self._distributions.items() if not found.single()}
+
+    def sample_independent(self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution) -> Any:
+        return self._random.sample_independent(study, trial, name, distribution)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        seen = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        complete = [t for t in seen if t.state == TrialState.COMPLETE]
+        running = [t for t in seen if t.state == TrialState.RUNNING]
+        taken = {_identity(t.params) for t in seen}
+        values = np.array([t.values for t in complete], dtype=np.float64).reshape(-1, 3)
+        pool = self._pool(taken, [t.params for t, on in zip(complete, _on_front(values), strict=True) if on])
+        if not pool:
+            return {}
+        candidates = np.array([self._encoded(params, priced) for params, priced in pool])
+        waiting = [(t.params, self._priced(t.params)) for t in running]
+        started = np.array([self._encoded(params, priced) for params, priced in waiting if priced])
+        started = started.reshape(-1, len(self._named))
+        trained = [
+            self._encoded(t.params, Priced("", int(row[1]), int(row[2])))
+            for t, row in zip(complete, values, strict=True)
+        ]
+        points = np.array(trained).reshape(-1, len(self._named))
+        chances = self._chances(candidates, seen)
+        if len(complete) < self.STARTUP:
+            gains = _distances(candidates, np.concatenate([points, started]), self._named)
+        else:
+            gains = self._improvements(candidates, points, values[:, 0], started)
+        return pool[int(np.argmax(gains * chances))][0]
+
+    def _chances(self, candidates: Floats, seen: list[FrozenTrial]) -> Floats:
+        """How likely the candidates are to be within a bound on latency, which is known only of what was measured.
+
+        A Gaussian process of the logarithm of latency / bound, times the gain as Gardner et al. (2014) have it.
+        """
+        tried = [(t, priced) for t in seen if "latency_ms" in t.constraints and (priced := self._priced(t.params))]
+        if len(tried) < 2:
+            return np.ones(len(candidates))
+        points = np.array([self._encoded(t.params, priced) for t, priced in tried])
+        logs = np.log([max(1 + t.constraints["latency_ms"], 1e-6) for t, _ in tried])
+        mean, deviation = fit(points, logs, self._named).posterior(candidates)
+        return norm.cdf(-mean / deviation)
+
+    def _improvements(self, candidates: Floats, points: Floats, scores: Floats, started: Floats) -> Floats:
+        model = fit(points, softened(scores), self._named)
+        if len(started):
+            expected = model.posterior(started)[0]
+            model = model.believing(started)
+            points, scores = np.concatenate([points, started]), np.concatenate([scores, expected])
+        limit = np.concatenate([candidates, points])[:, -2:].max(axis=0) + math.log10(1.1)
+        mean, deviation = model.posterior(candidates)
+        reference = (float(scores.min()), float(limit[0]), float(limit[1]))
+        return improvement(mean, deviation, candidates[:, -2:], scores, points[:, -2:], reference)
+
+    def _pool(self, taken: set[Any], front: list[dict[str, Any]]) -> list[tuple[dict[str, Any], Priced]]:
+        """Configurations that can be had and were not asked yet, with their prices."""
+        space, pool = self._catalogue.space, {}
+        priced_ones = 0
+        for _ in range(4 * self.POOL):
+            parent = front[int(self._rng.integers(len(front)))] if front and self._rng.random() < 0.5 else None
+            choice = self._changed(parent) if parent else draw(space, self._rng)
+            priced = self._priced(as_params(choice, self._distributions))
+            if priced is None:
+                continue
+            for number in range(self.EACH if self._free else 1):
+                params = as_params(self._retrained(choice) if number else choice, self._distributions)
+                if (identity := _identity(params)) not in taken:
+                    pool[identity] = (params, priced)
+            priced_ones += 1
+            if priced_ones == self.POOL:
+                break
+        return list(pool.values())
+
+    def _retrained(self, choice: Choice) -> Choice:
+        """`choice` with other values of the factors that make no difference to its price."""
+        other = draw(self._catalogue.space, self._rng)
+        return choose(self._catalogue.space, self._picker(choice, other, self._free))
+
+    def _changed(self, parent: Mapping[str, Any]) -> Choice:
+        """`parent` with one or two of its factors drawn anew, and what depends on them."""
+        names = list(parent)
+        count = min(len(names), 1 + int(self._rng.integers(2)))
+        anew = frozenset(names[i] for i in self._rng.choice(len(names), size=count, replace=False))
+        other = draw(self._catalogue.space, self._rng)
+        return choose(self._catalogue.space, self._picker(parent, other, anew))
+
+    def _picker(
+        self, parent: Mapping[str, Any], other: Mapping[str, Any], anew: frozenset[str]
+    ) -> Callable[[str, list[str] | Range], str | int | float]:
+        """Picks what `parent` has, of the factors in `anew` what `other` has, and what neither has at random."""
+
+        def pick(name: str, options: list[str] | Range) -> str | int | float:
+            source = parent if name in parent and name not in anew else other
+            if name not in source:
+                return draw_one(options, self._rng)
+            return source[name] if isinstance(options, Range) else str(source[name])
+
+        return pick
+
+    def _priced(self, params: Mapping[str, Any]) -> Priced | None:
+        space = self._catalogue.space
+        try:
+            return self._catalogue.price(variant(space, chosen(space, params)))
+        except (InputError, KeyError):  # impossible, or of an earlier form of the space
+            return None
+
+    def _encoded(self, params: Mapping[str, Any], priced: Priced) -> list[float]:
+        """A row for the surrogate: each factor from 0 to 1, or a level's number, and the prices in powers of ten."""
+        row = [
+            _unit(found, params[name]) if name in params else math.nan for name, found in self._distributions.items()
+        ]
+        return [*row, math.log10(max(priced.params, 1)), math.log10(max(priced.macs, 1))]
+
+
+def softened(scores: Floats) -> Floats:
+    """Scores with those far below the others brought nearer: that a training failed says no more than that.
+
+    A few networks that learnt nothing would else be most of the variance that the model explains, and what tells the
+    good ones apart its noise.
+    """
+    middle = float(np.median(scores))
+    return np.maximum(scores, middle - 2 * (float(scores.max()) - middle))
+
+
+def _identity(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(params.items()))
+
+
+def _on_front(values: Floats) -> NDArray[np.bool_]:
+    return moocore.is_nondominated(values * [-1, 1, 1]) if len(values) else np.zeros(0, dtype=bool)
+
+
+def _is_named(distribution: BaseDistribution) -> bool:
+    """Whether a factor's levels have no order."""
+    return isinstance(distribution, CategoricalDistribution) and not _numbers(distribution.choices)
+
+
+def _numbers(levels: Iterable[Any]) -> list[float]:
+    try:
+        return [float(level) for level in levels]
+    except ValueError:
+        return []
+
+
+def _unit(distribution: BaseDistribution, value: Any) -> float:
+    if isinstance(distribution, CategoricalDistribution):
+        numbers = _numbers(distribution.choices)
+        if not numbers:
+            return float(distribution.choices.index(value))
+        return sorted(numbers).index(float(value)) / max(len(numbers) - 1, 1)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    scaled = math.log if distribution.log else float
+    low, high = scaled(distribution.low), scaled(distribution.high)
+    return (scaled(value) - low) / (high - low) if high > low else 0.5
+
+
+def _distances(candidates: Floats, points: Floats, named: NDArray[np.bool_]) -> Floats:
+    """Of each candidate from its nearest point; all alike if there are none."""
+    if not len(points):
+        return np.ones(len(candidates))
+    return np.asarray(differences(candidates, points, named).sum(axis=2).min(axis=1))

@@ -1,0 +1,162 @@
+"""What a person sees of a run: a live table on a terminal, plain lines when piped."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live as LiveDisplay
+
+from ablate.runners.execution.ending import at_last
+from ablate.runners.watch.live import Live, Node, Running, clock, draw, fall_silent, tell
+from ablate.search_spaces.plan import Planned
+from ablate.study.study import Study
+from ablate.study.trial_folder import Record
+
+_LINE_EVERY_SECONDS = 15.0
+_TELL_EVERY_SECONDS = 2.0
+_INCIDENTS = 5
+_LONGEST_SECONDS = 1e10
+
+
+class Progress:
+    """Watches a run (a `ablate.runners.execution.writer.Observer`), shows it, and tells others of it.
+
+    The time left is estimated from cost: MACs times epochs done a second so far, and those still to do.
+    """
+
+    def __init__(
+        self, console: Console, study: Study, trials: list[Planned], labels: dict[str, str], expected: int = 0
+    ) -> None:
+        """`expected`: how many trials there will be, where they are not known yet."""
+        self._console, self._study, self._labels = console, study, labels
+        self._cost = {p.key: p.macs * p.config.protocol.epochs for p in trials}
+        self._ended: dict[str, Record] = {}
+        self._trained: set[str] = set()
+        self._before: dict[str, float] = {}
+        """Of each trial, the cost of the epochs that an earlier run trained."""
+        now = time.time()
+        self._live = Live(began=now, updated=now, total=max(len(trials), expected))
+        self._last_line = self._last_told = time.monotonic()
+        self._ends = ExitStack()
+        self._display = LiveDisplay(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.began = time.time()
+        tell(self._study, self._live)
+        self._ends.enter_context(at_last(partial(fall_silent, self._study)))
+        if self._console.is_terminal:
+            self._display.start()
+            self._ends.enter_context(at_last(self._show_cursor))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._console.is_terminal:
+            self._display.stop()
+        self._ends.close()
+
+    def _show_cursor(self) -> None:
+        """Below the table: where the process ends at once, nothing else does."""
+        if self._display.is_started:
+            self._console.file.write("\x1b[?25h\n")
+
+    # Events of a run -------------------------------------------------------------------------------------------------
+
+    def nodes(self, nodes: list[Node]) -> None:
+        """Which machines the cluster has; ones that were lost stay in the list."""
+        now = {node.address: node for node in nodes}
+        lost = [node for node in self._live.nodes if node.address not in now]
+        for node in lost:
+            if node.alive:
+                self.incident(f"node {node.address} was lost")
+        self._live.nodes = [*nodes, *(node.model_copy(update={"alive": False}) for node in lost)]
+
+    def started(self, planned: Planned) -> None:
+        config = planned.config
+        self._cost.setdefault(planned.key, planned.macs * config.protocol.epochs)
+        self._live.total = max(self._live.total, len(self._cost))
+        self._live.running[planned.key] = Running(
+            key=planned.key, name=self._name(planned.key, config.seed), epochs=config.protocol.epochs
+        )
+
+    def epoch(self, key: str, epoch: int, val_dice: float, node: str, *, restored: bool) -> None:
+        running = self._live.running[key]
+        running.epoch, running.val_dice, running.node = epoch, val_dice, node
+        if not restored:
+            self._live.epochs_done += 1
+            self._trained.add(key)
+        elif key not in self._trained:
+            self._before[key] = self._cost[key] * epoch / running.epochs
+        if not self._console.is_terminal and time.monotonic() - self._last_line >= _LINE_EVERY_SECONDS:
+            for row in self._live.running.values():
+                if row.val_dice is not None:
+                    self._line(f"        {row.name}: epoch {row.epoch}/{row.epochs}, val Dice {row.val_dice:.3f}")
+
+    def paused(self, key: str) -> None:
+        self._live.running.pop(key, None)
+
+    def incident(self, text: str) -> None:
+        """Something went wrong that the run goes on from."""
+        self._live.incidents = [*self._live.incidents, text][-_INCIDENTS:]
+        self._line(f"! {text}")
+
+    def ended(self, record: Record, planned: Planned) -> None:
+        self._live.running.pop(record.key, None)
+        self._ended[record.key] = record
+        live, name = self._live, self._name(record.key, record.seed)
+        live.ended = len(self._ended)
+        live.failed = sum(record.state == "failed" for record in self._ended.values())
+        live.stopped = sum(record.state == "stopped" for record in self._ended.values())
+        if record.state == "failed":
+            mark, what = "✗", f"failed: {record.error}"
+            live.incidents = [*live.incidents, f"{name} {what}"][-_INCIDENTS:]
+        else:
+            mark, what = ("✓" if record.state == "complete" else "-"), _result(record)
+        self._line(f"{mark} [{live.ended}/{live.total}] {name}: {what}")
+
+    def tick(self) -> None:
+        """Called often, whatever happens."""
+        if time.monotonic() - self._last_told >= _TELL_EVERY_SECONDS:
+            self._last_told = time.monotonic()
+            self._now()
+            tell(self._study, self._live)
+
+    # Drawing ---------------------------------------------------------------------------------------------------------
+
+    def _line(self, text: str) -> None:
+        self._last_line = time.monotonic()
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _name(self, key: str, seed: int) -> str:
+        return f"{self._labels.get(key, key)}, seed {seed}"
+
+    def _render(self) -> RenderableType:
+        self._now()
+        return draw(self._live)
+
+    def _now(self) -> None:
+        self._live.updated = time.time()
+        self._live.seconds_left = self._seconds_left()
+
+    def _seconds_left(self) -> float | None:
+        if not self._cost:
+            return None
+        done = float(sum(self._cost[key] for key in self._ended))
+        done += sum(self._cost[key] * row.epoch / row.epochs for key, row in self._live.running.items())
+        elapsed, everything = self._live.updated - self._live.began, float(sum(self._cost.values()))
+        here = done - sum(self._before.values())
+        everything *= self._live.total / len(self._cost)  # those to come are as dear as those that came
+        # A first epoch that cost next to nothing tells nothing.
+        return min(elapsed * (everything - done) / here, _LONGEST_SECONDS) if here > 0 else None
+
+
+def _result(record: Record) -> str:
+    stopped = "stopped early, " if record.state == "stopped" else ""
+    dice = f"val Dice {record.val_dice:.3f} (epoch {record.best_epoch}/{record.epochs})"
+    return f"{stopped}{dice}, {clock(record.train_seconds)}"

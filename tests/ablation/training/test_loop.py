@@ -1,0 +1,315 @@
+"""One trial: resumed equals uninterrupted, randomness comes from the seed, and a diverging loss is a reason."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ablate.data.dataset import Dataset
+from ablate.data.load import load_data
+from ablate.data.settings import Folder, Phantom
+from ablate.data.splits import split
+from ablate.errors import InputError, TrialError
+from ablate.metrics.counts import confusion, scores
+from ablate.models.build import build_model
+from ablate.models.settings import PyConvUNet, ResNet34UNet, UNet, UNetPlusPlus
+from ablate.training.augmentation import augment
+from ablate.training.loop import (
+    Epoch,
+    _batches,
+    _generator,
+    _Progress,
+    _validate,
+    classify,
+    judge_trivial,
+    loss_of,
+    train,
+)
+from ablate.training.parallel import ALONE
+from ablate.trial import Protocol, TrialConfig
+
+CPU = torch.device("cpu")
+
+
+class Memory:
+    """A checkpoint that lives as long as the test."""
+
+    data: bytes | None = None
+
+    def read(self) -> bytes | None:
+        return self.data
+
+    def write(self, data: bytes) -> None:
+        self.data = data
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return load_data(Phantom(size=(32, 32), count=15, noise=0.1))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def trial(dataset: Dataset, **changes: object) -> TrialConfig:
+    protocol = {"epochs": 4, "batch_size": 4} | changes.pop("protocol", {})
+    model = changes.pop("model", UNet(width=8, stages=3))
+    return TrialConfig(model=model, data=dataset.config, protocol=Protocol(**protocol), **changes)
+
+
+def without_durations(epochs: list[Epoch]) -> list[Epoch]:
+    return [epoch._replace(seconds=0, images_per_second=0) for epoch in epochs]
+
+
+def assert_same(one, other):
+    assert without_durations(one.epochs) == without_durations(other.epochs)
+    assert one.best_epoch == other.best_epoch
+    assert one.ids == other.ids
+    np.testing.assert_array_equal(one.counts, other.counts)
+    np.testing.assert_array_equal(one.predictions, other.predictions)
+    assert one.weights.keys() == other.weights.keys()
+    for name, tensor in one.weights.items():
+        assert torch.equal(tensor, other.weights[name]), name
+
+
+@pytest.mark.parametrize(
+    "model", [UNet(width=8, stages=3), PyConvUNet(width=32, stages=2), UNetPlusPlus(width=4, stages=3)]
+)
+def test_interrupted_equals_uninterrupted_bit_for_bit(dataset, model):
+    config = trial(dataset, model=model)
+    whole = train(config, dataset, device=CPU)
+
+    class Killed(Exception):  # noqa: N818
+        pass
+
+    def kill_after(last: int):
+        def report(epoch: Epoch) -> None:
+            if epoch.epoch == last:
+                raise Killed
+
+        return report
+
+    checkpoint = Memory()
+    for moment in (1, 3):
+        with pytest.raises(Killed):
+            train(config, dataset, device=CPU, report=kill_after(moment), checkpoint=checkpoint)
+    seen: list[Epoch] = []
+    resumed = train(config, dataset, device=CPU, report=seen.append, checkpoint=checkpoint)
+    assert_same(resumed, whole)
+    assert [epoch.epoch for epoch in seen] == [1, 2, 3, 4]
+
+
+def test_a_damaged_or_foreign_checkpoint_is_as_good_as_none(dataset):
+    config, checkpoint = trial(dataset), Memory()
+    whole = train(config, dataset, device=CPU)
+    train(trial(dataset, seed=1), dataset, device=CPU, checkpoint=checkpoint)
+    assert_same(train(config, dataset, device=CPU, checkpoint=checkpoint), whole)
+    checkpoint.write((checkpoint.read() or b"")[:1000])
+    assert_same(train(config, dataset, device=CPU, checkpoint=checkpoint), whole)
+
+
+def test_training_ignores_and_leaves_the_global_random_state(dataset):
+    torch.manual_seed(1)
+    first = train(trial(dataset), dataset, device=CPU)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    second = train(trial(dataset), dataset, device=CPU)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert_same(first, second)
+
+
+def test_seeds_differ(dataset):
+    one, other = (train(trial(dataset, seed=seed), dataset, device=CPU) for seed in (0, 1))
+    assert one.epochs[0].train_loss != other.epochs[0].train_loss
+
+
+def test_it_learns(dataset):
+    config = trial(dataset, protocol={"epochs": 25, "augment": (), "learning_rate": 3e-3})
+    result = train(config, dataset, device=CPU)
+    bar = max(judge_trivial(row, dataset).test.dice for row in config.trivial())
+    assert result.epochs[-1].train_loss < result.epochs[0].train_loss / 2
+    assert result.test.dice > bar + 0.1
+
+
+def test_the_best_epoch_is_the_one_of_the_highest_validation_dice(dataset):
+    result = train(trial(dataset, protocol={"epochs": 8, "learning_rate": 1e-2}), dataset, device=CPU)
+    dices = [epoch.val_dice for epoch in result.epochs]
+    assert dices[result.best_epoch - 1] == max(dices)
+    assert scores(result.counts) == result.test
+
+
+def test_divergence_ends_the_trial_with_its_reason(dataset):
+    with pytest.raises(TrialError, match=r"diverged: the .* loss was (nan|inf)"):
+        train(trial(dataset, protocol={"learning_rate": 1e30}), dataset, device=CPU)
+
+
+def test_several_classes_train_with_softmax(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for i in range(10):
+        mask = np.zeros((32, 32), dtype=np.uint8)
+        mask[4:12, 4:28], mask[20:28, 4:16] = 1, 2
+        np.save(tmp_path / "masks" / f"{i}.npy", mask)
+        np.save(tmp_path / "images" / f"{i}.npy", (mask * 100 + rng.integers(0, 30, mask.shape)).astype(np.uint8))
+    dataset = load_data(Folder(root=tmp_path, size=(32, 32), n_classes=3))
+    config = trial(dataset, protocol={"epochs": 25, "augment": (), "learning_rate": 1e-2})
+    result = train(config, dataset, device=CPU)
+    assert result.counts.shape == (2, 3, 4)
+    assert result.test.miou > 0.9
+    rows = {row.model.name: judge_trivial(row, dataset) for row in config.trivial()}
+    assert (rows["all_foreground"].predictions == 1).all()  # the larger of the two foreground classes
+    assert rows["mean_mask"].test.miou == 1  # every mask is the same
+
+
+def test_a_last_batch_of_one_joins_the_one_before():
+    # 16×16 through five stages is 1×1 at the bottom, where batch norm cannot normalise a single image.
+    dataset = load_data(Phantom(size=(16, 16), count=10))
+    config = trial(dataset, model=UNet(width=4, stages=5), protocol={"epochs": 1, "batch_size": 5})
+    assert len(train(config, dataset, device=CPU).epochs) == 1
+
+
+def test_deep_supervision_is_the_mean_of_the_heads_losses():
+    masks = torch.tensor([[[0, 1], [1, 0]]])
+    heads = tuple(torch.full((1, 1, 2, 2), value) for value in (0.0, 1.0, -2.0))
+    expected = torch.stack([loss_of(head, masks) for head in heads]).mean()
+    assert loss_of(heads, masks) == expected
+
+
+def test_trivial_rows_follow_from_the_masks(dataset):
+    config = trial(dataset)
+    rows = {row.model.name: judge_trivial(row, dataset) for row in config.trivial()}
+    ids = list(rows["mean_mask"].ids)
+    masks = dataset.masks[[dataset.ids.index(i) for i in ids]]
+    fractions = (masks == 1).mean(axis=(1, 2))
+    assert rows["all_foreground"].test.iou == pytest.approx(fractions.mean())
+    assert rows["all_background"].test.dice == 0
+    assert rows["all_background"].test.miou == pytest.approx(((1 - fractions) / 2).mean())
+    trained_on = list(split(dataset.groups, config.protocol.split).train)
+    expected = dataset.masks[trained_on].mean(axis=0) >= 0.5
+    for prediction in rows["mean_mask"].predictions:
+        np.testing.assert_array_equal(prediction, expected)
+
+
+# Parts ---------------------------------------------------------------------------------------------------------------
+
+
+def test_an_epochs_batches_hold_every_image_once_in_an_order_of_their_own():
+    indices = (4, 8, 15, 16, 23, 42, 7)
+    epochs = [_batches(indices, 3, seed=0, epoch=epoch) for epoch in (1, 2)]
+    for batches in epochs:
+        assert sorted(index for batch in batches for index in batch) == sorted(indices)
+        assert [len(batch) for batch in batches] == [3, 4]  # a last one of one image joins the one before
+    assert epochs[0] != epochs[1]
+    assert epochs[0] != _batches(indices, 3, seed=1, epoch=1)
+    assert _batches(indices, 3, seed=0, epoch=1) == epochs[0]
+    assert [len(batch) for batch in _batches(indices, 1, seed=0, epoch=1)] == [1] * 7
+    assert [len(batch) for batch in _batches(indices, 5, seed=0, epoch=1)] == [5, 2]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 100])
+def test_validation_is_the_mean_over_images_whatever_the_batches(dataset, batch_size):
+    torch.manual_seed(0)
+    model = build_model(UNet(width=8, stages=3), 1, 1)
+    indices = (3, 0, 7, 9, 11)
+    loss, found = _validate(model, dataset, indices, batch_size, CPU, ALONE)
+    losses, counts = [], []
+    model.eval()
+    with torch.no_grad():
+        for index in indices:
+            logits = model(torch.tensor(dataset.images[[index]]))
+            mask = dataset.masks[[index]]
+            losses.append(F.binary_cross_entropy_with_logits(logits[:, 0], torch.tensor(mask).float()).item())
+            counts.append(confusion((logits[:, 0] >= 0).numpy().astype(np.uint8), mask, 2))
+    assert loss == pytest.approx(np.mean(losses), rel=1e-5)
+    assert found == scores(np.concatenate(counts))
+
+
+def test_the_training_loss_is_the_mean_over_images_of_unequal_batches(dataset):
+    """At a learning rate of next to nothing the weights stay, so the epoch can be gone through again."""
+    config = trial(dataset, protocol={"epochs": 1, "batch_size": 4, "learning_rate": 1e-12})
+    [epoch] = train(config, dataset, device=CPU).epochs
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = build_model(config.model, 1, 1).train()
+    total, sizes = 0.0, []
+    for step, indices in enumerate(_batches(split(dataset.groups, config.protocol.split).train, 4, config.seed, 1)):
+        images, masks = torch.tensor(dataset.images[indices]), torch.tensor(dataset.masks[indices])
+        images, masks = augment(images, masks, config.protocol.augment, _generator(config.seed, 1, step))
+        with torch.no_grad():
+            total += loss_of(model(images), masks).item() * len(indices)
+        sizes.append(len(indices))
+    assert len(set(sizes)) > 1
+    assert epoch.train_loss == pytest.approx(total / sum(sizes), rel=1e-4)
+
+
+def test_a_foreground_probability_of_exactly_one_half_is_foreground():
+    assert classify(torch.tensor([[[[0.5, 0.49999997, 0.50000006]]]])).tolist() == [[[1, 0, 1]]]
+    assert classify(torch.tensor([[[[0.2]], [[0.4]], [[0.4]]]])).tolist() == [[[1]]]  # the first of the most probable
+
+
+def progress(model: torch.nn.Module, key: str = "k") -> _Progress:
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    return _Progress(key, model, torch.optim.Adam(model.parameters(), lr=0.1), scaler)
+
+
+def epoch_of(number: int, val_dice: float, val_loss: float) -> Epoch:
+    return Epoch(number, 1.0, val_loss, val_dice, val_dice, val_dice, 1.0, 1.0)
+
+
+def test_of_equal_epochs_the_first_is_the_best_and_a_lower_loss_decides_before():
+    known = progress(torch.nn.Linear(1, 1))
+    best = []
+    for number, (dice, loss) in enumerate([(0.5, 0.4), (0.5, 0.4), (0.5, 0.3), (0.4, 0.1), (0.6, 0.9), (0.6, 0.9)], 1):
+        known.add(epoch_of(number, dice, loss))
+        best.append(known.best_epoch)
+    assert best == [1, 1, 3, 3, 5, 5]
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_a_checkpoint_has_the_best_weights_and_the_last(after):
+    model = torch.nn.Linear(2, 1)
+    known = progress(model)
+    known.add(epoch_of(1, 0.9, 0.1))
+    best = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for number in range(2, 2 + after):
+        model(torch.ones(1, 2)).sum().backward()
+        known._optimizer.step()
+        known.add(epoch_of(number, 0.1, 0.9))
+    saved, again = known.saved(), progress(torch.nn.Linear(2, 1))
+    again.restore(saved)
+    assert again.epochs == known.epochs
+    assert again.best_epoch == 1
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(again._model.state_dict()[name], tensor)
+        assert torch.equal(again.best[name], best[name])
+        assert torch.equal(best[name], tensor) == (after == 0)
+    state = again._optimizer.state_dict()["state"]
+    assert [float(row["step"]) for row in state.values()] == [after] * (2 if after else 0)
+    other = progress(torch.nn.Linear(2, 1), key="another")
+    other.restore(saved)
+    assert other.epochs == []
+
+
+def test_the_mean_mask_is_the_majority_of_the_training_masks_and_a_tie_is_foreground(dataset):
+    config = trial(dataset)
+    [row] = [row for row in config.trivial() if row.model.name == "mean_mask"]
+    masks = dataset.masks[list(split(dataset.groups, config.protocol.split).train)]
+    twice = 2 * (masks == 1).sum(axis=0)
+    assert (judge_trivial(row, dataset).predictions == (twice >= len(masks))).all()
+
+
+def test_a_recorded_configuration_does_not_train_from_weights_that_it_does_not_name(dataset, tmp_path):
+    (tmp_path / "weights.safetensors").write_bytes(b"weights")
+    config = trial(dataset, model=ResNet34UNet(encoder_weights=tmp_path / "weights.safetensors"))
+    recorded = TrialConfig.model_validate_json(config.model_dump_json())
+    assert recorded.key == config.key
+    with pytest.raises(TrialError, match="weights whose file is not named any more"):
+        train(recorded, dataset, device=CPU)
+    with pytest.raises(InputError, match=r"weights\.safetensors"):
+        train(config, dataset, device=CPU)  # that file is no weights, which is another matter
