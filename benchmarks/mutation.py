@@ -50,7 +50,7 @@ TESTS = {
     "analysis/pareto.py": ("analysis/test_pareto.py",),
     "analysis/scores.py": ("analysis/test_significance.py", "analysis/test_frames.py"),
     "analysis/significance.py": ("analysis/test_significance.py",),
-    "runners/search/stopping.py": ("runners/search/test_stopping.py",),
+    "runners/search/stopping.py": ("runners/search/test_standings.py", "runners/search/test_stopping.py"),
     "search_spaces/designs.py": ("search_spaces/test_designs.py",),
 }
 """Keys and cells, metrics, preparation, splits, training and selection, significance, fronts, claims, schedulers."""

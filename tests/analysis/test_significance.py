@@ -412,6 +412,7 @@ def test_a_p_value_of_exactly_the_level_is_significant() -> None:
     for p_value, holm_value, expected in ((edge, None, True), (edge + 1e-9, None, False), (0.0, edge + 1e-9, False)):
         assert found._replace(p_value=p_value, p_holm=holm_value).significant is expected
     assert not found._replace(p_value=0.0, p_holm=None, seeds=1).significant
+    assert found._replace(p_value=0.0, p_holm=None, seeds=2).significant
 
 
 def test_the_seeds_that_a_bound_needs_are_those_of_its_distance_and_level() -> None:
