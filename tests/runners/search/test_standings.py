@@ -168,7 +168,7 @@ def test_between_rungs_nothing_is_compared():
     assert [report(scheduler, of("c"), epoch, 0.1) for epoch in (3, 4)] == [CONTINUE] * 2
 
 
-@pytest.mark.parametrize("make", [stopping, lambda costs: ParetoStopping({key: (1,) for key in costs}, 9)])
+@pytest.mark.parametrize("make", [stopping, lambda costs: ParetoStopping(dict.fromkeys(costs, (1,)), 9)])
 def test_the_first_rung_is_after_one_epoch_unless_asked_otherwise(make):
     scheduler = make({"a": 1, "b": 1})
     assert report(scheduler, of("a"), 1, 0.9) == CONTINUE
@@ -203,7 +203,7 @@ def test_the_hopeless_are_stopped_but_not_at_their_last_epoch():
 
 @pytest.mark.parametrize("name", ["asha", "pareto", "pareto-promote", "median"])
 def test_more_grace_than_there_are_epochs_stops_nothing(name):
-    scheduler = make_scheduler(name, costs={key: (1.0,) for key in "abcde"}, max_epochs=2, grace=3)
+    scheduler = make_scheduler(name, costs=dict.fromkeys("abcde", (1.0,)), max_epochs=2, grace=3)
     controller = SimpleNamespace(get_live_trials=list)
     for key, score in zip("abcde", (0.9, 0.8, 0.7, 0.6, 0.1), strict=True):
         trial = of(key)
