@@ -48,7 +48,7 @@ TESTS = {
     "ablation/data/splits.py": ("ablation/data/test_splits.py",),
     "analysis/claims/evaluate.py": ("analysis/claims/test_claims.py",),
     "analysis/pareto.py": ("analysis/test_pareto.py",),
-    "analysis/scores.py": ("analysis/test_significance.py", "analysis/test_frames.py"),
+    "analysis/scores.py": ("analysis/test_scores.py", "analysis/test_significance.py", "analysis/test_frames.py"),
     "analysis/significance.py": ("analysis/test_significance.py",),
     "runners/search/stopping.py": ("runners/search/test_standings.py", "runners/search/test_stopping.py"),
     "search_spaces/designs.py": ("search_spaces/test_designs.py",),
