@@ -39,7 +39,7 @@ TESTS = {
     "ablation/data/settings.py": _CONFIGURATION,
     "ablation/trial.py": _CONFIGURATION,
     "ablation/metrics/counts.py": ("ablation/metrics/test_counts.py",),
-    "ablation/prediction.py": ("runners/cli/test_predict.py", "ablation/study/test_samples.py"),
+    "ablation/prediction.py": ("ablation/test_prediction.py", "ablation/study/test_samples.py"),
     "ablation/training/loop.py": ("ablation/training/test_loop.py",),
     "ablation/training/augmentation.py": ("ablation/training/test_augmentation.py",),
     "ablation/data/dataset.py": ("ablation/data/test_dataset.py", "ablation/data/test_sources.py"),

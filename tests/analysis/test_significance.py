@@ -568,7 +568,7 @@ def test_a_trivial_predictor_has_no_seeds_that_could_differ() -> None:
     assert "seeds differ" not in difference(network, network._replace(cell="b"), "dice").note
 
 
-@pytest.mark.parametrize("differences", [[0.1], [0.1, 0.2], [0.0, 0.1, 0.2, -0.3], [0.0, 0.0, 0.1], [0.0, 0.0]])
+@pytest.mark.parametrize("differences", [[0.1], [0.1, 0.2], [0.0, 0.1, 0.2, 0.3, 0.4], [0.0, 0.0, 0.1], [0.0, 0.0]])
 def test_wilcoxon_of_few_images_and_of_none_that_differs(differences: list[float]) -> None:
     found = difference_of(np.tile(differences, (3, 1)), "a", "b", "dice").wilcoxon
     if len(differences) == 1:
