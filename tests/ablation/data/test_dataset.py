@@ -275,3 +275,34 @@ resource.setrlimit(resource.RLIMIT_AS, (taken + 50_000_000,) * 2)
 assert available_memory() <= 50_000_000
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("count", [6, 7])
+def test_six_values_are_the_most_that_are_listed(count: int) -> None:
+    values = [sample(np.zeros((8, 8), np.uint8))._replace(labels=tuple(range(0, 2 * count, 2)))]
+    renamed, absent = assemble(values, Folder(size=(8, 8), n_classes=count + 1)).notes
+    more = ", …" if count > 6 else ""
+    assert renamed.startswith(f"the values 0, 2, 4, 6, 8, 10{more} in the masks")
+    assert renamed.endswith(f"became classes 0 to {count - 1}")
+    assert f"has class 1, 2, 3, 4, 5, 6{more}: " in absent
+
+
+def test_limits_that_a_source_gives_are_what_becomes_0_and_1() -> None:
+    image = np.linspace(-1, 3, 64).reshape(8, 8)
+    found = loaded(sample(image)._replace(limits=(0.0, 2.0))).images[0, 0]
+    np.testing.assert_allclose(found, image - 1, atol=1e-6)
+    bytes_ = np.full((8, 8), 100, np.uint8)
+    assert loaded(sample(bytes_)._replace(limits=(0.0, 100.0))).images.max() == 1
+
+
+def test_of_classes_that_cover_as_much_the_higher_is_taken() -> None:
+    mask = np.array([[0, 1, 2, 1], [2, 2, 1, 2], [0, 0, 1, 0], [0, 1, 1, 0]], np.uint8)
+    assert resize_mask(mask, (2, 2)).tolist() == [[2, 2], [0, 1]]
+
+
+def test_memory_is_counted_of_images_and_masks_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 2 images of 3 channels of 8 by 16: 4 bytes a value, and a byte a pixel of their masks."""
+    monkeypatch.setattr("ablate.data.dataset.available_memory", lambda: 2 * 3 * 8 * 16 * 4 + 2 * 8 * 16)
+    assert loaded(*random_samples(2), size=(8, 16), channels=3).images.nbytes == 2 * 3 * 8 * 16 * 4
+    with pytest.raises(InputError, match="memory"):
+        loaded(*random_samples(2), size=(16, 9), channels=3)
