@@ -44,7 +44,11 @@ TESTS = {
     "ablation/training/augmentation.py": ("ablation/training/test_augmentation.py",),
     "ablation/data/dataset.py": ("ablation/data/test_dataset.py", "ablation/data/test_sources.py"),
     "ablation/data/images.py": ("ablation/data/test_image_files.py", "ablation/data/test_sources.py"),
-    "ablation/data/masks.py": ("ablation/data/test_sources.py", "ablation/data/test_dataset.py"),
+    "ablation/data/masks.py": (
+        "ablation/data/test_masks.py",
+        "ablation/data/test_sources.py",
+        "ablation/data/test_dataset.py",
+    ),
     "ablation/data/splits.py": ("ablation/data/test_splits.py",),
     "analysis/claims/evaluate.py": ("analysis/claims/test_claims.py",),
     "analysis/pareto.py": ("analysis/test_pareto.py",),

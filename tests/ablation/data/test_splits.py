@@ -89,10 +89,11 @@ def test_a_single_volume_is_cut_in_contiguous_blocks() -> None:
     assert (fold.test, fold.val, fold.train) == (tuple(range(24, 30)), tuple(range(6)), tuple(range(6, 24)))
 
 
+@pytest.mark.parametrize("slices", [2, 30])
 @pytest.mark.parametrize("method", ["fractions", "kfold"])
-def test_slices_of_a_single_volume_cannot_be_shuffled(method: str) -> None:
+def test_slices_of_a_single_volume_cannot_be_shuffled(method: str, slices: int) -> None:
     with pytest.raises(InputError, match=r"slices of one volume, 'stack'.*protocol\.split\.shuffle=false") as caught:
-        split(["stack"] * 30, Split(method=method))  # type: ignore[arg-type]
+        split(["stack"] * slices, Split(method=method))  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
 
 
