@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -142,6 +143,24 @@ def test_any_size_to_any_size_keeps_to_the_classes_there_are(mask: np.ndarray, s
     assert set(np.unique(resized)) <= set(np.unique(mask))
 
 
+def overlap(at: int, old: int, place: int, new: int) -> Fraction:
+    """What of row `at` of `old` lies in row `place` of `new`, in rows of `old`."""
+    start, end = Fraction(place * old, new), Fraction((place + 1) * old, new)
+    return max(Fraction(0), min(end, Fraction(at + 1)) - max(start, Fraction(at)))
+
+
+@pytest.mark.parametrize(("old", "new"), [((7, 5), (5, 3)), ((4, 9), (7, 4)), ((3, 3), (8, 7)), ((9, 2), (2, 9))])
+def test_at_any_ratio_the_class_that_covers_most_of_a_pixel_is_chosen(old: tuple, new: tuple) -> None:
+    mask = RNG.integers(0, 3, old).astype(np.uint8)
+    resized = resize_mask(mask, new)
+    for y, x in np.ndindex(*new):
+        areas = [Fraction(0)] * 3
+        for row, column in np.ndindex(*old):
+            areas[mask[row, column]] += overlap(row, old[0], y, new[0]) * overlap(column, old[1], x, new[1])
+        assert sum(areas) == Fraction(old[0] * old[1], new[0] * new[1])
+        assert areas[resized[y, x]] == max(areas)
+
+
 def test_a_disc_keeps_its_area_at_a_ratio_that_is_no_integer() -> None:
     y, x = np.ogrid[:100, :100]
     disc = ((y - 50) ** 2 + (x - 47) ** 2 < 30**2).astype(np.uint8)
@@ -237,7 +256,10 @@ def test_a_class_that_no_mask_has_is_said() -> None:
     (note,) = assemble(samples, Folder(size=(8, 8), n_classes=5)).notes
     assert note.startswith("data.n_classes is 5, but no mask of folder has class 3, 4: ")
     assert assemble(samples, Folder(size=(8, 8), n_classes=3)).notes == ()
-    assert assemble(samples[:1], Folder(size=(8, 8))).notes == ()  # of one class there is no mean over classes
+    for one in (samples[0], samples[1], samples[1]._replace(labels=(1, 2))):
+        assert assemble([one], Folder(size=(8, 8))).notes == ()  # of one class there is no mean over classes
+    (note,) = assemble(samples[:1], Folder(size=(8, 8), n_classes=2)).notes
+    assert note.startswith("data.n_classes is 2, but no mask of folder has class 1: ")
 
 
 def test_values_that_are_numbered_anew_are_said() -> None:
