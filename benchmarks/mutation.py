@@ -61,7 +61,8 @@ TESTS = {
 LIMIT_SECONDS, LIMIT_TIMES, LIMIT_BYTES = 60.0, 10.0, 4 * 2**30
 """What takes longer than this and than so many times the baseline, or more memory, has no end, and is noticed."""
 _HEAVY = (
-    "torch", "pandas", "scipy.stats", "scipy.optimize", "pydantic", "optuna", "pytest", "hypothesis", "ptflops", "ray.tune",
+    "torch", "pandas", "scipy.stats", "scipy.optimize", "pydantic", "optuna", "pytest", "hypothesis", "ptflops",
+    "ray.tune",
 )  # fmt: skip
 
 _COMPARED = {

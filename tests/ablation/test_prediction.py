@@ -71,8 +71,19 @@ def test_an_image_is_decided_on_at_its_own_size(channels, shape, tmp_path):
     Image.fromarray(image).save(tmp_path / "a.png")
     predictor, network = made(image, channels)
     mask = predictor.segment(tmp_path / "a.png")
-    assert (mask.shape, mask.dtype) == ((40, 52), np.uint8)
-    assert_is(mask, enlarged(probabilities(network, image, channels), 40, 52))
+    assert (mask.shape, mask.dtype) == (shape[:2], np.uint8)
+    assert_is(mask, enlarged(probabilities(network, image, channels), *shape[:2]))
+
+
+def test_an_image_one_pixel_wide_may_be_in_colour(tmp_path):
+    grey = RNG.integers(10, 246, (40, 1), dtype=np.uint8)
+    colour = np.stack([grey - 10, grey, grey + 10], axis=2)  # the same once it is made grey
+    for name, image in (("grey", grey), ("colour", colour)):
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    predictor, _ = made(grey)
+    found = [predictor.segment(tmp_path / f"{name}.png") for name in ("grey", "colour")]
+    np.testing.assert_array_equal(*found)
+    assert 0 < found[0].mean() < 1
 
 
 def test_of_several_classes_the_most_probable_is_taken(tmp_path):
