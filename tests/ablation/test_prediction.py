@@ -76,8 +76,9 @@ def test_an_image_is_decided_on_at_its_own_size(channels, shape, tmp_path):
 
 
 def test_an_image_one_pixel_wide_may_be_in_colour(tmp_path):
-    grey = RNG.integers(10, 246, (40, 1), dtype=np.uint8)
-    colour = np.stack([grey - 10, grey, grey + 10], axis=2)  # the same once it is made grey
+    grey, other = RNG.integers(95, 160, (40, 1)), RNG.integers(-95, 96, (40, 1))
+    colour = np.stack([grey - other, grey, grey + other], axis=2).astype(np.uint8)  # the same once it is made grey
+    grey = grey.astype(np.uint8)
     for name, image in (("grey", grey), ("colour", colour)):
         Image.fromarray(image).save(tmp_path / f"{name}.png")
     predictor, _ = made(grey)
