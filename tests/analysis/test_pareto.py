@@ -376,6 +376,8 @@ def test_the_device_is_that_of_most_cells_and_of_measured_costs_alone() -> None:
     assert {point.cell for point in pareto(trials, "latency_ms", "dice").points} == {"c3", "d4", "e5", "f6", "g7"}
     assert len(pareto(trials, "macs", "dice").points) == 7
     assert pareto(trials, "macs", "dice").device == ""
+    alone = trials[trials["cell"].isin(["a1", "h8"])]
+    assert pareto(alone, "latency_ms", "dice").device == "cuda (test), 1x96x96"
     trials["latency_input"] = None
     assert pareto(trials, "latency_ms", "dice").device == "cpu (test, 1 thread)"
 

@@ -445,7 +445,10 @@ def test_how_many_seeds_would_decide_is_said_where_nothing_is_decided():
     needed = difference(scores["ours"], scores["rival"], "dice").seeds_needed
     assert needed is not None
     assert found.note == f"about {needed} seeds would likely decide it"
-    assert verdict(study({"ours": (0.85, 1), "rival": (0.8, 1)}), SUPERIOR).note == ""
+    for hypothesis in (SUPERIOR, NON_INFERIOR):
+        assert verdict(study({"ours": (0.85, 1), "rival": (0.8, 1)}), hypothesis).note == ""
+    never = verdict(study({"ours": (0.79, 1), "rival": (0.80, 1)}, noise=0.05), SUPERIOR)
+    assert never.note == "more seeds would not decide it: the images vary too much"
 
 
 def test_a_label_selects_with_and_without_its_mark():

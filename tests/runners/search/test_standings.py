@@ -90,6 +90,8 @@ def test_a_trial_may_improve_as_the_best_of_its_neighbours_in_cost_did():
     assert known.optimistic("now", 1) == pytest.approx(1 - 0.5 * (0.3 / 0.6))
     assert known.optimistic("now", 2) == known.optimistic("now") == pytest.approx(1 - 0.5 * (0.1 / 0.4))
     assert known.optimistic("now", 3) == 1.0  # there are no three
+    one = standings({"near": finished["near"], "now": (11, [0.1, 0.5])})
+    assert one.optimistic("now") == one.optimistic("now", 1) == known.optimistic("now", 1)
     assert standings({"now": (11, [0.1])}).optimistic("now") == 1.0
     unfinished = {"near": (10, [0.2, 0.4, 0.6])}  # all but the last
     assert standings({**unfinished, "now": (11, [0.1])}).optimistic("now") == 1.0
