@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.frames import Frames
-    from ablate.study.study import Run
+    from ablate.study.runs import Run
 
 DESIGN = "confirm"
 """The design of a run that confirms, in `study.yaml`."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import optuna
 
     from ablate.analysis.frames import Frames
-    from ablate.study.study import Run
+    from ablate.study.runs import Run
 
 DESIGNED = ("grid", "one_factor", "leave_one_out")
 LEAST_CONFIGURATIONS = 10

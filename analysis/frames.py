@@ -52,7 +52,7 @@ def load(study: Study) -> Frames:
     """The tables of all trials that ended, ordered by key: the same study gives the same tables, however it was run.
 
     Every file is held against the checksums that were kept. A trial of which one does not match is not in the tables,
-    and `study.faults` has it. Raises `InputError` if the trial table itself is damaged.
+    and `study.faults` has it.
     """
     sound = study.sound()
     configs: dict[str, TrialConfig] = {}

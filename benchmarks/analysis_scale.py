@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ablate.analysis.frames import Frames, scores_by_trial
-from ablate.study.study import Run
+from ablate.study.runs import Run
 
 _FAMILIES = ("unet", "pyconvunet", "unet_plus_plus", "attention_unet", "resnet34_unet", "fcn8s")
 _FACTORS = ("width", "levels", "groups", "depth")

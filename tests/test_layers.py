@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "runners": {"ablation", "search_spaces"},
     "runners/cli": {"ablation", "search_spaces", "analysis", "runners"},
 }
-ROOF = {("runners", "cli"), ("runners", "run.py")}
+ROOF = {("runners", name) for name in ("cli", "run.py", "trainer.py", "conclusion.py")}
 """Where training and analysis meet: the command line, and a run as a function."""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.scores import Metric
-    from ablate.study.study import Run
+    from ablate.study.runs import Run
 
 _MOST_LEVELS, _MOST_MAPS = 12, 3
 _CROSSED = ("one_factor", "leave_one_out")

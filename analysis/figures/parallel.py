@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.scores import Metric
-    from ablate.study.study import Run
+    from ablate.study.runs import Run
 
 _MOST_LINES, _MOST_NAMED, _MOST_LEVELS = 300, 10, 12
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from ablate.analysis.scores import Metric
     from ablate.analysis.uncertainty import UncertainFront
     from ablate.origin import Origin
-    from ablate.study.study import Run, Study
+    from ablate.study.runs import Run
+    from ablate.study.study import Study
     from ablate.trial import TrialConfig
 
 _MOST_PICTURES, _LEAST_PICTURES, _MOST_TASKS = 6, 3, 6
@@ -91,7 +92,7 @@ def about(study: Study, frames: Frames) -> About:
         "Device": lambda: _counted(f"{r.device}, {r.precision}, {r.threads} CPU threads a trial" for r in trials),
         "Made by": lambda: _counted(_made_by(study.origin(record)) for record in trials),
     }
-    missing = len(set(study.manifest.planned()) - set(records))
+    missing = len(set(study.plans.levels) - set(records))
     if missing:
         notes.append(f"{several(missing, 'planned trial')} not trained yet.")
     definitions = {}

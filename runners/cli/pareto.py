@@ -13,6 +13,8 @@ from ablate.runners.cli.output import check_target, console, print_json, write
 from ablate.runners.cli.shared import json_option, notes, open_study, study_argument
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ablate.analysis.pareto import Cost, Metric, Pareto
     from ablate.analysis.significance import Interval
     from ablate.analysis.uncertainty import UncertainFront
@@ -51,7 +53,7 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
     """
     from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
     from ablate.analysis.frames import load
-    from ablate.analysis.pareto import COST_WORDS, METRICS, fronts, tasks
+    from ablate.analysis.pareto import METRICS
     from ablate.analysis.report.report import figure_page
     from ablate.analysis.scores import cell_scores
     from ablate.analysis.significance import mean_interval
@@ -61,10 +63,7 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
     check_target(output, ".html")
     opened = open_study(study)
     frames = load(opened)
-    records = {task: fronts(rows, x, y) for task, rows in tasks(frames.trials).items()}
-    complete = bool((frames.trials["state"] == "complete").any())
-    if complete and not any(found[0].points for found in records.values()):
-        raise InputError(f"no network's {COST_WORDS[x]} is known: run `ablate measure {study}` first")
+    records = _fronts(frames.trials, x, y, study)
     # A page has every pair of axes; the terminal has one.
     wanted = METRICS if output else (y,)
     scores = {metric: cell_scores(frames, metric) for metric in wanted}
@@ -104,6 +103,17 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
             out.print(f"{task}: {line}" if len(firsts) > 1 else line)
     if output:
         out.print(f"Page: {output}", soft_wrap=True)
+
+
+def _fronts(trials: pd.DataFrame, x: Cost, y: Metric, study: Path) -> dict[str, tuple[Pareto, ...]]:
+    """The fronts of each data set, that of the asked axes first. Raises `InputError` where no cost is known."""
+    from ablate.analysis.pareto import COST_WORDS, fronts, tasks
+
+    records = {task: fronts(rows, x, y) for task, rows in tasks(trials).items()}
+    complete = bool((trials["state"] == "complete").any())
+    if complete and not any(found[0].points for found in records.values()):
+        raise InputError(f"no network's {COST_WORDS[x]} is known: run `ablate measure {study}` first")
+    return records
 
 
 def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:

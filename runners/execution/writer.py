@@ -13,13 +13,14 @@ from ablate.runners.execution.storage import PathStorage, StorageError
 from ablate.runners.execution.trainable import arrival_name, checkpoint_name, make_record
 from ablate.runners.watch.live import Node
 from ablate.search_spaces.plan import Planned
+from ablate.study.records import Record
 from ablate.study.study import Study
-from ablate.study.trial_folder import Record, pack
+from ablate.study.trial_folder import pack
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
-    from ablate.training.loop import Epoch
+    from ablate.training.checkpoint import Epoch
 
 _NODES_EVERY_STEPS = 50
 
@@ -68,7 +69,7 @@ class StudyWriter(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        from ablate.training.loop import Epoch
+        from ablate.training.checkpoint import Epoch
 
         planned = _planned(trial)
         key = planned.key
@@ -140,7 +141,6 @@ class StudyWriter(tune.Callback):
         except OSError as error:
             self.halted = f"study '{self._study.path}' cannot be written: {error.strerror or error}"
             return
-        self._log(planned.key, f"{record.state}{f': {record.error}' if record.error else ''}")
         self._study.release(planned.key)
         self._ended.add(planned.key)
         self.records.append(record)

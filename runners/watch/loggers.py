@@ -22,7 +22,7 @@ from ray.tune.result import TRAINING_ITERATION
 from ablate.errors import InputError, unknown
 from ablate.search_spaces.plan import Planned
 from ablate.study.study import Study
-from ablate.training.loop import Epoch
+from ablate.training.checkpoint import Epoch
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -154,7 +154,7 @@ class EpochLogger(tune.Callback):
             self._logged[key] = epoch
 
     def _end(self, key: str) -> None:
-        record = self._study.records().get(key)
+        record = self._study.record(key)
         failed = record is None or record.state == "failed"
         if shown := self._open.pop(key, None):
             self._logger.log_trial_end(shown, failed=failed)

@@ -14,8 +14,8 @@ from rich.live import Live as LiveDisplay
 from ablate.runners.execution.ending import at_last
 from ablate.runners.watch.live import Live, Node, Running, clock, draw, fall_silent, tell
 from ablate.search_spaces.plan import Planned
+from ablate.study.records import Record
 from ablate.study.study import Study
-from ablate.study.trial_folder import Record
 
 _LINE_EVERY_SECONDS = 15.0
 _TELL_EVERY_SECONDS = 2.0

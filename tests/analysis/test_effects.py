@@ -16,7 +16,7 @@ from ablate.analysis.effects import Effect, Effects, effects
 from ablate.analysis.scores import cell_scores, paired
 from ablate.analysis.significance import difference_of, holm
 from ablate.runners.cli.effects import effects as command
-from ablate.study.study import Run
+from ablate.study.runs import Run
 
 Levels = dict[str, str]
 Matrix = Callable[[Levels], np.ndarray]

@@ -14,17 +14,10 @@ from ablate.metrics.counts import confusion, scores
 from ablate.models.build import build_model
 from ablate.models.settings import PyConvUNet, ResNet34UNet, UNet, UNetPlusPlus
 from ablate.training.augmentation import augment
-from ablate.training.loop import (
-    Epoch,
-    _batches,
-    _generator,
-    _Progress,
-    _validate,
-    classify,
-    judge_trivial,
-    loss_of,
-    train,
-)
+from ablate.training.checkpoint import Epoch, _Progress
+from ablate.training.inference import classify
+from ablate.training.loop import _batches, _generator, _validate, judge_trivial, train
+from ablate.training.losses import loss_of
 from ablate.training.parallel import ALONE
 from ablate.trial import Protocol, TrialConfig
 

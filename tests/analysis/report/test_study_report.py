@@ -25,7 +25,7 @@ from ablate.analysis.report.report import About, Picture, Prediction, render
 from ablate.analysis.report.study_report import about, evidence, pictures
 from ablate.errors import InputError
 from ablate.study.pictures import names, pictures_dir
-from ablate.study.study import Run
+from ablate.study.runs import Run
 from ablate.study.trial_folder import picture_name
 
 

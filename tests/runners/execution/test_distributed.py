@@ -22,7 +22,8 @@ from ablate.errors import TrialError
 from ablate.models.settings import UNet
 from ablate.runners.execution.distributed import Machine, WorkerDiedError, train_parallel
 from ablate.runners.execution.storage import Entry, PathStorage
-from ablate.training.loop import Epoch, train
+from ablate.training.checkpoint import Epoch
+from ablate.training.loop import train
 from ablate.trial import Protocol, TrialConfig
 
 

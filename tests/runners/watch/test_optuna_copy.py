@@ -20,9 +20,12 @@ from ablate.errors import InputError
 from ablate.models.settings import UNet
 from ablate.runners.watch.optuna_copy import Copy, distributions
 from ablate.search_spaces.space import Space
-from ablate.study.study import Run, Study
-from ablate.study.trial_folder import Record, pack
-from ablate.training.loop import Epoch, judge_trivial
+from ablate.study.records import Record
+from ablate.study.runs import Run
+from ablate.study.study import Study
+from ablate.study.trial_folder import pack
+from ablate.training.checkpoint import Epoch
+from ablate.training.loop import judge_trivial
 from ablate.trial import Protocol, TrialConfig
 
 TRIALS = 24

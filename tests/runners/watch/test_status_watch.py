@@ -18,7 +18,8 @@ from commands import ABLATE, ablate
 DRIVER = """
 import sys, time
 from pathlib import Path
-from ablate.study.study import Run, Study
+from ablate.study.runs import Run
+from ablate.study.study import Study
 from ablate.runners.watch.live import Live, Node, Running, tell
 study = Study.open_or_new(Path(sys.argv[1]))
 with study.writing():
@@ -141,7 +142,8 @@ def test_a_study_that_has_all_its_trials_is_said_to_and_the_watch_ends(tmp_path)
     from ablate.data.settings import Phantom
     from ablate.models.settings import UNet
     from ablate.runners.execution.trainable import make_record
-    from ablate.study.study import Run, Study
+    from ablate.study.runs import Run
+    from ablate.study.study import Study
     from ablate.study.trial_folder import pack
     from ablate.trial import TrialConfig
 
