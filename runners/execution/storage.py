@@ -39,7 +39,7 @@ class Storage(Protocol):
 _SEAL = b"ablate checkpoint\n"
 
 
-class Entry(NamedTuple):
+class StoredCheckpoint(NamedTuple):
     """One object of a storage: a `training.checkpoint.Checkpoint`. It is kept with a SHA-256 of it and its maker."""
 
     storage: Storage

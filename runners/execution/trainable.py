@@ -14,7 +14,7 @@ from ray.exceptions import RayError
 
 from ablate.errors import TrialError
 from ablate.origin import origin_of
-from ablate.runners.execution.storage import Entry, Storage, StorageError
+from ablate.runners.execution.storage import Storage, StorageError, StoredCheckpoint
 from ablate.study.records import Record
 from ablate.study.trial_folder import pack
 from ablate.trial import TrialConfig
@@ -139,7 +139,7 @@ def _train(trial: TrialConfig, device: Any, workplace: Workplace, report: Any, t
 
     from ablate.training.loop import train
 
-    checkpoint = Entry(workplace.storage, checkpoint_name(trial.key), "/".join(origin_of(trial).decides))
+    checkpoint = StoredCheckpoint(workplace.storage, checkpoint_name(trial.key), "/".join(origin_of(trial).decides))
     images = workplace.datasets[trial.data.model_dump_json()]
     if workplace.workers > 1:
         from ablate.runners.execution.distributed import train_parallel

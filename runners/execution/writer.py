@@ -11,7 +11,7 @@ from ray import tune
 
 from ablate.runners.execution.storage import PathStorage, StorageError
 from ablate.runners.execution.trainable import arrival_name, checkpoint_name, make_record
-from ablate.runners.watch.live import Node
+from ablate.runners.watch.live import LiveNode
 from ablate.search_spaces.plan import Planned
 from ablate.study.records import Record
 from ablate.study.study import Study
@@ -28,7 +28,7 @@ _NODES_EVERY_STEPS = 50
 class Observer(Protocol):
     """Who watches a run."""
 
-    def nodes(self, nodes: list[Node]) -> None: ...
+    def nodes(self, nodes: list[LiveNode]) -> None: ...
     def started(self, planned: Planned) -> None: ...
     def epoch(self, key: str, epoch: int, val_dice: float, node: str, *, restored: bool) -> None: ...
     def paused(self, key: str) -> None: ...
@@ -157,12 +157,12 @@ class StudyWriter(tune.Callback):
             self.halted = self.halted or f"study '{self._study.path}' cannot be written: {error.strerror or error}"
 
 
-def cluster_nodes() -> list[Node]:
+def cluster_nodes() -> list[LiveNode]:
     """The living nodes of the Ray cluster."""
     import ray
 
     return [
-        Node(
+        LiveNode(
             address=node["NodeManagerAddress"],
             cpus=node["Resources"].get("CPU", 0),
             gpus=node["Resources"].get("GPU", 0),

@@ -159,9 +159,9 @@ def test_seeds_by_two_versions_of_torch_are_marked(space, tmp_path):
 
 
 def test_a_trial_that_one_version_began_is_not_ended_by_another(space, tmp_path):
-    from ablate.runners.execution.storage import Entry, PathStorage
+    from ablate.runners.execution.storage import PathStorage, StoredCheckpoint
 
     storage = PathStorage(str(tmp_path))
-    Entry(storage, "checkpoint", "one").write(b"weights")
-    assert Entry(storage, "checkpoint", "one").read() == b"weights"
-    assert Entry(storage, "checkpoint", "another").read() is None
+    StoredCheckpoint(storage, "checkpoint", "one").write(b"weights")
+    assert StoredCheckpoint(storage, "checkpoint", "one").read() == b"weights"
+    assert StoredCheckpoint(storage, "checkpoint", "another").read() is None
