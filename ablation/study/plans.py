@@ -120,14 +120,14 @@ class Plans:
             },
             trials={key: levels for key, levels in run.trials.items() if trials.get(key) != levels},
         )
-        same = known is not None and run.design == known.design and list(run.factors) == list(factors)
-        if (
-            same
-            and line.question is None
-            and line.definition is None
-            and not line.trials
-            and not any(line.factors.values())
-        ):
+        told = _Line(
+            space=run.space,
+            profile=run.profile,
+            design=known.design if known else "",
+            factors={name: [] for name in factors},
+            trials={},
+        )
+        if line == told:
             return
         for name in (PLANS, COPY):
             append_line(study / name, line.model_dump_json(exclude_none=True).encode())

@@ -201,7 +201,7 @@ class MLflow(EpochLogger):
             logging.getLogger(name).setLevel(logging.ERROR)
         self._place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self._study.path.absolute() / 'mlflow.db'}"
         return MLflowLoggerCallback(
-            self._place, experiment_name=_space(self._study), tags={"ablate.study.study": self._study.manifest.id}
+            self._place, experiment_name=_space(self._study), tags={"ablate.study": self._study.manifest.id}
         )
 
     def _begin(self, shown: ShownTrial) -> int:
@@ -210,7 +210,7 @@ class MLflow(EpochLogger):
         client = MlflowClient(self._place)
         known = client.search_runs(
             [self._logger.mlflow_util.experiment_id],
-            f"tags.`ablate.study.study` = '{self._study.manifest.id}' and params.key = '{shown.key}'",
+            f"tags.`ablate.study` = '{self._study.manifest.id}' and params.key = '{shown.key}'",
             max_results=1,
         )
         if not known:

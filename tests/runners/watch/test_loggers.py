@@ -168,7 +168,7 @@ class FakeMLflow(types.ModuleType):
             run
             for run in self.runs
             if run.experiment_id in experiments
-            and (run.data.tags["ablate.study.study"], run.data.params["key"]) == wanted.groups()
+            and (run.data.tags["ablate.study"], run.data.params["key"]) == wanted.groups()
         ][:max_results]
 
 
