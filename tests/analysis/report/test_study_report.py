@@ -25,6 +25,7 @@ from ablate.analysis.report.report import About, Picture, Prediction, render
 from ablate.analysis.report.study_report import about, evidence, pictures
 from ablate.errors import InputError
 from ablate.study.pictures import names, pictures_dir
+from ablate.study.plans import Plans
 from ablate.study.runs import Run
 from ablate.study.trial_folder import picture_name
 
@@ -148,7 +149,7 @@ def test_what_the_tables_lack_is_said_at_the_head(tmp_path: Path) -> None:
     frames = _frames({"a": [0.8]})
     study = Folder(tmp_path, frames)
     study.said_of_faults = lambda: [f"Left out: trial {at}: it is <damaged>." for at in range(12)]  # type: ignore[method-assign]
-    study.manifest.versions, study.manifest.planned, study.records = {}, dict, dict  # type: ignore[attr-defined]
+    study.manifest.versions, study.plans, study.records = {}, Plans(), dict  # type: ignore[attr-defined]
     html = render(frames, about(study, frames))  # type: ignore[arg-type]
     head = html[: html.index("<section>")]
     assert head.count("it is &lt;damaged&gt;") == 10

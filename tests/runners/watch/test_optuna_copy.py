@@ -121,7 +121,7 @@ def test_optunas_own_tools_find_what_drives_the_score(study, url):
     assert copy.metric_names == ["validation Dice", "parameters", "MACs"]
     for trial in copy.trials:
         [(levels, record)] = [
-            (study.manifest.planned()[key], record)
+            (study.plans.levels[key], record)
             for key, record in study.records().items()
             if key == trial.user_attrs["trial"]
         ]
@@ -134,7 +134,7 @@ def test_optunas_own_tools_find_what_drives_the_score(study, url):
 
 
 def test_distributions_are_those_of_the_space(study):
-    found = distributions(study.manifest.runs, study.manifest.planned().values())
+    found = distributions(study.manifest.runs, study.plans.levels.values())
     assert found == {
         "driven.model.stages": optuna.distributions.CategoricalDistribution(("two", "three")),
         "driven.protocol.learning_rate": optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True),
