@@ -28,8 +28,8 @@ from ablate.analysis.claims.schema import (
 )
 from ablate.analysis.claims.verdict import ClaimResult, Outcome, Verdict
 from ablate.analysis.format import MIXED, listing, si
+from ablate.analysis.guard import attempt, noted
 from ablate.analysis.pareto import COST_WORDS, COSTS, METRICS, Cell, Cost, cells, tasks
-from ablate.analysis.report.guard import attempt, noted
 from ablate.analysis.scores import CellScores, Metric, cell_scores
 from ablate.analysis.significance import Difference, difference, holm, one_sided_bound
 from ablate.analysis.uncertainty import front_probability

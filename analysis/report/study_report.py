@@ -16,9 +16,9 @@ from ablate.analysis.figures.heatmap import level_means
 from ablate.analysis.figures.hypervolume import spent
 from ablate.analysis.figures.parallel import parallel
 from ablate.analysis.format import listing, several
+from ablate.analysis.guard import noted
 from ablate.analysis.measured import disagreements
 from ablate.analysis.pareto import METRICS, cells, fronts, tasks
-from ablate.analysis.report.guard import noted
 from ablate.analysis.report.report import About, Evidence, Picture, Prediction, render
 from ablate.analysis.scores import CellScores, cell_scores, image_scores
 from ablate.analysis.significance import Interval, mean_interval

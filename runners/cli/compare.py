@@ -38,8 +38,9 @@ def compare(studies: tuple[Path, ...], metric: Metric, output: Path | None, as_j
       ablate compare STUDY STUDY --metric miou -o compared.html
     """
     from ablate.analysis.compare import compare as compared
-    from ablate.analysis.compare import compare_report, findings
+    from ablate.analysis.compare import findings
     from ablate.analysis.frames import load
+    from ablate.analysis.report.compare_report import compare_report
     from ablate.analysis.report.study_report import about
 
     check_target(output, ".html")

@@ -168,10 +168,16 @@ def fails(*_: object, **__: object) -> Any:
 
 PARTS = {
     "report": [
-        *["claim_section", "confirmation_section", "_findings", "_front", "_front_marks", "_spent", "_disagreements"],
-        *["effects_section", "_curves", "_images", "_results", "_method", "_left_out", "_failed"],
-        *["pareto_figure", "spent_figure", "curves_figure", "results_table", "comparison", "cells", "tasks", "fronts"],
+        *["claim_section", "confirmation_section", "findings_section", "front_section", "front_marks", "spent_section"],
+        *["disagreements_section", "effects_section", "training_section", "_images", "images_section", "_results"],
+        *["results_section", "method_section", "left_out", "failed_section"],
     ],
+    "content": ["cells", "tasks", "fronts"],
+    "findings": ["_findings"],
+    "front": ["pareto_figure", "spent_figure"],
+    "training": ["curves_figure"],
+    "results": ["results_table"],
+    "method": ["_failed_table"],
     "effects": ["effects_figure", "heatmap_figure", "parallel_figure", "_interactions", "_importances"],
     "segmentations": ["_grey", "overlay", "_small"],
 }
@@ -237,7 +243,7 @@ def test_an_interrupt_and_memory_that_runs_out_are_no_notes(
     def interrupted(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(ablate.analysis.report.report, "_findings", interrupted)
+    monkeypatch.setattr(ablate.analysis.report.report, "findings_section", interrupted)
     with pytest.raises(error):
         render(synthetic_study(), report_about())
 
