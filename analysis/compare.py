@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ablate.analysis.format import listing, model_name, several
-from ablate.analysis.pareto import COSTS, Cell, Cost, Metric, cells, tasks, value
+from ablate.analysis.pareto import COSTS, Cell, Cost, cells, tasks, value
 from ablate.analysis.scores import cell_scores
 from ablate.analysis.significance import Interval, mean_interval
 from ablate.errors import InputError
+from ablate.metrics.counts import COUNTS, MetricName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +62,7 @@ class Friedman(NamedTuple):
 class Comparison(NamedTuple):
     """Networks, those with the best mean rank first and trivial ones last, over the data sets named in `data`."""
 
-    metric: Metric
+    metric: MetricName
     data: tuple[str, ...]
     networks: tuple[Network, ...]
     friedman: Friedman | None
@@ -77,7 +78,7 @@ class _Judged(NamedTuple):
     cells: tuple[Cell, ...]
 
 
-def compare(studies: Mapping[str, Frames], metric: Metric = "dice") -> Comparison:
+def compare(studies: Mapping[str, Frames], metric: MetricName = "dice") -> Comparison:
     """The networks of several studies, by name, over all their data sets.
 
     Raises `InputError` where there are not two data sets with a scored network.
@@ -169,14 +170,14 @@ def _labels(networks: Mapping[tuple[str, str], Sequence[Cell]]) -> dict[tuple[st
     return {key: label if counts[label] == 1 else told_apart(key) for key, label in labels.items()}
 
 
-def _intervals(judged: _Judged, metric: Metric) -> dict[str, Interval]:
+def _intervals(judged: _Judged, metric: MetricName) -> dict[str, Interval]:
     from ablate.analysis.frames import Frames
 
     frames = Frames(judged.trials, judged.images.iloc[:0], judged.images)
     return {name: mean_interval(found) for name, found in cell_scores(frames, metric).items() if len(found.seeds) > 1}
 
 
-def _entry(found: Cell, metric: Metric, intervals: Mapping[str, Interval], rank: float | None) -> Entry:
+def _entry(found: Cell, metric: MetricName, intervals: Mapping[str, Interval], rank: float | None) -> Entry:
     alone = Interval(value(found, metric), math.nan, math.nan, 0.95)
     costs = {cost: value(found, cost) for cost in COSTS}
     return Entry(found.id, intervals.get(found.id, alone), found.seeds, costs, rank)
@@ -209,7 +210,7 @@ def _twins(judged: Sequence[_Judged], notes: list[str]) -> int:
     twins = 0
     for one in judged:
         images = one.images[one.images["key"].isin(one.trials["key"])]
-        sizes = images.assign(there=images["tp"] + images["fn"], all=images[["tp", "fp", "fn", "tn"]].sum(axis=1))
+        sizes = images.assign(there=images["tp"] + images["fn"], all=images[list(COUNTS)].sum(axis=1))
         distinct = sizes[["image", "class", "there", "all"]].drop_duplicates().astype(str)
         identity = (str(one.trials["data"].iloc[0]), frozenset(distinct.itertuples(index=False, name=None)))
         if identity in seen:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablate.analysis.format import listing, several
-from ablate.analysis.scores import CellScores, Metric, cell_scores
+from ablate.analysis.scores import CellScores, cell_scores
 from ablate.analysis.significance import (
     Difference,
     Interval,
@@ -27,6 +27,7 @@ from ablate.analysis.significance import (
     interval_of,
     p_value_of,
 )
+from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:
     import optuna
@@ -95,7 +96,7 @@ class Importance(NamedTuple):
 class Effects(NamedTuple):
     """All that a study's designs can tell of their factors, and in `notes` what they cannot."""
 
-    metric: Metric
+    metric: MetricName
     effects: tuple[Effect, ...]
     interactions: tuple[Interaction, ...]
     importances: tuple[Importance, ...]
@@ -133,7 +134,7 @@ class _Contrast(NamedTuple):
     note: str
 
 
-def effects(frames: Frames, runs: Sequence[Run], metric: Metric) -> Effects:
+def effects(frames: Frames, runs: Sequence[Run], metric: MetricName) -> Effects:
     """The effects of the factors of `runs` (`study.manifest.runs`) on `metric`.
 
     Effects are corrected for being one family in each space and task (Holm).
@@ -166,7 +167,7 @@ def effects(frames: Frames, runs: Sequence[Run], metric: Metric) -> Effects:
 # From tables to designs ----------------------------------------------------------------------------------------------
 
 
-def _cells(frames: Frames, metric: Metric) -> dict[str, _Cell]:
+def _cells(frames: Frames, metric: MetricName) -> dict[str, _Cell]:
     costs = frames.trials.groupby("cell", sort=False)[["params", "macs"]].mean().to_dict("index")
     return {
         cell: _Cell(scores, float(costs[cell]["params"]), float(costs[cell]["macs"]))
@@ -235,7 +236,7 @@ def _design(space: str, factors: tuple[str, ...], references: tuple[str, ...], c
 # Effects -------------------------------------------------------------------------------------------------------------
 
 
-def _effects(design: _Design, levels: dict[str, list[str]], metric: Metric, notes: list[str]) -> Iterator[Effect]:
+def _effects(design: _Design, levels: dict[str, list[str]], metric: MetricName, notes: list[str]) -> Iterator[Effect]:
     for axis, (factor, reference) in enumerate(zip(design.factors, design.references, strict=True)):
         scored = {cell[axis] for cell in design.cells}
         others = [level for level in dict.fromkeys([*levels[factor], *sorted(scored)]) if level != reference]
@@ -386,7 +387,7 @@ def _ratio(costs: Iterable[tuple[float, float]]) -> float:
 
 
 def _importances(
-    space: str, run: Run, task: str, configurations: dict[_Levels, _Cell], metric: Metric, notes: list[str]
+    space: str, run: Run, task: str, configurations: dict[_Levels, _Cell], metric: MetricName, notes: list[str]
 ) -> Iterator[Importance]:
     """fANOVA and PED-ANOVA of the score and of each cost, on the mean over seeds of each configuration."""
     tasks = sorted({cell.scores.task for cell in configurations.values()})

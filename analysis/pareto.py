@@ -17,13 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ablate.analysis.format import NO_BREAK, si
 from ablate.errors import InputError, unknown
+from ablate.metrics.counts import METRICS, MetricName
+from ablate.study.tables import JUDGED
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Cost = Literal["params", "macs", "latency_ms", "peak_memory_mb"]
-Metric = Literal["dice", "miou", "iou"]
-Objective = Cost | Metric
+Objective = Cost | MetricName
 COSTS: dict[Cost, str] = {
     "params": "Parameters",
     "macs": "MACs",
@@ -33,7 +34,6 @@ COSTS: dict[Cost, str] = {
 """The first two are known before training; the others are there once `ablate measure` was run."""
 COST_WORDS: dict[Cost, str] = {cost: name if cost == "macs" else name.lower() for cost, name in COSTS.items()}
 """As they stand within a sentence."""
-METRICS: dict[Metric, str] = {"dice": "Dice", "miou": "MIoU", "iou": "IoU"}
 _UNITS: dict[Cost, str] = {"latency_ms": "ms", "peak_memory_mb": "MB"}
 MARGIN = 1.1
 """The reference point's cost, in units of the largest cost."""
@@ -92,7 +92,7 @@ class Pareto(NamedTuple):
     """
 
     x: Cost
-    y: Metric
+    y: MetricName
     points: tuple[Point, ...]
     front: tuple[str, ...]
     trivial: tuple[Point, ...]
@@ -159,7 +159,7 @@ def tasks(trials: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
     """The scored cells of a trial table, trivial ones last. A cell without a complete trial is left out."""
-    scored = trials[trials["state"].isin(("complete", "trivial"))]
+    scored = trials[trials["state"].isin(JUDGED)]
     scored = scored.assign(**{name: math.nan for name in COSTS if name not in scored})
     scored = scored.assign(device=_measured_on(scored))
     groups = scored.groupby("cell", sort=False)
@@ -169,7 +169,7 @@ def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
     spreads = groups[[*METRICS]].std(ddof=1).to_dict("index")
 
     def cell(name: str) -> Cell:
-        def score(metric: Metric) -> Score:
+        def score(metric: MetricName) -> Score:
             spread = float(spreads[name][metric])
             return Score(float(means[name][metric]), None if math.isnan(spread) else spread)
 
@@ -220,7 +220,7 @@ def value(cell: Cell, objective: Objective) -> float:
 # Fronts --------------------------------------------------------------------------------------------------------------
 
 
-def pareto(trials: pd.DataFrame, x: Cost, y: Metric, reference: tuple[float, float] | None = None) -> Pareto:
+def pareto(trials: pd.DataFrame, x: Cost, y: MetricName, reference: tuple[float, float] | None = None) -> Pareto:
     """Cells by cost `x` and score `y`, and the front: cells that no other beats in one without losing in the other.
 
     Cells that tie in both are on the front together. Trivial rows are never on it: they cost nothing, so all would be.
@@ -231,7 +231,7 @@ def pareto(trials: pd.DataFrame, x: Cost, y: Metric, reference: tuple[float, flo
     return _pareto(cells(trials), x, y, reference)
 
 
-def fronts(trials: pd.DataFrame, x: Cost = "params", y: Metric = "dice") -> tuple[Pareto, ...]:
+def fronts(trials: pd.DataFrame, x: Cost = "params", y: MetricName = "dice") -> tuple[Pareto, ...]:
     """The records of every score and every cost that was measured, that of `x` and `y` first."""
     known = cells(trials)
     measured = offered(known)
@@ -280,7 +280,7 @@ def front(trials: pd.DataFrame, objectives: Sequence[Objective], reference: Sequ
     )
 
 
-def _pareto(known: Sequence[Cell], x: Cost, y: Metric, reference: tuple[float, float] | None = None) -> Pareto:
+def _pareto(known: Sequence[Cell], x: Cost, y: MetricName, reference: tuple[float, float] | None = None) -> Pareto:
     scored = [cell for cell in known if math.isfinite(value(cell, y))]
     candidates = [cell for cell in scored if not cell.trivial and math.isfinite(value(cell, x))]
     if x in _UNITS:
@@ -319,7 +319,7 @@ def _on_one_device(measured: list[Cell]) -> list[Cell]:
     return [cell for cell in measured if cell.device == device]
 
 
-def _point(cell: Cell, x: Cost, y: Metric) -> Point:
+def _point(cell: Cell, x: Cost, y: MetricName) -> Point:
     measured: Score = getattr(cell, y)
     cost = value(cell, x)
     return Point(

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablate.analysis.format import several
-from ablate.analysis.scores import CellScores, Metric, paired
+from ablate.analysis.scores import CellScores, paired
 from ablate.errors import InputError
+from ablate.metrics.counts import MetricName
 
 MOST_SEEDS = 100
 """Beyond this, more seeds are no advice."""
@@ -52,7 +53,7 @@ class Difference(NamedTuple):
 
     a: str
     b: str
-    metric: Metric
+    metric: MetricName
     interval: Interval
     """Low and high are NaN with a single seed."""
     p_value: float | None
@@ -223,7 +224,7 @@ def mean_interval(scores: CellScores, level: float = 0.95) -> Interval:
     return interval_of(components(matrix), level)
 
 
-def difference(a: CellScores, b: CellScores, metric: Metric, level: float = 0.95) -> Difference:
+def difference(a: CellScores, b: CellScores, metric: MetricName, level: float = 0.95) -> Difference:
     """The mean score of `a` less that of `b`, on the seeds and images that both have.
 
     Raises `InputError` where they share none, and where they were judged on different data.
@@ -233,7 +234,7 @@ def difference(a: CellScores, b: CellScores, metric: Metric, level: float = 0.95
 
 
 def difference_of(
-    matrix: NDArray[np.float64], a: str, b: str, metric: Metric, level: float = 0.95, note: str = ""
+    matrix: NDArray[np.float64], a: str, b: str, metric: MetricName, level: float = 0.95, note: str = ""
 ) -> Difference:
     """The `Difference` that a matrix of differences (seeds, images), without NaN, amounts to."""
     found = components(matrix)

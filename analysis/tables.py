@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.analysis.format import MIXED, listing, model_name, several
-from ablate.analysis.pareto import METRICS
-from ablate.analysis.scores import CellScores, Metric, cell_scores
+from ablate.analysis.scores import CellScores, cell_scores
 from ablate.analysis.significance import Difference, Interval, difference, holm, mean_interval
 from ablate.errors import InputError
+from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
@@ -60,7 +60,7 @@ class Row(NamedTuple):
     latency_iqr_ms: float
     peak_memory_mb: float
     device: str
-    scores: dict[Metric, Entry]
+    scores: dict[MetricName, Entry]
 
     @property
     def name(self) -> str:
@@ -82,7 +82,7 @@ class ResultsTable(NamedTuple):
     `caption` says what is shown and how to read it, `details` how the numbers were made; both are sentences.
     """
 
-    metrics: tuple[Metric, ...]
+    metrics: tuple[MetricName, ...]
     sections: tuple[Section, ...]
     devices: tuple[str, ...]
     caption: tuple[str, ...]
@@ -91,7 +91,7 @@ class ResultsTable(NamedTuple):
 
 def results_table(
     frames: Frames,
-    metrics: Sequence[Metric] = ("dice", "miou"),
+    metrics: Sequence[MetricName] = ("dice", "miou"),
     *,
     facts: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
@@ -161,7 +161,7 @@ def _device(trial: Mapping[Any, Any]) -> str:
     return " at ".join(text for text in named if isinstance(text, str)) or "a device that was not recorded"
 
 
-def _entries(metric: Metric, scores: Mapping[str, CellScores], level: float) -> dict[str, Entry]:
+def _entries(metric: MetricName, scores: Mapping[str, CellScores], level: float) -> dict[str, Entry]:
     """The entries of all cells, each compared with the best of its task; not corrected yet."""
     found = {cell: Entry(_interval(one, level)) for cell, one in scores.items()}
     for task in {one.task for one in scores.values()}:
@@ -185,14 +185,14 @@ def _interval(scores: CellScores, level: float) -> Interval:
         return Interval(math.nan, math.nan, math.nan, level)
 
 
-def _to_best(metric: Metric, scores: CellScores, best: CellScores, level: float) -> Difference | None:
+def _to_best(metric: MetricName, scores: CellScores, best: CellScores, level: float) -> Difference | None:
     try:
         return difference(scores, best, metric, level)
     except InputError:
         return None
 
 
-def _shown(metric: Metric, one: CellScores, entries: Mapping[str, Entry]) -> Entry:
+def _shown(metric: MetricName, one: CellScores, entries: Mapping[str, Entry]) -> Entry:
     """The cell's entry; what is printed like the best is printed as best, unless it is known to be worse."""
     entry = entries[one.cell]
     if one.trivial or entry.worse or entry.to_best is None:
@@ -224,7 +224,7 @@ def _caption(sections: Sequence[Section], tests: int, level: float) -> tuple[str
     return tuple(sentences)
 
 
-def _details(metrics: Sequence[Metric], devices: Sequence[str], facts: Mapping[str, str]) -> tuple[str, ...]:
+def _details(metrics: Sequence[MetricName], devices: Sequence[str], facts: Mapping[str, str]) -> tuple[str, ...]:
     sentences = [*_meanings(metrics), "MACs: multiply–accumulates for one image."]
     if len(devices) == 1:
         sentences.append(f"Latency: median for one image, {devices[0]}.")
@@ -234,8 +234,8 @@ def _details(metrics: Sequence[Metric], devices: Sequence[str], facts: Mapping[s
     return (*sentences, *(f"{name}: {facts[name]}." for name in _FACTS if facts.get(name)))
 
 
-def _meanings(metrics: Sequence[Metric]) -> list[str]:
-    foreground = [METRICS[metric] for metric in metrics if metric != "miou"]
+def _meanings(metrics: Sequence[MetricName]) -> list[str]:
+    foreground = [METRICS[metric].label for metric in metrics if not METRICS[metric].background]
     found = [f"{' and '.join(foreground)} {'is' if len(foreground) == 1 else 'are'} of the foreground."]
     mean = ["MIoU is the mean of IoU over classes, background included."] if "miou" in metrics else []
     return found * bool(foreground) + mean
@@ -333,7 +333,7 @@ def latex(table: ResultsTable, label: str = "results") -> str:
         r"\footnotesize\setlength{\tabcolsep}{4pt}" if long else r"\small",
         rf"\begin{{{environment}}}{total}{{@{{}}{names}{'l' * len(table.metrics)}{'r' * len(columns)}@{{}}}}",
         r"\toprule",
-        " & ".join(["Network", *(METRICS[metric] for metric in table.metrics), *(latex_text(c.title) for c in columns)])
+        " & ".join(["Network", *(METRICS[m].label for m in table.metrics), *(latex_text(c.title) for c in columns)])
         + r" \\",
     ]
     for section in table.sections:
@@ -390,7 +390,7 @@ def _latex_score(row: Row, entry: Entry) -> str:
 def markdown(table: ResultsTable) -> str:
     """A pipe table for each task, and the caption beneath."""
     columns = _columns(table)
-    heads = ["Network", *(METRICS[metric] for metric in table.metrics), *(column.title for column in columns)]
+    heads = ["Network", *(METRICS[metric].label for metric in table.metrics), *(column.title for column in columns)]
     rule = ["---", *("---" for _ in table.metrics), *("---:" for _ in columns)]
     blocks = []
     for section in table.sections:

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ablate.files import flush_directory, read_regular, write_new, write_whole
 from ablate.origin import Origin
 from ablate.study.manifest import Key
+from ablate.study.tables import EPOCH_COLUMNS
 from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:
@@ -78,8 +79,7 @@ def pack(trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result
     import pandas as pd
     from safetensors.torch import save
 
-    columns = ["epoch", "train_loss", "val_loss", "val_dice", "val_iou", "val_miou", "seconds", "images_per_second"]
-    curves = pd.DataFrame(epochs, columns=columns)
+    curves = pd.DataFrame(epochs, columns=list(EPOCH_COLUMNS[1:]))
     curves.insert(0, "key", trial.key)
     files = {
         "config.json": trial.to_file(),

@@ -29,11 +29,12 @@ from ablate.analysis.claims.schema import (
 from ablate.analysis.claims.verdict import ClaimResult, Outcome, Verdict
 from ablate.analysis.format import MIXED, listing, si
 from ablate.analysis.guard import attempt, noted
-from ablate.analysis.pareto import COST_WORDS, COSTS, METRICS, Cell, Cost, cells, tasks
-from ablate.analysis.scores import CellScores, Metric, cell_scores
+from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, cells, tasks
+from ablate.analysis.scores import CellScores, cell_scores
 from ablate.analysis.significance import Difference, difference, holm, one_sided_bound
 from ablate.analysis.uncertainty import front_probability
 from ablate.errors import InputError
+from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,15 +53,15 @@ class _Study(NamedTuple):
     rows: pd.DataFrame
     """One a cell: the first of its trials that was scored."""
     subject: Cell
-    scores: dict[Metric, dict[str, CellScores]]
+    scores: dict[MetricName, dict[str, CellScores]]
 
     def select(self, selector: Selector) -> list[Cell]:
         return [self.known[cell] for cell in _select(self.rows, selector)]
 
-    def compare(self, metric: Metric, other: CellScores, level: float = LEVEL) -> Difference:
+    def compare(self, metric: MetricName, other: CellScores, level: float = LEVEL) -> Difference:
         return difference(self.of(metric, self.subject), other, metric, level)
 
-    def of(self, metric: Metric, cell: Cell) -> CellScores:
+    def of(self, metric: MetricName, cell: Cell) -> CellScores:
         if metric not in self.scores:
             self.scores[metric] = cell_scores(self.frames, metric)
         if cell.id not in self.scores[metric]:
@@ -198,10 +199,10 @@ def _verdicts(study: _Study, hypothesis: Hypothesis, rivals: _Rivals) -> list[Ve
     """One or several, each by itself: what cannot be judged is inconclusive."""
     missing = [_missing(hypothesis.kind, name) for name in rivals.missing]
     if isinstance(hypothesis, OnFront):
-        name = f"on the front of {METRICS[hypothesis.metric]} against {COST_WORDS[hypothesis.cost]}"
+        name = f"on the front of {METRICS[hypothesis.metric].label} against {COST_WORDS[hypothesis.cost]}"
         return [_decided(partial(_on_front, study, hypothesis, name), name, hypothesis.kind)]
     if isinstance(hypothesis, MatchedBudget):
-        name = f"{METRICS[hypothesis.metric]} at equal {COST_WORDS[hypothesis.cost]}"
+        name = f"{METRICS[hypothesis.metric].label} at equal {COST_WORDS[hypothesis.cost]}"
         return [_decided(partial(_matched_budget, study, hypothesis, name), name, hypothesis.kind)]
     if isinstance(hypothesis, Fewest):
         least = "fewest" if hypothesis.cost in ("params", "macs") else "lowest"
@@ -211,7 +212,7 @@ def _verdicts(study: _Study, hypothesis: Hypothesis, rivals: _Rivals) -> list[Ve
         found = [
             _decided(partial(_non_inferior, study, hypothesis, rival, name), name, hypothesis.kind)
             for rival in rivals.there
-            for name in [f"{METRICS[hypothesis.metric]} non-inferior to {rival.label}"]
+            for name in [f"{METRICS[hypothesis.metric].label} non-inferior to {rival.label}"]
         ]
         return [*found, *missing]
     return [*_superior(study, hypothesis, rivals.there), *missing]
@@ -264,7 +265,7 @@ def _non_inferior(study: _Study, hypothesis: NonInferior, rival: Cell, name: str
         "inconclusive": "is neither shown to be non-inferior nor inferior to",
     }
     sentence = (
-        f"{study.subject.label} {words[outcome]} {rival.label} in {METRICS[metric]} by a margin of {margin:g} "
+        f"{study.subject.label} {words[outcome]} {rival.label} in {METRICS[metric].label} by a margin of {margin:g} "
         f"({_difference(found)})."
     )
     bound = one_sided_bound(study.of(metric, study.subject), study.of(metric, rival), LEVEL)
@@ -275,7 +276,7 @@ def _superior(study: _Study, hypothesis: Superior, rivals: Sequence[Cell]) -> It
     metric = hypothesis.metric
     compared: list[tuple[str, Cell, Difference]] = []
     for rival in rivals:
-        name = f"{METRICS[metric]} superior to {rival.label}"
+        name = f"{METRICS[metric].label} superior to {rival.label}"
         why: list[str] = []
         found = attempt(partial(_compared, study, metric, rival), why.append)
         if found is None:
@@ -289,13 +290,13 @@ def _superior(study: _Study, hypothesis: Superior, rivals: Sequence[Cell]) -> It
         words = {"supported": "better than", "refuted": "worse than", "inconclusive": "not shown to differ from"}
         p_value = "" if found.p_holm is None else f", p = {found.p_holm:.2g} after Holm's correction"
         sentence = (
-            f"{study.subject.label} is {words[outcome]} {rival.label} in {METRICS[metric]} "
+            f"{study.subject.label} is {words[outcome]} {rival.label} in {METRICS[metric].label} "
             f"({_difference(found)}{p_value})."
         )
         yield _of(found, name, "superior", outcome, sentence)
 
 
-def _compared(study: _Study, metric: Metric, rival: Cell) -> Difference | None:
+def _compared(study: _Study, metric: MetricName, rival: Cell) -> Difference | None:
     return study.compare(metric, study.of(metric, rival))
 
 
@@ -350,7 +351,7 @@ def _matched_budget(study: _Study, hypothesis: MatchedBudget, name: str) -> Verd
     between = f"interpolated between {below[-1].label} and {above[0].label}"
     sentence = (
         f"At {_shown(own, cost)} of {COST_WORDS[cost]}, {subject.label} is {words[outcome]} "
-        f"{_named(hypothesis.family)} in {METRICS[metric]} ({_difference(found)}; {between})."
+        f"{_named(hypothesis.family)} in {METRICS[metric].label} ({_difference(found)}; {between})."
     )
     return _of(found, name, "matched_budget", outcome, sentence)
 
@@ -361,7 +362,7 @@ def _position(cost: Cost, below: Cell, own: float, above: Cell) -> float:
     return 0.0 if high == low else (math.log(own) - low) / (high - low)
 
 
-def _interpolated(study: _Study, metric: Metric, below: Cell, above: Cell, position: float) -> CellScores:
+def _interpolated(study: _Study, metric: MetricName, below: Cell, above: Cell, position: float) -> CellScores:
     """The family's scores at the subject's cost: those of its two neighbours, of each seed and image, weighted."""
     one, other = study.of(metric, below), study.of(metric, above)
     seeds = tuple(seed for seed in one.seeds if seed in other.seeds)

@@ -9,11 +9,14 @@ import plotly.graph_objects as go
 
 from ablate.analysis.figures.style import TEMPLATE, plain, styles
 from ablate.analysis.format import several
+from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
 
-PANELS = {"train_loss": "Training loss", "val_dice": "Validation Dice", "val_miou": "Validation MIoU"}
+PANELS = {"train_loss": "Training loss"} | {
+    f"val_{metric.name}": f"Validation {metric.label}" for metric in (METRICS["dice"], METRICS["miou"])
+}
 _MOST_SHOWN = 8
 _GAP = 0.09
 """Between panels, as a share of the figure."""

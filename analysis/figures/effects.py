@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from ablate.analysis.figures.style import FAINT, GRID, INK, SIGNIFICANT, TEMPLATE, UNDECIDED, UNKNOWN, plain, shortened
 from ablate.analysis.format import several
-from ablate.analysis.pareto import METRICS
+from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
     from ablate.analysis.effects import Effect
@@ -91,7 +91,7 @@ def effects_figure(effects: Sequence[Effect]) -> go.Figure:
         showlegend=False,
         meta={"text": True},
     )
-    metric = METRICS[effects[0].difference.metric] if effects else "score"
+    metric = METRICS[effects[0].difference.metric].label if effects else "score"
     height = _ROW * len(rows) + _FRAME
     wide: dict[str, Any] = {"height": height, "xaxis.domain": [0, 0.44], "xaxis2.domain": [0.46, 1]}
     narrow: dict[str, Any] = {"height": height, "xaxis.domain": [0, 1], "xaxis2.domain": [0.98, 1]}
@@ -199,7 +199,7 @@ def _hover(effect: Effect) -> str:
     return "<br>".join(
         [
             f"<b>{plain(shortened(effect.factor))} = {plain(shortened(effect.level))}</b>",
-            f"from {plain(shortened(effect.reference))}: {METRICS[difference.metric]} {difference_text(effect)}",
+            f"from {plain(shortened(effect.reference))}: {METRICS[difference.metric].label} {difference_text(effect)}",
             *([f"p = {p:.3g}{' (Holm)' if difference.p_holm is not None else ''}"] if p is not None else []),
             f"parameters {cost_text(effect.params)}, MACs {cost_text(effect.macs)}",
             f"{several(effect.pairs, 'pair')} of networks, {several(difference.seeds, 'seed')}, "

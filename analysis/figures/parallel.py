@@ -11,12 +11,13 @@ import plotly.graph_objects as go
 
 from ablate.analysis.figures.style import FAINT, GRID, INK, TEMPLATE, plain, shortened, styles
 from ablate.analysis.format import score
-from ablate.analysis.pareto import COSTS, METRICS, Cell, amount, offered, value
+from ablate.analysis.pareto import COSTS, Cell, amount, offered, value
+from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablate.analysis.scores import Metric
+    from ablate.metrics.counts import MetricName
     from ablate.study.study import Run
 
 _MOST_LINES, _MOST_NAMED, _MOST_LEVELS = 300, 10, 12
@@ -50,7 +51,7 @@ class Parallel(NamedTuple):
 
 
 def parallel(
-    trials: pd.DataFrame, run: Run, known: Mapping[str, Cell], metric: Metric = "dice"
+    trials: pd.DataFrame, run: Run, known: Mapping[str, Cell], metric: MetricName = "dice"
 ) -> tuple[Parallel, ...]:
     """One record a task of `run` in which at least two factors vary.
 
@@ -68,7 +69,7 @@ def parallel(
         coordinates = [
             *(_levels(f, [levels[cell.id].get(f, "") for cell in chosen], run.factors[f]) for f in factors),
             *(_number(COSTS[c], [value(cell, c) for cell in chosen], partial(amount, c)) for c in offered(chosen)),
-            _number(METRICS[metric], [value(cell, metric) for cell in chosen], score),
+            _number(METRICS[metric].label, [value(cell, metric) for cell in chosen], score),
         ]
         lines = tuple(
             Line(

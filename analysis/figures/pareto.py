@@ -21,13 +21,14 @@ import plotly.graph_objects as go
 
 from ablate.analysis.figures.style import FAINT, INK, TEMPLATE, plain, shortened, styles, wrapped
 from ablate.analysis.format import NO_BREAK, between, score, several
-from ablate.analysis.pareto import COSTS, METRICS, Cost, Metric, Pareto, Point, amount, axis_title
+from ablate.analysis.pareto import COSTS, Cost, Pareto, Point, amount, axis_title
+from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
     from ablate.analysis.significance import Interval
     from ablate.analysis.uncertainty import UncertainFront
 
-    Intervals = Mapping[Metric, Mapping[str, Interval]]
+    Intervals = Mapping[MetricName, Mapping[str, Interval]]
     """By metric and cell."""
 
 _MOST_LABELS = 12
@@ -59,15 +60,15 @@ class _Trace(NamedTuple):
 
     trace: go.Scatter
     by_cost: dict[Cost, dict[str, Any]]
-    by_metric: dict[Metric, dict[str, Any]]
+    by_metric: dict[MetricName, dict[str, Any]]
 
 
 class _Drawn(NamedTuple):
     """What is drawn of a study: its fronts, what is known of their uncertainty, and which cells are shown how."""
 
     fronts: Sequence[Pareto]
-    uncertain: Mapping[tuple[Cost, Metric], UncertainFront]
-    errors: Mapping[tuple[Metric, str], tuple[float, float]]
+    uncertain: Mapping[tuple[Cost, MetricName], UncertainFront]
+    errors: Mapping[tuple[MetricName, str], tuple[float, float]]
     """By metric and cell, how far its error bar reaches down and up."""
     intervals: Intervals
     named: Mapping[str, Point]
@@ -103,13 +104,13 @@ def pareto_figure(
     traces += labels
 
     x_axes = {cost: _x_axis(next(front for front in fronts if front.x == cost)) for cost in costs}
-    y_axes = {metric: {"yaxis.title.text": f"Test {METRICS[metric]}"} for metric in metrics}
+    y_axes = {metric: {"yaxis.title.text": f"Test {METRICS[metric].label}"} for metric in metrics}
     x_buttons = [
         _button(f"x: {COSTS[cost]}", [(t.trace, t.by_cost.get(cost, {})) for t in traces], x_axes[cost])
         for cost in costs
     ]
     y_buttons = [
-        _button(f"y: {METRICS[metric]}", [(t.trace, t.by_metric.get(metric, {})) for t in traces], y_axes[metric])
+        _button(f"y: {METRICS[metric].label}", [(t.trace, t.by_metric.get(metric, {})) for t in traces], y_axes[metric])
         for metric in metrics
     ]
 
@@ -188,7 +189,7 @@ def _drawn(fronts: Sequence[Pareto], uncertain: Sequence[UncertainFront], interv
         named = {cell: point for cell, point in known.items() if cell in chosen}
         rest = [cell for cell in known if cell not in chosen]
     thinned = sorted(np.random.default_rng(0).permutation(len(rest))[:_MOST_CLOUD])
-    errors: dict[tuple[Metric, str], tuple[float, float]] = {}
+    errors: dict[tuple[MetricName, str], tuple[float, float]] = {}
     for front in fronts:
         # Among many, error bars of cells off the front would hide it.
         barred = [point for point in front.points if point.on_front or not rest]
@@ -219,7 +220,7 @@ def _likeliest(fronts: Sequence[Pareto], uncertain: Sequence[UncertainFront]) ->
     return set(list(dict.fromkeys([*on_front, *likely]))[:_MOST_CELLS])
 
 
-def _reach(metric: Metric, point: Point, intervals: Intervals | None) -> tuple[float, float] | None:
+def _reach(metric: MetricName, point: Point, intervals: Intervals | None) -> tuple[float, float] | None:
     """How far a point's error bar reaches down and up; `None` where there is nothing to draw."""
     if intervals is None:
         return None if point.spread is None else (point.spread, point.spread)
@@ -290,7 +291,7 @@ def _steps(costs: Sequence[float], scores: Sequence[float], last: float) -> tupl
     return [*xs, last], [*ys, ys[-1]]
 
 
-def _cloud(drawn: _Drawn, costs: list[Cost], metrics: list[Metric]) -> list[_Trace]:
+def _cloud(drawn: _Drawn, costs: list[Cost], metrics: list[MetricName]) -> list[_Trace]:
     """One trace of small grey dots: cells that are far from any front."""
     if not drawn.cloud:
         return []
@@ -341,7 +342,7 @@ def _boundaries(fronts: Sequence[Pareto]) -> list[_Trace]:
     return [boundary(front) for front in fronts]
 
 
-def _points(drawn: _Drawn, costs: list[Cost], metrics: list[Metric]) -> list[_Trace]:
+def _points(drawn: _Drawn, costs: list[Cost], metrics: list[MetricName]) -> list[_Trace]:
     """One trace a group of cells: where they are under each axis, and everything known of them on hover."""
     known, fronts = drawn.named, drawn.fronts
     style = styles((point.cell, point.label, point.model) for point in known.values())
@@ -350,7 +351,7 @@ def _points(drawn: _Drawn, costs: list[Cost], metrics: list[Metric]) -> list[_Tr
     on_front = {(front.x, front.y): set(front.front) for front in fronts}
     traces = []
 
-    def reach(metric: Metric, cell: str, side: int) -> float | None:
+    def reach(metric: MetricName, cell: str, side: int) -> float | None:
         found = drawn.errors.get((metric, cell))
         return None if found is None else found[side]
 
@@ -361,13 +362,13 @@ def _points(drawn: _Drawn, costs: list[Cost], metrics: list[Metric]) -> list[_Tr
         lines += [_scored(drawn, metric, measured[metric, cell]) for metric in metrics if (metric, cell) in measured]
         lines.append(_seeds(drawn, point))
         named = [
-            f"{METRICS[y]}/{COSTS[x]}{_chance(drawn, x, y, cell)}"
+            f"{METRICS[y].label}/{COSTS[x]}{_chance(drawn, x, y, cell)}"
             for (x, y), front in on_front.items()
             if cell in front
         ]
         lines.append(wrapped(f"on the front: {', '.join(named)}") if named else "on no front")
         likely = [
-            f"{METRICS[y]}/{COSTS[x]}{chance}"
+            f"{METRICS[y].label}/{COSTS[x]}{chance}"
             for (x, y), front in on_front.items()
             if cell not in front and (chance := _chance(drawn, x, y, cell))
         ]
@@ -410,13 +411,13 @@ def _points(drawn: _Drawn, costs: list[Cost], metrics: list[Metric]) -> list[_Tr
     return traces
 
 
-def _scored(drawn: _Drawn, metric: Metric, point: Point) -> str:
+def _scored(drawn: _Drawn, metric: MetricName, point: Point) -> str:
     """A cell's score with what its error bar shows."""
     if not drawn.intervals:
-        return f"{METRICS[metric]}: {score(point.y, point.spread)}"
+        return f"{METRICS[metric].label}: {score(point.y, point.spread)}"
     interval = drawn.intervals.get(metric, {}).get(point.cell)
     text = between(point.y, interval.low, interval.high) if interval else score(point.y)
-    return f"{METRICS[metric]}: {text}"
+    return f"{METRICS[metric].label}: {text}"
 
 
 def _seeds(drawn: _Drawn, point: Point) -> str:
@@ -433,14 +434,14 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f}{NO_BREAK}%"
 
 
-def _chance(drawn: _Drawn, x: Cost, y: Metric, cell: str) -> str:
+def _chance(drawn: _Drawn, x: Cost, y: MetricName, cell: str) -> str:
     """The probability of being on a front, where it is known and not nothing."""
     found = drawn.uncertain.get((x, y))
     probability = found.probability.get(cell, 0.0) if found else 0.0
     return f" ({_percent(probability)})" if probability >= 0.005 else ""
 
 
-def _trivial_rows(drawn: _Drawn, metrics: list[Metric]) -> list[_Trace]:
+def _trivial_rows(drawn: _Drawn, metrics: list[MetricName]) -> list[_Trace]:
     """A dashed line across the plot for each predictor that looks at no image, with its score.
 
     A row so far below that the networks would be squeezed into a strip starts switched off, its score in the legend.
@@ -450,7 +451,7 @@ def _trivial_rows(drawn: _Drawn, metrics: list[Metric]) -> list[_Trace]:
     traces = []
     for index, (cell, name) in enumerate(names.items()):
         place = index % 3
-        by_metric: dict[Metric, dict[str, Any]] = {}
+        by_metric: dict[MetricName, dict[str, Any]] = {}
         for metric, front in one_for_each.items():
             row = next((row for row in front.trivial if row.cell == cell), None)
             text = f"{plain(name)} {score(row.y)}" if row else ""
@@ -558,7 +559,7 @@ def _places(front: Pareto, drawn: _Drawn, x_type: str) -> list[str]:
 
 def _only_on(
     front: Pareto, xs: list[float], ys: list[float]
-) -> tuple[dict[Cost, dict[str, Any]], dict[Metric, dict[str, Any]]]:
+) -> tuple[dict[Cost, dict[str, Any]], dict[MetricName, dict[str, Any]]]:
     """The data of a trace that is drawn under `front`'s pair of axes and under no other."""
     return (
         {cost: {"x": xs if cost == front.x else []} for cost in COSTS},

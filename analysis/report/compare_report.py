@@ -11,10 +11,11 @@ from markupsafe import Markup
 from ablate.analysis.compare import Comparison, Network, findings
 from ablate.analysis.figures.parallel import Axis, Line, Parallel, parallel_figure
 from ablate.analysis.format import listing, model_name, score
-from ablate.analysis.pareto import COSTS, METRICS, Cost, amount
+from ablate.analysis.pareto import COSTS, Cost, amount
 from ablate.analysis.report.content import About
 from ablate.analysis.report.page import NOTHING, cautions_of, laid_out, plot, report_page, section
 from ablate.analysis.report.table import Header, Place, Row, Table, headed, number, worded
+from ablate.metrics.counts import METRICS
 
 _MOST_LINES = 60
 
@@ -43,7 +44,7 @@ def _drawn(comparison: Comparison) -> Markup:
 
 
 def _scores(comparison: Comparison) -> Markup:
-    return laid_out("compared_scores", scores=_score_table(comparison), metric=METRICS[comparison.metric])
+    return laid_out("compared_scores", scores=_score_table(comparison), metric=METRICS[comparison.metric].label)
 
 
 def _lines(comparison: Comparison) -> Parallel:

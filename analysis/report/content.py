@@ -11,8 +11,9 @@ from ablate.analysis.figures.heatmap import LevelMeans
 from ablate.analysis.figures.hypervolume import Spent
 from ablate.analysis.figures.parallel import Parallel
 from ablate.analysis.format import between, score
-from ablate.analysis.pareto import Cell, Cost, Metric, Pareto, cells, fronts, tasks
+from ablate.analysis.pareto import Cell, Cost, Pareto, cells, fronts, tasks
 from ablate.analysis.report.results import interval_of
+from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,7 @@ class Evidence(NamedTuple):
     """What the statistics say of a study. Whatever could not be computed is empty, and `notes` say why."""
 
     claims: Sequence[ClaimResult] = ()
-    intervals: Mapping[Metric, Mapping[str, Interval]] = {}
+    intervals: Mapping[MetricName, Mapping[str, Interval]] = {}
     """Of the mean scores, by metric and cell."""
     uncertain: Mapping[str, Sequence[UncertainFront]] = {}
     """By data set."""
@@ -95,7 +96,7 @@ class Content:
         interval = interval_of(self.evidence.intervals, found, "dice")
         return score(*found.dice) if interval is None else between(found.dice.mean, interval.low, interval.high)
 
-    def chances(self, task: str, x: Cost = "params", y: Metric = "dice") -> Mapping[str, float]:
+    def chances(self, task: str, x: Cost = "params", y: MetricName = "dice") -> Mapping[str, float]:
         """Each cell's probability of being on a front; none where it is not known, or of images alone (one seed)."""
         for record in self.evidence.uncertain.get(task, ()):
             if (record.x, record.y) == (x, y) and record.seeds > 1:

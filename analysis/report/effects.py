@@ -13,9 +13,10 @@ from ablate.analysis.figures.effects import cost_text, effects_figure, signed
 from ablate.analysis.figures.heatmap import LevelMeans, heatmap_figure
 from ablate.analysis.figures.parallel import Parallel, parallel_figure
 from ablate.analysis.format import several, shortened
-from ablate.analysis.pareto import COSTS, METRICS
+from ablate.analysis.pareto import COSTS
 from ablate.analysis.report.page import NOTHING, Part, laid_out, made, plot, together
 from ablate.analysis.report.table import Header, Place, Row, Table, headed, number, worded
+from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
     from ablate.analysis.effects import Effect, Effects, Interaction
@@ -37,7 +38,7 @@ def effects_section(
     if found is not None:
         places = list(dict.fromkeys((effect.space, effect.task) for effect in found.effects))
         parts += [partial(_effects, found, at, places) for at in range(len(places))]
-        parts += [partial(laid_out, "effects_marks", metric=METRICS[found.metric])] if places else []
+        parts += [partial(laid_out, "effects_marks", metric=METRICS[found.metric].label)] if places else []
         parts += [partial(_interactions, found), partial(_importances, found), partial(_remarks, found.notes)]
     parts += [partial(_map, record, at) for at, record in enumerate(maps)]
     drawn = [record for record in parallels if len(record.lines) > 1]
@@ -64,7 +65,7 @@ def _map(record: LevelMeans, at: int) -> Markup:
         "level_means",
         factors=" × ".join(shortened(factor) for factor in record.factors),
         plot=plot(heatmap_figure(record), f"heatmap{at or ''}", "Mean score of each combination of levels"),
-        metric=METRICS[record.metric],
+        metric=METRICS[record.metric].label,
         averaged=any(n > 1 for row in record.cells for n in row),
         tasks=record.tasks,
     )
@@ -158,7 +159,7 @@ def _interactions(found: Effects) -> Markup:
 def _importances(found: Effects) -> Markup:
     if not found.importances:
         return NOTHING
-    targets: dict[str, str] = {**dict(METRICS.items()), **dict(COSTS.items())}
+    targets: dict[str, str] = {metric.name: metric.label for metric in METRICS.values()} | dict(COSTS.items())
     rows = [
         Row(
             (

@@ -12,9 +12,10 @@ from ablate.analysis.figures.hypervolume import Spent, spent_figure
 from ablate.analysis.figures.pareto import pareto_figure
 from ablate.analysis.format import several, shortened
 from ablate.analysis.measured import Disagreement
-from ablate.analysis.pareto import COST_WORDS, METRICS, Pareto, amount
+from ablate.analysis.pareto import COST_WORDS, Pareto, amount
 from ablate.analysis.report.content import Content
 from ablate.analysis.report.page import NOTHING, laid_out, made, plot
+from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
     from ablate.analysis.uncertainty import UncertainFront
@@ -61,7 +62,7 @@ def _sureness(records: Sequence[UncertainFront]) -> Markup:
     area, (cost, bar) = first.hypervolume, first.hypervolume.reference
     scale = cost * (1 - bar)
     text = (
-        f"Of {METRICS[first.y]} against {COST_WORDS[first.x]}: hypervolume {area.estimate / scale:.3f} "
+        f"Of {METRICS[first.y].label} against {COST_WORDS[first.x]}: hypervolume {area.estimate / scale:.3f} "
         f"[{area.low / scale:.3f}, {area.high / scale:.3f}] of what a free and perfect network would have, up to the "
         f"reference point ({amount(first.x, cost)}, {bar:.3f})."
         if scale > 0 and math.isfinite(area.low)

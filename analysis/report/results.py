@@ -10,19 +10,20 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from ablate.analysis.format import listing, model_name, score
-from ablate.analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, Pareto, amount, offered
+from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered
 from ablate.analysis.report.page import laid_out
 from ablate.analysis.report.table import Header, Place, Row, Table, headed, number, worded
+from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
     from ablate.analysis.significance import Interval
 
 _MOST_ROWS = 500
-Intervals = Mapping[Metric, Mapping[str, "Interval"]]
+Intervals = Mapping[MetricName, Mapping[str, "Interval"]]
 """Of the mean scores, by metric and cell."""
 
 
-def interval_of(intervals: Intervals, found: Cell, metric: Metric) -> Interval | None:
+def interval_of(intervals: Intervals, found: Cell, metric: MetricName) -> Interval | None:
     """A cell's interval, unless nothing is known of its seeds."""
     interval = intervals.get(metric, {}).get(found.id)
     return interval if interval is not None and math.isfinite(interval.low) and not found.trivial else None
@@ -74,8 +75,8 @@ def results_table(shown: Sequence[Cell], costs: Sequence[Cost], more: Results) -
     headers = (
         Header("Configuration"),
         *(
-            Header(name, number=True, first="descending", now="descending" if metric == "dice" else None)
-            for metric, name in METRICS.items()
+            Header(metric.label, number=True, first="descending", now="descending" if metric.name == "dice" else None)
+            for metric in METRICS.values()
         ),
         *(Header(COSTS[cost], number=True) for cost in costs),
         *([Header("P(front)", number=True, first="descending")] if more.chances else []),
@@ -113,7 +114,7 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
     return Row(places, "trivial" if found.trivial else "front" if marks else "")
 
 
-def _score(found: Cell, metric: Metric, intervals: Intervals) -> Place:
+def _score(found: Cell, metric: MetricName, intervals: Intervals) -> Place:
     measured, interval = getattr(found, metric), interval_of(intervals, found, metric)
     if interval is None:
         return number(measured.mean, score(*measured))

@@ -18,20 +18,21 @@ from ablate.analysis.figures.parallel import parallel
 from ablate.analysis.format import listing, several
 from ablate.analysis.guard import noted
 from ablate.analysis.measured import disagreements
-from ablate.analysis.pareto import METRICS, cells, fronts, tasks
+from ablate.analysis.pareto import cells, fronts, tasks
 from ablate.analysis.report.report import About, Evidence, Picture, Prediction, render
 from ablate.analysis.scores import CellScores, cell_scores, image_scores
 from ablate.analysis.significance import Interval, mean_interval
 from ablate.analysis.uncertainty import uncertain_fronts
 from ablate.errors import InputError
+from ablate.metrics.counts import METRICS
 from ablate.study.pictures import pictures_dir, read_pictures
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.frames import Frames
-    from ablate.analysis.scores import Metric
     from ablate.analysis.uncertainty import UncertainFront
+    from ablate.metrics.counts import MetricName
     from ablate.origin import Origin
     from ablate.study.study import Run, Study
     from ablate.trial import TrialConfig
@@ -127,7 +128,7 @@ def evidence(study: Study, frames: Frames) -> Evidence:
     searched, fresh = searched_and_fresh(study.manifest.runs)
     judged = noted(notes, "fresh seeds", lambda: of_fresh_seeds(frames, fresh) if fresh else frames, frames)
     scores = {
-        metric: noted(notes, f"{METRICS[metric]} of images", partial(cell_scores, frames, metric), {})
+        metric: noted(notes, f"{METRICS[metric].label} of images", partial(cell_scores, frames, metric), {})
         for metric in METRICS
     }
     known = {cell.id: cell for cell in noted(notes, "networks", lambda: cells(frames.trials), ()) if not cell.trivial}
@@ -156,7 +157,9 @@ def evidence(study: Study, frames: Frames) -> Evidence:
     return found._replace(notes=(*notes, *claims.notes))
 
 
-def _uncertain(trials: pd.DataFrame, scores: Mapping[Metric, Mapping[str, CellScores]]) -> tuple[UncertainFront, ...]:
+def _uncertain(
+    trials: pd.DataFrame, scores: Mapping[MetricName, Mapping[str, CellScores]]
+) -> tuple[UncertainFront, ...]:
     return uncertain_fronts(fronts(trials), scores)
 
 

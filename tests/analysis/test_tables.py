@@ -20,6 +20,7 @@ from ablate.analysis.scores import cell_scores
 from ablate.analysis.significance import difference, holm
 from ablate.analysis.tables import Row, comma_separated, latex, latex_text, markdown, results_table
 from ablate.errors import InputError
+from ablate.study.tables import IMAGE_COLUMNS
 
 IMAGES = 12
 EVIL = '50% of a_b & c <script>alert("x")</script> {#~^$} \\end{table} | `q`'
@@ -56,7 +57,7 @@ def frames(*cells: tuple[str, float, float], seeds: int = 3, task: str = "slices
     return Frames(
         pd.DataFrame(trials),
         pd.DataFrame(),
-        pd.DataFrame(images, columns=["key", "image", "class", "tp", "fp", "fn", "tn"]),
+        pd.DataFrame(images, columns=list(IMAGE_COLUMNS)),
     )
 
 
