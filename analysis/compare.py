@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ablate.analysis.crossed import Interval
 from ablate.analysis.format import listing, model_name, several
 from ablate.analysis.pareto import COSTS, Cell, Cost, cells, tasks, value
 from ablate.analysis.scores import cell_scores
-from ablate.analysis.significance import Interval, mean_interval
+from ablate.analysis.significance import mean_interval
 from ablate.errors import InputError
 from ablate.metrics.counts import COUNTS, MetricName
 

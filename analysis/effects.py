@@ -15,18 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ablate.analysis.crossed import Interval, components, interval_of, p_value_of
 from ablate.analysis.format import listing, several
 from ablate.analysis.scores import CellScores, cell_scores
-from ablate.analysis.significance import (
-    Difference,
-    Interval,
-    complete_part,
-    components,
-    difference_of,
-    holm,
-    interval_of,
-    p_value_of,
-)
+from ablate.analysis.significance import Difference, complete_part, difference_of, holm
 from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:

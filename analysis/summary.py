@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from ablate.analysis.significance import Interval
+    from ablate.analysis.crossed import Interval
 
 _MOST_ROWS = 30
 

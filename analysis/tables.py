@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ablate.analysis.crossed import Interval
 from ablate.analysis.format import MIXED, listing, model_name, several
 from ablate.analysis.scores import CellScores, cell_scores
-from ablate.analysis.significance import Difference, Interval, difference, holm, mean_interval
+from ablate.analysis.significance import Difference, difference, holm, mean_interval
 from ablate.errors import InputError
 from ablate.metrics.counts import METRICS, MetricName
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from ablate.analysis.claims.verdict import ClaimResult
     from ablate.analysis.confirmation import Confirmation
+    from ablate.analysis.crossed import Interval
     from ablate.analysis.effects import Effects
     from ablate.analysis.frames import Frames
     from ablate.analysis.measured import Disagreement
-    from ablate.analysis.significance import Interval
     from ablate.analysis.uncertainty import UncertainFront
 
 

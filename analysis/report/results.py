@@ -16,7 +16,7 @@ from ablate.analysis.report.table import Header, Place, Row, Table, headed, numb
 from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
-    from ablate.analysis.significance import Interval
+    from ablate.analysis.crossed import Interval
 
 _MOST_ROWS = 500
 Intervals = Mapping[MetricName, Mapping[str, "Interval"]]

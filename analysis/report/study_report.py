@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from ablate.analysis.confirmation import DESIGN, confirmation, of_fresh_seeds, searched_and_fresh
+from ablate.analysis.crossed import Interval
 from ablate.analysis.effects import effects
 from ablate.analysis.figures.heatmap import level_means
 from ablate.analysis.figures.hypervolume import spent
@@ -21,7 +22,7 @@ from ablate.analysis.measured import disagreements
 from ablate.analysis.pareto import cells, fronts, tasks
 from ablate.analysis.report.report import About, Evidence, Picture, Prediction, render
 from ablate.analysis.scores import CellScores, cell_scores, image_scores
-from ablate.analysis.significance import Interval, mean_interval
+from ablate.analysis.significance import mean_interval
 from ablate.analysis.uncertainty import uncertain_fronts
 from ablate.errors import InputError
 from ablate.metrics.counts import METRICS

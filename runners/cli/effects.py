@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from ablate.analysis.crossed import Interval
     from ablate.analysis.effects import Effect, Effects, Importance, Interaction
-    from ablate.analysis.significance import Interval
     from ablate.metrics.counts import MetricName
 
 

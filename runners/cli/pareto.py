@@ -13,8 +13,8 @@ from ablate.runners.cli.output import check_target, console, print_json, write
 from ablate.runners.cli.shared import json_option, notes, open_study, study_argument
 
 if TYPE_CHECKING:
+    from ablate.analysis.crossed import Interval
     from ablate.analysis.pareto import Cost, Pareto
-    from ablate.analysis.significance import Interval
     from ablate.analysis.uncertainty import UncertainFront
     from ablate.metrics.counts import MetricName
 
