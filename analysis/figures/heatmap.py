@@ -90,37 +90,18 @@ def _range(record: LevelMeans) -> float:
 def heatmap_figure(record: LevelMeans) -> go.Figure:
     """The combinations as squares: dark is low in print as on screen (Cividis), with the mean written in each."""
     rows, columns = record.levels
-    metric = METRICS[record.metric].label
+    metric = METRICS[record.metric]
     names = [[shortened(level, 24) for level in levels] for levels in record.levels]
-    hover = [
-        [
-            "<br>".join(
-                [
-                    f"<b>{plain(record.factors[0])} = {plain(rows[i])}</b>",
-                    f"<b>{plain(record.factors[1])} = {plain(columns[j])}</b>",
-                    f"{metric} {score(record.means[i][j])}, {record.cells[i][j]} networks"
-                    if record.cells[i][j] != 1
-                    else f"{metric} {score(record.means[i][j])}",
-                ]
-            )
-            for j in range(len(columns))
-        ]
-        for i in range(len(rows))
-    ]
     figure = go.Figure(
         go.Heatmap(
             z=[[value if math.isfinite(value) else None for value in row] for row in record.means],
             text=[[score(value) for value in row] for row in record.means],
             texttemplate="%{text}",
-            customdata=hover,
+            customdata=_hover(record),
             hovertemplate="%{customdata}<extra></extra>",
             hoverongaps=False,
             colorscale="Cividis",
-            colorbar={
-                "title": {"text": metric, "side": "right"},
-                "tickformat": ".3f",
-                "thickness": 12,
-            },
+            colorbar={"title": {"text": metric.label, "side": "right"}, "tickformat": ".3f", "thickness": 12},
             xgap=2,
             ygap=2,
             meta={"factors": list(record.factors)},
@@ -151,3 +132,20 @@ def heatmap_figure(record: LevelMeans) -> go.Figure:
         meta={"wide": {**wide, "height": height}, "narrow": {**narrow, "height": height}},
     )
     return figure
+
+
+def _hover(record: LevelMeans) -> list[list[str]]:
+    """What is said of each square, (rows, columns)."""
+    metric, (down, across) = METRICS[record.metric], record.factors
+
+    def square(i: int, j: int) -> str:
+        networks = f", {record.cells[i][j]} networks" if record.cells[i][j] != 1 else ""
+        return "<br>".join(
+            [
+                f"<b>{plain(down)} = {plain(record.levels[0][i])}</b>",
+                f"<b>{plain(across)} = {plain(record.levels[1][j])}</b>",
+                f"{metric.label} {score(record.means[i][j])}{networks}",
+            ]
+        )
+
+    return [[square(i, j) for j in range(len(record.levels[1]))] for i in range(len(record.levels[0]))]

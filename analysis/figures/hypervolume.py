@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from ablate.analysis.figures.style import INK, TEMPLATE, plain
+from ablate.analysis.figures.style import INK, LEGEND, TEMPLATE, plain
 from ablate.analysis.format import several
 from ablate.analysis.pareto import COSTS, MARGIN, Cost, cells, hypervolume, tasks, value
 from ablate.metrics.counts import METRICS, MetricName
@@ -73,7 +73,7 @@ def spent_figure(records: tuple[Spent, ...]) -> go.Figure:
         height=380,
         margin={"l": 64, "r": 16, "t": 16, "b": 56},
         hovermode="closest",
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        legend=LEGEND,
     )
     return figure
 
