@@ -249,7 +249,7 @@ def test_an_interrupt_and_memory_that_runs_out_are_no_notes(
 
 
 def test_a_claim_whose_judge_fails_is_inconclusive_and_others_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ablate.analysis.claims import evaluate as module
+    from ablate.analysis.claims import evaluate, judge
 
     frames = _frames({"a": [0.8, 0.7], "b": [0.6, 0.5]}, seeds=2)
     claim = Claim.model_validate(
@@ -267,8 +267,8 @@ def test_a_claim_whose_judge_fails_is_inconclusive_and_others_are_judged(monkeyp
         }
     )
     for name in ("one_sided_bound", "difference", "front_probability"):
-        monkeypatch.setattr(module, name, fails)
-    (result,) = module.evaluate(claim, frames)
+        monkeypatch.setattr(judge, name, fails)
+    (result,) = evaluate.evaluate(claim, frames)
     assert [verdict.outcome for verdict in result.verdicts] == ["supported", *["inconclusive"] * 3]
     assert all("Unforeseen" in verdict.sentence for verdict in result.verdicts[1:])
     assert result.outcome == "inconclusive"
