@@ -37,6 +37,14 @@ class CellScores(NamedTuple):
         return float(np.nanmean(self.values))
 
 
+class CostedScores(NamedTuple):
+    """A cell's scores and what it costs; a cost is NaN where it is not known."""
+
+    scores: CellScores
+    params: float
+    macs: float
+
+
 def image_scores(images: pd.DataFrame, metric: MetricName) -> pd.DataFrame:
     """`key`, `image`, `score`: the mean over the classes that the metric is of."""
     found = METRICS[metric]

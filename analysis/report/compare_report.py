@@ -14,7 +14,7 @@ from ablate.analysis.format import listing, model_name, score
 from ablate.analysis.pareto import COSTS, Cost, amount
 from ablate.analysis.report.content import About
 from ablate.analysis.report.page import NOTHING, cautions_of, laid_out, plot, report_page, section
-from ablate.analysis.report.table import Header, Place, Row, Table, headed, number, worded
+from ablate.analysis.report.table import Header, Place, Table, TableRow, headed, number, worded
 from ablate.metrics.counts import METRICS
 
 _MOST_LINES = 60
@@ -86,7 +86,7 @@ def _score_table(comparison: Comparison) -> Table:
     return Table("Scores", "cells", headers, rows, "cells", sorts=True)
 
 
-def _score_row(network: Network) -> Row:
+def _score_row(network: Network) -> TableRow:
     places = [headed(network.label, network.configuration)]
     for entry in network.entries:
         if entry is None:
@@ -99,7 +99,7 @@ def _score_row(network: Network) -> Row:
         _rank(network.mean_rank, ".2f"),
         worded("trivial" if network.trivial else model_name(network.model)),
     ]
-    return Row(tuple(places), "trivial" if network.trivial else "")
+    return TableRow(tuple(places), "trivial" if network.trivial else "")
 
 
 def _rank(rank: float | None, digits: str) -> Place:
@@ -114,12 +114,12 @@ def _cost_table(comparison: Comparison) -> Table:
         *(Header(f"{COSTS[cost]}, {name}", number=True) for cost in shown for name in comparison.data),
     )
 
-    def row(network: Network) -> Row:
+    def row(network: Network) -> TableRow:
         places = [headed(network.label)]
         for cost in shown:
             found = [math.nan if entry is None else entry.costs[cost] for entry in network.entries]
             places += [number(one, amount(cost, one)) for one in found]
-        return Row(tuple(places))
+        return TableRow(tuple(places))
 
     return Table("Costs", "cells", headers, tuple(map(row, trained)), sorts=True)
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from ablate.analysis.confirmation import table
 from ablate.analysis.format import shortened, si
 from ablate.analysis.report.page import NOTHING, laid_out
-from ablate.analysis.report.table import Header, Place, Row, Table, number, worded
+from ablate.analysis.report.table import Header, Place, Table, TableRow, number, worded
 
 if TYPE_CHECKING:
     from ablate.analysis.confirmation import Confirmation
@@ -36,6 +36,6 @@ def _networks(found: Confirmation) -> Table:
             number(cell.test.estimate, test),
             worded(place),
         )
-        rows.append(Row(places))
+        rows.append(TableRow(places))
     headers = tuple(Header(text, number=text not in ("Network", "Front")) for text in _HEADERS)
     return Table("The front, with seeds that the search did not use", "plain", headers, tuple(rows))

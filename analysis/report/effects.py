@@ -15,7 +15,7 @@ from ablate.analysis.figures.parallel import Parallel, parallel_figure
 from ablate.analysis.format import several, shortened
 from ablate.analysis.pareto import COSTS
 from ablate.analysis.report.page import NOTHING, Part, laid_out, made, plot, together
-from ablate.analysis.report.table import Header, Place, Row, Table, headed, number, worded
+from ablate.analysis.report.table import Header, Place, Table, TableRow, headed, number, worded
 from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _place(space: str, task: str, places: Sequence[tuple[str, str]]) -> str:
 # Tables --------------------------------------------------------------------------------------------------------------
 
 
-def _table(title: str, kind: str, names: Sequence[str], rows: Sequence[Row]) -> Table:
+def _table(title: str, kind: str, names: Sequence[str], rows: Sequence[TableRow]) -> Table:
     return Table(title, kind, tuple(map(Header, names)), tuple(rows))
 
 
@@ -105,11 +105,11 @@ def _optional(value: float | None, digits: str, mark: str = "") -> Place:
 
 
 def _effect_table(effects: Sequence[Effect]) -> Table:
-    def row(effect: Effect) -> Row:
+    def row(effect: Effect) -> TableRow:
         found = effect.difference
         p = found.p_value if found.p_holm is None else found.p_holm
         estimate, low, high, _ = found.interval
-        return Row(
+        return TableRow(
             (
                 headed(effect.factor),
                 worded(effect.level),
@@ -131,9 +131,9 @@ def _interactions(found: Effects) -> Markup:
     if not found.interactions:
         return NOTHING
 
-    def row(one: Interaction) -> Row:
+    def row(one: Interaction) -> TableRow:
         estimate, low, high, _ = one.interval
-        return Row(
+        return TableRow(
             (
                 headed(" × ".join(one.factors)),
                 worded(" × ".join(one.levels)),
@@ -161,7 +161,7 @@ def _importances(found: Effects) -> Markup:
         return NOTHING
     targets: dict[str, str] = {metric.name: metric.label for metric in METRICS.values()} | dict(COSTS.items())
     rows = [
-        Row(
+        TableRow(
             (
                 headed(one.factor),
                 worded(one.space),

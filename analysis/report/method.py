@@ -9,7 +9,7 @@ from markupsafe import Markup
 from ablate.analysis.format import model_name, several
 from ablate.analysis.report.content import About, Content
 from ablate.analysis.report.page import NOTHING, laid_out
-from ablate.analysis.report.table import Header, Place, Row, Table, headed, worded
+from ablate.analysis.report.table import Header, Place, Table, TableRow, headed, worded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def failed_section(trials: pd.DataFrame) -> Markup:
 def _failed_table(failed: pd.DataFrame) -> Table:
     reasons = failed["error"].fillna("").replace("", "no reason was recorded")
     rows = tuple(
-        Row((headed(str(label)), worded(model_name(str(model))), _seed(seed), worded(str(reason))))
+        TableRow((headed(str(label)), worded(model_name(str(model))), _seed(seed), worded(str(reason))))
         for label, model, seed, reason in zip(failed["label"], failed["model"], failed["seed"], reasons, strict=True)
     )
     headers = (Header("Configuration"), Header("Model"), Header("Seed", number=True), Header("Reason"))

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from ablate.analysis.format import listing, model_name, score
 from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered
 from ablate.analysis.report.page import laid_out
-from ablate.analysis.report.table import Header, Place, Row, Table, headed, number, worded
+from ablate.analysis.report.table import Header, Place, Table, TableRow, headed, number, worded
 from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _most_telling(known: Sequence[Cell], on_a_front: Collection[str]) -> list[Ce
     return [one for one in ordered if one.id in chosen]
 
 
-def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results) -> Row:
+def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results) -> TableRow:
     trained = not found.trivial
     link = f"#images-{quote(found.id, errors='replace')}" if found.id in more.pictured else ""
     chance = more.chances.get(found.id, math.nan)
@@ -111,7 +111,7 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
         worded(", ".join(marks), "–"),
         worded(model_name(found.model) if trained else "trivial"),
     )
-    return Row(places, "trivial" if found.trivial else "front" if marks else "")
+    return TableRow(places, "trivial" if found.trivial else "front" if marks else "")
 
 
 def _score(found: Cell, metric: MetricName, intervals: Intervals) -> Place:

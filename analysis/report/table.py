@@ -32,7 +32,7 @@ class Place(NamedTuple):
     link: str = ""
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """`kind` is its class in the style sheet, or empty."""
 
     places: tuple[Place, ...]
@@ -45,7 +45,7 @@ class Table(NamedTuple):
     title: str
     kind: str
     headers: tuple[Header, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     name: str = ""
     sorts: bool = False
 

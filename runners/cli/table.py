@@ -41,7 +41,8 @@ def table(study: Path, kind: str | None, metrics: str, output: Path | None) -> N
     """
     from ablate.analysis.frames import load
     from ablate.analysis.report.study_report import about
-    from ablate.analysis.tables import comma_separated, latex, markdown, results_table
+    from ablate.analysis.tables import results_table
+    from ablate.analysis.typeset import comma_separated, latex, markdown
 
     check_target(output, *(ending for ending, written in _ENDINGS.items() if kind in (None, written)))
     chosen = _metrics(metrics)

@@ -18,7 +18,8 @@ from scipy import stats
 from ablate.analysis.frames import Frames
 from ablate.analysis.scores import cell_scores
 from ablate.analysis.significance import difference, holm
-from ablate.analysis.tables import Row, comma_separated, latex, latex_text, markdown, results_table
+from ablate.analysis.tables import Row, results_table
+from ablate.analysis.typeset import comma_separated, latex, latex_text, markdown
 from ablate.errors import InputError
 from ablate.study.tables import IMAGE_COLUMNS
 
