@@ -17,7 +17,7 @@ _NAMES = {
 }
 MIXED = " ‡"
 """Ends the label of a cell whose seeds were made by several versions, in every table and figure."""
-_PREFIXES = ("", "k", "M", "G", "T", "P")
+PREFIXES = ("", "k", "M", "G", "T", "P")
 NO_BREAK = "\N{NO-BREAK SPACE}"
 T = TypeVar("T")
 
@@ -54,12 +54,12 @@ def si(value: float) -> str:
     if not math.isfinite(value):
         return "–"
     step = 0
-    while abs(value) >= 999.5 and step < len(_PREFIXES) - 1:
+    while abs(value) >= 999.5 and step < len(PREFIXES) - 1:
         value, step = value / 1000, step + 1
     if step == 0:
         return f"{value:.0f}"
     decimals = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
-    return f"{value:.{decimals}f}{NO_BREAK}{_PREFIXES[step]}"
+    return f"{value:.{decimals}f}{NO_BREAK}{PREFIXES[step]}"
 
 
 def score(mean: float, spread: float | None = None) -> str:

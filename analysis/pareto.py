@@ -34,7 +34,8 @@ COSTS: dict[Cost, str] = {
 """The first two are known before training; the others are there once `ablate measure` was run."""
 COST_WORDS: dict[Cost, str] = {cost: name if cost == "macs" else name.lower() for cost, name in COSTS.items()}
 """As they stand within a sentence."""
-_UNITS: dict[Cost, str] = {"latency_ms": "ms", "peak_memory_mb": "MB"}
+UNITS: dict[Cost, str] = {"latency_ms": "ms", "peak_memory_mb": "MB"}
+"""Of the costs that are measured."""
 MARGIN = 1.1
 """The reference point's cost, in units of the largest cost."""
 
@@ -252,7 +253,7 @@ def front(trials: pd.DataFrame, objectives: Sequence[Objective], reference: Sequ
         raise InputError(f"objectives {', '.join(objectives)}: expected two or more different ones")
     known = cells(trials)
     trained = [cell for cell in known if not cell.trivial]
-    if any(name in _UNITS for name in objectives):
+    if any(name in UNITS for name in objectives):
         trained = _on_one_device(trained)
     trained = [cell for cell in trained if all(math.isfinite(value(cell, name)) for name in objectives)]
     points = np.array([[value(cell, name) for name in objectives] for cell in trained], dtype=np.float64)
@@ -283,7 +284,7 @@ def front(trials: pd.DataFrame, objectives: Sequence[Objective], reference: Sequ
 def _pareto(known: Sequence[Cell], x: Cost, y: MetricName, reference: tuple[float, float] | None = None) -> Pareto:
     scored = [cell for cell in known if math.isfinite(value(cell, y))]
     candidates = [cell for cell in scored if not cell.trivial and math.isfinite(value(cell, x))]
-    if x in _UNITS:
+    if x in UNITS:
         candidates = _on_one_device(candidates)
     trained = [_point(cell, x, y) for cell in candidates]
     trivial = [_point(cell, x, y) for cell in scored if cell.trivial]
@@ -302,7 +303,7 @@ def _pareto(known: Sequence[Cell], x: Cost, y: MetricName, reference: tuple[floa
         trivial=tuple(trivial),
         reference=reference,
         hypervolume=hypervolume(plane, reference, (False, True)),
-        device=candidates[0].device if x in _UNITS and candidates else "",
+        device=candidates[0].device if x in UNITS and candidates else "",
     )
 
 
@@ -340,7 +341,7 @@ def _point(cell: Cell, x: Cost, y: MetricName) -> Point:
 
 def amount(cost: Cost, measured: float) -> str:
     """A cost with its unit, as people read it: `7.77 M`, `12.3 ms`, `431 MB`."""
-    unit = _UNITS.get(cost)
+    unit = UNITS.get(cost)
     if unit is None or not math.isfinite(measured):
         return si(measured)
     decimals = 2 if abs(measured) < 9.995 else 1 if abs(measured) < 99.95 else 0
@@ -351,5 +352,5 @@ def axis_title(cost: Cost, device: str = "") -> str:
     """What a cost is called, with its unit and, if it was measured, on what: `Latency (ms), cpu (…), 1x96x96`."""
     if cost == "macs":
         return "MACs (multiply–accumulates for one image)"
-    title = f"{COSTS[cost]} ({_UNITS[cost]})" if cost in _UNITS else COSTS[cost]
+    title = f"{COSTS[cost]} ({UNITS[cost]})" if cost in UNITS else COSTS[cost]
     return f"{title}, {device}" if device else title

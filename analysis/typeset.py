@@ -9,10 +9,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from ablate.analysis.format import PREFIXES
 from ablate.analysis.tables import ResultsTable, Row, TableScore, device_marks, printed
 from ablate.metrics.counts import METRICS
-
-_PREFIXES = ("", "k", "M", "G", "T", "P")
 
 
 class _Column(NamedTuple):
@@ -42,7 +41,7 @@ def _columns(table: ResultsTable) -> list[_Column]:
 def _scaled(title: str, field: str, values: list[float]) -> _Column:
     """A column of counts in one unit, chosen so that the smallest has two significant digits."""
     smallest = min((value for value in values if math.isfinite(value) and value > 0), default=1.0)
-    step = min(max(math.floor((math.log10(smallest) + 1) / 3), 0), len(_PREFIXES) - 1)
+    step = min(max(math.floor((math.log10(smallest) + 1) / 3), 0), len(PREFIXES) - 1)
     scale = 1000.0**step
     decimals = (2 if smallest / scale < 10 else 1 if smallest / scale < 100 else 0) if step else 0
 
@@ -50,7 +49,7 @@ def _scaled(title: str, field: str, values: list[float]) -> _Column:
         value = getattr(row, field)
         return "–" if row.trivial or not math.isfinite(value) else f"{value / scale:.{decimals}f}"
 
-    return _Column(f"{title} ({_PREFIXES[step]})" if step else title, text)
+    return _Column(f"{title} ({PREFIXES[step]})" if step else title, text)
 
 
 def _half_width(row: Row, score: TableScore) -> str:

@@ -22,7 +22,7 @@ from ablate.analysis.claims.schema import (
 from ablate.analysis.claims.verdict import Outcome, Verdict
 from ablate.analysis.format import MIXED, listing, si
 from ablate.analysis.guard import attempt
-from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost
+from ablate.analysis.pareto import COST_WORDS, COSTS, UNITS, Cell, Cost
 from ablate.analysis.scores import CellScores, cell_scores
 from ablate.analysis.significance import Difference, difference, holm, one_sided_bound
 from ablate.analysis.uncertainty import front_probability
@@ -123,7 +123,7 @@ def verdicts_on(study: Judged, hypothesis: Hypothesis, rivals: Rivals) -> list[V
         name = f"{METRICS[hypothesis.metric].label} at equal {COST_WORDS[hypothesis.cost]}"
         return [_decided(partial(_matched_budget, study, hypothesis, name), name, hypothesis.kind)]
     if isinstance(hypothesis, Fewest):
-        least = "fewest" if hypothesis.cost in ("params", "macs") else "lowest"
+        least = "lowest" if hypothesis.cost in UNITS else "fewest"
         name = f"{least} {COST_WORDS[hypothesis.cost]}"
         return [_decided(partial(_fewest, study, hypothesis, rivals, name), name, hypothesis.kind)]
     if isinstance(hypothesis, NonInferior):
@@ -325,9 +325,8 @@ def _cost(cell: Cell, cost: Cost) -> float:
 
 
 def _measure(cost: Cost) -> str:
-    return " Run `ablate measure`." if cost in ("latency_ms", "peak_memory_mb") else ""
+    return " Run `ablate measure`." if cost in UNITS else ""
 
 
 def _shown(value: float, cost: Cost) -> str:
-    units = {"latency_ms": "ms", "peak_memory_mb": "MB"}
-    return f"{value:.3g} {units[cost]}" if cost in units else si(value)
+    return f"{value:.3g} {UNITS[cost]}" if cost in UNITS else si(value)

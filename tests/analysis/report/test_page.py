@@ -8,6 +8,7 @@ import pytest
 from jinja2 import UndefinedError
 from markupsafe import Markup
 
+from ablate.analysis.report import page
 from ablate.analysis.report.page import laid_out, section
 from ablate.analysis.report.table import number, worded
 
@@ -52,3 +53,10 @@ def test_numbers_sort_by_what_they_are_and_unknown_ones_last() -> None:
     for unknown in (None, math.nan, math.inf):
         assert number(unknown, "?")[:3] == ("–", "", True)
     assert worded("", "none")[:2] == ("none", "")
+
+
+def test_every_template_comes_with_the_package_and_can_be_read() -> None:
+    names = page._TEMPLATES.list_templates()
+    assert {"document.html", "parts.html", "report.html"} <= set(names)
+    for name in names:
+        page._TEMPLATES.get_template(name)
