@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
 
 _FACTS = ("Data", "Split", "Training", "Selection")
-"""What a caption takes of a study's facts (`ablate.analysis.report.study_report.about`)."""
+"""What a caption takes of a study's facts (`ablate.analysis.report.about.about`)."""
 
 
 class TableScore(NamedTuple):

@@ -40,8 +40,8 @@ def compare(studies: tuple[Path, ...], metric: MetricName, output: Path | None, 
     from ablate.analysis.compare import compare as compared
     from ablate.analysis.compare import findings
     from ablate.analysis.frames import load
+    from ablate.analysis.report.about import about
     from ablate.analysis.report.compare_report import compare_report
-    from ablate.analysis.report.study_report import about
 
     check_target(output, ".html")
     if len({study.resolve() for study in studies}) < len(studies):

@@ -40,7 +40,7 @@ def table(study: Path, kind: str | None, metrics: str, output: Path | None) -> N
       ablate table STUDY --metrics dice,iou,miou
     """
     from ablate.analysis.frames import load
-    from ablate.analysis.report.study_report import about
+    from ablate.analysis.report.about import about
     from ablate.analysis.tables import results_table
     from ablate.analysis.typeset import comma_separated, latex, markdown
 

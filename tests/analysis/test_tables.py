@@ -309,7 +309,7 @@ def test_latex_compiles_and_fits_the_page(tmp_path):
 def call(monkeypatch, tmp_path, capsys):
     """The command on tables made up here, in place of a study's."""
     from ablate.analysis import frames as frames_module
-    from ablate.analysis.report import study_report
+    from ablate.analysis.report import about
     from ablate.runners.cli import table as module
 
     class About:
@@ -319,7 +319,7 @@ def call(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(module, "open_study", lambda path: path)
     monkeypatch.setattr(module, "notes", lambda study: ["It demonstrates, and is not evidence."])
     monkeypatch.setattr(frames_module, "load", lambda study: frames(*THREE))
-    monkeypatch.setattr(study_report, "about", lambda study, found: About())
+    monkeypatch.setattr(about, "about", lambda study, found: About())
 
     def call(*arguments: str) -> tuple[str, str]:
         module.table.main(["STUDY", *arguments], standalone_mode=False)

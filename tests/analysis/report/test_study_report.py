@@ -16,13 +16,15 @@ from test_report import _evidence as every_evidence
 from test_report import _sections as sections
 from test_report import about as report_about
 
+import ablate.analysis.report.evidence
 import ablate.analysis.report.report
-import ablate.analysis.report.study_report
 from ablate.analysis.claims.schema import Claim
 from ablate.analysis.figures.hypervolume import spent
 from ablate.analysis.frames import Frames
+from ablate.analysis.report.about import about
+from ablate.analysis.report.evidence import evidence
+from ablate.analysis.report.pictures import pictures
 from ablate.analysis.report.report import About, Picture, Prediction, render
-from ablate.analysis.report.study_report import about, evidence, pictures
 from ablate.errors import InputError
 from ablate.study.pictures import names, pictures_dir
 from ablate.study.study import Run
@@ -122,7 +124,7 @@ def test_a_study_without_a_complete_trial_has_no_pictures(tmp_path: Path) -> Non
 
 
 def test_what_cannot_be_computed_is_said_and_the_rest_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ablate.analysis.report.study_report as module
+    import ablate.analysis.report.evidence as module
 
     def refuse(*_: object) -> None:
         raise InputError("no level has a reference")
@@ -225,7 +227,7 @@ def test_evidence_that_fails_is_in_the_notes_and_the_rest_is_there(
 ) -> None:
     frames = _frames({"a": [0.8, 0.7], "b": [0.6, 0.5]}, seeds=2)
     run = Run(space="s", question="?", profile="quick", design="grid", factors={}, definition={}, trials={})
-    monkeypatch.setattr(ablate.analysis.report.study_report, name, fails)
+    monkeypatch.setattr(ablate.analysis.report.evidence, name, fails)
     found = evidence(Folder(tmp_path, frames, (run,)), frames)  # type: ignore[arg-type]
     said = [note for note in found.notes if note.startswith(EVIDENCE[name])]
     assert said
