@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ablate.analysis.crossed import Interval, components, interval_of
 from ablate.analysis.format import between, several
 from ablate.analysis.pareto import nondominated
 from ablate.analysis.scores import cell_scores
-from ablate.analysis.significance import Interval, components, interval_of, mean_interval
+from ablate.analysis.significance import mean_interval
 from ablate.errors import InputError
 
 if TYPE_CHECKING:

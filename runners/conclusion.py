@@ -22,7 +22,7 @@ _LONGEST_REASON = 200
 def conclude(study: Study, out: Console, ends: Ends) -> None:
     """The front, printed, and the report."""
     from ablate.analysis.frames import load
-    from ablate.analysis.report.study_report import intervals
+    from ablate.analysis.report.evidence import intervals
     from ablate.analysis.scores import cell_scores
     from ablate.analysis.summary import front_summary
     from ablate.runners.cli.report import write_report

@@ -11,9 +11,8 @@ import numpy as np
 from ablate.files import read_regular
 from ablate.metrics.counts import COUNTS, class_count
 from ablate.study.records import Record
+from ablate.study.tables import JUDGED, VALIDATION
 from ablate.trial import TrialConfig
-
-_SCORES = ("val_dice", "val_iou", "val_miou")
 
 
 def wrong_contents(folder: Path, record: Record, but: Collection[str]) -> Iterator[str]:
@@ -38,7 +37,7 @@ def read_config(folder: Path) -> TrialConfig | None:
 
 
 def _has(record: Record, name: str) -> bool:
-    judged = record.state in ("complete", "trivial")
+    judged = record.state in JUDGED
     return {"images.parquet": judged, "model.safetensors": record.state == "complete"}.get(name, True)
 
 
@@ -56,7 +55,7 @@ def _wrong_epochs(folder: Path, record: Record, config: TrialConfig | None) -> s
     import pyarrow
     import pyarrow.parquet as parquet
 
-    columns = ["key", "epoch", *_SCORES]
+    columns = ["key", "epoch", *VALIDATION]
     table = parquet.read_table(
         pyarrow.BufferReader(read_regular(folder / "epochs.parquet")), columns=columns
     ).to_pydict()
@@ -71,7 +70,7 @@ def _wrong_epochs(folder: Path, record: Record, config: TrialConfig | None) -> s
         return ""
     if not 1 <= record.best_epoch <= record.epochs:
         return f"it has no epoch {record.best_epoch}, the best"
-    if any(table[score][record.best_epoch - 1] != getattr(record, score) for score in _SCORES):
+    if any(table[score][record.best_epoch - 1] != getattr(record, score) for score in VALIDATION):
         return "its best epoch has other scores than the record"
     return ""
 

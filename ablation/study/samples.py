@@ -10,6 +10,7 @@ from ablate.data.splits import split
 from ablate.errors import InputError
 from ablate.files import sha256, write_whole
 from ablate.metrics.counts import COUNTS, class_count, confusion
+from ablate.study.tables import JUDGED
 from ablate.study.trial_folder import grey_levels, keep_checksums, png, sample_name
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def make_samples_again(study: Study, trials: Iterable[TrialConfig], dataset_of: 
     A prediction is kept only if it has the very counts that the trial was judged by: on another machine a pixel may
     fall to the other side of the threshold. Within `study.writing()`.
     """
-    judged = {key for key, record in study.sound().records.items() if record.state in ("complete", "trivial")}
+    judged = {key for key, record in study.sound().records.items() if record.state in JUDGED}
     made: dict[str, dict[str, bytes]] = {}
     for trial in trials:
         if trial.key in judged:

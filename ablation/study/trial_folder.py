@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ablate.files import flush_directory, kind, read_regular, sha256, write_new, write_whole
 from ablate.study.records import Record, read_record
 from ablate.study.runs import is_key
+from ablate.study.tables import EPOCH_COLUMNS
 from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ def pack(trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result
     import pandas as pd
     from safetensors.torch import save
 
-    columns = ["epoch", "train_loss", "val_loss", "val_dice", "val_iou", "val_miou", "seconds", "images_per_second"]
-    curves = pd.DataFrame(epochs, columns=columns)
+    curves = pd.DataFrame(epochs, columns=list(EPOCH_COLUMNS[1:]))
     curves.insert(0, "key", trial.key)
     files = {
         "config.json": trial.to_file(),

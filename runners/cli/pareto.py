@@ -15,9 +15,10 @@ from ablate.runners.cli.shared import json_option, notes, open_study, study_argu
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablate.analysis.pareto import Cost, Metric, Pareto
-    from ablate.analysis.significance import Interval
+    from ablate.analysis.crossed import Interval
+    from ablate.analysis.pareto import Cost, Pareto
     from ablate.analysis.uncertainty import UncertainFront
+    from ablate.metrics.counts import MetricName
 
 
 @click.command()
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an interactive page here.")
 @json_option
-def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None, as_json: bool) -> None:
+def pareto(study: Path, x: Cost, y: MetricName, resamples: int, output: Path | None, as_json: bool) -> None:
     """The Pareto front of a study and how sure it is, printed or as a page.
 
     Scores are of the test images, means over seeds. A network's probability is
@@ -53,12 +54,12 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
     """
     from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
     from ablate.analysis.frames import load
-    from ablate.analysis.pareto import METRICS
     from ablate.analysis.report.report import figure_page
     from ablate.analysis.scores import cell_scores
     from ablate.analysis.significance import mean_interval
     from ablate.analysis.summary import front_summary
     from ablate.analysis.uncertainty import uncertain_fronts
+    from ablate.metrics.counts import METRICS
 
     check_target(output, ".html")
     opened = open_study(study)
@@ -105,7 +106,7 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
         out.print(f"Page: {output}", soft_wrap=True)
 
 
-def _fronts(trials: pd.DataFrame, x: Cost, y: Metric, study: Path) -> dict[str, tuple[Pareto, ...]]:
+def _fronts(trials: pd.DataFrame, x: Cost, y: MetricName, study: Path) -> dict[str, tuple[Pareto, ...]]:
     """The fronts of each data set, that of the asked axes first. Raises `InputError` where no cost is known."""
     from ablate.analysis.pareto import COST_WORDS, fronts, tasks
 
@@ -119,7 +120,8 @@ def _fronts(trials: pd.DataFrame, x: Cost, y: Metric, study: Path) -> dict[str, 
 def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
     """In words: who is on the front how likely, and how much it dominates."""
     from ablate.analysis.format import listing
-    from ablate.analysis.pareto import METRICS, amount
+    from ablate.analysis.pareto import amount
+    from ablate.metrics.counts import METRICS
 
     if not sure.probability:
         return []
@@ -134,7 +136,7 @@ def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
         *(
             [
                 f"Hypervolume: {area.estimate / largest:.3f} [{area.low / largest:.3f}, {area.high / largest:.3f}] of "
-                f"the largest possible, up to {amount(front.x, cost)} and {METRICS[front.y]} {bar:.3f}."
+                f"the largest possible, up to {amount(front.x, cost)} and {METRICS[front.y].label} {bar:.3f}."
             ]
             if largest > 0
             else []

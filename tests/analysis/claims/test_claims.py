@@ -14,6 +14,7 @@ from ablate.analysis.claims.evaluate import applicable, evaluate
 from ablate.analysis.claims.schema import Claim, load_claim, packaged
 from ablate.analysis.claims.verdict import ClaimResult, Verdict
 from ablate.errors import InputError
+from ablate.study.tables import IMAGE_COLUMNS
 
 PIXELS = 10_000
 
@@ -60,7 +61,7 @@ def study(
                 }
                 | columns
             )
-    names = ["key", "image", "class", "tp", "fp", "fn", "tn"]
+    names = list(IMAGE_COLUMNS)
     return Tables(pd.DataFrame(trials), pd.DataFrame(), pd.DataFrame(counts, columns=names))
 
 
