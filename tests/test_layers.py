@@ -89,6 +89,16 @@ def test_no_module_imports_another_in_a_circle():
     TopologicalSorter(graph).prepare()  # raises CycleError
 
 
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_file_and_a_function_are_read_in_one_sitting(folder):
+    for file in (ROOT / folder).rglob("*.py"):
+        source = file.read_text()
+        assert source.count("\n") <= 400, f"{file.relative_to(ROOT)} has another subject in it"
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno - node.lineno < 60, f"{file.relative_to(ROOT)}: {node.name}"
+
+
 def test_the_package_itself_imports_nothing():
     code = "import ablate, sys; assert ablate.DISTRIBUTION; print([name for name in sys.modules if 'ablate.' in name])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

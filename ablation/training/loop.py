@@ -73,15 +73,7 @@ def train(
     if getattr(trial.model, "encoder_weights_sha256", None) and not getattr(trial.model, "encoder_weights", None):
         raise TrialError("its encoder starts from weights whose file is not named any more: give model.encoder_weights")
     protocol, parts = trial.protocol, split(dataset.groups, trial.protocol.split)
-    make_deterministic(device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(trial.seed)
-        model = build_model(trial.model, dataset.config.channels, dataset.config.classes)  # type: ignore[arg-type]
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    group.synchronise(model)
-    optimizer = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate, fused=device.type in ("cpu", "cuda"))
-    scaler = torch.amp.GradScaler(device.type, enabled=precision(device) == torch.float16)
-    progress = Progress(trial.key, model, optimizer, scaler)
+    progress = _begin(trial, dataset, device, group)
     if checkpoint is not None and (saved := checkpoint.read()) is not None:
         progress.restore(saved)
     for row in progress.epochs:
@@ -92,7 +84,7 @@ def train(
         train_loss = _train_epoch(progress, trial, dataset, parts.train, epoch, device, group)
         trained = time.perf_counter()
 
-        val_loss, val = _validate(model, dataset, parts.val, protocol.batch_size, device, group)
+        val_loss, val = _validate(progress.model, dataset, parts.val, protocol.batch_size, device, group)
         if not math.isfinite(val_loss):
             raise TrialError(f"diverged: the validation loss was {val_loss} after epoch {epoch}")
         row = Epoch(
@@ -110,15 +102,41 @@ def train(
             checkpoint.write(progress.saved())
         report(row)
 
-    model.load_state_dict(progress.best)
-    own_test = list(parts.test[group.share(len(parts.test))])
-    own_predictions = predict(model, dataset.images[own_test], protocol.batch_size, device)
-    predictions = group.gather(own_predictions, len(parts.test))
+    return _judge_best(progress, trial, dataset, parts.test, device, group)
+
+
+def _begin(trial: TrialConfig, dataset: Dataset, device: torch.device, group: Group) -> Progress:
+    """The network as its seed has it, and its optimiser, before the first epoch."""
+    make_deterministic(device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(trial.seed)
+        model = build_model(trial.model, dataset.config.channels, dataset.config.classes)  # type: ignore[arg-type]
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    group.synchronise(model)
+    fused = device.type in ("cpu", "cuda")
+    optimizer = torch.optim.Adam(model.parameters(), lr=trial.protocol.learning_rate, fused=fused)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision(device) == torch.float16)
+    return Progress(trial.key, model, optimizer, scaler)
+
+
+def _judge_best(
+    progress: Progress,
+    trial: TrialConfig,
+    dataset: Dataset,
+    test: tuple[int, ...],
+    device: torch.device,
+    group: Group,
+) -> Result:
+    """The best epoch's network on the images `test`."""
+    progress.model.load_state_dict(progress.best)
+    own = list(test[group.share(len(test))])
+    own_predictions = predict(progress.model, dataset.images[own], trial.protocol.batch_size, device)
+    predictions = group.gather(own_predictions, len(test))
     return Result(
         epochs=progress.epochs,
         best_epoch=progress.best_epoch,
-        ids=tuple(dataset.ids[i] for i in parts.test),
-        counts=confusion(predictions, dataset.masks[list(parts.test)], class_count(dataset.config.classes)),
+        ids=tuple(dataset.ids[i] for i in test),
+        counts=confusion(predictions, dataset.masks[list(test)], class_count(dataset.config.classes)),
         predictions=predictions,
         weights=progress.best,
     )

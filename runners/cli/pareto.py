@@ -81,21 +81,7 @@ def pareto(study: Path, x: Cost, y: MetricName, resamples: int, output: Path | N
         captions = {task: pareto_caption(found, uncertain[task], intervals) for task, found in records.items()}
         write(output, figure_page(figures, title, " ".join(said), captions).encode())
     if as_json:
-        print_json(
-            {
-                "x": x,
-                "y": y,
-                "level": next((sure.level for _, sure in firsts.values()), None),
-                "resamples": resamples,
-                "points": [row for task, pair in firsts.items() for row in _points(task, *pair, intervals[y])],
-                "front": [cell for front, _ in firsts.values() for cell in front.front],
-                "trivial": [
-                    {"data": task} | point._asdict() for task, (front, _) in firsts.items() for point in front.trivial
-                ],
-                "hypervolume": {task: _numbers(sure.hypervolume._asdict()) for task, (_, sure) in firsts.items()},
-                "notes": said,
-            }
-        )
+        print_json(_as_json(x, y, resamples, firsts, intervals[y], said))
         return
     out = console()
     front_summary(frames.trials, out, x=x, y=y, caution=" ".join(said), intervals=intervals)
@@ -104,6 +90,27 @@ def pareto(study: Path, x: Cost, y: MetricName, resamples: int, output: Path | N
             out.print(f"{task}: {line}" if len(firsts) > 1 else line)
     if output:
         out.print(f"Page: {output}", soft_wrap=True)
+
+
+def _as_json(
+    x: Cost,
+    y: MetricName,
+    resamples: int,
+    firsts: dict[str, tuple[Pareto, UncertainFront]],
+    intervals: dict[str, Interval],
+    said: list[str],
+) -> dict[str, Any]:
+    return {
+        "x": x,
+        "y": y,
+        "level": next((sure.level for _, sure in firsts.values()), None),
+        "resamples": resamples,
+        "points": [row for task, pair in firsts.items() for row in _points(task, *pair, intervals)],
+        "front": [cell for front, _ in firsts.values() for cell in front.front],
+        "trivial": [{"data": task} | point._asdict() for task, (front, _) in firsts.items() for point in front.trivial],
+        "hypervolume": {task: _numbers(sure.hypervolume._asdict()) for task, (_, sure) in firsts.items()},
+        "notes": said,
+    }
 
 
 def _fronts(trials: pd.DataFrame, x: Cost, y: MetricName, study: Path) -> dict[str, tuple[Pareto, ...]]:
