@@ -8,6 +8,7 @@ defended against.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import uuid
@@ -38,6 +39,10 @@ def read_regular(path: Path) -> bytes:
     """The content of a regular file. Raises `OSError`: for a link ELOOP, for what is no file EINVAL."""
     with _open(path, os.O_RDONLY, "rb") as file:
         return file.read()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def open_in_place(path: Path) -> IO[bytes]:

@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from ablate import DISTRIBUTION
 
 if TYPE_CHECKING:
+    from ablate.study.records import Record
     from ablate.study.study import Study
-    from ablate.study.trial_folder import Record
     from ablate.trial import TrialConfig
 
 _PACKAGE = "ablate"

@@ -19,7 +19,8 @@ from ablate.data.splits import split
 from ablate.errors import InputError
 from ablate.files import kind
 from ablate.models.build import build_model
-from ablate.training.loop import choose_device, classify, predict, predict_probabilities
+from ablate.training.devices import choose_device
+from ablate.training.inference import classify, predict, predict_probabilities
 
 if TYPE_CHECKING:
     from ablate.data.dataset import Dataset

@@ -9,41 +9,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ablate.analysis.figures.parallel import Axis, Line, Parallel, parallel_figure
-from ablate.analysis.format import listing, model_name, score, several
-from ablate.analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, amount, cells, tasks, value
-from ablate.analysis.report.page import (
-    caution,
-    cell,
-    document,
-    escape,
-    facts,
-    figure,
-    folded,
-    header,
-    items,
-    note,
-    number,
-    section,
-    table,
-)
-from ablate.analysis.report.report import About
+from ablate.analysis.crossed import Interval
+from ablate.analysis.format import listing, model_name, several
+from ablate.analysis.pareto import COSTS, Cell, Cost, cells, tasks, value
 from ablate.analysis.scores import cell_scores
-from ablate.analysis.significance import Interval, mean_interval
+from ablate.analysis.significance import mean_interval
 from ablate.errors import InputError
-from ablate.search_spaces.profiles import PROFILES
+from ablate.metrics.counts import COUNTS, MetricName
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.frames import Frames
-
-_MOST_LINES = 60
 
 
 class Entry(NamedTuple):
@@ -82,7 +63,7 @@ class Friedman(NamedTuple):
 class Comparison(NamedTuple):
     """Networks, those with the best mean rank first and trivial ones last, over the data sets named in `data`."""
 
-    metric: Metric
+    metric: MetricName
     data: tuple[str, ...]
     networks: tuple[Network, ...]
     friedman: Friedman | None
@@ -98,7 +79,7 @@ class _Judged(NamedTuple):
     cells: tuple[Cell, ...]
 
 
-def compare(studies: Mapping[str, Frames], metric: Metric = "dice") -> Comparison:
+def compare(studies: Mapping[str, Frames], metric: MetricName = "dice") -> Comparison:
     """The networks of several studies, by name, over all their data sets.
 
     Raises `InputError` where there are not two data sets with a scored network.
@@ -190,14 +171,14 @@ def _labels(networks: Mapping[tuple[str, str], Sequence[Cell]]) -> dict[tuple[st
     return {key: label if counts[label] == 1 else told_apart(key) for key, label in labels.items()}
 
 
-def _intervals(judged: _Judged, metric: Metric) -> dict[str, Interval]:
+def _intervals(judged: _Judged, metric: MetricName) -> dict[str, Interval]:
     from ablate.analysis.frames import Frames
 
     frames = Frames(judged.trials, judged.images.iloc[:0], judged.images)
     return {name: mean_interval(found) for name, found in cell_scores(frames, metric).items() if len(found.seeds) > 1}
 
 
-def _entry(found: Cell, metric: Metric, intervals: Mapping[str, Interval], rank: float | None) -> Entry:
+def _entry(found: Cell, metric: MetricName, intervals: Mapping[str, Interval], rank: float | None) -> Entry:
     alone = Interval(value(found, metric), math.nan, math.nan, 0.95)
     costs = {cost: value(found, cost) for cost in COSTS}
     return Entry(found.id, intervals.get(found.id, alone), found.seeds, costs, rank)
@@ -230,7 +211,7 @@ def _twins(judged: Sequence[_Judged], notes: list[str]) -> int:
     twins = 0
     for one in judged:
         images = one.images[one.images["key"].isin(one.trials["key"])]
-        sizes = images.assign(there=images["tp"] + images["fn"], all=images[["tp", "fp", "fn", "tn"]].sum(axis=1))
+        sizes = images.assign(there=images["tp"] + images["fn"], all=images[list(COUNTS)].sum(axis=1))
         distinct = sizes[["image", "class", "there", "all"]].drop_duplicates().astype(str)
         identity = (str(one.trials["data"].iloc[0]), frozenset(distinct.itertuples(index=False, name=None)))
         if identity in seen:
@@ -246,7 +227,7 @@ def _best_first(network: Network) -> tuple[bool, float, float]:
     return network.trivial, rank, -float(np.mean(scores))
 
 
-# Drawn ---------------------------------------------------------------------------------------------------------------
+# In words ------------------------------------------------------------------------------------------------------------
 
 
 def findings(comparison: Comparison) -> list[str]:
@@ -269,113 +250,3 @@ def findings(comparison: Comparison) -> list[str]:
     elif ranked:
         said.append("The Friedman test needs three networks on three different data sets.")
     return [*said, *comparison.notes]
-
-
-def compare_report(comparison: Comparison, abouts: Mapping[str, About]) -> str:
-    """The comparison as a page; `abouts` say of each study, by name, how its numbers were made."""
-    title = f"{listing(list(comparison.data))} compared"
-    profiles = dict.fromkeys(profile for about in abouts.values() for profile in about.profiles)
-    body = [
-        f"<h1>{escape(title)}</h1>",
-        *(caution(PROFILES[profile].note or "") for profile in profiles if profile in PROFILES),
-        section("What was found", lambda: items(findings(comparison))),
-        section("Scores", lambda: _drawn(comparison), lambda: _score_table(comparison)),
-        section("Costs", lambda: _cost_table(comparison)),
-        section("How this was made", *(partial(_made, name, about) for name, about in abouts.items())),
-    ]
-    return document(title, "".join(body))
-
-
-def _drawn(comparison: Comparison) -> str:
-    lines = _lines(comparison)
-    if len(lines.lines) < 2:
-        return ""
-    return figure(
-        parallel_figure(lines, {line.cell for line in lines.lines}), "scores", "Scores on each data set"
-    ) + note(
-        "A line is a network, its places are its scores; each axis has its own scale. Lines that cross rank "
-        "differently. A gap is a data set that a network was not trained on."
-    )
-
-
-def _made(name: str, about: About) -> str:
-    return folded(name, facts(about.facts))
-
-
-def _lines(comparison: Comparison) -> Parallel:
-    """A coordinate for each data set; a line for each trained network with two entries or more."""
-    trained = [n for n in comparison.networks if not n.trivial and sum(e is not None for e in n.entries) > 1]
-    axes, columns = [], []
-    for at, name in enumerate(comparison.data):
-        found = [math.nan if (entry := network.entries[at]) is None else entry.score.estimate for network in trained]
-        finite = [one for one in found if math.isfinite(one)]
-        low, high = min(finite, default=0.0), max(finite, default=1.0)
-        span = (high - low) or 1.0
-        columns.append([(one - low) / span for one in found])
-        axes.append(Axis(name, tuple((k / 4, score(low + (high - low) * k / 4)) for k in range(5))))
-    lines = [
-        Line(
-            cell=network.configuration + network.label,
-            label=network.label,
-            model=network.model,
-            places=tuple(column[row] for column in columns),
-            texts=tuple("not trained" if e is None else score(e.score.estimate) for e in network.entries),
-        )
-        for row, network in enumerate(trained[:_MOST_LINES])
-    ]
-    return Parallel("", "", tuple(axes), tuple(lines), len(trained) - len(lines))
-
-
-def _score_table(comparison: Comparison) -> str:
-    headers = [
-        header("Network"),
-        *(part for name in comparison.data for part in (header(name, "descending"), header("rank", "ascending"))),
-        header("Mean rank", "ascending", "ascending"),
-        header("Model"),
-    ]
-
-    def row(network: Network) -> str:
-        name = escape(network.label)
-        columns = [f'<th scope="row" data-sort="{name}" title="{escape(network.configuration)}">{name}</th>']
-        for entry in network.entries:
-            if entry is None:
-                columns += ['<td class="number" data-sort="">not trained</td>', number(math.nan, "")]
-            else:
-                estimate, low, high, _ = entry.score
-                below = f"[{low:.3f}, {high:.3f}]" if math.isfinite(low) and not network.trivial else ""
-                rank = math.nan if entry.rank is None else entry.rank
-                columns += [number(estimate, score(estimate), below), number(rank, f"{rank:g}")]
-        mean = math.nan if network.mean_rank is None else network.mean_rank
-        columns += [number(mean, f"{mean:.2f}"), cell("trivial" if network.trivial else model_name(network.model))]
-        return f'<tr class="{"trivial" if network.trivial else ""}">{"".join(columns)}</tr>'
-
-    return table("cells", headers, map(row, comparison.networks), "Scores", "cells") + note(
-        f"Test {METRICS[comparison.metric]}, means over seeds and images; beneath, 95 % intervals of networks with two "
-        "seeds or more. Scores of different data sets do not compare; ranks do."
-        '<span class="screen"> A click on a header sorts.</span>'
-    )
-
-
-def _cost_table(comparison: Comparison) -> str:
-    trained = [network for network in comparison.networks if not network.trivial]
-    shown = _costs(trained)
-    headers = [
-        header("Network"),
-        *(header(f"{COSTS[c]}, {name}", "ascending") for c in shown for name in comparison.data),
-    ]
-
-    def row(network: Network) -> str:
-        name = escape(network.label)
-        columns = [f'<th scope="row" data-sort="{name}">{name}</th>']
-        for cost in shown:
-            found = [math.nan if entry is None else entry.costs[cost] for entry in network.entries]
-            columns += [number(one, amount(cost, one)) for one in found]
-        return f"<tr>{''.join(columns)}</tr>"
-
-    return table("cells", headers, map(row, trained), "Costs")
-
-
-def _costs(networks: Sequence[Network]) -> list[Cost]:
-    """The costs that at least one network has somewhere."""
-    entries = [entry for network in networks for entry in network.entries if entry is not None]
-    return [cost for cost in COSTS if any(math.isfinite(entry.costs[cost]) for entry in entries)]

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ablate.analysis.crossed import Interval, components, interval_of
 from ablate.analysis.format import between, several
 from ablate.analysis.pareto import nondominated
 from ablate.analysis.scores import cell_scores
-from ablate.analysis.significance import Interval, components, interval_of, mean_interval
+from ablate.analysis.significance import mean_interval
 from ablate.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.frames import Frames
-    from ablate.study.study import Run
+    from ablate.study.runs import Run
 
 DESIGN = "confirm"
 """The design of a run that confirms, in `study.yaml`."""

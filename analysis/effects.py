@@ -8,42 +8,25 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ablate.analysis.crossed import Interval, components, interval_of, p_value_of
 from ablate.analysis.format import listing, several
-from ablate.analysis.scores import CellScores, Metric, cell_scores
-from ablate.analysis.significance import (
-    Difference,
-    Interval,
-    complete_part,
-    components,
-    difference_of,
-    holm,
-    interval_of,
-    p_value_of,
-)
+from ablate.analysis.importances import Importance, importances_of
+from ablate.analysis.scores import CostedScores, cell_scores
+from ablate.analysis.significance import Difference, complete_part, difference_of, holm
+from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:
-    import optuna
-
     from ablate.analysis.frames import Frames
-    from ablate.study.study import Run
+    from ablate.study.runs import Run
 
 DESIGNED = ("grid", "one_factor", "leave_one_out")
-LEAST_CONFIGURATIONS = 10
-"""Of fewer sampled configurations no importance is computed."""
 _WITH = "with"
-_ELITE = 5
-"""PED-ANOVA compares the best configurations with all; Optuna advises at least this many among the best."""
-MOST_CONFIGURATIONS = 1000
-"""Of more sampled configurations as many drawn at random make do: fANOVA's time grows with them."""
-_TREES = {"n_trees": 32, "max_depth": 6, "seed": 0}
-"""Optuna's default of 64 trees of depth 64 takes minutes where the score is mostly noise, which such trees learn."""
 _CROSSING = ("data", "protocol", "data.", "protocol.split")
 
 
@@ -78,34 +61,14 @@ class Interaction(NamedTuple):
     """Two-sided, not corrected for the number of interactions; `None` with one seed."""
 
 
-class Importance(NamedTuple):
-    """A factor's share in what a sampled space's configurations differ by; the shares of a target sum to 1."""
-
-    space: str
-    task: str
-    factor: str
-    target: str
-    """The metric, or a cost: `params`, `macs`."""
-    fanova: float | None
-    """Share of the variance over the space (Hutter, Hoos and Leyton-Brown 2014)."""
-    ped_anova: float | None
-    """Share in being among the best (Watanabe, Bansal and Hutter 2023)."""
-
-
 class Effects(NamedTuple):
     """All that a study's designs can tell of their factors, and in `notes` what they cannot."""
 
-    metric: Metric
+    metric: MetricName
     effects: tuple[Effect, ...]
     interactions: tuple[Interaction, ...]
     importances: tuple[Importance, ...]
     notes: tuple[str, ...]
-
-
-class _Cell(NamedTuple):
-    scores: CellScores
-    params: float
-    macs: float
 
 
 _Levels = tuple[str, ...]
@@ -120,7 +83,7 @@ class _Design(NamedTuple):
     space: str
     factors: tuple[str, ...]
     references: tuple[str, ...]
-    cells: dict[_Levels, _Cell]
+    cells: dict[_Levels, CostedScores]
     place: dict[_Levels, int]
     values: NDArray[np.float64]
 
@@ -133,7 +96,7 @@ class _Contrast(NamedTuple):
     note: str
 
 
-def effects(frames: Frames, runs: Sequence[Run], metric: Metric) -> Effects:
+def effects(frames: Frames, runs: Sequence[Run], metric: MetricName) -> Effects:
     """The effects of the factors of `runs` (`study.manifest.runs`) on `metric`.
 
     Effects are corrected for being one family in each space and task (Holm).
@@ -150,8 +113,8 @@ def effects(frames: Frames, runs: Sequence[Run], metric: Metric) -> Effects:
             notes.append(f"{space}: no trial has been scored")
         elif run.design not in DESIGNED:
             notes.append(f"{space}: its configurations are sampled, so factors have importances, not effects")
-            for task, configurations in placed.items():
-                importances += _importances(space, run, task, configurations, metric, notes)
+            for configurations in placed.values():
+                importances += importances_of(space, run, configurations, metric, notes)
         else:
             references = _references(run, space, notes)
             for configurations in placed.values():
@@ -166,10 +129,10 @@ def effects(frames: Frames, runs: Sequence[Run], metric: Metric) -> Effects:
 # From tables to designs ----------------------------------------------------------------------------------------------
 
 
-def _cells(frames: Frames, metric: Metric) -> dict[str, _Cell]:
+def _cells(frames: Frames, metric: MetricName) -> dict[str, CostedScores]:
     costs = frames.trials.groupby("cell", sort=False)[["params", "macs"]].mean().to_dict("index")
     return {
-        cell: _Cell(scores, float(costs[cell]["params"]), float(costs[cell]["macs"]))
+        cell: CostedScores(scores, float(costs[cell]["params"]), float(costs[cell]["macs"]))
         for cell, scores in cell_scores(frames, metric).items()
     }
 
@@ -181,11 +144,11 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _placed(
-    run: Run, cells: dict[str, _Cell], cell_of: dict[str, str], notes: list[str], space: str
-) -> dict[str, dict[_Levels, _Cell]]:
+    run: Run, cells: dict[str, CostedScores], cell_of: dict[str, str], notes: list[str], space: str
+) -> dict[str, dict[_Levels, CostedScores]]:
     """A run's scored cells by task and levels; of a space that varies the data itself, all under one task ''."""
     across = any(_crosses(run, factor) for factor in run.factors)
-    placed: dict[str, dict[_Levels, _Cell]] = {}
+    placed: dict[str, dict[_Levels, CostedScores]] = {}
     for key, named in run.trials.items():
         cell = cells.get(cell_of.get(key, ""))
         if cell is None:
@@ -222,7 +185,9 @@ def _references(run: Run, space: str, notes: list[str]) -> tuple[str, ...]:
     return tuple(reference(factor, levels) for factor, levels in run.factors.items())
 
 
-def _design(space: str, factors: tuple[str, ...], references: tuple[str, ...], cells: dict[_Levels, _Cell]) -> _Design:
+def _design(
+    space: str, factors: tuple[str, ...], references: tuple[str, ...], cells: dict[_Levels, CostedScores]
+) -> _Design:
     seeds = sorted({seed for cell in cells.values() for seed in cell.scores.seeds})
     images = sorted({image for cell in cells.values() for image in cell.scores.images})
     row, column = {seed: i for i, seed in enumerate(seeds)}, {image: i for i, image in enumerate(images)}
@@ -235,7 +200,7 @@ def _design(space: str, factors: tuple[str, ...], references: tuple[str, ...], c
 # Effects -------------------------------------------------------------------------------------------------------------
 
 
-def _effects(design: _Design, levels: dict[str, list[str]], metric: Metric, notes: list[str]) -> Iterator[Effect]:
+def _effects(design: _Design, levels: dict[str, list[str]], metric: MetricName, notes: list[str]) -> Iterator[Effect]:
     for axis, (factor, reference) in enumerate(zip(design.factors, design.references, strict=True)):
         scored = {cell[axis] for cell in design.cells}
         others = [level for level in dict.fromkeys([*levels[factor], *sorted(scored)]) if level != reference]
@@ -380,97 +345,3 @@ def _ratio(costs: Iterable[tuple[float, float]]) -> float:
     """The geometric mean of the ratios of two costs, NaN where one is not known or not positive."""
     logs = [math.log(a / b) if a > 0 and b > 0 else math.nan for a, b in costs]
     return math.exp(sum(logs) / len(logs))
-
-
-# Importances ---------------------------------------------------------------------------------------------------------
-
-
-def _importances(
-    space: str, run: Run, task: str, configurations: dict[_Levels, _Cell], metric: Metric, notes: list[str]
-) -> Iterator[Importance]:
-    """fANOVA and PED-ANOVA of the score and of each cost, on the mean over seeds of each configuration."""
-    tasks = sorted({cell.scores.task for cell in configurations.values()})
-    if len(tasks) > 1:
-        notes.append(f"{space}: its samples are judged on {len(tasks)} data sets, whose scores do not compare")
-        return
-    if len(configurations) < LEAST_CONFIGURATIONS:
-        notes.append(
-            f"{space}: {several(len(configurations), 'scored configuration')} of {LEAST_CONFIGURATIONS} "
-            "that importances need at least"
-        )
-        return
-    import optuna
-
-    distributions = {
-        factor: _distribution(run, factor, {levels[axis] for levels in configurations})
-        for axis, factor in enumerate(run.factors)
-    }
-    params = [
-        {factor: _value(level, distributions[factor]) for factor, level in zip(run.factors, levels, strict=True)}
-        for levels in configurations
-    ]
-    targets = {
-        metric: [cell.scores.mean for cell in configurations.values()],
-        "params": [cell.params for cell in configurations.values()],
-        "macs": [cell.macs for cell in configurations.values()],
-    }
-    for target, values in targets.items():
-        known = [(param, value) for param, value in zip(params, values, strict=True) if math.isfinite(value)]
-        if len(known) > MOST_CONFIGURATIONS:
-            drawn = np.random.default_rng(0).choice(len(known), MOST_CONFIGURATIONS, replace=False)
-            notes.append(
-                f"{space}: importances are of {MOST_CONFIGURATIONS} of its {len(known)} configurations, at random"
-            )
-            known = [known[place] for place in sorted(drawn)]
-        if len(known) < LEAST_CONFIGURATIONS or len({value for _, value in known}) == 1:
-            notes.append(f"{space}: {target} is unknown or the same in all configurations: no importance for it")
-            continue
-        study = _optuna_study(known, distributions, "maximize" if target == metric else "minimize")
-        evaluators = (
-            optuna.importance.FanovaImportanceEvaluator(**_TREES),
-            optuna.importance.PedAnovaImportanceEvaluator(target_quantile=min(max(0.1, _ELITE / len(known)), 0.5)),
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            fanova, ped = (optuna.importance.get_param_importances(study, evaluator=one) for one in evaluators)
-        for factor in run.factors:
-            yield Importance(space, tasks[0], factor, target, fanova.get(factor), ped.get(factor))
-
-
-def _distribution(run: Run, factor: str, levels: set[str]) -> optuna.distributions.BaseDistribution:
-    """A factor as Optuna sees it: a range where the space has one (wide enough for what was drawn), else its levels."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    spec = run.definition.get("factors", {}).get(factor)
-    if not (isinstance(spec, dict) and {"low", "high"} <= spec.keys() and not isinstance(spec["low"], dict)):
-        return CategoricalDistribution(sorted(levels))
-    drawn = [float(level) for level in levels]
-    low, high, log = min(spec["low"], *drawn), max(spec["high"], *drawn), bool(spec.get("log"))
-    if all(float(bound).is_integer() for bound in (low, high, *drawn)):
-        return IntDistribution(int(low), int(high), log=log)
-    return FloatDistribution(float(low), float(high), log=log)
-
-
-def _value(level: str, distribution: optuna.distributions.BaseDistribution) -> Any:
-    from optuna.distributions import FloatDistribution, IntDistribution
-
-    if isinstance(distribution, IntDistribution):
-        return int(float(level))
-    return float(level) if isinstance(distribution, FloatDistribution) else level
-
-
-def _optuna_study(
-    known: Sequence[tuple[dict[str, Any], float]],
-    distributions: dict[str, optuna.distributions.BaseDistribution],
-    direction: Literal["minimize", "maximize"],
-) -> optuna.Study:
-    import optuna
-
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(direction=direction)
-    study.add_trials(
-        [optuna.trial.create_trial(params=param, distributions=distributions, value=value) for param, value in known]
-    )
-    optuna.logging.set_verbosity(verbosity)
-    return study

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
 _NAMES = {
     "unet": "U-Net",
@@ -16,9 +17,9 @@ _NAMES = {
 }
 MIXED = " ‡"
 """Ends the label of a cell whose seeds were made by several versions, in every table and figure."""
-_PREFIXES = ("", "k", "M", "G", "T", "P")
+PREFIXES = ("", "k", "M", "G", "T", "P")
 NO_BREAK = "\N{NO-BREAK SPACE}"
-
+T = TypeVar("T")
 
 _MOST_SHOWN = 2000
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -53,12 +54,12 @@ def si(value: float) -> str:
     if not math.isfinite(value):
         return "–"
     step = 0
-    while abs(value) >= 999.5 and step < len(_PREFIXES) - 1:
+    while abs(value) >= 999.5 and step < len(PREFIXES) - 1:
         value, step = value / 1000, step + 1
     if step == 0:
         return f"{value:.0f}"
     decimals = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
-    return f"{value:.{decimals}f}{NO_BREAK}{_PREFIXES[step]}"
+    return f"{value:.{decimals}f}{NO_BREAK}{PREFIXES[step]}"
 
 
 def score(mean: float, spread: float | None = None) -> str:
@@ -80,8 +81,13 @@ def several(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def cut(items: Sequence[T], most: int = 8) -> tuple[Sequence[T], int]:
+    """Of more than `most` items the first, and how many others there are: together `most` things to say."""
+    return (items, 0) if len(items) <= most else (items[: most - 1], len(items) - most + 1)
+
+
 def listing(items: Sequence[str], most: int = 8) -> str:
     """`a`, `a and b`, `a, b and c`; of more than `most`, the first of them `and 12 others`."""
-    if len(items) > most:
-        items = [*items[: most - 1], f"{len(items) - most + 1} others"]
-    return " and ".join(items) if len(items) < 3 else ", ".join(items[:-1]) + f" and {items[-1]}"
+    first, others = cut(items, most)
+    said = [*first, *([f"{others} others"] if others else [])]
+    return " and ".join(said) if len(said) < 3 else ", ".join(said[:-1]) + f" and {said[-1]}"

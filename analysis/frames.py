@@ -4,36 +4,29 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 
 from ablate.analysis.format import MIXED
-from ablate.analysis.scores import Metric, image_scores
+from ablate.analysis.scores import image_scores
 from ablate.errors import InputError
 from ablate.foreign import LARGEST, bounded, keys, need, whole
+from ablate.metrics.counts import METRICS
 from ablate.origin import mixed
+from ablate.study.records import State
+from ablate.study.tables import EPOCH_COLUMNS, IMAGE_COLUMNS, JUDGED, TRIAL_COLUMNS, VALIDATION
 
 if TYPE_CHECKING:
     from ablate.cost.measured import Measured
-    from ablate.study.study import Record, Study
+    from ablate.study.records import Record
+    from ablate.study.study import Study
     from ablate.study.tables import TableName
     from ablate.trial import TrialConfig
 
-TRIAL_COLUMNS = [
-    "key", "cell", "space", "data", "model", "seed", "state", "params", "macs", "latency_ms", "latency_iqr_ms",
-    "latency_device", "latency_input", "peak_memory_mb", "best_epoch", "epochs", "train_seconds", "dice", "iou", "miou",
-    "val_dice", "val_iou", "val_miou", "error", "label", "configuration", "made_by",
-]  # fmt: skip
-EPOCH_COLUMNS = [
-    "key", "epoch", "train_loss", "val_loss", "val_dice", "val_iou", "val_miou", "seconds", "images_per_second",
-]  # fmt: skip
-IMAGE_COLUMNS = ["key", "image", "class", "tp", "fp", "fn", "tn"]
-JUDGED = ("complete", "trivial")
-"""The states of trials that have test images: one that failed or was stopped early has none."""
-VALIDATION = ("val_dice", "val_iou", "val_miou")
-_STATES = ("complete", "failed", "stopped", "trivial")
+_STATES: tuple[str, ...] = get_args(State)
 _MEASURED = ("latency_ms", "latency_iqr_ms", "peak_memory_mb")
 DURATIONS = ["train_seconds", "latency_ms", "latency_iqr_ms", "peak_memory_mb", "seconds", "images_per_second"]
 """Columns that differ between two runs of the same study; all others are equal."""
@@ -52,7 +45,7 @@ def load(study: Study) -> Frames:
     """The tables of all trials that ended, ordered by key: the same study gives the same tables, however it was run.
 
     Every file is held against the checksums that were kept. A trial of which one does not match is not in the tables,
-    and `study.faults` has it. Raises `InputError` if the trial table itself is damaged.
+    and `study.faults` has it.
     """
     sound = study.sound()
     configs: dict[str, TrialConfig] = {}
@@ -78,7 +71,7 @@ def load(study: Study) -> Frames:
     return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images)
 
 
-_NEEDED = {"trials": ["key", "cell", "seed", "model", "params", "macs"], "images": IMAGE_COLUMNS}
+_NEEDED = {"trials": ["key", "cell", "seed", "model", "params", "macs"], "images": list(IMAGE_COLUMNS)}
 _ASSUMED = {"space": "", "data": "data", "state": "complete", "error": None, "epochs": 0, "train_seconds": np.nan}
 _MOST_COUNT = 2**53
 """Of pixels: a float holds it exactly."""
@@ -102,7 +95,8 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
     )
     found["seed"] = whole("trials", found, "seed", high=_MOST_COUNT).astype(np.int64)
     counts = {name: whole("images", images, name, high=_MOST_COUNT).astype(np.int64) for name in IMAGE_COLUMNS[2:]}
-    judged = images.assign(**{name: keys("images", images, name) for name in ("key", "image")}, **counts)[IMAGE_COLUMNS]
+    judged = images.assign(**{name: keys("images", images, name) for name in ("key", "image")}, **counts)
+    judged = judged[list(IMAGE_COLUMNS)]
     _refuse_repeated("trials", found, ["key"])
     _refuse_repeated("images", judged, ["key", "image", "class"])
     strange = set(judged["key"]) - set(found["key"])
@@ -119,7 +113,7 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
         found[name] = [bounded(value) for value in found[name]] if name in found else np.nan
     labels = dict(zip(found["cell"], found["label"], strict=True))
     found["label"] = found["cell"].map(_told_apart(labels, {cell: cell[:4] for cell in labels}))
-    found = found.drop(columns=[c for c in ("dice", "iou", "miou") if c in found])
+    found = found.drop(columns=[c for c in METRICS if c in found])
     found = found.merge(scores_by_trial(judged), how="left", left_on="key", right_index=True)
     factors = [name for name in found.columns if str(name).startswith("factor.")]
     found = found.reindex(columns=[*TRIAL_COLUMNS[:3], *factors, *TRIAL_COLUMNS[3:]])
@@ -131,11 +125,11 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
 def _curves(epochs: pd.DataFrame | None) -> pd.DataFrame:
     """Epochs of trials made elsewhere; what is not known of one may be missing, or NaN."""
     if epochs is None:
-        return pd.DataFrame(columns=EPOCH_COLUMNS)
+        return pd.DataFrame(columns=list(EPOCH_COLUMNS))
     need("epochs", epochs, ["key", "epoch"])
     found = epochs.assign(key=keys("epochs", epochs), epoch=whole("epochs", epochs, "epoch").astype(np.int64))
     _refuse_repeated("epochs", found, ["key", "epoch"])
-    found = found.reindex(columns=EPOCH_COLUMNS)
+    found = found.reindex(columns=list(EPOCH_COLUMNS))
     for name in EPOCH_COLUMNS[2:]:
         found[name] = [bounded(value, 1 if name in VALIDATION else LARGEST) for value in found[name]]
     return found
@@ -149,13 +143,12 @@ def _refuse_repeated(name: str, table: pd.DataFrame, columns: list[str]) -> None
 
 def scores_by_trial(images: pd.DataFrame) -> pd.DataFrame:
     """`dice`, `iou` (foreground) and `miou` (Eq. 1) of each key: means over images of the per-image scores."""
-    metrics: tuple[Metric, ...] = ("dice", "iou", "miou")
-    return pd.DataFrame({m: image_scores(images, m).groupby("key")["score"].mean() for m in metrics})
+    return pd.DataFrame({m: image_scores(images, m).groupby("key")["score"].mean() for m in METRICS})
 
 
-def _concat(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+def _concat(tables: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
     found = [table for table in tables if len(table)]
-    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+    return pd.concat(found, ignore_index=True)[list(columns)] if found else pd.DataFrame(columns=list(columns))
 
 
 def _trials(
@@ -186,7 +179,7 @@ def _trials(
         | _measured(measurements.get(record.cell))
         for key, record in records.items()
     ]
-    columns = [c for c in TRIAL_COLUMNS if c not in ("dice", "iou", "miou")]
+    columns = [c for c in TRIAL_COLUMNS if c not in METRICS]
     frame = pd.DataFrame(rows, columns=[*columns, *factors]).merge(
         scores_by_trial(images), how="left", left_on="key", right_index=True
     )

@@ -17,13 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ablate.analysis.format import NO_BREAK, si
 from ablate.errors import InputError, unknown
+from ablate.metrics.counts import METRICS, MetricName
+from ablate.study.tables import JUDGED
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Cost = Literal["params", "macs", "latency_ms", "peak_memory_mb"]
-Metric = Literal["dice", "miou", "iou"]
-Objective = Cost | Metric
+Objective = Cost | MetricName
 COSTS: dict[Cost, str] = {
     "params": "Parameters",
     "macs": "MACs",
@@ -33,8 +34,8 @@ COSTS: dict[Cost, str] = {
 """The first two are known before training; the others are there once `ablate measure` was run."""
 COST_WORDS: dict[Cost, str] = {cost: name if cost == "macs" else name.lower() for cost, name in COSTS.items()}
 """As they stand within a sentence."""
-METRICS: dict[Metric, str] = {"dice": "Dice", "miou": "MIoU", "iou": "IoU"}
-_UNITS: dict[Cost, str] = {"latency_ms": "ms", "peak_memory_mb": "MB"}
+UNITS: dict[Cost, str] = {"latency_ms": "ms", "peak_memory_mb": "MB"}
+"""Of the costs that are measured."""
 MARGIN = 1.1
 """The reference point's cost, in units of the largest cost."""
 
@@ -92,7 +93,7 @@ class Pareto(NamedTuple):
     """
 
     x: Cost
-    y: Metric
+    y: MetricName
     points: tuple[Point, ...]
     front: tuple[str, ...]
     trivial: tuple[Point, ...]
@@ -159,7 +160,7 @@ def tasks(trials: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
     """The scored cells of a trial table, trivial ones last. A cell without a complete trial is left out."""
-    scored = trials[trials["state"].isin(("complete", "trivial"))]
+    scored = trials[trials["state"].isin(JUDGED)]
     scored = scored.assign(**{name: math.nan for name in COSTS if name not in scored})
     scored = scored.assign(device=_measured_on(scored))
     groups = scored.groupby("cell", sort=False)
@@ -169,7 +170,7 @@ def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
     spreads = groups[[*METRICS]].std(ddof=1).to_dict("index")
 
     def cell(name: str) -> Cell:
-        def score(metric: Metric) -> Score:
+        def score(metric: MetricName) -> Score:
             spread = float(spreads[name][metric])
             return Score(float(means[name][metric]), None if math.isnan(spread) else spread)
 
@@ -220,7 +221,7 @@ def value(cell: Cell, objective: Objective) -> float:
 # Fronts --------------------------------------------------------------------------------------------------------------
 
 
-def pareto(trials: pd.DataFrame, x: Cost, y: Metric, reference: tuple[float, float] | None = None) -> Pareto:
+def pareto(trials: pd.DataFrame, x: Cost, y: MetricName, reference: tuple[float, float] | None = None) -> Pareto:
     """Cells by cost `x` and score `y`, and the front: cells that no other beats in one without losing in the other.
 
     Cells that tie in both are on the front together. Trivial rows are never on it: they cost nothing, so all would be.
@@ -231,7 +232,7 @@ def pareto(trials: pd.DataFrame, x: Cost, y: Metric, reference: tuple[float, flo
     return _pareto(cells(trials), x, y, reference)
 
 
-def fronts(trials: pd.DataFrame, x: Cost = "params", y: Metric = "dice") -> tuple[Pareto, ...]:
+def fronts(trials: pd.DataFrame, x: Cost = "params", y: MetricName = "dice") -> tuple[Pareto, ...]:
     """The records of every score and every cost that was measured, that of `x` and `y` first."""
     known = cells(trials)
     measured = offered(known)
@@ -252,7 +253,7 @@ def front(trials: pd.DataFrame, objectives: Sequence[Objective], reference: Sequ
         raise InputError(f"objectives {', '.join(objectives)}: expected two or more different ones")
     known = cells(trials)
     trained = [cell for cell in known if not cell.trivial]
-    if any(name in _UNITS for name in objectives):
+    if any(name in UNITS for name in objectives):
         trained = _on_one_device(trained)
     trained = [cell for cell in trained if all(math.isfinite(value(cell, name)) for name in objectives)]
     points = np.array([[value(cell, name) for name in objectives] for cell in trained], dtype=np.float64)
@@ -280,10 +281,10 @@ def front(trials: pd.DataFrame, objectives: Sequence[Objective], reference: Sequ
     )
 
 
-def _pareto(known: Sequence[Cell], x: Cost, y: Metric, reference: tuple[float, float] | None = None) -> Pareto:
+def _pareto(known: Sequence[Cell], x: Cost, y: MetricName, reference: tuple[float, float] | None = None) -> Pareto:
     scored = [cell for cell in known if math.isfinite(value(cell, y))]
     candidates = [cell for cell in scored if not cell.trivial and math.isfinite(value(cell, x))]
-    if x in _UNITS:
+    if x in UNITS:
         candidates = _on_one_device(candidates)
     trained = [_point(cell, x, y) for cell in candidates]
     trivial = [_point(cell, x, y) for cell in scored if cell.trivial]
@@ -302,7 +303,7 @@ def _pareto(known: Sequence[Cell], x: Cost, y: Metric, reference: tuple[float, f
         trivial=tuple(trivial),
         reference=reference,
         hypervolume=hypervolume(plane, reference, (False, True)),
-        device=candidates[0].device if x in _UNITS and candidates else "",
+        device=candidates[0].device if x in UNITS and candidates else "",
     )
 
 
@@ -319,7 +320,7 @@ def _on_one_device(measured: list[Cell]) -> list[Cell]:
     return [cell for cell in measured if cell.device == device]
 
 
-def _point(cell: Cell, x: Cost, y: Metric) -> Point:
+def _point(cell: Cell, x: Cost, y: MetricName) -> Point:
     measured: Score = getattr(cell, y)
     cost = value(cell, x)
     return Point(
@@ -340,7 +341,7 @@ def _point(cell: Cell, x: Cost, y: Metric) -> Point:
 
 def amount(cost: Cost, measured: float) -> str:
     """A cost with its unit, as people read it: `7.77 M`, `12.3 ms`, `431 MB`."""
-    unit = _UNITS.get(cost)
+    unit = UNITS.get(cost)
     if unit is None or not math.isfinite(measured):
         return si(measured)
     decimals = 2 if abs(measured) < 9.995 else 1 if abs(measured) < 99.95 else 0
@@ -351,5 +352,5 @@ def axis_title(cost: Cost, device: str = "") -> str:
     """What a cost is called, with its unit and, if it was measured, on what: `Latency (ms), cpu (…), 1x96x96`."""
     if cost == "macs":
         return "MACs (multiply–accumulates for one image)"
-    title = f"{COSTS[cost]} ({_UNITS[cost]})" if cost in _UNITS else COSTS[cost]
+    title = f"{COSTS[cost]} ({UNITS[cost]})" if cost in UNITS else COSTS[cost]
     return f"{title}, {device}" if device else title

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablate.metrics.counts import dice, iou
+from ablate.metrics.counts import METRICS, MetricName
+from ablate.study.tables import JUDGED
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
-
-Metric = Literal["dice", "iou", "miou"]
 
 
 class CellScores(NamedTuple):
@@ -38,19 +37,28 @@ class CellScores(NamedTuple):
         return float(np.nanmean(self.values))
 
 
-def image_scores(images: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    """`key`, `image`, `score`: of `dice` and `iou` the mean over foreground classes, of `miou` over all (Eq. 1)."""
+class CostedScores(NamedTuple):
+    """A cell's scores and what it costs; a cost is NaN where it is not known."""
+
+    scores: CellScores
+    params: float
+    macs: float
+
+
+def image_scores(images: pd.DataFrame, metric: MetricName) -> pd.DataFrame:
+    """`key`, `image`, `score`: the mean over the classes that the metric is of."""
+    found = METRICS[metric]
     counts = (images[name].to_numpy() for name in ("tp", "fp", "fn"))
-    per_class = images[["key", "image"]].assign(score=dice(*counts) if metric == "dice" else iou(*counts))
-    if metric != "miou":
+    per_class = images[["key", "image"]].assign(score=found.of_class(*counts))
+    if not found.background:
         per_class = per_class[images["class"] > 0]
     return per_class.groupby(["key", "image"], sort=False)["score"].mean().reset_index()
 
 
-def cell_scores(frames: Frames, metric: Metric) -> dict[str, CellScores]:
+def cell_scores(frames: Frames, metric: MetricName) -> dict[str, CellScores]:
     """The scores of every cell with a scored trial, by cell, in the trial table's order."""
     columns = ["key", "cell", "label", "model", "data", "state", "seed"]
-    trials = frames.trials.loc[frames.trials["state"].isin(("complete", "trivial")), columns]
+    trials = frames.trials.loc[frames.trials["state"].isin(JUDGED), columns]
     joined = image_scores(frames.images, metric).merge(trials, on="key")
     joined = joined.sort_values("cell", kind="stable")
     codes, known = pd.factorize(joined["image"], sort=True)

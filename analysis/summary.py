@@ -10,13 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ablate.analysis.format import between, listing, model_name, score, several
-from ablate.analysis.pareto import COST_WORDS, COSTS, METRICS, Cell, Cost, Metric, amount, cells, pareto, tasks, value
+from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, amount, cells, pareto, tasks, value
+from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from ablate.analysis.significance import Interval
+    from ablate.analysis.crossed import Interval
 
 _MOST_ROWS = 30
 
@@ -26,9 +27,9 @@ def front_summary(
     console: Console,
     *,
     x: Cost = "params",
-    y: Metric = "dice",
+    y: MetricName = "dice",
     caution: str = "",
-    intervals: Mapping[Metric, Mapping[str, Interval]] | None = None,
+    intervals: Mapping[MetricName, Mapping[str, Interval]] | None = None,
 ) -> None:
     """Print a table of the scored cells by cost, those on the front of `y` against `x` marked, then the front in words.
 
@@ -51,7 +52,7 @@ def front_summary(
 
 
 def _task_summary(
-    trials: pd.DataFrame, console: Console, x: Cost, y: Metric, intervals: Mapping[str, Interval]
+    trials: pd.DataFrame, console: Console, x: Cost, y: MetricName, intervals: Mapping[str, Interval]
 ) -> None:
     known = {cell.id: cell for cell in cells(trials)}
     found = pareto(trials, x, y)
@@ -60,11 +61,11 @@ def _task_summary(
         return
     shown = [point for point in found.points if point.on_front or len(found.points) <= _MOST_ROWS]
     costs: tuple[Cost, ...] = ("params", "macs") if x in ("params", "macs") else ("params", x)
-    second: Metric = "miou" if y != "miou" else "dice"
+    second: MetricName = "miou" if y != "miou" else "dice"
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("", width=1, no_wrap=True)
     table.add_column("Configuration", overflow="fold", ratio=1)
-    for name in (*(COSTS[cost] for cost in costs), METRICS[y], METRICS[second]):
+    for name in (*(COSTS[cost] for cost in costs), METRICS[y].label, METRICS[second].label):
         table.add_column(name, justify="right", no_wrap=True)
 
     sure = {
@@ -91,12 +92,12 @@ def _task_summary(
     if len(shown) < len(found.points):
         console.print(Text(f"and {several(len(found.points) - len(shown), 'network')} off the front", style="dim"))
     if sure:
-        console.print(Text(f"[ ]: 95 % intervals of {METRICS[y]}, over seeds and test images", style="dim"))
+        console.print(Text(f"[ ]: 95 % intervals of {METRICS[y].label}, over seeds and test images", style="dim"))
     console.print()
     labels = [known[cell].label for cell in found.front]
     console.print(
         Text(
-            f"* On the front of {METRICS[y]} against {COST_WORDS[x]} "
+            f"* On the front of {METRICS[y].label} against {COST_WORDS[x]} "
             f"({len(labels)} of {several(len(found.points), 'network')}): {listing(labels)}."
         )
     )
@@ -105,5 +106,7 @@ def _task_summary(
         names = listing([point.label for point in beaten])
         bar = found.trivial[0]
         console.print(
-            Text(f"No better than {model_name(bar.model)} ({METRICS[y]} {score(bar.y)}): {names}.", style="yellow")
+            Text(
+                f"No better than {model_name(bar.model)} ({METRICS[y].label} {score(bar.y)}): {names}.", style="yellow"
+            )
         )

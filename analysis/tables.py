@@ -1,28 +1,28 @@
-"""The results table as a paper prints it: computed by `results_table`, rendered as LaTeX, Markdown or CSV."""
+"""The results table as a paper prints it: what is in it, and the sentences that explain it. `typeset` renders it."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ablate.analysis.crossed import Interval
 from ablate.analysis.format import MIXED, listing, model_name, several
-from ablate.analysis.pareto import METRICS
-from ablate.analysis.scores import CellScores, Metric, cell_scores
-from ablate.analysis.significance import Difference, Interval, difference, holm, mean_interval
+from ablate.analysis.scores import CellScores, cell_scores
+from ablate.analysis.significance import Difference, difference, holm, mean_interval
 from ablate.errors import InputError
+from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ablate.analysis.frames import Frames
 
 _FACTS = ("Data", "Split", "Training", "Selection")
-"""What a caption takes of a study's facts (`ablate.analysis.report.study_report.about`)."""
+"""What a caption takes of a study's facts (`ablate.analysis.report.about.about`)."""
 
 
-class Entry(NamedTuple):
+class TableScore(NamedTuple):
     """A cell's mean score; low and high of the interval are NaN with a single seed.
 
     `best`: whether it is the best of its task, or printed like it. `to_best`: this cell less the best one, corrected
@@ -60,7 +60,7 @@ class Row(NamedTuple):
     latency_iqr_ms: float
     peak_memory_mb: float
     device: str
-    scores: dict[Metric, Entry]
+    scores: Mapping[MetricName, TableScore]
 
     @property
     def name(self) -> str:
@@ -82,7 +82,7 @@ class ResultsTable(NamedTuple):
     `caption` says what is shown and how to read it, `details` how the numbers were made; both are sentences.
     """
 
-    metrics: tuple[Metric, ...]
+    metrics: tuple[MetricName, ...]
     sections: tuple[Section, ...]
     devices: tuple[str, ...]
     caption: tuple[str, ...]
@@ -91,7 +91,7 @@ class ResultsTable(NamedTuple):
 
 def results_table(
     frames: Frames,
-    metrics: Sequence[Metric] = ("dice", "miou"),
+    metrics: Sequence[MetricName] = ("dice", "miou"),
     *,
     facts: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
@@ -107,46 +107,17 @@ def results_table(
     known = scores[metrics[0]]
     if all(one.trivial for one in known.values()):
         raise InputError("no network has been scored: a table needs a complete trial")
-    entries = {metric: _entries(metric, of_cell, level) for metric, of_cell in scores.items()}
-    compared = [(m, c) for m, found in entries.items() for c, entry in found.items() if entry.to_best is not None]
-    family = holm([entry for m, c in compared if (entry := entries[m][c].to_best) is not None])
-    for (metric, cell), corrected in zip(compared, family, strict=True):
-        entries[metric][cell] = entries[metric][cell]._replace(to_best=corrected)
+    compared, tests = _corrected({metric: _compared(metric, of_cell, level) for metric, of_cell in scores.items()})
     costs = frames.trials.drop_duplicates("cell").set_index("cell")
-
-    def row(one: CellScores) -> Row:
-        def number(column: str) -> float:
-            return float(costs[column].get(one.cell, math.nan)) if column in costs else math.nan
-
-        latency = number("latency_ms")
-        return Row(
-            cell=one.cell,
-            label=one.label,
-            model=one.model,
-            trivial=one.trivial,
-            seeds=len(one.seeds),
-            images=len(one.images),
-            params=number("params"),
-            macs=number("macs"),
-            latency_ms=latency,
-            latency_iqr_ms=number("latency_iqr_ms"),
-            peak_memory_mb=number("peak_memory_mb"),
-            device=_device(costs.loc[one.cell].to_dict()) if math.isfinite(latency) else "",
-            scores={metric: _shown(metric, one, entries[metric]) for metric in metrics},
-        )
-
-    rows = [(one.task, row(one)) for one in known.values()]
-    first = metrics[0]
+    by_task: dict[str, list[Row]] = {}
+    for one in known.values():
+        by_task.setdefault(one.task, []).append(_row(one, costs, compared))
 
     def place(row: Row) -> tuple[bool, float, str]:
-        return row.trivial, -row.scores[first].interval.estimate if row.trivial else row.params, row.label
+        return row.trivial, -row.scores[metrics[0]].interval.estimate if row.trivial else row.params, row.label
 
-    sections = tuple(
-        Section(task, tuple(sorted((r for t, r in rows if t == task), key=place)))
-        for task in sorted({task for task, _ in rows})
-    )
-    devices = tuple(dict.fromkeys(r.device for section in sections for r in section.rows if r.device))
-    tests = sum(found.p_value is not None for found in family)
+    sections = tuple(Section(task, tuple(sorted(rows, key=place))) for task, rows in sorted(by_task.items()))
+    devices = tuple(dict.fromkeys(row.device for section in sections for row in section.rows if row.device))
     return ResultsTable(
         metrics=tuple(metrics),
         sections=sections,
@@ -156,14 +127,55 @@ def results_table(
     )
 
 
+_Scores = Mapping[MetricName, Mapping[str, TableScore]]
+"""By metric and cell."""
+
+
+def _corrected(scores: _Scores) -> tuple[_Scores, int]:
+    """The scores, their comparisons with the best corrected for being one family, and how many tests it has."""
+    compared = [((m, c), one.to_best) for m, of_cell in scores.items() for c, one in of_cell.items()]
+    places = [place for place, to_best in compared if to_best is not None]
+    family = holm([to_best for _, to_best in compared if to_best is not None])
+    corrected = dict(zip(places, family, strict=True))
+    found = {
+        m: {c: one._replace(to_best=corrected.get((m, c))) for c, one in of_cell.items()}
+        for m, of_cell in scores.items()
+    }
+    return found, sum(one.p_value is not None for one in family)
+
+
+def _row(one: CellScores, costs: pd.DataFrame, scores: _Scores) -> Row:
+    """`costs` are a trial's, by cell."""
+
+    def number(column: str) -> float:
+        return float(costs[column].get(one.cell, math.nan)) if column in costs else math.nan
+
+    latency = number("latency_ms")
+    return Row(
+        cell=one.cell,
+        label=one.label,
+        model=one.model,
+        trivial=one.trivial,
+        seeds=len(one.seeds),
+        images=len(one.images),
+        params=number("params"),
+        macs=number("macs"),
+        latency_ms=latency,
+        latency_iqr_ms=number("latency_iqr_ms"),
+        peak_memory_mb=number("peak_memory_mb"),
+        device=_device(costs.loc[one.cell].to_dict()) if math.isfinite(latency) else "",
+        scores={metric: _shown(one, of_cell) for metric, of_cell in scores.items()},
+    )
+
+
 def _device(trial: Mapping[Any, Any]) -> str:
     named = [trial.get(name) for name in ("latency_device", "latency_input")]
     return " at ".join(text for text in named if isinstance(text, str)) or "a device that was not recorded"
 
 
-def _entries(metric: Metric, scores: Mapping[str, CellScores], level: float) -> dict[str, Entry]:
-    """The entries of all cells, each compared with the best of its task; not corrected yet."""
-    found = {cell: Entry(_interval(one, level)) for cell, one in scores.items()}
+def _compared(metric: MetricName, scores: Mapping[str, CellScores], level: float) -> dict[str, TableScore]:
+    """The scores of all cells, each compared with the best of its task; not corrected yet."""
+    found = {cell: TableScore(_interval(one, level)) for cell, one in scores.items()}
     for task in {one.task for one in scores.values()}:
         cells = [cell for cell, one in scores.items() if one.task == task and not one.trivial]
         cells = [cell for cell in cells if math.isfinite(found[cell].interval.estimate)]
@@ -185,20 +197,20 @@ def _interval(scores: CellScores, level: float) -> Interval:
         return Interval(math.nan, math.nan, math.nan, level)
 
 
-def _to_best(metric: Metric, scores: CellScores, best: CellScores, level: float) -> Difference | None:
+def _to_best(metric: MetricName, scores: CellScores, best: CellScores, level: float) -> Difference | None:
     try:
         return difference(scores, best, metric, level)
     except InputError:
         return None
 
 
-def _shown(metric: Metric, one: CellScores, entries: Mapping[str, Entry]) -> Entry:
-    """The cell's entry; what is printed like the best is printed as best, unless it is known to be worse."""
-    entry = entries[one.cell]
-    if one.trivial or entry.worse or entry.to_best is None:
-        return entry
-    best = entries[entry.to_best.b].interval.estimate
-    return entry._replace(best=_score(entry.interval.estimate) == _score(best))
+def _shown(one: CellScores, of_cell: Mapping[str, TableScore]) -> TableScore:
+    """The cell's score; what is printed like the best is printed as best, unless it is known to be worse."""
+    score = of_cell[one.cell]
+    if one.trivial or score.worse or score.to_best is None:
+        return score
+    best = of_cell[score.to_best.b].interval.estimate
+    return score._replace(best=printed(score.interval.estimate) == printed(best))
 
 
 def _caption(sections: Sequence[Section], tests: int, level: float) -> tuple[str, ...]:
@@ -224,18 +236,18 @@ def _caption(sections: Sequence[Section], tests: int, level: float) -> tuple[str
     return tuple(sentences)
 
 
-def _details(metrics: Sequence[Metric], devices: Sequence[str], facts: Mapping[str, str]) -> tuple[str, ...]:
+def _details(metrics: Sequence[MetricName], devices: Sequence[str], facts: Mapping[str, str]) -> tuple[str, ...]:
     sentences = [*_meanings(metrics), "MACs: multiply–accumulates for one image."]
     if len(devices) == 1:
         sentences.append(f"Latency: median for one image, {devices[0]}.")
     elif devices:
-        named = "; ".join(f"({mark}) {device}" for mark, device in zip(_marks(devices), devices, strict=True))
+        named = "; ".join(f"({mark}) {device}" for mark, device in zip(device_marks(devices), devices, strict=True))
         sentences.append(f"Latency: median for one image, on {named}.")
     return (*sentences, *(f"{name}: {facts[name]}." for name in _FACTS if facts.get(name)))
 
 
-def _meanings(metrics: Sequence[Metric]) -> list[str]:
-    foreground = [METRICS[metric] for metric in metrics if metric != "miou"]
+def _meanings(metrics: Sequence[MetricName]) -> list[str]:
+    foreground = [METRICS[metric].label for metric in metrics if not METRICS[metric].background]
     found = [f"{' and '.join(foreground)} {'is' if len(foreground) == 1 else 'are'} of the foreground."]
     mean = ["MIoU is the mean of IoU over classes, background included."] if "miou" in metrics else []
     return found * bool(foreground) + mean
@@ -246,205 +258,9 @@ def _counts(counts: set[int], noun: str) -> str:
     return several(low, noun) if low == high else f"{low} to {several(high, noun)}"
 
 
-# What all renderers print --------------------------------------------------------------------------------------------
-
-_PREFIXES = ("", "k", "M", "G", "T", "P")
-
-
-class _Column(NamedTuple):
-    title: str
-    text: Callable[[Row], str]
-
-
-def _columns(table: ResultsTable) -> list[_Column]:
-    """The columns beside the names and scores that this table has something for."""
-    rows = [row for section in table.sections for row in section.rows if not row.trivial]
-    columns = []
-    if len({row.seeds for row in rows}) > 1:
-        columns.append(_Column("Seeds", lambda row: "" if row.trivial else str(row.seeds)))
-    columns.append(_scaled("Params", "params", [row.params for row in rows]))
-    columns.append(_scaled("MACs", "macs", [row.macs for row in rows]))
-    if table.devices:
-        marks = dict(zip(table.devices, _marks(table.devices), strict=True)) if len(table.devices) > 1 else {}
-
-        def latency(row: Row) -> str:
-            mark = f" ({marks[row.device]})" if row.device in marks else ""
-            return f"{row.latency_ms:.1f}{mark}" if math.isfinite(row.latency_ms) else "–"
-
-        columns.append(_Column("Latency (ms)", latency))
-    return columns
-
-
-def _marks(devices: Sequence[str]) -> list[str]:
+def device_marks(devices: Sequence[str]) -> list[str]:
     return [chr(ord("a") + place) for place in range(len(devices))]
 
 
-def _scaled(title: str, field: str, values: list[float]) -> _Column:
-    """A column of counts in one unit, chosen so that the smallest has two significant digits."""
-    smallest = min((value for value in values if math.isfinite(value) and value > 0), default=1.0)
-    step = min(max(math.floor((math.log10(smallest) + 1) / 3), 0), len(_PREFIXES) - 1)
-    scale = 1000.0**step
-    decimals = (2 if smallest / scale < 10 else 1 if smallest / scale < 100 else 0) if step else 0
-
-    def text(row: Row) -> str:
-        value = getattr(row, field)
-        return "–" if row.trivial or not math.isfinite(value) else f"{value / scale:.{decimals}f}"
-
-    return _Column(f"{title} ({_PREFIXES[step]})" if step else title, text)
-
-
-def _score(value: float) -> str:
+def printed(value: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "–"
-
-
-def _half_width(row: Row, entry: Entry) -> str:
-    """As printed; '' where there is none. A trivial predictor's interval is over images alone, so it is not printed."""
-    return "" if row.trivial or entry.half_width is None else f"{entry.half_width:.3f}"
-
-
-# LaTeX ---------------------------------------------------------------------------------------------------------------
-
-_LONG_NAME = 30
-"""Characters from which the names' column is wrapped."""
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedblright{}", "±": r"$\pm$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$",
-    "–": "--", "—": "---", "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "·": r"$\cdot$", "−": r"$-$",
-    "\N{NO-BREAK SPACE}": "~",
-    "“": "``", "”": "''", "’": "'", "…": r"\ldots{}", "µ": r"$\mu$", "²": r"$^2$", "→": r"$\rightarrow$",
-}  # fmt: skip
-
-
-def latex(table: ResultsTable, label: str = "results") -> str:
-    """A `table` environment, its caption above and the details beneath; its first line says what packages it needs."""
-    columns = _columns(table)
-    long = any(len(row.name) > _LONG_NAME for section in table.sections for row in section.rows)
-    width = 1 + len(table.metrics) + len(columns)
-    # A long name wraps in what the other columns leave of the line, so these take as little as is legible.
-    environment, total, names = ("tabularx", r"{\linewidth}", "X") if long else ("tabular", "", "l")
-    lines = [
-        r"% needs \usepackage{booktabs" + (",tabularx}" if long else "}"),
-        r"\begin{table}[t]",
-        r"\centering",
-        r"\setlength{\belowcaptionskip}{6pt}",
-        rf"\caption{{{latex_text(' '.join(table.caption))}}}",
-        rf"\label{{tab:{label}}}",
-        r"\footnotesize\setlength{\tabcolsep}{4pt}" if long else r"\small",
-        rf"\begin{{{environment}}}{total}{{@{{}}{names}{'l' * len(table.metrics)}{'r' * len(columns)}@{{}}}}",
-        r"\toprule",
-        " & ".join(["Network", *(METRICS[metric] for metric in table.metrics), *(latex_text(c.title) for c in columns)])
-        + r" \\",
-    ]
-    for section in table.sections:
-        lines.append(r"\midrule")
-        if len(table.sections) > 1:
-            lines += [rf"\multicolumn{{{width}}}{{@{{}}l}}{{{latex_text(section.task)}}} \\", r"\addlinespace[2pt]"]
-        trivial_begun = False
-        for row in section.rows:
-            if row.trivial and not trivial_begun:
-                lines.append(r"\midrule")
-                trivial_begun = True
-            name = latex_text(row.name, breakable=len(row.name) > _LONG_NAME)
-            cells = [rf"\raggedright {name}" if long else name]
-            cells += [_latex_score(row, row.scores[metric]) for metric in table.metrics]
-            cells += [latex_text(column.text(row)) for column in columns]
-            lines.append(
-                " & ".join([rf"\textit{{{cell}}}" if cell and row.trivial else cell for cell in cells]) + r" \\"
-            )
-    lines += [
-        r"\bottomrule",
-        rf"\end{{{environment}}}",
-        r"\par\vspace{4pt}",
-        rf"\parbox{{\linewidth}}{{\footnotesize {latex_text(' '.join(table.details))}}}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def latex_text(text: str, *, breakable: bool = False) -> str:
-    """Text as LaTeX sets it. If `breakable`, lines may break after punctuation, and anywhere in a very long word."""
-    escaped = [_LATEX.get(character, character) for character in text]
-    if not breakable:
-        return "".join(escaped)
-    found, run = [], 0
-    for character, shown in zip(text, escaped, strict=True):
-        found.append(shown)
-        run = 0 if character.isspace() else run + 1
-        if (run and character in "_,=/:;.-+&|") or run > 8:
-            found.append(r"\allowbreak{}")
-            run = 0
-    return "".join(found)
-
-
-def _latex_score(row: Row, entry: Entry) -> str:
-    mean, half = _score(entry.interval.estimate), _half_width(row, entry)
-    mean = rf"\textbf{{{mean}}}" if entry.best else latex_text(mean)
-    dagger = r"\rlap{$^{\dagger}$}" if entry.worse else ""
-    return (rf"{mean}~$\pm$~{half}" if half else mean) + dagger
-
-
-# Markdown ------------------------------------------------------------------------------------------------------------
-
-
-def markdown(table: ResultsTable) -> str:
-    """A pipe table for each task, and the caption beneath."""
-    columns = _columns(table)
-    heads = ["Network", *(METRICS[metric] for metric in table.metrics), *(column.title for column in columns)]
-    rule = ["---", *("---" for _ in table.metrics), *("---:" for _ in columns)]
-    blocks = []
-    for section in table.sections:
-        lines = [f"**{markdown_text(section.task)}**", ""] if len(table.sections) > 1 else []
-        lines += [_pipes(heads), _pipes(rule)]
-        for row in section.rows:
-            cells = [markdown_text(row.name)]
-            cells += [_markdown_score(row, row.scores[metric]) for metric in table.metrics]
-            cells += [column.text(row) for column in columns]
-            lines.append(_pipes([f"*{cell}*" if cell and row.trivial else cell for cell in cells]))
-        blocks.append("\n".join(lines))
-    texts = [markdown_text(" ".join(sentences)) for sentences in (table.caption, table.details)]
-    return "\n\n".join([*blocks, *texts]) + "\n"
-
-
-def markdown_text(text: str) -> str:
-    """Text that Markdown, and HTML in it, leaves as it is."""
-    escaped = re.sub(r"([\\`*_|\[\]~$])", r"\\\1", text)
-    return " ".join(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
-
-
-def _pipes(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _markdown_score(row: Row, entry: Entry) -> str:
-    mean, half = _score(entry.interval.estimate), _half_width(row, entry)
-    mean = f"**{mean}**" if entry.best else mean
-    return (f"{mean} ± {half}" if half else mean) + ("†" if entry.worse else "")
-
-
-# CSV -----------------------------------------------------------------------------------------------------------------
-
-
-def comma_separated(table: ResultsTable) -> str:
-    """A row a cell, unrounded; `<metric>_p` is of the difference to the best, Holm-corrected. Empty is not known."""
-    costs = ("params", "macs", "latency_ms", "latency_iqr_ms", "peak_memory_mb")
-    kinds = ("", "_low", "_high", "_best", "_difference", "_p")
-    head = ["data", "cell", "label", "model", "trivial", "seeds", "images", *costs, "device"]
-    head += [f"{metric}{kind}" for metric in table.metrics for kind in kinds]
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(head)
-    for section in table.sections:
-        for row in section.rows:
-            cells: list[object] = [section.task, row.cell, row.name, row.model, row.trivial, row.seeds, row.images]
-            cells += [*(_known(getattr(row, name)) for name in costs), row.device]
-            for metric in table.metrics:
-                entry = row.scores[metric]
-                cells += [*map(_known, entry.interval[:3]), entry.best]
-                cells += [entry.to_best.interval.estimate, entry.to_best.p_holm] if entry.to_best else ["", ""]
-            writer.writerow(cells)
-    return file.getvalue()
-
-
-def _known(value: float) -> float | str:
-    return value if math.isfinite(value) else ""

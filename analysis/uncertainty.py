@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ablate.analysis.format import several
-from ablate.analysis.pareto import Cost, Metric, Pareto, nondominated, pareto, tasks
+from ablate.analysis.pareto import Cost, Pareto, nondominated, pareto, tasks
 from ablate.analysis.scores import CellScores, cell_scores
 from ablate.analysis.significance import hierarchical_bootstrap
+from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
@@ -75,7 +76,7 @@ class UncertainFront(NamedTuple):
     """
 
     x: Cost
-    y: Metric
+    y: MetricName
     level: float
     resamples: int
     probability: Mapping[str, float]
@@ -98,7 +99,7 @@ class FrontProbability(NamedTuple):
 
 def uncertain_fronts(
     fronts: Sequence[Pareto],
-    scores: Mapping[Metric, Mapping[str, CellScores]],
+    scores: Mapping[MetricName, Mapping[str, CellScores]],
     *,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
@@ -120,7 +121,7 @@ def uncertain_fronts(
 
 
 def front_probability(
-    frames: Frames, cost: Cost, metric: Metric, cell: str, *, resamples: int = RESAMPLES, seed: int = 0
+    frames: Frames, cost: Cost, metric: MetricName, cell: str, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> FrontProbability | None:
     """How likely `cell` is on its task's front of `metric` against `cost`; `None` where it lacks either."""
     for trials in tasks(frames.trials).values():

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ablate.analysis.frames import Frames, scores_by_trial
-from ablate.study.study import Run
+from ablate.study.runs import Run
 
 _FAMILIES = ("unet", "pyconvunet", "unet_plus_plus", "attention_unet", "resnet34_unet", "fcn8s")
 _FACTORS = ("width", "levels", "groups", "depth")
@@ -133,11 +133,12 @@ def main() -> None:
     from ablate.analysis.effects import effects
     from ablate.analysis.figures.hypervolume import spent
     from ablate.analysis.figures.pareto import pareto_figure
-    from ablate.analysis.pareto import METRICS, cells, fronts, hypervolume, nondominated, ranks
+    from ablate.analysis.pareto import cells, fronts, hypervolume, nondominated, ranks
     from ablate.analysis.report.report import About, Evidence, figure_page, render
     from ablate.analysis.scores import cell_scores
     from ablate.analysis.significance import mean_interval
     from ablate.analysis.uncertainty import uncertain_fronts
+    from ablate.metrics.counts import METRICS
 
     times: dict[str, float] = {}
     trials = options.cells * options.seeds

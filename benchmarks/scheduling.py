@@ -4,7 +4,7 @@
 
 Both run in one Ray session with reused actors, one after the other for each number of trials. A trial of the study
 packs a record with tables, weights and pictures, leaves it in the storage and reports once; the driver takes it into
-the study: folder, checksums, trial table, log. A trial of bare Ray Tune reports once. The ratio: the study's rate over
+the study: folder, checksums, plan, log. A trial of bare Ray Tune reports once. The ratio: the study's rate over
 Ray Tune's. The driver's memory is its resident high-water mark after each part.
 """
 
@@ -23,13 +23,14 @@ from rich.console import Console
 
 from ablate.data.settings import Phantom
 from ablate.models.settings import UNet
-from ablate.runners.execution.queue import StudySearcher
+from ablate.runners.execution.queue import PlanQueue
 from ablate.runners.execution.resources import Resources
 from ablate.runners.execution.trainable import Workplace, arrival_name, make_record
 from ablate.runners.execution.tune import How, ray_session, train_missing
 from ablate.runners.watch.progress import Progress
 from ablate.search_spaces.plan import Planned
-from ablate.study.study import Run, Study
+from ablate.study.runs import Run
+from ablate.study.study import Study
 from ablate.study.trial_folder import pack
 from ablate.trial import Protocol, TrialConfig
 
@@ -41,7 +42,8 @@ def do_nothing(config: dict[str, Any], workplace: Workplace) -> None:
     import torch
     from ray import tune
 
-    from ablate.training.loop import Epoch, Result
+    from ablate.training.checkpoint import Epoch
+    from ablate.training.loop import Result
 
     planned = config["job"].planned
     epoch = Epoch(1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.01, 100.0)
@@ -80,7 +82,7 @@ def through_the_study(trials: int, slots: int, folder: Path) -> float:
         with Progress(Console(file=io.StringIO()), study, planned, {}) as progress:
             how = How(Resources(cpus=1, gpus=0, max_concurrent=slots))
             started = time.perf_counter()
-            outcome = train_missing(study, StudySearcher(study, planned), {}, how, progress, do_nothing)
+            outcome = train_missing(study, PlanQueue(study, planned), {}, how, progress, do_nothing)
             seconds = time.perf_counter() - started
         assert len(outcome.trained) == trials == len(study.records())
     return seconds

@@ -19,7 +19,7 @@ from rich.console import Console
 from ablate.data.dataset import Dataset
 from ablate.data.load import load_data
 from ablate.data.settings import Data
-from ablate.runners.execution.queue import StudySearcher
+from ablate.runners.execution.queue import PlanQueue
 from ablate.runners.execution.resources import Resources
 from ablate.runners.execution.tune import How, ray_session, train_missing
 from ablate.runners.watch.progress import Progress
@@ -53,7 +53,7 @@ def main() -> None:
         datasets = {trial.config.data.model_dump_json(): dataset_of(trial.config.data) for trial in plan.trials}
         how = How(Resources(cpus=1, gpus=0, max_concurrent=options.slots))
         with Progress(Console(), study, plan.trials, {}) as progress, ray_session(None):
-            outcome = train_missing(study, StudySearcher(study, plan.trials), datasets, how, progress)
+            outcome = train_missing(study, PlanQueue(study, plan.trials), datasets, how, progress)
     times = [record.train_seconds for record in outcome.trained]
     ideal = sum(times) / options.slots
     print(f"{len(times)} trials of {min(times):.1f} to {max(times):.1f} s on {options.slots} slots")

@@ -161,6 +161,6 @@ def basis(
 
 
 def _default_profile() -> str:
-    from ablate.training.loop import choose_device
+    from ablate.training.devices import choose_device
 
     return "standard" if choose_device().type == "cuda" else "quick"

@@ -194,12 +194,13 @@ def _searcher(strategy: Strategy, trials: pd.DataFrame, curves: Mapping[str, Cur
     if strategy.sampler == "shuffled":
         return Keys(order[at] for at in np.random.default_rng(repeat).permutation(len(order)))
     from ablate.runners.search.catalogue import recorded_catalogue
-    from ablate.runners.search.samplers import SamplerSearcher, make_proposer
+    from ablate.runners.search.samplers import make_proposer
+    from ablate.runners.search.search_queue import SearchQueue
 
     offered = recorded_catalogue(trials)
     most = min(strategy.trials or len(offered.keys), len(offered.keys))
     proposer = make_proposer(offered.catalogue, strategy.sampler, most, repeat)
-    return SamplerSearcher(proposer, lambda proposal: [{"key": key} for key in offered.keys[proposal.cell]])
+    return SearchQueue(proposer, lambda proposal: [{"key": key} for key in offered.keys[proposal.cell]])
 
 
 # In simulated time ---------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from ablate.settings import explain, parse
 from ablate.trial import Protocol, TrialConfig
 
 if TYPE_CHECKING:
-    from ablate.study.study import Run
+    from ablate.study.runs import Run
 
 MOST_TRIALS = 100_000
 
@@ -222,7 +222,7 @@ class Planner:
 
 def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Run:
     """Trials of a space as a study keeps what was planned."""
-    from ablate.study.study import Run
+    from ablate.study.runs import Run
 
     return Run(
         space=space.name,

@@ -4,6 +4,8 @@ import ast
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ MAY_IMPORT = {
     "runners": {"ablation", "search_spaces"},
     "runners/cli": {"ablation", "search_spaces", "analysis", "runners"},
 }
-ROOF = {("runners", "cli"), ("runners", "run.py")}
+ROOF = {("runners", name) for name in ("cli", "run.py", "trainer.py", "conclusion.py")}
 """Where training and analysis meet: the command line, and a run as a function."""
 
 
@@ -59,6 +61,42 @@ def test_imports_go_down_only(folder):
         for name in imported(file):
             layer = layer_of_module(name)
             assert layer == own or layer in MAY_IMPORT[own], f"{file.relative_to(ROOT)} imports {name}"
+
+
+def module_name(file: Path) -> str:
+    folder, *parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(["ablate", *([] if folder == "ablation" else [folder]), *parts]).removesuffix(".__init__")
+
+
+def ran(node: ast.AST) -> Iterator[ast.AST]:
+    """What is in a source, but for what only type checkers read."""
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
+            yield child
+            yield from ran(child)
+
+
+def test_no_module_imports_another_in_a_circle():
+    """Neither when it is imported, nor when a function of it runs."""
+    files = {module_name(file): file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")}
+    del files["ablate"]  # what is given to users is from everywhere
+    graph = {}
+    for module, file in files.items():
+        froms = [node for node in ran(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+        names = {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
+        graph[module] = {name if name in files else name.rpartition(".")[0] for name in names} & files.keys()
+    assert sum(map(len, graph.values())) > 500
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_file_and_a_function_are_read_in_one_sitting(folder):
+    for file in (ROOT / folder).rglob("*.py"):
+        source = file.read_text()
+        assert source.count("\n") <= 400, f"{file.relative_to(ROOT)} has another subject in it"
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno - node.lineno < 60, f"{file.relative_to(ROOT)}: {node.name}"
 
 
 def test_the_package_itself_imports_nothing():

@@ -192,7 +192,7 @@ def _measure_here(
 
     from ablate.models.build import build_model
     from ablate.models.settings import AttentionUNet, UNet
-    from ablate.training.loop import precision
+    from ablate.training.devices import precision
 
     load = _load()
     torch.set_num_threads(threads)

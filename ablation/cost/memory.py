@@ -22,7 +22,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from ablate.models.build import build_model, check_input
 from ablate.models.settings import Network
-from ablate.training.loop import loss_of
+from ablate.training.losses import loss_of
 
 WORKSPACE = 1.25
 """Peak memory over that of the tensors: kernels' workspaces, and what the allocator cannot give out again.

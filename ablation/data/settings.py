@@ -20,7 +20,7 @@ class _Source(Config):
     root: Path | None = Field(None, exclude=True)
     """Where the files are (`--data-dir`)."""
     fingerprint: str = Field("", max_length=64)
-    """SHA-256 (first 12 hex) of the decoded images and masks; `ablate.data.load_data` fills it in."""
+    """SHA-256 (first 12 hex) of the decoded images and masks; `ablate.data.load` fills it in."""
 
     @property
     def classes(self) -> int:

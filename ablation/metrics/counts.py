@@ -6,7 +6,8 @@ A class that neither mask nor prediction contains scores 1: nothing was there an
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,6 +58,28 @@ def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
     return np.divide(part, whole, out=np.ones_like(whole), where=whole > 0)
 
 
+MetricName = Literal["dice", "miou", "iou"]
+
+
+class Metric(NamedTuple):
+    """A score of a prediction, from 0 to 1, the larger the better: the mean over images of the mean over classes."""
+
+    name: MetricName
+    """That of its column in the tables; of the validation images it has a `val_` before it."""
+    label: str
+    of_class: Callable[[ArrayLike, ArrayLike, ArrayLike], NDArray[np.float64]]
+    """What TP, FP and FN of one image and class give, elementwise."""
+    background: bool
+    """Whether the mean over classes has the background too."""
+
+
+METRICS: dict[MetricName, Metric] = {
+    "dice": Metric("dice", "Dice", dice, background=False),
+    "miou": Metric("miou", "MIoU", iou, background=True),
+    "iou": Metric("iou", "IoU", iou, background=False),
+}
+
+
 class Scores(NamedTuple):
     """Means over images. `dice` and `iou` are of the foreground, as the paper's Table 2 has them; `miou` is Eq. (1)."""
 
@@ -68,9 +91,9 @@ class Scores(NamedTuple):
 def scores(counts: NDArray[np.integer]) -> Scores:
     """Scores of confusion counts of shape (N, classes, 4): per image and class, then averaged."""
     tp, fp, fn = counts[..., 0], counts[..., 1], counts[..., 2]
-    per_class_dice, per_class_iou = dice(tp, fp, fn), iou(tp, fp, fn)
-    return Scores(
-        dice=float(per_class_dice[:, 1:].mean()),
-        iou=float(per_class_iou[:, 1:].mean()),
-        miou=float(per_class_iou.mean()),
-    )
+
+    def mean(metric: Metric) -> float:
+        by_class = metric.of_class(tp, fp, fn)
+        return float((by_class if metric.background else by_class[:, 1:]).mean())
+
+    return Scores(**{name: mean(metric) for name, metric in METRICS.items()})

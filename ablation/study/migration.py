@@ -1,51 +1,52 @@
 """A study that an older version wrote, brought to today's layout, with a copy of what changes kept beside it.
 
 Schema 1 had no checksums, and finished trials came in as folders, `ray/arrivals/<key>/`. Schema 2 had the versions of
-the last run for all trials; they are kept for those that do not say their own. Whatever can be read of such a study can
+the last run for all trials; they are kept for those that do not say their own. Up to schema 3 plans were part of
+`study.yaml`, and the trial table was a journal of Optuna's beside the folders. Whatever can be read of such a study can
 be read without this; only who writes it migrates it.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ablate.study.manifest import VERSION, is_key
-from ablate.study.trial_folder import checksum, read_record, write_checksums
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
-
-    from ablate.study.manifest import Manifest
+from ablate.study.journal import JOURNAL, JOURNAL_LOCK, journalled
+from ablate.study.manifest import MANIFEST, VERSION, Manifest, new_id, write_manifest
+from ablate.study.plans import Plans
+from ablate.study.runs import is_key
+from ablate.study.trial_folder import write_checksums
 
 COPY = f"before-schema-{VERSION}"
 
 
-def migrate(path: Path, manifest: Manifest) -> Manifest:
+def migrate(path: Path, manifest: Manifest, plans: Plans, log: Callable[[str, str], None]) -> Manifest:
     """Bring the study at `path` from an older schema to today's; the new manifest.
 
+    `log` is told of each trial that the old trial table had and that has no folder, with its state.
     study.yaml is written last: what is killed before that is of the older schema still, and migrates again.
     """
-    from ablate.study.manifest import new_id, write_manifest
-
     _keep_copy(path)
     if manifest.schema_version == 1:
-        _add_checksums(path)
+        _take_arrivals(path)
+        for folder in (path / "trials").glob("*"):
+            write_checksums(folder)
+    for key, state in journalled(path).items():
+        if not (path / "trials" / key).exists():
+            log(key, state)
+    plans.write(path)
     new = manifest.model_copy(update={"schema_version": VERSION, "id": manifest.id or new_id()})
     write_manifest(path, new)
+    clear_away(path)
     return new
 
 
-def _add_checksums(path: Path) -> None:
-    from ablate.study.journal import read_journal, write_journal
-
-    _take_arrivals(path)
-    for folder in (path / "trials").glob("*"):
-        write_checksums(folder)
-    journal = path / "optuna.journal"
-    if journal.exists():
-        write_journal(journal, _with_checksums(read_journal(journal).trials, path / "trials"))
+def clear_away(path: Path) -> None:
+    """Remove what today's layout does not have: there is a copy of it."""
+    if (path / COPY).exists():
+        for name in (JOURNAL, JOURNAL_LOCK):
+            (path / name).unlink(missing_ok=True)
 
 
 def _keep_copy(path: Path) -> None:
@@ -56,14 +57,14 @@ def _keep_copy(path: Path) -> None:
     partial = copy.with_name(f"{COPY}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    for name in ("study.yaml", "optuna.journal"):
+    for name in (MANIFEST, JOURNAL):
         if (path / name).exists():
             shutil.copy2(path / name, partial)
     partial.rename(copy)
 
 
 def _take_arrivals(path: Path) -> None:
-    """Finished trials on their way in are renamed into place; the study then journals them as after any kill."""
+    """Finished trials on their way in are renamed into place."""
     for folder in sorted((path / "ray" / "arrivals").glob("*/")):
         if folder.name.endswith(".partial"):
             shutil.rmtree(folder)
@@ -74,18 +75,3 @@ def _take_arrivals(path: Path) -> None:
         if home.exists():  # a trial tried again
             shutil.rmtree(home)
         folder.rename(home)
-
-
-def _with_checksums(trials: list[FrozenTrial], folders: Path) -> list[FrozenTrial]:
-    """Each trial with the checksum of its folder, if it is in there: an earlier attempt has no folder any more."""
-    from ablate.study.journal import record_of
-
-    for trial in trials:
-        record = record_of(trial)
-        try:
-            found = read_record(folders / record.key)
-        except (OSError, ValueError):
-            continue
-        if found == record:
-            trial.user_attrs["checksum"] = checksum(folders / record.key)
-    return trials

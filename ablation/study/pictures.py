@@ -9,16 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ablate.files import kind, read_regular, write_whole
-from ablate.study.trial_folder import (
-    CHECKSUMS,
-    grey_levels,
-    keep_checksums,
-    parse_checksums,
-    picture_name,
-    png,
-    sha256,
-)
+from ablate.files import kind, read_regular, sha256, write_whole
+from ablate.study.trial_folder import CHECKSUMS, grey_levels, keep_checksums, parse_checksums, picture_name, png
 from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from ablate.data.dataset import Dataset
 from ablate.data.splits import split
 from ablate.errors import InputError
-from ablate.files import write_whole
+from ablate.files import sha256, write_whole
 from ablate.metrics.counts import COUNTS, class_count, confusion
-from ablate.study.trial_folder import grey_levels, keep_checksums, png, sample_name, sha256
-from ablate.study.verify import withdraw
+from ablate.study.tables import JUDGED
+from ablate.study.trial_folder import grey_levels, keep_checksums, png, sample_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,7 @@ def make_samples_again(study: Study, trials: Iterable[TrialConfig], dataset_of: 
     A prediction is kept only if it has the very counts that the trial was judged by: on another machine a pixel may
     fall to the other side of the threshold. Within `study.writing()`.
     """
-    judged = {key for key, record in study.sound().records.items() if record.state in ("complete", "trivial")}
+    judged = {key for key, record in study.sound().records.items() if record.state in JUDGED}
     made: dict[str, dict[str, bytes]] = {}
     for trial in trials:
         if trial.key in judged:
@@ -39,13 +39,11 @@ def make_samples_again(study: Study, trials: Iterable[TrialConfig], dataset_of: 
     mended = {key: pictures for key, pictures in made.items() if pictures}
     if mended:
         digests = {key: study.checksums(key) or {} for key in mended}
-        withdraw(study, set(mended))  # first, so that a kill leaves folders that are taken in again, and no mismatch
         for key, pictures in mended.items():
             for name, picture in pictures.items():
                 write_whole(study.trial_dir(key) / name, picture, flush=False)
             new = {name: sha256(picture) for name, picture in pictures.items()}
             keep_checksums(study.trial_dir(key), digests[key] | new)
-        study.put_in_order()
     return list(mended)
 
 

@@ -1,6 +1,6 @@
-"""A trial's two tables as they are read: Parquet that may come from anyone, checked before it is believed.
+"""The columns of a study's tables, and a trial's two as they are read: from anyone, checked before they are believed.
 
-See DESIGN's columns; `ablate.analysis.frames` puts those of all trials together.
+`ablate.analysis.frames` puts those of all trials together.
 """
 
 from __future__ import annotations
@@ -14,8 +14,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TableName = Literal["epochs", "images"]
-_LOSSES = ("train_loss", "val_loss", "seconds", "images_per_second")
-_SCORES = ("val_dice", "val_iou", "val_miou")
+VALIDATION = ("val_dice", "val_iou", "val_miou")
+"""Columns of scores of the validation images."""
+EPOCH_COLUMNS = ("key", "epoch", "train_loss", "val_loss", *VALIDATION, "seconds", "images_per_second")
+"""After the key, what `ablate.training.loop.Epoch` has."""
+IMAGE_COLUMNS = ("key", "image", "class", *COUNTS)
+TRIAL_COLUMNS = (
+    "key", "cell", "space", "data", "model", "seed", "state", "params", "macs", "latency_ms", "latency_iqr_ms",
+    "latency_device", "latency_input", "peak_memory_mb", "best_epoch", "epochs", "train_seconds", "dice", "iou", "miou",
+    *VALIDATION, "error", "label", "configuration", "made_by",
+)  # fmt: skip
+"""Of the table of all trials, which has the factors' columns after the third of these."""
+JUDGED = ("complete", "trivial")
+"""The states of trials that have test images: one that failed or was stopped early has none."""
+_COLUMNS = {"epochs": EPOCH_COLUMNS, "images": IMAGE_COLUMNS}
 _MOST = 2**53
 """Of a count: a float holds it exactly."""
 
@@ -28,12 +40,12 @@ def read_table(content: bytes, name: TableName, key: str) -> pd.DataFrame:
         table = pd.read_parquet(io.BytesIO(content))
     except Exception as error:  # the decoder raises anything at all on what is no Parquet
         raise ValueError(f"it cannot be read ({type(error).__name__})") from error
-    _need(table, "key", *(("epoch", *_LOSSES, *_SCORES) if name == "epochs" else ("image", "class", *COUNTS)))
+    _need(table, *_COLUMNS[name])
     if table.empty:  # the epochs of a trivial row: its columns have no types
         return table
     if set(table["key"]) != {key}:
         raise ValueError("it has rows of another trial")
-    for column in ("epoch",) if name == "epochs" else ("class", *COUNTS):
+    for column in ("epoch",) if name == "epochs" else IMAGE_COLUMNS[2:]:
         _check_counts(table[column])
     if name == "epochs":
         _check_epochs(table)
@@ -60,9 +72,9 @@ def _check_counts(column: pd.Series) -> None:
 def _check_epochs(table: pd.DataFrame) -> None:
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-    for column in (*_LOSSES, *_SCORES):
+    for column in EPOCH_COLUMNS[2:]:
         if not is_numeric_dtype(table[column].dtype) or is_bool_dtype(table[column].dtype):
             raise ValueError(f"its {column} are not all numbers")
-    for column in _SCORES:
+    for column in VALIDATION:
         if not table[column].dropna().between(0, 1).all():
             raise ValueError(f"its {column} are not all between 0 and 1")

@@ -12,65 +12,29 @@ SHA256SUMS        of all of these, as `sha256sum -c` reads it
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from ablate.files import flush_directory, read_regular, write_new, write_whole
-from ablate.origin import Origin
-from ablate.study.manifest import Key
+from ablate.files import flush_directory, kind, read_regular, sha256, write_new, write_whole
+from ablate.study.records import Record, read_record
+from ablate.study.runs import is_key
+from ablate.study.tables import EPOCH_COLUMNS
 from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablate.training.loop import Epoch, Result
+    from ablate.training.checkpoint import Epoch
+    from ablate.training.loop import Result
 
-State = Literal["complete", "failed", "stopped", "trivial"]
-"""`stopped`: by a scheduler that expected nothing more of it, before its last epoch."""
 CHECKSUMS = "SHA256SUMS"
 SAMPLES = "samples"
 _FILES = {"config.json", "record.json", "epochs.parquet", "images.parquet", "model.safetensors", CHECKSUMS}
-_SUM = re.compile(r"([0-9a-f]{64})  (.+)")
-
-Count = Annotated[int, Field(ge=0, le=10**18)]
-Score = Annotated[float, Field(ge=0, le=1)]
-
-
-class Record(BaseModel):
-    """What is known of a trial that ended. Durations are in seconds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    key: Key
-    cell: Key
-    model: str
-    seed: Count
-    state: State
-    params: Count
-    macs: Count
-    epochs: Count = 0
-    best_epoch: Count | None = None
-    train_seconds: float = Field(0.0, ge=0)
-    val_dice: Score | None = None
-    val_iou: Score | None = None
-    val_miou: Score | None = None
-    error: str | None = None
-    device: str = "cpu"
-    precision: str = "float32"
-    threads: int = 1
-    workers: int = 1
-    """Processes that trained it together, data-parallel."""
-    training_memory_mb: float | None = None
-    """The most memory (10⁶ bytes) that its training held on a CUDA device."""
-    origin: Origin | None = None
-    """What made it. None: an earlier version, which recorded this of the whole study alone."""
+_SUM = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
 
 def pack(trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result | None) -> bytes:
@@ -78,8 +42,7 @@ def pack(trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result
     import pandas as pd
     from safetensors.torch import save
 
-    columns = ["epoch", "train_loss", "val_loss", "val_dice", "val_iou", "val_miou", "seconds", "images_per_second"]
-    curves = pd.DataFrame(epochs, columns=columns)
+    curves = pd.DataFrame(epochs, columns=list(EPOCH_COLUMNS[1:]))
     curves.insert(0, "key", trial.key)
     files = {
         "config.json": trial.to_file(),
@@ -130,10 +93,6 @@ def is_sample(name: str) -> bool:
     return path.parts == (SAMPLES, path.name) and path.suffix == ".png" and name == str(path)
 
 
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
 def write_checksums(folder: Path) -> None:
     """Write the checksums of a folder that has none."""
     keep_checksums(folder, {name: sha256(file.read_bytes()) for name, file in sorted(_files(folder).items())})
@@ -151,23 +110,15 @@ def _as_lines(digests: Mapping[str, str]) -> bytes:
 def parse_checksums(content: bytes) -> dict[str, str]:
     """The SHA-256 of each file by its name. Raises `ValueError` for what is not such a list."""
     found: dict[str, str] = {}
-    for line in content.decode().splitlines():
+    *lines, rest = content.decode().split("\n")
+    for line in lines:
         match = _SUM.fullmatch(line)
-        if match is None or ".." in PurePosixPath(match[2]).parts or match[2].startswith("/"):
+        if match is None or ".." in PurePosixPath(match[2]).parts or match[2].startswith("/") or match[2] in found:
             raise ValueError(f"'{line[:80]}' is no checksum of a file in the folder")
         found[match[2]] = match[1]
+    if rest:
+        raise ValueError("its last line was cut short")
     return found
-
-
-def checksum(folder: Path) -> str:
-    """The SHA-256 of a folder's checksums, which the journal keeps: it stands for every byte of the folder.
-
-    Empty if the folder has none.
-    """
-    try:
-        return sha256(read_regular(folder / CHECKSUMS))
-    except OSError:
-        return ""
 
 
 class Difference(NamedTuple):
@@ -196,14 +147,19 @@ def is_whole(folder: Path) -> bool:
         return False
 
 
+def key_folders(study: Path) -> Iterator[Path]:
+    """The folders of a study's `trials/` that are named by a key, in the keys' order."""
+    if kind(study / "trials") != "directory":
+        return
+    for folder in sorted((study / "trials").iterdir()):
+        if is_key(folder.name) and kind(folder) == "directory":
+            yield folder
+
+
 def _files(folder: Path) -> dict[str, Path]:
     """Every file of a folder by its name in the checksums, which do not have themselves."""
     files = (file for file in folder.rglob("*") if file.is_file())
     return {name: file for file in files if (name := file.relative_to(folder).as_posix()) != CHECKSUMS}
-
-
-def read_record(folder: Path) -> Record:
-    return Record.model_validate_json(read_regular(folder / "record.json"))
 
 
 def _image_table(key: str, result: Result) -> pd.DataFrame:

@@ -6,20 +6,14 @@ from (seed, epoch, step), so a trial that was killed and resumed gives the numbe
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ablate.data.dataset import Dataset
@@ -29,21 +23,12 @@ from ablate.metrics.counts import Scores, class_count, confusion, scores
 from ablate.models.build import build_model
 from ablate.models.settings import Trivial
 from ablate.training.augmentation import augment
+from ablate.training.checkpoint import Checkpoint, Epoch, Progress
+from ablate.training.devices import autocast, make_deterministic, precision
+from ablate.training.inference import batch_logits, classify, predict
+from ablate.training.losses import loss_of
 from ablate.training.parallel import ALONE, Group
 from ablate.trial import TrialConfig
-
-
-class Epoch(NamedTuple):
-    """What one epoch gave. `seconds` are of training and validation, `images_per_second` of training alone."""
-
-    epoch: int
-    train_loss: float
-    val_loss: float
-    val_dice: float
-    val_iou: float
-    val_miou: float
-    seconds: float
-    images_per_second: float
 
 
 class Result(NamedTuple):
@@ -59,29 +44,6 @@ class Result(NamedTuple):
     @property
     def test(self) -> Scores:
         return scores(self.counts)
-
-
-class Checkpoint(Protocol):
-    """Where an unfinished trial keeps its last epoch. `write` replaces the whole, or leaves what was there."""
-
-    def read(self) -> bytes | None: ...
-    def write(self, data: bytes) -> None: ...
-
-
-def choose_device() -> torch.device:
-    """The best device there is: CUDA, then Apple's MPS, then the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
-
-
-def precision(device: torch.device) -> torch.dtype:
-    """The type that convolutions run in: 16 bits on CUDA (bfloat16 where the card has it), float32 elsewhere."""
-    if device.type != "cuda":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
 def train(
@@ -111,15 +73,7 @@ def train(
     if getattr(trial.model, "encoder_weights_sha256", None) and not getattr(trial.model, "encoder_weights", None):
         raise TrialError("its encoder starts from weights whose file is not named any more: give model.encoder_weights")
     protocol, parts = trial.protocol, split(dataset.groups, trial.protocol.split)
-    _make_deterministic(device)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(trial.seed)
-        model = build_model(trial.model, dataset.config.channels, dataset.config.classes)  # type: ignore[arg-type]
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    group.synchronise(model)
-    optimizer = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate, fused=device.type in ("cpu", "cuda"))
-    scaler = torch.amp.GradScaler(device.type, enabled=precision(device) == torch.float16)
-    progress = _Progress(trial.key, model, optimizer, scaler)
+    progress = _begin(trial, dataset, device, group)
     if checkpoint is not None and (saved := checkpoint.read()) is not None:
         progress.restore(saved)
     for row in progress.epochs:
@@ -127,32 +81,15 @@ def train(
 
     for epoch in range(len(progress.epochs) + 1, protocol.epochs + 1):
         started = time.perf_counter()
-        model.train()
-        total = 0.0
-        for step, indices in enumerate(_batches(parts.train, protocol.batch_size, trial.seed, epoch)):
-            images, masks = _tensors(dataset, indices)
-            images, masks = augment(images, masks, protocol.augment, _generator(trial.seed, epoch, step))
-            own = group.share(len(indices))
-            images, masks = images[own].to(device, memory_format=torch.channels_last), masks[own].to(device)
-            with _autocast(device):
-                loss = group.part_of_mean(loss_of(model(images), masks), len(images), len(indices))
-            value = group.sum(loss.detach()).item()
-            if not math.isfinite(value):
-                raise TrialError(f"diverged: the training loss was {value} in epoch {epoch}, step {step + 1}")
-            optimizer.zero_grad(set_to_none=True)
-            scaler.scale(loss).backward()
-            group.sum_gradients(model.parameters())
-            scaler.step(optimizer)
-            scaler.update()
-            total += value * len(indices)
+        train_loss = _train_epoch(progress, trial, dataset, parts.train, epoch, device, group)
         trained = time.perf_counter()
 
-        val_loss, val = _validate(model, dataset, parts.val, protocol.batch_size, device, group)
+        val_loss, val = _validate(progress.model, dataset, parts.val, protocol.batch_size, device, group)
         if not math.isfinite(val_loss):
             raise TrialError(f"diverged: the validation loss was {val_loss} after epoch {epoch}")
         row = Epoch(
             epoch=epoch,
-            train_loss=total / len(parts.train),
+            train_loss=train_loss,
             val_loss=val_loss,
             val_dice=val.dice,
             val_iou=val.iou,
@@ -165,18 +102,76 @@ def train(
             checkpoint.write(progress.saved())
         report(row)
 
-    model.load_state_dict(progress.best)
-    own_test = list(parts.test[group.share(len(parts.test))])
-    own_predictions = predict(model, dataset.images[own_test], protocol.batch_size, device)
-    predictions = group.gather(own_predictions, len(parts.test))
+    return _judge_best(progress, trial, dataset, parts.test, device, group)
+
+
+def _begin(trial: TrialConfig, dataset: Dataset, device: torch.device, group: Group) -> Progress:
+    """The network as its seed has it, and its optimiser, before the first epoch."""
+    make_deterministic(device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(trial.seed)
+        model = build_model(trial.model, dataset.config.channels, dataset.config.classes)  # type: ignore[arg-type]
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    group.synchronise(model)
+    fused = device.type in ("cpu", "cuda")
+    optimizer = torch.optim.Adam(model.parameters(), lr=trial.protocol.learning_rate, fused=fused)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision(device) == torch.float16)
+    return Progress(trial.key, model, optimizer, scaler)
+
+
+def _judge_best(
+    progress: Progress,
+    trial: TrialConfig,
+    dataset: Dataset,
+    test: tuple[int, ...],
+    device: torch.device,
+    group: Group,
+) -> Result:
+    """The best epoch's network on the images `test`."""
+    progress.model.load_state_dict(progress.best)
+    own = list(test[group.share(len(test))])
+    own_predictions = predict(progress.model, dataset.images[own], trial.protocol.batch_size, device)
+    predictions = group.gather(own_predictions, len(test))
     return Result(
         epochs=progress.epochs,
         best_epoch=progress.best_epoch,
-        ids=tuple(dataset.ids[i] for i in parts.test),
-        counts=confusion(predictions, dataset.masks[list(parts.test)], class_count(dataset.config.classes)),
+        ids=tuple(dataset.ids[i] for i in test),
+        counts=confusion(predictions, dataset.masks[list(test)], class_count(dataset.config.classes)),
         predictions=predictions,
         weights=progress.best,
     )
+
+
+def _train_epoch(
+    progress: Progress,
+    trial: TrialConfig,
+    dataset: Dataset,
+    indices: tuple[int, ...],
+    epoch: int,
+    device: torch.device,
+    group: Group,
+) -> float:
+    """Train on every image of `indices` once; the mean loss over them. Raises as `train` does."""
+    model, optimizer, scaler, protocol = progress.model, progress.optimizer, progress.scaler, trial.protocol
+    model.train()
+    total = 0.0
+    for step, batch in enumerate(_batches(indices, protocol.batch_size, trial.seed, epoch)):
+        images, masks = _tensors(dataset, batch)
+        images, masks = augment(images, masks, protocol.augment, _generator(trial.seed, epoch, step))
+        own = group.share(len(batch))
+        images, masks = images[own].to(device, memory_format=torch.channels_last), masks[own].to(device)
+        with autocast(device):
+            loss = group.part_of_mean(loss_of(model(images), masks), len(images), len(batch))
+        value = group.sum(loss.detach()).item()
+        if not math.isfinite(value):
+            raise TrialError(f"diverged: the training loss was {value} in epoch {epoch}, step {step + 1}")
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(loss).backward()
+        group.sum_gradients(model.parameters())
+        scaler.step(optimizer)
+        scaler.update()
+        total += value * len(batch)
+    return total / len(indices)
 
 
 def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
@@ -207,61 +202,13 @@ def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
     )
 
 
-def loss_of(output: Tensor | tuple[Tensor, ...], masks: Tensor) -> Tensor:
-    """The mean over heads (deep supervision has several) of (binary) cross-entropy.
-
-    Args:
-        output: logits (N, C, H, W), or a tuple of them.
-        masks: class indices (N, H, W).
-    """
-    heads = output if isinstance(output, tuple) else (output,)
-    losses = [
-        F.binary_cross_entropy_with_logits(head.float()[:, 0], masks.float())
-        if head.shape[1] == 1
-        else F.cross_entropy(head.float(), masks.long())
-        for head in heads
-    ]
-    return torch.stack(losses).mean()
-
-
-@torch.no_grad()
-def predict_probabilities(
-    model: nn.Module, images: NDArray[np.float32], batch_size: int, device: torch.device
-) -> Iterator[Tensor]:
-    """Class probabilities, a batch at a time: (n, 1, H, W) of the foreground, or (n, C, H, W) of each class."""
-    for logits in _logits(model, images, batch_size, device):
-        yield (logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)).cpu()
-
-
-def predict(model: nn.Module, images: NDArray[np.float32], batch_size: int, device: torch.device) -> NDArray[np.uint8]:
-    """Class indices (N, H, W) of images (N, channels, H, W): foreground at a probability of 0.5 or more, or the most
-    probable class."""
-    batches = [classify(p) for p in predict_probabilities(model, images, batch_size, device)]
-    return np.concatenate(batches) if batches else np.empty((0, *images.shape[2:]), dtype=np.uint8)
-
-
-def classify(probabilities: Tensor) -> NDArray[np.uint8]:
-    """Class indices (n, H, W) of probabilities (n, C, H, W)."""
-    chosen = probabilities[:, 0] >= 0.5 if probabilities.shape[1] == 1 else probabilities.argmax(dim=1)
-    return chosen.to(torch.uint8).numpy()
-
-
-def _logits(model: nn.Module, images: NDArray[np.float32], batch_size: int, device: torch.device) -> Iterator[Tensor]:
-    model.eval()
-    for start in range(0, len(images), batch_size):
-        batch = torch.tensor(images[start : start + batch_size])
-        with _autocast(device):
-            logits = model(batch.to(device, memory_format=torch.channels_last))
-        yield logits.float()
-
-
 @torch.no_grad()
 def _validate(
     model: nn.Module, dataset: Dataset, indices: tuple[int, ...], batch_size: int, device: torch.device, group: Group
 ) -> tuple[float, Scores]:
     chosen, classes = list(indices[group.share(len(indices))]), class_count(dataset.config.classes)
     total, counts, done = 0.0, [np.empty((0, classes, 4), dtype=np.int64)], 0
-    for logits in _logits(model, dataset.images[chosen], batch_size, device):
+    for logits in batch_logits(model, dataset.images[chosen], batch_size, device):
         masks = dataset.masks[chosen[done : done + len(logits)]]
         total += loss_of(logits, torch.tensor(masks, device=device)).item() * len(logits)
         probabilities = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
@@ -288,87 +235,3 @@ def _tensors(dataset: Dataset, indices: list[int]) -> tuple[Tensor, Tensor]:
 def _generator(seed: int, epoch: int, step: int) -> torch.Generator:
     state = np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
-
-
-def _autocast(device: torch.device) -> AbstractContextManager[Any]:
-    dtype = precision(device)
-    return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
-
-
-def _make_deterministic(device: torch.device) -> None:
-    if device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cudnn.benchmark = False
-    # warn_only: bilinear up-sampling has no deterministic backward pass on CUDA.
-    torch.use_deterministic_algorithms(True, warn_only=True)
-
-
-class _Progress:
-    """A training so far, and its checkpoint: one safetensors document, replaced whole after each epoch."""
-
-    def __init__(
-        self, key: str, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
-    ) -> None:
-        self._key, self._model, self._optimizer, self._scaler = key, model, optimizer, scaler
-        self.epochs: list[Epoch] = []
-        self.best_epoch = 0
-        self.best: dict[str, Tensor] = {}
-
-    def add(self, row: Epoch) -> None:
-        """Append an epoch; its weights are kept if it is the best: highest validation Dice, then lowest loss."""
-        best = self.epochs[self.best_epoch - 1] if self.epochs else None
-        self.epochs.append(row)
-        if best is None or (row.val_dice, -row.val_loss) > (best.val_dice, -best.val_loss):
-            self.best_epoch = row.epoch
-            self.best = {
-                name: tensor.detach().to("cpu", copy=True).contiguous()
-                for name, tensor in self._model.state_dict().items()
-            }
-
-    def saved(self) -> bytes:
-        tensors = {f"model.{name}": tensor for name, tensor in self._model.state_dict().items()}
-        if self.best_epoch != len(self.epochs):  # else they are the model's
-            tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
-        for index, state in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"adam.{index}.{name}": tensor for name, tensor in state.items()}
-        metadata = {
-            "key": self._key,
-            "best_epoch": str(self.best_epoch),
-            "epochs": json.dumps(self.epochs),
-            "scaler": json.dumps(self._scaler.state_dict()),
-        }
-        return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
-
-    def restore(self, saved: bytes) -> None:
-        """Go on from `saved`. What is damaged or of another trial is as good as none."""
-        try:
-            tensors, metadata = load(saved), _metadata(saved)
-        except (SafetensorError, ValueError):
-            return
-        if metadata.get("key") != self._key:
-            return
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "adam": {}}
-        for name, tensor in tensors.items():
-            kind, _, rest = name.partition(".")
-            groups[kind][rest] = tensor
-        self._model.load_state_dict(groups["model"])
-        parameters = list(self._model.parameters())
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in groups["adam"].items():
-            index, _, field = name.partition(".")
-            if field != "step":
-                # The fused step reads parameter and moments alike in memory order, so their layouts must agree.
-                tensor = torch.empty_like(parameters[int(index)]).copy_(tensor)
-            state.setdefault(int(index), {})[field] = tensor
-        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
-        self._scaler.load_state_dict(json.loads(metadata["scaler"]))
-        self.best = groups["best"] or groups["model"]
-        self.best_epoch = int(metadata["best_epoch"])
-        self.epochs = [Epoch(*row) for row in json.loads(metadata["epochs"])]
-
-
-def _metadata(saved: bytes) -> dict[str, str]:
-    """The metadata of a safetensors file: it opens with its header's length (8 bytes, little-endian), then JSON."""
-    length = int.from_bytes(saved[:8], "little")
-    metadata: dict[str, str] = json.loads(saved[8 : 8 + length]).get("__metadata__", {})
-    return metadata

@@ -7,72 +7,21 @@ intersection-union test); where each verdict is a finding of its own (`superior`
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from ablate.analysis.claims.schema import (
-    Claim,
-    Fewest,
-    Hypothesis,
-    MatchedBudget,
-    NonInferior,
-    OnFront,
-    Selector,
-    Superior,
-    load_claim,
-    packaged,
-)
-from ablate.analysis.claims.verdict import ClaimResult, Outcome, Verdict
-from ablate.analysis.format import MIXED, listing, si
-from ablate.analysis.pareto import COST_WORDS, COSTS, METRICS, Cell, Cost, cells, tasks
-from ablate.analysis.report.guard import attempt, noted
-from ablate.analysis.scores import CellScores, Metric, cell_scores
-from ablate.analysis.significance import Difference, difference, holm, one_sided_bound
-from ablate.analysis.uncertainty import front_probability
+from ablate.analysis.claims.judge import Judged, named, rivals_of, select, verdicts_on
+from ablate.analysis.claims.schema import Claim, load_claim, packaged
+from ablate.analysis.claims.verdict import ClaimResult, Outcome
+from ablate.analysis.format import listing
+from ablate.analysis.guard import noted
+from ablate.analysis.pareto import cells, tasks
 from ablate.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.frames import Frames
-
-LEVEL = 0.95
-
-
-class _Study(NamedTuple):
-    """One data set of a study, with what its verdicts are about."""
-
-    claim: Claim
-    frames: Frames
-    known: Mapping[str, Cell]
-    rows: pd.DataFrame
-    """One a cell: the first of its trials that was scored."""
-    subject: Cell
-    scores: dict[Metric, dict[str, CellScores]]
-
-    def select(self, selector: Selector) -> list[Cell]:
-        return [self.known[cell] for cell in _select(self.rows, selector)]
-
-    def compare(self, metric: Metric, other: CellScores, level: float = LEVEL) -> Difference:
-        return difference(self.of(metric, self.subject), other, metric, level)
-
-    def of(self, metric: Metric, cell: Cell) -> CellScores:
-        if metric not in self.scores:
-            self.scores[metric] = cell_scores(self.frames, metric)
-        if cell.id not in self.scores[metric]:
-            raise InputError(f"{cell.label} has no test score")
-        return self.scores[metric][cell.id]
-
-
-class _Rivals(NamedTuple):
-    """Whom a hypothesis holds the subject against, and the names of those that have no complete trial."""
-
-    there: tuple[Cell, ...]
-    missing: tuple[str, ...]
 
 
 def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
@@ -84,19 +33,19 @@ def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
     results = []
     for task, trials in tasks(frames.trials).items():
         rows = _complete(trials)
-        chosen = _select(rows, claim.subject)
+        chosen = select(rows, claim.subject)
         if len(chosen) > 1:
             raise InputError(
-                f"claim {claim.name}: subject {_named(claim.subject)} is {len(chosen)} cells of {task} "
+                f"claim {claim.name}: subject {named(claim.subject)} is {len(chosen)} cells of {task} "
                 f"({listing([str(rows.at[cell, 'label']) for cell in chosen], 4)}); narrow it by another column"
             )
         if chosen:
             known = {cell.id: cell for cell in cells(trials) if not cell.trivial}
             part = frames._replace(trials=trials)
-            results.append(_judge(_Study(claim, part, known, rows, known[chosen[0]], {}), task))
+            results.append(_judge(Judged(claim, part, known, rows, known[chosen[0]], {}), task))
     if not results:
         raise InputError(
-            f"claim {claim.name}: its subject {_named(claim.subject)} has no complete trial in this study; "
+            f"claim {claim.name}: its subject {named(claim.subject)} has no complete trial in this study; "
             "run a space that has it"
         )
     return results
@@ -122,11 +71,11 @@ def _apply(name: str, frames: Frames, results: list[ClaimResult], notes: list[st
     claim = load_claim(name)
     for task, trials in tasks(frames.trials).items():
         rows = _complete(trials)
-        found = {_named(selector): len(_select(rows, selector)) for selector in (claim.subject, *claim.against)}
-        unfit = [named for named, cells in found.items() if cells != 1]
+        found = {named(selector): len(select(rows, selector)) for selector in (claim.subject, *claim.against)}
+        unfit = [who for who, count in found.items() if count != 1]
         if not unfit:
             results += evaluate(claim, frames._replace(trials=trials))
-        elif found[_named(claim.subject)] == 1 and any(found[_named(rival)] for rival in claim.against):
+        elif found[named(claim.subject)] == 1 and any(found[named(rival)] for rival in claim.against):
             notes.append(
                 f"claim {name} is not judged on {task}, for it needs one complete configuration each of "
                 f"{listing(unfit)}; `ablate claim` judges what it can"
@@ -138,29 +87,9 @@ def _complete(trials: pd.DataFrame) -> pd.DataFrame:
     return trials[trials["state"] == "complete"].drop_duplicates("cell").set_index("cell", drop=False)
 
 
-def _select(rows: pd.DataFrame, selector: Selector) -> list[str]:
-    """The cells that have all of `selector`; none where nothing has."""
-    chosen = np.ones(len(rows), dtype=bool)  # of rows, also where there is none: an empty list would choose columns
-    for name, value in selector.items():
-        if name in rows.columns:
-            texts = rows[name].astype(str)
-            texts = texts.str.removesuffix(MIXED) if name == "label" else texts
-            chosen &= (texts == str(value)).to_numpy(dtype=bool)
-        else:
-            token = f"{name}={value}"
-            chosen &= np.array([token in str(text).split(" ") for text in rows["configuration"]], dtype=bool)
-    return [str(cell) for cell in rows["cell"][chosen]]
-
-
-def _named(selector: Selector) -> str:
-    if list(selector) == ["model"]:
-        return str(selector["model"])
-    return ", ".join(f"{name}={value}" for name, value in selector.items())
-
-
-def _judge(study: _Study, task: str) -> ClaimResult:
-    asked = [(hypothesis, _rivals(study, hypothesis)) for hypothesis in study.claim.hypotheses]
-    verdicts = tuple(verdict for hypothesis, rivals in asked for verdict in _verdicts(study, hypothesis, rivals))
+def _judge(study: Judged, task: str) -> ClaimResult:
+    asked = [(hypothesis, rivals_of(study, hypothesis)) for hypothesis in study.claim.hypotheses]
+    verdicts = tuple(verdict for hypothesis, rivals in asked for verdict in verdicts_on(study, hypothesis, rivals))
     counts = {
         outcome: sum(v.outcome == outcome for v in verdicts) for outcome in ("supported", "refuted", "inconclusive")
     }
@@ -174,241 +103,3 @@ def _judge(study: _Study, task: str) -> ClaimResult:
         verdicts=verdicts,
         sentence=f"On {task} the claim is {outcome}: of {len(verdicts)} verdicts {tally}.",
     )
-
-
-def _rivals(study: _Study, hypothesis: Hypothesis) -> _Rivals:
-    """Raises `InputError` for a rival that is several cells: the claim cannot be asked."""
-    if isinstance(hypothesis, OnFront | MatchedBudget):
-        return _Rivals((), ())
-    there: list[Cell] = []
-    missing = []
-    for selector in study.claim.against if hypothesis.against is None else hypothesis.against:
-        found = [cell for cell in study.select(selector) if cell.id != study.subject.id]
-        if len(found) > 1:
-            raise InputError(
-                f"claim {study.claim.name}: rival {_named(selector)} is {len(found)} cells "
-                f"({listing([cell.label for cell in found], 4)}); narrow it by another column"
-            )
-        there += found
-        missing += [] if found else [_named(selector)]
-    return _Rivals(tuple(there), tuple(missing))
-
-
-def _verdicts(study: _Study, hypothesis: Hypothesis, rivals: _Rivals) -> list[Verdict]:
-    """One or several, each by itself: what cannot be judged is inconclusive."""
-    missing = [_missing(hypothesis.kind, name) for name in rivals.missing]
-    if isinstance(hypothesis, OnFront):
-        name = f"on the front of {METRICS[hypothesis.metric]} against {COST_WORDS[hypothesis.cost]}"
-        return [_decided(partial(_on_front, study, hypothesis, name), name, hypothesis.kind)]
-    if isinstance(hypothesis, MatchedBudget):
-        name = f"{METRICS[hypothesis.metric]} at equal {COST_WORDS[hypothesis.cost]}"
-        return [_decided(partial(_matched_budget, study, hypothesis, name), name, hypothesis.kind)]
-    if isinstance(hypothesis, Fewest):
-        least = "fewest" if hypothesis.cost in ("params", "macs") else "lowest"
-        name = f"{least} {COST_WORDS[hypothesis.cost]}"
-        return [_decided(partial(_fewest, study, hypothesis, rivals, name), name, hypothesis.kind)]
-    if isinstance(hypothesis, NonInferior):
-        found = [
-            _decided(partial(_non_inferior, study, hypothesis, rival, name), name, hypothesis.kind)
-            for rival in rivals.there
-            for name in [f"{METRICS[hypothesis.metric]} non-inferior to {rival.label}"]
-        ]
-        return [*found, *missing]
-    return [*_superior(study, hypothesis, rivals.there), *missing]
-
-
-def _decided(judge: Callable[[], Verdict], name: str, kind: str) -> Verdict:
-    return attempt(judge, lambda why: _undecided(name, kind, "", f"It cannot be judged: {why}."))
-
-
-def _missing(kind: str, cell: str) -> Verdict:
-    return _undecided(f"{kind.replace('_', '-')}: {cell}", kind, "", f"No complete trial of {cell} is in the study.")
-
-
-def _undecided(name: str, kind: str, unit: str, why: str) -> Verdict:
-    return Verdict(name, kind, "inconclusive", math.nan, math.nan, math.nan, unit, why, "nothing to judge by")
-
-
-def _fewest(study: _Study, hypothesis: Fewest, rivals: _Rivals, least_of: str) -> Verdict:
-    cost, subject = hypothesis.cost, study.subject
-    own = _cost(subject, cost)
-    priced = [(rival, _cost(rival, cost)) for rival in rivals.there]
-    unpriced = [rival.label for rival, value in priced if math.isnan(value)]
-    priced = [(rival, value) for rival, value in priced if not math.isnan(value)]
-    if math.isnan(own) or not priced:
-        return _undecided(
-            least_of, "fewest", "ratio", f"{COSTS[cost]} is not known of both subject and rivals.{_measure(cost)}"
-        )
-    rival, least = min(priced, key=lambda pair: pair[1])
-    ratio = own / least if least else 1.0 if not own else math.inf
-    absent = [*rivals.missing, *unpriced]
-    note = f"without {listing(absent)}" if absent else ""
-    outcome: Outcome = "refuted" if ratio >= 1 else "inconclusive" if absent else "supported"
-    verb = "has" if ratio < 1 else "does not have"
-    sentence = (
-        f"{subject.label} {verb} the {least_of} of {len(priced) + 1} networks: {_shown(own, cost)}, "
-        f"{ratio:.2f} times the {_shown(least, cost)} of {rival.label}."
-    )
-    return Verdict(least_of, "fewest", outcome, ratio, math.nan, math.nan, "ratio", sentence, note)
-
-
-def _non_inferior(study: _Study, hypothesis: NonInferior, rival: Cell, name: str) -> Verdict:
-    metric, margin = hypothesis.metric, hypothesis.margin
-    # The lower end of a two-sided interval at 1 - 2α is the one-sided bound at 1 - α.
-    found = study.compare(metric, study.of(metric, rival), level=2 * LEVEL - 1)
-    low, high = found.interval.low, found.interval.high
-    outcome = _outcome(low > -margin, high < -margin)
-    words = {
-        "supported": "is not inferior to",
-        "refuted": "is inferior to",
-        "inconclusive": "is neither shown to be non-inferior nor inferior to",
-    }
-    sentence = (
-        f"{study.subject.label} {words[outcome]} {rival.label} in {METRICS[metric]} by a margin of {margin:g} "
-        f"({_difference(found)})."
-    )
-    bound = one_sided_bound(study.of(metric, study.subject), study.of(metric, rival), LEVEL)
-    return _of(found._replace(seeds_needed=bound.seeds_needed(margin)), name, "non_inferior", outcome, sentence)
-
-
-def _superior(study: _Study, hypothesis: Superior, rivals: Sequence[Cell]) -> Iterator[Verdict]:
-    metric = hypothesis.metric
-    compared: list[tuple[str, Cell, Difference]] = []
-    for rival in rivals:
-        name = f"{METRICS[metric]} superior to {rival.label}"
-        why: list[str] = []
-        found = attempt(partial(_compared, study, metric, rival), why.append)
-        if found is None:
-            yield _undecided(name, "superior", "", f"It cannot be judged: {why[0]}.")
-        else:
-            compared.append((name, rival, found))
-    corrected = holm([found for *_, found in compared])
-    for (name, rival, _), found in zip(compared, corrected, strict=True):
-        estimate = found.interval.estimate
-        outcome = _outcome(found.significant and estimate > 0, found.significant and estimate < 0)
-        words = {"supported": "better than", "refuted": "worse than", "inconclusive": "not shown to differ from"}
-        p_value = "" if found.p_holm is None else f", p = {found.p_holm:.2g} after Holm's correction"
-        sentence = (
-            f"{study.subject.label} is {words[outcome]} {rival.label} in {METRICS[metric]} "
-            f"({_difference(found)}{p_value})."
-        )
-        yield _of(found, name, "superior", outcome, sentence)
-
-
-def _compared(study: _Study, metric: Metric, rival: Cell) -> Difference | None:
-    return study.compare(metric, study.of(metric, rival))
-
-
-def _on_front(study: _Study, hypothesis: OnFront, name: str) -> Verdict:
-    cost, metric = hypothesis.cost, hypothesis.metric
-    found = front_probability(study.frames, cost, metric, study.subject.id)
-    if found is None:
-        why = f"{COSTS[cost]} and test scores of {study.subject.label} are not both known.{_measure(cost)}"
-        return _undecided(name, "on_front", "probability", why)
-    probability, one_seed = found.probability, found.seeds == 1
-    outcome: Outcome = (
-        "inconclusive"
-        if one_seed
-        else _outcome(probability >= hypothesis.probability, probability <= 1 - hypothesis.probability)
-    )
-    sentence = (
-        f"{study.subject.label} is {name} with a probability of {probability:.2f} "
-        f"(asked for: {hypothesis.probability:g}; {found.resamples} bootstrap resamples)."
-    )
-    note = "one seed: the probability is of images alone" if one_seed else ""
-    return Verdict(name, "on_front", outcome, probability, math.nan, math.nan, "probability", sentence, note)
-
-
-def _matched_budget(study: _Study, hypothesis: MatchedBudget, name: str) -> Verdict:
-    cost, metric, subject = hypothesis.cost, hypothesis.metric, study.subject
-    family = [cell for cell in study.select(hypothesis.family) if cell.id != subject.id]
-    priced = sorted((cell for cell in family if _cost(cell, cost) > 0), key=lambda cell: _cost(cell, cost))
-    own = _cost(subject, cost)
-    below = [cell for cell in priced if _cost(cell, cost) <= own]
-    above = [cell for cell in priced if _cost(cell, cost) >= own]
-    if not below or not above:
-        span = (
-            f"from {_shown(_cost(priced[0], cost), cost)} to {_shown(_cost(priced[-1], cost), cost)}"
-            if priced
-            else "none"
-        )
-        return _undecided(
-            name,
-            "matched_budget",
-            "difference",
-            f"The family {_named(hypothesis.family)} ({COST_WORDS[cost]} {span}) does not bracket {subject.label}'s "
-            f"{_shown(own, cost)}; run matched_budget, or a wider sweep, into this study.",
-        )
-    interpolated = _interpolated(study, metric, below[-1], above[0], _position(cost, below[-1], own, above[0]))
-    found = study.compare(metric, interpolated)
-    low, high = found.interval.low, found.interval.high
-    outcome = _outcome(low > -hypothesis.margin, high < -hypothesis.margin)
-    words = {"supported": "better than", "refuted": "worse than", "inconclusive": "not shown to differ from"}
-    if hypothesis.margin:
-        words["supported"] = f"not more than {hypothesis.margin:g} below"
-        words["refuted"] = f"more than {hypothesis.margin:g} below"
-    between = f"interpolated between {below[-1].label} and {above[0].label}"
-    sentence = (
-        f"At {_shown(own, cost)} of {COST_WORDS[cost]}, {subject.label} is {words[outcome]} "
-        f"{_named(hypothesis.family)} in {METRICS[metric]} ({_difference(found)}; {between})."
-    )
-    return _of(found, name, "matched_budget", outcome, sentence)
-
-
-def _position(cost: Cost, below: Cell, own: float, above: Cell) -> float:
-    """Where `own` lies from `below` (0) to `above` (1), in the logarithm of the cost."""
-    low, high = math.log(_cost(below, cost)), math.log(_cost(above, cost))
-    return 0.0 if high == low else (math.log(own) - low) / (high - low)
-
-
-def _interpolated(study: _Study, metric: Metric, below: Cell, above: Cell, position: float) -> CellScores:
-    """The family's scores at the subject's cost: those of its two neighbours, of each seed and image, weighted."""
-    one, other = study.of(metric, below), study.of(metric, above)
-    seeds = tuple(seed for seed in one.seeds if seed in other.seeds)
-    images = tuple(image for image in one.images if image in other.images)
-
-    def part(scores: CellScores) -> np.ndarray:
-        return scores.values[np.ix_([scores.seeds.index(s) for s in seeds], [scores.images.index(i) for i in images])]
-
-    return one._replace(
-        cell=f"{below.id}~{above.id}",
-        label=f"{below.label} ~ {above.label}",
-        seeds=seeds,
-        images=images,
-        values=(1 - position) * part(one) + position * part(other),
-    )
-
-
-def _outcome(supported: bool, refuted: bool) -> Outcome:
-    """Comparisons with NaN are false, so what has no interval is inconclusive."""
-    return "supported" if supported else "refuted" if refuted else "inconclusive"
-
-
-def _of(found: Difference, name: str, kind: str, outcome: Outcome, sentence: str) -> Verdict:
-    note = found.note
-    if outcome == "inconclusive" and found.seeds_needed is not None:
-        note = "; ".join(filter(None, [note, f"about {found.seeds_needed} seeds would likely decide it"]))
-    return Verdict(name, kind, outcome, *found.interval[:3], "difference", sentence, note)
-
-
-def _difference(found: Difference) -> str:
-    estimate, low, high, level = found.interval
-    if math.isnan(low):
-        return f"difference {estimate:+.4f}, no interval from {found.seeds} seed"
-    return (
-        f"difference {estimate:+.4f}, {level:.0%} CI {low:+.4f} to {high:+.4f}, {found.seeds} seeds, "
-        f"{found.images} images"
-    )
-
-
-def _cost(cell: Cell, cost: Cost) -> float:
-    return float(getattr(cell, cost))
-
-
-def _measure(cost: Cost) -> str:
-    return " Run `ablate measure`." if cost in ("latency_ms", "peak_memory_mb") else ""
-
-
-def _shown(value: float, cost: Cost) -> str:
-    units = {"latency_ms": "ms", "peak_memory_mb": "MB"}
-    return f"{value:.3g} {units[cost]}" if cost in units else si(value)

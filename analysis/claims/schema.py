@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ablate.analysis.pareto import Cost
-from ablate.analysis.scores import Metric
+from ablate.metrics.counts import MetricName
 from ablate.yaml_files import packaged_or_own, read_yaml
 
 _MOST = 100
@@ -53,7 +53,7 @@ class NonInferior(_AgainstRivals):
     """The subject's score is less than each rival's by at most `margin`: a one-sided bound lies above it."""
 
     kind: Literal["non_inferior"]
-    metric: Metric
+    metric: MetricName
     margin: float = Field(gt=0, lt=1)
 
 
@@ -61,7 +61,7 @@ class Superior(_AgainstRivals):
     """The subject's score is above each rival's (Holm's correction over the rivals)."""
 
     kind: Literal["superior"]
-    metric: Metric
+    metric: MetricName
 
 
 class OnFront(_Hypothesis):
@@ -69,7 +69,7 @@ class OnFront(_Hypothesis):
 
     kind: Literal["on_front"]
     cost: Cost
-    metric: Metric
+    metric: MetricName
     probability: float = Field(0.95, gt=0.5, lt=1)
 
 
@@ -81,7 +81,7 @@ class MatchedBudget(_Hypothesis):
     """
 
     kind: Literal["matched_budget"]
-    metric: Metric
+    metric: MetricName
     cost: Cost
     family: Selector
     margin: float = Field(0.0, ge=0, lt=1)

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from ablate.analysis.figures.style import TEMPLATE, plain, styles
+from ablate.analysis.figures.style import LEGEND, TEMPLATE, Style, plain, styles
 from ablate.analysis.format import several
+from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
 
-PANELS = {"train_loss": "Training loss", "val_dice": "Validation Dice", "val_miou": "Validation MIoU"}
+PANELS = {"train_loss": "Training loss"} | {
+    f"val_{metric.name}": f"Validation {metric.label}" for metric in (METRICS["dice"], METRICS["miou"])
+}
 _MOST_SHOWN = 8
 _GAP = 0.09
 """Between panels, as a share of the figure."""
@@ -72,37 +75,12 @@ def curves_figure(drawn: Sequence[Curve], first: Collection[str] = ()) -> go.Fig
     figure = go.Figure()
     named: set[str] = set()
     for curve in sorted(drawn, key=lambda curve: (style[curve.cell].group, curve.label, curve.cell)):
-        index = panels.index(curve.quantity)
-        axes = {"xaxis": f"x{index + 1}" if index else "x", "yaxis": f"y{index + 1}" if index else "y"}
-        colour = style[curve.cell].shade
-        visible: Any = True if len(style) <= _MOST_SHOWN or curve.cell in first or not first else "legendonly"
-        shared = {**axes, "legendgroup": curve.cell, "visible": visible}
+        number = _number(panels.index(curve.quantity))
+        visible = True if len(style) <= _MOST_SHOWN or curve.cell in first or not first else "legendonly"
+        shared = {"xaxis": f"x{number}", "yaxis": f"y{number}", "legendgroup": curve.cell, "visible": visible}
         if curve.seeds > 1:
-            figure.add_scatter(
-                x=[*curve.epochs, *reversed(curve.epochs)],
-                y=[*curve.high, *reversed(curve.low)],
-                mode="lines",
-                line={"width": 0},
-                fill="toself",
-                fillcolor=_translucent(colour),
-                hoverinfo="skip",
-                showlegend=False,
-                meta={"band": curve.cell, "quantity": curve.quantity},
-                **shared,
-            )
-        figure.add_scatter(
-            x=list(curve.epochs),
-            y=list(curve.mean),
-            mode="lines" if len(curve.epochs) > 1 else "markers",
-            name=plain(curve.label),
-            line={"color": colour, "width": 2, "dash": style[curve.cell].dash},
-            marker={"symbol": style[curve.cell].symbol, "color": colour, "size": 8},
-            showlegend=curve.cell not in named,
-            text=[f"<b>{plain(curve.label)}</b>, {several(curve.seeds, 'seed')}"] * len(curve.epochs),
-            hovertemplate="%{text}<br>epoch %{x}: %{y:.4f}<extra></extra>",
-            meta={"mean": curve.cell, "quantity": curve.quantity},
-            **shared,
-        )
+            figure.add_scatter(**_band(curve, style[curve.cell]), **shared)
+        figure.add_scatter(**_mean(curve, style[curve.cell]), showlegend=curve.cell not in named, **shared)
         named.add(curve.cell)
     last = max((curve.epochs[-1] for curve in drawn), default=1)
     wide, narrow = _side_by_side(len(panels)), _stacked(len(panels))
@@ -110,11 +88,11 @@ def curves_figure(drawn: Sequence[Curve], first: Collection[str] = ()) -> go.Fig
         template=TEMPLATE,
         margin={"l": 56, "r": 12, "t": 16, "b": 48},
         hovermode="closest",
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        legend=LEGEND,
         meta={"wide": wide, "narrow": narrow},
         **{
-            f"{axis}axis{index + 1 if index else ''}": {
-                "anchor": f"{'y' if axis == 'x' else 'x'}{index + 1 if index else ''}",
+            f"{axis}axis{_number(index)}": {
+                "anchor": f"{'y' if axis == 'x' else 'x'}{_number(index)}",
                 "title": {"text": "Epoch" if axis == "x" else PANELS[quantity]},
                 **({"tickformat": "d", "dtick": 1 if last <= 10 else None} if axis == "x" else {}),
             }
@@ -124,6 +102,39 @@ def curves_figure(drawn: Sequence[Curve], first: Collection[str] = ()) -> go.Fig
     )
     figure.update_layout({name.replace(".", "_"): value for name, value in wide.items()})
     return figure
+
+
+def _number(panel: int) -> str:
+    """What Plotly has behind an axis's name: nothing for the first."""
+    return str(panel + 1) if panel else ""
+
+
+def _band(curve: Curve, look: Style) -> dict[str, Any]:
+    return {
+        "x": [*curve.epochs, *reversed(curve.epochs)],
+        "y": [*curve.high, *reversed(curve.low)],
+        "mode": "lines",
+        "line": {"width": 0},
+        "fill": "toself",
+        "fillcolor": _translucent(look.shade),
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "meta": {"band": curve.cell, "quantity": curve.quantity},
+    }
+
+
+def _mean(curve: Curve, look: Style) -> dict[str, Any]:
+    return {
+        "x": list(curve.epochs),
+        "y": list(curve.mean),
+        "mode": "lines" if len(curve.epochs) > 1 else "markers",
+        "name": plain(curve.label),
+        "line": {"color": look.shade, "width": 2, "dash": look.dash},
+        "marker": {"symbol": look.symbol, "color": look.shade, "size": 8},
+        "text": [f"<b>{plain(curve.label)}</b>, {several(curve.seeds, 'seed')}"] * len(curve.epochs),
+        "hovertemplate": "%{text}<br>epoch %{x}: %{y:.4f}<extra></extra>",
+        "meta": {"mean": curve.cell, "quantity": curve.quantity},
+    }
 
 
 def _side_by_side(panels: int) -> dict[str, Any]:
@@ -147,8 +158,8 @@ def _stacked(panels: int) -> dict[str, Any]:
 
 
 def _domain(index: int, x: list[float], y: list[float]) -> dict[str, Any]:
-    name = str(index + 1) if index else ""
-    return {f"xaxis{name}.domain": x, f"yaxis{name}.domain": y}
+    number = _number(index)
+    return {f"xaxis{number}.domain": x, f"yaxis{number}.domain": y}
 
 
 def _translucent(colour: str) -> str:

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from ablate.analysis.figures.style import FAINT, GRID, INK, SIGNIFICANT, TEMPLATE, UNDECIDED, UNKNOWN, plain, shortened
+from ablate.analysis.figures.style import (
+    FAINT,
+    GRID,
+    INK,
+    LEGEND,
+    SIGNIFICANT,
+    TEMPLATE,
+    UNDECIDED,
+    UNKNOWN,
+    plain,
+    shortened,
+)
 from ablate.analysis.format import several
-from ablate.analysis.pareto import METRICS
+from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
     from ablate.analysis.effects import Effect
@@ -46,52 +57,10 @@ def effects_figure(effects: Sequence[Effect]) -> go.Figure:
     figure = go.Figure()
     for kind, look in _KINDS.items():
         of_kind = [(y, effect) for y, effect in rows if effect is not None and _kind(effect) == kind]
-        if not of_kind:
-            continue
-        intervals = [effect.difference.interval for _, effect in of_kind]
-        figure.add_scatter(
-            x=[interval.estimate for interval in intervals],
-            y=[y for y, _ in of_kind],
-            mode="markers",
-            name=look.name,
-            marker={
-                "symbol": look.symbol,
-                "size": 11,
-                "color": look.colour,
-                "line": {"width": 2, "color": look.colour},
-            },
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [_finite(interval.high - interval.estimate) for interval in intervals],
-                "arrayminus": [_finite(interval.estimate - interval.low) for interval in intervals],
-                "thickness": 1.6,
-                "width": 5,
-                "color": look.colour,
-            },
-            customdata=[_hover(effect) for _, effect in of_kind],
-            hovertemplate="%{customdata}<extra></extra>",
-            meta={"effects": [[effect.factor, effect.level] for _, effect in of_kind]},
-        )
-    texts = [
-        (y, (difference_text(effect), cost_text(effect.params), cost_text(effect.macs)))
-        if effect is not None
-        else (y, ("difference", "params", "MACs") if y == 0 else ("", "", ""))
-        for y, effect in rows
-    ]
-    figure.add_scatter(
-        x=[x for _ in texts for x in _COLUMNS],
-        y=[y for y, _ in texts for _ in _COLUMNS],
-        xaxis="x2",
-        mode="text",
-        text=[text for _, columns in texts for text in columns],
-        textposition="middle right",
-        textfont={"size": 12, "color": INK},
-        hoverinfo="skip",
-        showlegend=False,
-        meta={"text": True},
-    )
-    metric = METRICS[effects[0].difference.metric] if effects else "score"
+        if of_kind:
+            figure.add_scatter(**_marks(of_kind, look))
+    figure.add_scatter(**_texts(rows))
+    metric = METRICS[effects[0].difference.metric].label if effects else "score"
     height = _ROW * len(rows) + _FRAME
     wide: dict[str, Any] = {"height": height, "xaxis.domain": [0, 0.44], "xaxis2.domain": [0.46, 1]}
     narrow: dict[str, Any] = {"height": height, "xaxis.domain": [0, 1], "xaxis2.domain": [0.98, 1]}
@@ -116,23 +85,63 @@ def effects_figure(effects: Sequence[Effect]) -> go.Figure:
             "ticktext": _row_names(rows, effects),
             "showgrid": False,
         },
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
-        shapes=[
-            {
-                "type": "line",
-                "xref": "paper",
-                "x0": 0,
-                "x1": 1,
-                "y0": y - 0.5,
-                "y1": y - 0.5,
-                "line": {"color": GRID, "width": 1},
-            }
-            for y, effect in rows
-            if effect is None and y > 0
-        ],
+        legend=LEGEND,
+        shapes=[_line_above(y) for y, effect in rows if effect is None and y > 0],
         meta={"wide": wide, "narrow": narrow, "labels": [len(figure.data) - 1]},
     )
     return figure
+
+
+def _marks(of_kind: Sequence[tuple[int, Effect]], look: _Kind) -> dict[str, Any]:
+    """Effects of one kind with their intervals."""
+    intervals = [effect.difference.interval for _, effect in of_kind]
+    return {
+        "x": [interval.estimate for interval in intervals],
+        "y": [y for y, _ in of_kind],
+        "mode": "markers",
+        "name": look.name,
+        "marker": {"symbol": look.symbol, "size": 11, "color": look.colour, "line": {"width": 2, "color": look.colour}},
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [_finite(interval.high - interval.estimate) for interval in intervals],
+            "arrayminus": [_finite(interval.estimate - interval.low) for interval in intervals],
+            "thickness": 1.6,
+            "width": 5,
+            "color": look.colour,
+        },
+        "customdata": [_hover(effect) for _, effect in of_kind],
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "meta": {"effects": [[effect.factor, effect.level] for _, effect in of_kind]},
+    }
+
+
+def _texts(rows: Sequence[tuple[int, Effect | None]]) -> dict[str, Any]:
+    """The three columns of text beside the effects; the first row has their names."""
+    texts = [
+        (y, (difference_text(effect), cost_text(effect.params), cost_text(effect.macs)))
+        if effect is not None
+        else (y, ("difference", "params", "MACs") if y == 0 else ("", "", ""))
+        for y, effect in rows
+    ]
+    return {
+        "x": [x for _ in texts for x in _COLUMNS],
+        "y": [y for y, _ in texts for _ in _COLUMNS],
+        "xaxis": "x2",
+        "mode": "text",
+        "text": [text for _, columns in texts for text in columns],
+        "textposition": "middle right",
+        "textfont": {"size": 12, "color": INK},
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "meta": {"text": True},
+    }
+
+
+def _line_above(y: int) -> dict[str, Any]:
+    """Between one factor and the next."""
+    across = {"xref": "paper", "x0": 0, "x1": 1, "y0": y - 0.5, "y1": y - 0.5}
+    return {"type": "line", **across, "line": {"color": GRID, "width": 1}}
 
 
 def difference_text(effect: Effect) -> str:
@@ -199,7 +208,7 @@ def _hover(effect: Effect) -> str:
     return "<br>".join(
         [
             f"<b>{plain(shortened(effect.factor))} = {plain(shortened(effect.level))}</b>",
-            f"from {plain(shortened(effect.reference))}: {METRICS[difference.metric]} {difference_text(effect)}",
+            f"from {plain(shortened(effect.reference))}: {METRICS[difference.metric].label} {difference_text(effect)}",
             *([f"p = {p:.3g}{' (Holm)' if difference.p_holm is not None else ''}"] if p is not None else []),
             f"parameters {cost_text(effect.params)}, MACs {cost_text(effect.macs)}",
             f"{several(effect.pairs, 'pair')} of networks, {several(difference.seeds, 'seed')}, "

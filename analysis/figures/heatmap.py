@@ -11,13 +11,13 @@ import plotly.graph_objects as go
 
 from ablate.analysis.figures.style import TEMPLATE, plain, shortened
 from ablate.analysis.format import score
-from ablate.analysis.pareto import METRICS
+from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablate.analysis.scores import Metric
-    from ablate.study.study import Run
+    from ablate.metrics.counts import MetricName
+    from ablate.study.runs import Run
 
 _MOST_LEVELS, _MOST_MAPS = 12, 3
 _CROSSED = ("one_factor", "leave_one_out")
@@ -31,7 +31,7 @@ class LevelMeans(NamedTuple):
     """
 
     space: str
-    metric: Metric
+    metric: MetricName
     factors: tuple[str, str]
     levels: tuple[tuple[str, ...], tuple[str, ...]]
     means: tuple[tuple[float, ...], ...]
@@ -40,7 +40,7 @@ class LevelMeans(NamedTuple):
     """Data sets that the cells were judged on; with several, scores of different test images stand side by side."""
 
 
-def level_means(trials: pd.DataFrame, runs: Sequence[Run], metric: Metric = "dice") -> tuple[LevelMeans, ...]:
+def level_means(trials: pd.DataFrame, runs: Sequence[Run], metric: MetricName = "dice") -> tuple[LevelMeans, ...]:
     """The pairs of factors of every space whose levels were combined; of many, those whose means differ most."""
     complete = trials[trials["state"] == "complete"].set_index("key")
     found = [
@@ -53,7 +53,7 @@ def level_means(trials: pd.DataFrame, runs: Sequence[Run], metric: Metric = "dic
     return tuple(sorted(found, key=_range, reverse=True)[:_MOST_MAPS])
 
 
-def _level_means(complete: pd.DataFrame, run: Run, pair: tuple[str, str], metric: Metric) -> LevelMeans | None:
+def _level_means(complete: pd.DataFrame, run: Run, pair: tuple[str, str], metric: MetricName) -> LevelMeans | None:
     import pandas as pd
 
     places = {key: levels for key, levels in run.trials.items() if key in complete.index}
@@ -90,32 +90,18 @@ def _range(record: LevelMeans) -> float:
 def heatmap_figure(record: LevelMeans) -> go.Figure:
     """The combinations as squares: dark is low in print as on screen (Cividis), with the mean written in each."""
     rows, columns = record.levels
+    metric = METRICS[record.metric]
     names = [[shortened(level, 24) for level in levels] for levels in record.levels]
-    hover = [
-        [
-            "<br>".join(
-                [
-                    f"<b>{plain(record.factors[0])} = {plain(rows[i])}</b>",
-                    f"<b>{plain(record.factors[1])} = {plain(columns[j])}</b>",
-                    f"{METRICS[record.metric]} {score(record.means[i][j])}, {record.cells[i][j]} networks"
-                    if record.cells[i][j] != 1
-                    else f"{METRICS[record.metric]} {score(record.means[i][j])}",
-                ]
-            )
-            for j in range(len(columns))
-        ]
-        for i in range(len(rows))
-    ]
     figure = go.Figure(
         go.Heatmap(
             z=[[value if math.isfinite(value) else None for value in row] for row in record.means],
             text=[[score(value) for value in row] for row in record.means],
             texttemplate="%{text}",
-            customdata=hover,
+            customdata=_hover(record),
             hovertemplate="%{customdata}<extra></extra>",
             hoverongaps=False,
             colorscale="Cividis",
-            colorbar={"title": {"text": METRICS[record.metric], "side": "right"}, "tickformat": ".3f", "thickness": 12},
+            colorbar={"title": {"text": metric.label, "side": "right"}, "tickformat": ".3f", "thickness": 12},
             xgap=2,
             ygap=2,
             meta={"factors": list(record.factors)},
@@ -146,3 +132,20 @@ def heatmap_figure(record: LevelMeans) -> go.Figure:
         meta={"wide": {**wide, "height": height}, "narrow": {**narrow, "height": height}},
     )
     return figure
+
+
+def _hover(record: LevelMeans) -> list[list[str]]:
+    """What is said of each square, (rows, columns)."""
+    metric, (down, across) = METRICS[record.metric], record.factors
+
+    def square(i: int, j: int) -> str:
+        networks = f", {record.cells[i][j]} networks" if record.cells[i][j] != 1 else ""
+        return "<br>".join(
+            [
+                f"<b>{plain(down)} = {plain(record.levels[0][i])}</b>",
+                f"<b>{plain(across)} = {plain(record.levels[1][j])}</b>",
+                f"{metric.label} {score(record.means[i][j])}{networks}",
+            ]
+        )
+
+    return [[square(i, j) for j in range(len(record.levels[1]))] for i in range(len(record.levels[0]))]

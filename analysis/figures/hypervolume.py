@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
-from ablate.analysis.figures.style import INK, TEMPLATE, plain
+from ablate.analysis.figures.style import INK, LEGEND, TEMPLATE, plain
 from ablate.analysis.format import several
-from ablate.analysis.pareto import COSTS, MARGIN, METRICS, Cost, Metric, cells, hypervolume, tasks, value
+from ablate.analysis.pareto import COSTS, MARGIN, Cost, cells, hypervolume, tasks, value
+from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,14 +33,14 @@ class Spent(NamedTuple):
 
     task: str
     x: Cost
-    y: Metric
+    y: MetricName
     trials: int
     epochs: tuple[int, ...]
     hypervolume: tuple[float, ...]
     reference: tuple[float, float]
 
 
-def spent(frames: Frames, x: Cost = "params", y: Metric = "dice") -> tuple[Spent, ...]:
+def spent(frames: Frames, x: Cost = "params", y: MetricName = "dice") -> tuple[Spent, ...]:
     """The record of each task with a trained cell that costs something; the reference is 1.1 times the largest cost,
     and score 0."""
     found = (_spent(task, trials, frames.epochs, x, y) for task, trials in tasks(frames.trials).items())
@@ -64,7 +65,7 @@ def spent_figure(records: tuple[Spent, ...]) -> go.Figure:
             meta={"task": record.task},
         )
     if records:
-        axes = f"{METRICS[records[0].y]} against {COSTS[records[0].x]}"
+        axes = f"{METRICS[records[0].y].label} against {COSTS[records[0].x]}"
         figure.update_yaxes(title_text=f"Hypervolume, share of the largest<br>(validation {axes})")
     figure.update_xaxes(title_text="Epochs spent, all trials together", rangemode="tozero")
     figure.update_layout(
@@ -72,12 +73,12 @@ def spent_figure(records: tuple[Spent, ...]) -> go.Figure:
         height=380,
         margin={"l": 64, "r": 16, "t": 16, "b": 56},
         hovermode="closest",
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        legend=LEGEND,
     )
     return figure
 
 
-def _spent(task: str, trials: pd.DataFrame, epochs: pd.DataFrame, x: Cost, y: Metric) -> Spent | None:
+def _spent(task: str, trials: pd.DataFrame, epochs: pd.DataFrame, x: Cost, y: MetricName) -> Spent | None:
     column = f"val_{y}"
     cost = {cell.id: value(cell, x) for cell in cells(trials) if not cell.trivial}
     trained = trials.loc[(trials["state"] == "complete") & trials["cell"].map(cost).notna(), ["key", "cell"]]

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from ablate.analysis.figures.style import FAINT, GRID, INK, TEMPLATE, plain, shortened, styles
+from ablate.analysis.figures.style import FAINT, GRID, INK, LEGEND, TEMPLATE, plain, shortened, styles
 from ablate.analysis.format import score
-from ablate.analysis.pareto import COSTS, METRICS, Cell, amount, offered, value
+from ablate.analysis.pareto import COSTS, Cell, amount, offered, value
+from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablate.analysis.scores import Metric
-    from ablate.study.study import Run
+    from ablate.metrics.counts import MetricName
+    from ablate.study.runs import Run
 
 _MOST_LINES, _MOST_NAMED, _MOST_LEVELS = 300, 10, 12
 
@@ -50,7 +51,7 @@ class Parallel(NamedTuple):
 
 
 def parallel(
-    trials: pd.DataFrame, run: Run, known: Mapping[str, Cell], metric: Metric = "dice"
+    trials: pd.DataFrame, run: Run, known: Mapping[str, Cell], metric: MetricName = "dice"
 ) -> tuple[Parallel, ...]:
     """One record a task of `run` in which at least two factors vary.
 
@@ -68,7 +69,7 @@ def parallel(
         coordinates = [
             *(_levels(f, [levels[cell.id].get(f, "") for cell in chosen], run.factors[f]) for f in factors),
             *(_number(COSTS[c], [value(cell, c) for cell in chosen], partial(amount, c)) for c in offered(chosen)),
-            _number(METRICS[metric], [value(cell, metric) for cell in chosen], score),
+            _number(METRICS[metric].label, [value(cell, metric) for cell in chosen], score),
         ]
         lines = tuple(
             Line(
@@ -177,25 +178,26 @@ def parallel_figure(record: Parallel, front: Collection[str] = ()) -> go.Figure:
             "fixedrange": True,
         },
         yaxis={"visible": False, "range": [-0.05, 1.05], "fixedrange": True},
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
-        annotations=[
-            {
-                "x": x,
-                "y": place,
-                "text": plain(shortened(text, 16)),
-                "xanchor": "left",
-                "xshift": 5,
-                "showarrow": False,
-                "font": {"size": 11, "color": INK},
-                "bgcolor": "rgba(255,255,255,0.75)",
-                "bordercolor": GRID,
-                "borderpad": 1,
-            }
-            for x, axis in enumerate(record.axes)
-            for place, text in axis.ticks
-        ],
+        legend=LEGEND,
+        annotations=[_tick(x, place, text) for x, axis in enumerate(record.axes) for place, text in axis.ticks],
     )
     return figure
+
+
+def _tick(x: int, place: float, text: str) -> dict[str, Any]:
+    """What stands beside a place on an axis."""
+    return {
+        "x": x,
+        "y": place,
+        "text": plain(shortened(text, 16)),
+        "xanchor": "left",
+        "xshift": 5,
+        "showarrow": False,
+        "font": {"size": 11, "color": INK},
+        "bgcolor": "rgba(255,255,255,0.75)",
+        "bordercolor": GRID,
+        "borderpad": 1,
+    }
 
 
 def _known(place: float) -> float | None:

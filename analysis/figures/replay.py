@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from ablate.analysis.figures.style import FAINT, TEMPLATE, plain, styles
+from ablate.analysis.figures.style import FAINT, LEGEND, TEMPLATE, plain, styles
 
 
 class Band(NamedTuple):
@@ -84,7 +84,7 @@ def replay_figure(bands: Sequence[Band], whole: int, shares: Sequence[float] = (
         height=460,
         margin={"l": 64, "r": 16, "t": 16, "b": 72},
         hovermode="closest",
-        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}},
+        legend=LEGEND,
     )
     return figure
 

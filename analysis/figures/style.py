@@ -36,6 +36,8 @@ TEMPLATE = go.layout.Template(
         "yaxis": {"showgrid": True, "gridcolor": GRID, "zeroline": False, "automargin": True, "title": {"standoff": 8}},
     }
 )
+LEGEND = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "font": {"size": 12}}
+"""Beneath the plot, however high it is."""
 
 _OKABE_ITO = {
     "blue": "#0072B2",

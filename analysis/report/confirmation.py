@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from ablate.analysis.confirmation import table
 from ablate.analysis.format import shortened, si
-from ablate.analysis.report import page
+from ablate.analysis.report.page import NOTHING, laid_out
+from ablate.analysis.report.table import Header, Place, Table, TableRow, number, worded
 
 if TYPE_CHECKING:
     from ablate.analysis.confirmation import Confirmation
@@ -14,22 +17,25 @@ if TYPE_CHECKING:
 _HEADERS = ("Network", "Parameters", "MACs", "Search's validation", "Fresh validation", "Fresh test", "Front")
 
 
-def confirmation_section(found: Confirmation | None) -> str:
+def confirmation_section(found: Confirmation | None) -> Markup:
     """In words, then a row a network; nothing where nothing was confirmed."""
     if found is None:
-        return ""
-    said = "".join(f"<p>{page.escape(sentence)}</p>" for sentence in found.sentences)
+        return NOTHING
+    return laid_out("confirmation", sentences=found.sentences, networks=_networks(found))
+
+
+def _networks(found: Confirmation) -> Table:
     rows = []
     for cell, (label, searched, repeated, test, place) in zip(found.cells, table(found), strict=True):
-        figures = [
-            page.number(cell.params, si(cell.params)),
-            page.number(cell.macs, si(cell.macs)),
-            page.number(cell.searched, searched),
-            page.number(cell.repeated, repeated),
-            page.number(cell.test.estimate, test),
-        ]
-        name = page.escape(label)
-        network = f'<td data-sort="{name}" title="{name}">{page.escape(shortened(label, 60))}</td>'
-        rows.append(f"<tr>{network}{''.join(figures)}{page.cell(place)}</tr>")
-    headers = [page.plain_header(text, number=text not in ("Network", "Front")) for text in _HEADERS]
-    return said + page.table("plain", headers, rows, "The front, with seeds that the search did not use")
+        places = (
+            Place(shortened(label, 60), label, title=label),
+            number(cell.params, si(cell.params)),
+            number(cell.macs, si(cell.macs)),
+            number(cell.searched, searched),
+            number(cell.repeated, repeated),
+            number(cell.test.estimate, test),
+            worded(place),
+        )
+        rows.append(TableRow(places))
+    headers = tuple(Header(text, number=text not in ("Network", "Front")) for text in _HEADERS)
+    return Table("The front, with seeds that the search did not use", "plain", headers, tuple(rows))

@@ -7,19 +7,23 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
+from markupsafe import Markup
+
 from ablate.analysis.format import listing, model_name, score
-from ablate.analysis.pareto import COSTS, METRICS, Cell, Cost, Metric, Pareto, amount, offered
-from ablate.analysis.report.page import cell, escape, header, note, number, table
+from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered
+from ablate.analysis.report.page import laid_out
+from ablate.analysis.report.table import Header, Place, Table, TableRow, headed, number, worded
+from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
-    from ablate.analysis.significance import Interval
+    from ablate.analysis.crossed import Interval
 
 _MOST_ROWS = 500
-Intervals = Mapping[Metric, Mapping[str, "Interval"]]
+Intervals = Mapping[MetricName, Mapping[str, "Interval"]]
 """Of the mean scores, by metric and cell."""
 
 
-def interval_of(intervals: Intervals, found: Cell, metric: Metric) -> Interval | None:
+def interval_of(intervals: Intervals, found: Cell, metric: MetricName) -> Interval | None:
     """A cell's interval, unless nothing is known of its seeds."""
     interval = intervals.get(metric, {}).get(found.id)
     return interval if interval is not None and math.isfinite(interval.low) and not found.trivial else None
@@ -43,25 +47,45 @@ class Results(NamedTuple):
     pictured: Collection[str]
 
 
-def results_table(known: Sequence[Cell], more: Results) -> str:
+class _Said(NamedTuple):
+    """What must be said beneath the table of what is in it."""
+
+    intervals: bool
+    spreads: bool
+    chances: bool
+    devices: str
+    """What latency and memory were measured on, or nothing."""
+    shown: str
+    shown_of: str
+    """How many rows there are, where not all are shown."""
+    pictured: bool
+
+
+def results_section(known: Sequence[Cell], more: Results) -> Markup:
     """Every scored cell and the trivial rows, best Dice first; sortable by each column."""
+    shown = _most_telling(known, {cell for record in more.fronts for cell in record.front})
+    return laid_out("results", results=results_table(shown, offered(known), more), said=_said(known, shown, more))
+
+
+def results_table(shown: Sequence[Cell], costs: Sequence[Cost], more: Results) -> Table:
     on_front: dict[str, list[str]] = {}
     for record in more.fronts:
         for name in record.front if record.y == "dice" else ():
             on_front.setdefault(name, []).append(COSTS[record.x])
-    costs = offered(known)
-    headers = [
-        header("Configuration"),
-        *(header(name, "descending", "descending" if metric == "dice" else None) for metric, name in METRICS.items()),
-        *(header(COSTS[cost], "ascending") for cost in costs),
-        *([header("P(front)", "descending")] if more.chances else []),
-        *(header(name, "ascending") for name in ("Seeds", "Epochs", "Train s")),
-        header("Dice front"),
-        header("Model"),
-    ]
-    shown = _most_telling(known, {cell for record in more.fronts for cell in record.front})
-    rows = (_row(one, costs, on_front.get(one.id, ()), more) for one in shown)
-    return table("cells", headers, rows, "All results", "cells") + _explained(known, shown, more)
+    headers = (
+        Header("Configuration"),
+        *(
+            Header(metric.label, number=True, first="descending", now="descending" if metric.name == "dice" else None)
+            for metric in METRICS.values()
+        ),
+        *(Header(COSTS[cost], number=True) for cost in costs),
+        *([Header("P(front)", number=True, first="descending")] if more.chances else []),
+        *(Header(name, number=True) for name in ("Seeds", "Epochs", "Train s")),
+        Header("Dice front"),
+        Header("Model"),
+    )
+    rows = tuple(_row(one, costs, on_front.get(one.id, ()), more) for one in shown)
+    return Table("All results", "cells", headers, rows, "cells", sorts=True)
 
 
 def _most_telling(known: Sequence[Cell], on_a_front: Collection[str]) -> list[Cell]:
@@ -72,54 +96,40 @@ def _most_telling(known: Sequence[Cell], on_a_front: Collection[str]) -> list[Ce
     return [one for one in ordered if one.id in chosen]
 
 
-def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results) -> str:
+def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results) -> TableRow:
     trained = not found.trivial
-    kind = "trivial" if found.trivial else "front" if marks else ""
-    label, chance = escape(found.label), more.chances.get(found.id, math.nan)
-    name = f'<a href="#images-{quote(found.id, errors="replace")}">{label}</a>' if found.id in more.pictured else label
-    columns = [
-        f'<th scope="row" data-sort="{label}" title="{escape(found.configuration)}">{name}</th>',
+    link = f"#images-{quote(found.id, errors='replace')}" if found.id in more.pictured else ""
+    chance = more.chances.get(found.id, math.nan)
+    places = (
+        headed(found.label, found.configuration, link),
         *(_score(found, metric, more.intervals) for metric in METRICS),
         *(number(getattr(found, cost), amount(cost, getattr(found, cost))) for cost in costs),
         *([number(chance, f"{chance:.2f}")] if more.chances else []),
-        number(found.seeds if trained else math.nan, str(found.seeds)),
-        number(found.epochs if trained else math.nan, f"{found.epochs:.0f}"),
-        number(found.train_seconds if trained else math.nan, f"{found.train_seconds:,.0f}"),
-        cell(", ".join(marks), "–"),
-        cell(model_name(found.model) if trained else "trivial"),
-    ]
-    return f'<tr class="{kind}">{"".join(columns)}</tr>'
+        number(found.seeds if trained else None, str(found.seeds)),
+        number(found.epochs if trained else None, f"{found.epochs:.0f}"),
+        number(found.train_seconds if trained else None, f"{found.train_seconds:,.0f}"),
+        worded(", ".join(marks), "–"),
+        worded(model_name(found.model) if trained else "trivial"),
+    )
+    return TableRow(places, "trivial" if found.trivial else "front" if marks else "")
 
 
-def _score(found: Cell, metric: Metric, intervals: Intervals) -> str:
+def _score(found: Cell, metric: MetricName, intervals: Intervals) -> Place:
     measured, interval = getattr(found, metric), interval_of(intervals, found, metric)
     if interval is None:
         return number(measured.mean, score(*measured))
-    return number(
-        measured.mean, score(measured.mean), f"[{interval.low:.3f}, {interval.high:.3f}]".replace("-", "\N{MINUS SIGN}")
-    )
+    below = f"[{interval.low:.3f}, {interval.high:.3f}]".replace("-", "\N{MINUS SIGN}")
+    return number(measured.mean, score(measured.mean), below)
 
 
-def _explained(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> str:
-    with_intervals = any(interval_of(more.intervals, one, "dice") for one in shown)
-    with_spread = any(one.dice.spread is not None for one in shown)
+def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
     devices = sorted({one.device for one in shown if one.device})
-    said = [
-        "Test scores are means over seeds and images"
-        + ("; beneath them, 95 % intervals." if with_intervals else "; ± is the standard deviation over seeds.")
-        if with_intervals or with_spread
-        else "Test scores are means over images.",
-        "Dice and IoU are of the foreground, averaged over images; MIoU is averaged over classes.",
-        "● is on the front of Dice against the costs named; trivial rows are predictors that look at no image, and are "
-        "on none.",
-        "P(front) is the probability of being on the front of Dice against parameters." if more.chances else "",
-        f"Latency and peak memory are of inference on {escape(listing(devices))}." if devices else "",
-        f"Of {len(known):,} rows the {len(shown):,} are shown that are on a front, trivial, or best in Dice; "
-        "<code>ablate export</code> has all."
-        if len(shown) < len(known)
-        else "",
-        '<span class="screen">A click on a header sorts'
-        + ("; one on a name shows that network’s test images" if more.pictured else "")
-        + ".</span>",
-    ]
-    return note(" ".join(text for text in said if text))
+    return _Said(
+        intervals=any(interval_of(more.intervals, one, "dice") for one in shown),
+        spreads=any(one.dice.spread is not None for one in shown),
+        chances=bool(more.chances),
+        devices=listing(devices) if devices else "",
+        shown=f"{len(shown):,}",
+        shown_of=f"{len(known):,}" if len(shown) < len(known) else "",
+        pictured=bool(more.pictured),
+    )

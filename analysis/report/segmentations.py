@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from ablate.analysis.report.guard import attempt
-from ablate.analysis.report.page import escape, note, table
+from ablate.analysis.guard import attempt
+from ablate.analysis.report.page import laid_out
 from ablate.errors import InputError
 
 _RIGHT, _FALSE_POSITIVE, _FALSE_NEGATIVE, _WRONG_CLASS = (255, 255, 255), (230, 159, 0), (0, 114, 178), (213, 94, 0)
@@ -47,7 +47,50 @@ class Picture(NamedTuple):
     task: str = ""
 
 
-def comparison(pictures: Sequence[Picture], names: Mapping[str, str]) -> str:
+class Shown(NamedTuple):
+    """A PNG as the page has it."""
+
+    png: bytes
+    alt: str
+    width: int
+    height: int
+
+
+class _Column(NamedTuple):
+    """A cell's: `kind` says whether it is only on screen, or waits to be asked for (`more`)."""
+
+    cell: str
+    name: str
+    kind: str
+
+
+class _Predicted(NamedTuple):
+    """A prediction, or why it cannot be shown."""
+
+    image: Shown | None
+    caption: str
+    why: str = ""
+
+
+class _Row(NamedTuple):
+    """A test image and its mask (`given`), and the predictions by cell; or why they cannot be shown."""
+
+    name: str
+    role: str
+    given: tuple[Shown, ...] = ()
+    predicted: Mapping[str, _Predicted] = {}
+    why: str = ""
+
+
+class _Strip(NamedTuple):
+    """The rows of one data set."""
+
+    task: str
+    columns: tuple[_Column, ...]
+    rows: tuple[_Row, ...]
+
+
+def images_section(pictures: Sequence[Picture], names: Mapping[str, str]) -> Markup:
     """For each data set a row an image: the image, its mask, and each cell's prediction, best cells first.
 
     `names` are those of cells, best first; a cell that is not there (its trials failed since) comes last, under its id.
@@ -59,12 +102,13 @@ def comparison(pictures: Sequence[Picture], names: Mapping[str, str]) -> str:
     several_classes = any(attempt(partial(_has_classes, picture.mask), lambda _: False) for picture in pictures)
     marks = [(_RIGHT, "found"), (_FALSE_POSITIVE, "false positive"), (_FALSE_NEGATIVE, "missed")]
     marks += [(_WRONG_CLASS, "taken for another class")] if several_classes else []
-    keys = "".join(f'<span class="key" style="background:rgb{colour}"></span>{text}' for colour, text in marks)
-    strips = "".join(
-        (f"<h3>{escape(task)}</h3>" if len(by_task) > 1 else "") + _strip(members, names)
-        for task, members in by_task.items()
+    return laid_out(
+        "segmentations",
+        keys=[(f"rgb{colour}", text) for colour, text in marks],
+        strips=[_strip(task, members, names) for task, members in by_task.items()],
+        most_in_view=_MOST_COLUMNS,
+        most_on_paper=_MOST_ON_PAPER,
     )
-    return f'<p class="note keys">{keys}</p>{strips}'
 
 
 def _has_classes(png: bytes) -> bool:
@@ -72,73 +116,42 @@ def _has_classes(png: bytes) -> bool:
     return len(np.unique(mask[mask > 0])) > 1
 
 
-def _strip(pictures: Sequence[Picture], names: Mapping[str, str]) -> str:
+def _strip(task: str, pictures: Sequence[Picture], names: Mapping[str, str]) -> _Strip:
     place = {cell: at for at, cell in enumerate(names)}
     predicted = dict.fromkeys(cell for picture in pictures for cell in picture.predictions)
-    order = sorted(predicted, key=lambda cell: place.get(cell, len(place)))
-    # What an element of a column has: its cell, and whether it waits to be asked for.
-    column = {
-        cell: f' data-cell="{escape(cell)}"'
-        + (' class="more"' if at >= _MOST_COLUMNS else ' class="screen"' if at >= _MOST_ON_PAPER else "")
-        for at, cell in enumerate(order)
-    }
+    columns = tuple(
+        _Column(cell, names.get(cell, cell), _kind(at))
+        for at, cell in enumerate(sorted(predicted, key=lambda cell: place.get(cell, len(place))))
+    )
+    return _Strip(task, columns, tuple(_row(picture, names) for picture in pictures))
 
-    def predicted_by(cell: str, picture: Picture, source: NDArray[np.uint8], mask: NDArray[np.uint8]) -> str:
-        shown = picture.predictions[cell]
-        labels = _grey(shown.mask)
+
+def _kind(at: int) -> str:
+    return "more" if at >= _MOST_COLUMNS else "screen" if at >= _MOST_ON_PAPER else ""
+
+
+def _row(picture: Picture, names: Mapping[str, str]) -> _Row:
+    def predicted(cell: str, source: NDArray[np.uint8], mask: NDArray[np.uint8]) -> _Predicted:
+        found = picture.predictions[cell]
+        labels = _grey(found.mask)
         if labels.shape != mask.shape:
             raise InputError(f"the prediction is {_size(labels)}, its mask {_size(mask)}: expected one size")
-        alt = f"Prediction of {names.get(cell, cell)} for {picture.image}, Dice {shown.dice:.3f}"
-        return (
-            f"<figure>{_image(_small(overlay(source, mask, labels)), alt)}"
-            f"<figcaption>Dice {shown.dice:.3f}</figcaption></figure>"
-        )
+        alt = f"Prediction of {names.get(cell, cell)} for {picture.image}, Dice {found.dice:.3f}"
+        return _Predicted(_shown(_small(overlay(source, mask, labels)), alt), f"Dice {found.dice:.3f}")
 
-    def images(picture: Picture) -> str:
+    def whole() -> _Row:
         source, mask = _grey(picture.source), _grey(picture.mask)
-        return "".join(
-            [
-                f"<td>{_image(_small(picture.source), f'Test image {picture.image}')}</td>",
-                f"<td>{_image(_small(picture.mask), f'Mask of {picture.image}')}</td>",
-                *(
-                    f"<td{column[cell]}>{attempt(partial(predicted_by, cell, picture, source, mask), _not_shown)}</td>"
-                    if cell in picture.predictions
-                    else f"<td{column[cell]}></td>"
-                    for cell in order
-                ),
-            ]
+        given = (
+            _shown(_small(picture.source), f"Test image {picture.image}"),
+            _shown(_small(picture.mask), f"Mask of {picture.image}"),
         )
+        by_cell = {
+            cell: attempt(partial(predicted, cell, source, mask), lambda why: _Predicted(None, "", why))
+            for cell in picture.predictions
+        }
+        return _Row(picture.image, picture.role, given, by_cell)
 
-    def row(picture: Picture) -> str:
-        role = f"<b>{escape(picture.role)}</b> " if picture.role else ""
-        columns = attempt(
-            partial(images, picture), lambda why: f'<td colspan="{2 + len(order)}">{_not_shown(why)}</td>'
-        )
-        return f'<tr><th scope="row">{role}{escape(picture.image)}</th>{columns}</tr>'
-
-    headers = ['<td></td><th scope="col">Image</th><th scope="col">Mask</th>']
-    headers += [
-        f'<th scope="col" id="images-{escape(cell)}" tabindex="-1"{column[cell]}>{escape(names.get(cell, cell))}</th>'
-        for cell in order
-    ]
-    return table("strip", headers, map(row, pictures), "Test images and predictions") + _left_out(len(order))
-
-
-def _not_shown(why: str) -> str:
-    return f'<span class="note">{escape(f"cannot be shown: {why}")}</span>'
-
-
-def _left_out(networks: int) -> str:
-    """What must be said of networks that are not in view."""
-    said = ""
-    if networks > _MOST_COLUMNS:
-        said += (
-            f'<span class="screen">The best {_MOST_COLUMNS} of {networks} networks; a click on another’s point or name '
-            "adds it.</span>"
-        )
-    if networks > _MOST_ON_PAPER:
-        said += f'<span class="paper">The best {_MOST_ON_PAPER} of {networks} networks.</span>'
-    return note(said) if said else ""
+    return attempt(whole, lambda why: _Row(picture.image, picture.role, why=why))
 
 
 def overlay(source: NDArray[np.uint8], mask: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> bytes:
@@ -182,11 +195,6 @@ def _png(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _image(png: bytes, alt: str) -> str:
+def _shown(png: bytes, alt: str) -> Shown:
     with Image.open(io.BytesIO(png)) as image:
-        width, height = image.size
-    data = base64.b64encode(png).decode("ascii")
-    return (
-        f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}" width="{width}" height="{height}" loading="lazy" '
-        'decoding="async">'
-    )
+        return Shown(png, alt, *image.size)

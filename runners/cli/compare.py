@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ablate.analysis.compare import Comparison
-    from ablate.analysis.scores import Metric
+    from ablate.metrics.counts import MetricName
 
 
 @click.command()
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a page here that works offline.")
 @json_option
-def compare(studies: tuple[Path, ...], metric: Metric, output: Path | None, as_json: bool) -> None:
+def compare(studies: tuple[Path, ...], metric: MetricName, output: Path | None, as_json: bool) -> None:
     """The same networks over several data sets, and their ranks.
 
     Networks are matched by configuration. Scores of different data sets do not
@@ -38,9 +38,10 @@ def compare(studies: tuple[Path, ...], metric: Metric, output: Path | None, as_j
       ablate compare STUDY STUDY --metric miou -o compared.html
     """
     from ablate.analysis.compare import compare as compared
-    from ablate.analysis.compare import compare_report, findings
+    from ablate.analysis.compare import findings
     from ablate.analysis.frames import load
-    from ablate.analysis.report.study_report import about
+    from ablate.analysis.report.about import about
+    from ablate.analysis.report.compare_report import compare_report
 
     check_target(output, ".html")
     if len({study.resolve() for study in studies}) < len(studies):
@@ -76,10 +77,10 @@ def _names(studies: tuple[Path, ...]) -> list[str]:
 
 def _scores(comparison: Comparison) -> Table:
     from ablate.analysis.format import model_name
-    from ablate.analysis.pareto import METRICS
+    from ablate.metrics.counts import METRICS
 
     table = plain_table(
-        METRICS[comparison.metric], *comparison.data, "mean rank", right=(*comparison.data, "mean rank")
+        METRICS[comparison.metric].label, *comparison.data, "mean rank", right=(*comparison.data, "mean rank")
     )
     for network in comparison.networks:
         texts = []

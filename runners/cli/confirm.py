@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ablate.data.settings import Data
     from ablate.runners.execution.ending import Ends
     from ablate.search_spaces.plan import Planned
-    from ablate.study.study import Run, Study
+    from ablate.study.runs import Run
+    from ablate.study.study import Study
 
 
 class _Round(NamedTuple):
@@ -51,8 +52,9 @@ def confirm(study: Path, seeds: int, rivals: int, data_dir: Path | None, as_json
       ablate confirm STUDY --seeds 10 --rivals 2
     """
     from ablate.analysis.format import several
+    from ablate.runners.conclusion import check_that_some_succeeded
     from ablate.runners.request import Training
-    from ablate.runners.run import Trainer, check_cluster, check_that_some_succeeded, find_cluster
+    from ablate.runners.trainer import Trainer, check_cluster, find_cluster
 
     out = err_console() if as_json else console()
     with ending(err=as_json) as ends:
@@ -81,14 +83,14 @@ def _round(study: Study, seeds: int, rivals: int) -> _Round:
     from ablate.analysis.confirmation import DESIGN, candidates, fresh_seeds, searched_and_fresh
     from ablate.analysis.frames import load
     from ablate.search_spaces.plan import Planned
-    from ablate.study.study import Run
+    from ablate.study.runs import Run
 
     searched, _ = searched_and_fresh(study.manifest.runs)
     chosen = candidates(load(study).trials, searched, rivals)
     records = {key: record for key, record in study.records().items() if key in set(searched)}
     fresh = fresh_seeds((record.seed for record in records.values()), seeds)
     first = {record.cell: record for record in reversed(records.values()) if record.state == "complete"}
-    planned = study.manifest.planned()
+    planned = study.plans.levels
     found: list[Planned] = []
     for candidate in chosen:
         record = first[candidate.cell]
@@ -134,7 +136,7 @@ def _conclude(study: Study, ends: Ends, *, as_json: bool) -> None:
     from ablate.analysis.format import si
     from ablate.analysis.frames import load
     from ablate.runners.cli.report import write_report
-    from ablate.runners.run import costing_no_training
+    from ablate.runners.conclusion import costing_no_training
 
     frames = load(study)
     found = confirmation(frames, *searched_and_fresh(study.manifest.runs))
@@ -162,7 +164,7 @@ def _conclude(study: Study, ends: Ends, *, as_json: bool) -> None:
 
 
 def _document(found: Confirmation) -> dict[str, object]:
-    from ablate.analysis.significance import Interval
+    from ablate.analysis.crossed import Interval
 
     def interval(of: Interval) -> dict[str, float | None]:
         return {name: None if value != value else value for name, value in of._asdict().items()}

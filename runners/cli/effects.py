@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from ablate.analysis.crossed import Interval
     from ablate.analysis.effects import Effect, Effects, Importance, Interaction
-    from ablate.analysis.scores import Metric
-    from ablate.analysis.significance import Interval
+    from ablate.metrics.counts import MetricName
 
 
 @click.command()
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option("--space", help="Only this space of the study.")
 @json_option
-def effects(study: Path, metric: Metric, space: str | None, as_json: bool) -> None:
+def effects(study: Path, metric: MetricName, space: str | None, as_json: bool) -> None:
     """What each level of each factor is worth against its reference.
 
     Differences are of the test images' mean score, everything else equal, with 95 % intervals that hold for
@@ -62,11 +62,11 @@ def effects(study: Path, metric: Metric, space: str | None, as_json: bool) -> No
 
 
 def _print_effects(found: Effects, out: Console) -> None:
-    from ablate.analysis.pareto import METRICS
+    from ablate.metrics.counts import METRICS
 
     for (space, task), group in groupby(found.effects, key=lambda effect: (effect.space, effect.task)):
         rows = list(group)
-        out.print(f"{space}, {task}: effect on {METRICS[found.metric]}", style="bold")
+        out.print(f"{space}, {task}: effect on {METRICS[found.metric].label}", style="bold")
         table = _table("", "level", "effect", "95 % interval", "p", "seeds", "params", "MACs")
         for (factor, reference), levels in groupby(rows, key=lambda effect: (effect.factor, effect.reference)):
             for place, effect in enumerate(levels):

@@ -91,17 +91,21 @@ def measure(study: Path, size: str | None, device: Device | None, threads: int, 
             }
         )
         return
-    from rich.padding import Padding
-
     out = console()
     _print_table(out, jobs, results, failed)
+    _print_disagreements(out, [pair.text for pair in pairs], len(results))
+
+
+def _print_disagreements(out: Console, pairs: list[str], measured: int) -> None:
+    from rich.padding import Padding
+
     if pairs:
         out.print("\nFewer MACs, yet slower:", style="bold")
         for pair in pairs[:_MOST_PAIRS]:
-            out.print(Padding(pair.text, (0, 0, 0, 2)))
+            out.print(Padding(pair, (0, 0, 0, 2)))
         if len(pairs) > _MOST_PAIRS:
             out.print(f"  and {len(pairs) - _MOST_PAIRS} other pairs", style="dim")
-    elif len(results) > 1:
+    elif measured > 1:
         out.print("\nMACs and latency order these networks alike, as far as the spread can tell.")
 
 

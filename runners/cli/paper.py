@@ -13,7 +13,7 @@ from ablate.runners.cli.shared import json_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ablate.analysis.paper.published import Check, Paper
+    from ablate.analysis.paper.checks import Check, Paper
 
 _MOST_LISTED = 8
 """Of a statement about more subjects, only those are listed for which it does not hold."""
@@ -35,7 +35,7 @@ def paper(data_dir: Path | None, as_json: bool) -> None:
       ablate paper
       ablate paper --data-dir isbi2012/ --json
     """
-    from ablate.analysis.paper.published import examine
+    from ablate.analysis.paper.checks import examine
 
     found = examine(data_dir)
     if as_json:
@@ -86,7 +86,8 @@ def _print_data(out: Console) -> None:
 
 
 def _print_scores(out: Console, found: Paper) -> None:
-    from ablate.analysis.paper.published import NAMES, TABLE_2, possible
+    from ablate.analysis.paper.checks import possible
+    from ablate.analysis.paper.published import NAMES, TABLE_2
 
     out.print("\nTable 2: accuracy as published", style="bold")
     table = plain_table("", *(f"{data} MIoU,Dice" for data in TABLE_2))

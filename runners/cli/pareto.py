@@ -13,9 +13,12 @@ from ablate.runners.cli.output import check_target, console, print_json, write
 from ablate.runners.cli.shared import json_option, notes, open_study, study_argument
 
 if TYPE_CHECKING:
-    from ablate.analysis.pareto import Cost, Metric, Pareto
-    from ablate.analysis.significance import Interval
+    import pandas as pd
+
+    from ablate.analysis.crossed import Interval
+    from ablate.analysis.pareto import Cost, Pareto
     from ablate.analysis.uncertainty import UncertainFront
+    from ablate.metrics.counts import MetricName
 
 
 @click.command()
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an interactive page here.")
 @json_option
-def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None, as_json: bool) -> None:
+def pareto(study: Path, x: Cost, y: MetricName, resamples: int, output: Path | None, as_json: bool) -> None:
     """The Pareto front of a study and how sure it is, printed or as a page.
 
     Scores are of the test images, means over seeds. A network's probability is
@@ -51,20 +54,17 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
     """
     from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
     from ablate.analysis.frames import load
-    from ablate.analysis.pareto import COST_WORDS, METRICS, fronts, tasks
     from ablate.analysis.report.report import figure_page
     from ablate.analysis.scores import cell_scores
     from ablate.analysis.significance import mean_interval
     from ablate.analysis.summary import front_summary
     from ablate.analysis.uncertainty import uncertain_fronts
+    from ablate.metrics.counts import METRICS
 
     check_target(output, ".html")
     opened = open_study(study)
     frames = load(opened)
-    records = {task: fronts(rows, x, y) for task, rows in tasks(frames.trials).items()}
-    complete = bool((frames.trials["state"] == "complete").any())
-    if complete and not any(found[0].points for found in records.values()):
-        raise InputError(f"no network's {COST_WORDS[x]} is known: run `ablate measure {study}` first")
+    records = _fronts(frames.trials, x, y, study)
     # A page has every pair of axes; the terminal has one.
     wanted = METRICS if output else (y,)
     scores = {metric: cell_scores(frames, metric) for metric in wanted}
@@ -81,21 +81,7 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
         captions = {task: pareto_caption(found, uncertain[task], intervals) for task, found in records.items()}
         write(output, figure_page(figures, title, " ".join(said), captions).encode())
     if as_json:
-        print_json(
-            {
-                "x": x,
-                "y": y,
-                "level": next((sure.level for _, sure in firsts.values()), None),
-                "resamples": resamples,
-                "points": [row for task, pair in firsts.items() for row in _points(task, *pair, intervals[y])],
-                "front": [cell for front, _ in firsts.values() for cell in front.front],
-                "trivial": [
-                    {"data": task} | point._asdict() for task, (front, _) in firsts.items() for point in front.trivial
-                ],
-                "hypervolume": {task: _numbers(sure.hypervolume._asdict()) for task, (_, sure) in firsts.items()},
-                "notes": said,
-            }
-        )
+        print_json(_as_json(x, y, resamples, firsts, intervals[y], said))
         return
     out = console()
     front_summary(frames.trials, out, x=x, y=y, caution=" ".join(said), intervals=intervals)
@@ -106,10 +92,43 @@ def pareto(study: Path, x: Cost, y: Metric, resamples: int, output: Path | None,
         out.print(f"Page: {output}", soft_wrap=True)
 
 
+def _as_json(
+    x: Cost,
+    y: MetricName,
+    resamples: int,
+    firsts: dict[str, tuple[Pareto, UncertainFront]],
+    intervals: dict[str, Interval],
+    said: list[str],
+) -> dict[str, Any]:
+    return {
+        "x": x,
+        "y": y,
+        "level": next((sure.level for _, sure in firsts.values()), None),
+        "resamples": resamples,
+        "points": [row for task, pair in firsts.items() for row in _points(task, *pair, intervals)],
+        "front": [cell for front, _ in firsts.values() for cell in front.front],
+        "trivial": [{"data": task} | point._asdict() for task, (front, _) in firsts.items() for point in front.trivial],
+        "hypervolume": {task: _numbers(sure.hypervolume._asdict()) for task, (_, sure) in firsts.items()},
+        "notes": said,
+    }
+
+
+def _fronts(trials: pd.DataFrame, x: Cost, y: MetricName, study: Path) -> dict[str, tuple[Pareto, ...]]:
+    """The fronts of each data set, that of the asked axes first. Raises `InputError` where no cost is known."""
+    from ablate.analysis.pareto import COST_WORDS, fronts, tasks
+
+    records = {task: fronts(rows, x, y) for task, rows in tasks(trials).items()}
+    complete = bool((trials["state"] == "complete").any())
+    if complete and not any(found[0].points for found in records.values()):
+        raise InputError(f"no network's {COST_WORDS[x]} is known: run `ablate measure {study}` first")
+    return records
+
+
 def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
     """In words: who is on the front how likely, and how much it dominates."""
     from ablate.analysis.format import listing
-    from ablate.analysis.pareto import METRICS, amount
+    from ablate.analysis.pareto import amount
+    from ablate.metrics.counts import METRICS
 
     if not sure.probability:
         return []
@@ -124,7 +143,7 @@ def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
         *(
             [
                 f"Hypervolume: {area.estimate / largest:.3f} [{area.low / largest:.3f}, {area.high / largest:.3f}] of "
-                f"the largest possible, up to {amount(front.x, cost)} and {METRICS[front.y]} {bar:.3f}."
+                f"the largest possible, up to {amount(front.x, cost)} and {METRICS[front.y].label} {bar:.3f}."
             ]
             if largest > 0
             else []

@@ -96,7 +96,7 @@ def _standing(study: Study, ended: set[str]) -> str:
     """What there is to say of a study that no run trains."""
     if study.is_being_written():
         return "A run is starting, or another command holds the study."
-    planned = set(open_study(study.path).manifest.planned())
+    planned = set(open_study(study.path).plans.levels)
     missing = len(planned - ended)
     if missing:
         return f"Nothing is running. {missing} of {len(planned)} trials have not ended: give the run's command again."

@@ -12,7 +12,7 @@ from ablate.runners.cli.output import check_target, data, say, write
 from ablate.runners.cli.shared import notes, open_study, study_argument
 
 if TYPE_CHECKING:
-    from ablate.analysis.scores import Metric
+    from ablate.metrics.counts import MetricName
 
 _ENDINGS = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
 
@@ -40,8 +40,9 @@ def table(study: Path, kind: str | None, metrics: str, output: Path | None) -> N
       ablate table STUDY --metrics dice,iou,miou
     """
     from ablate.analysis.frames import load
-    from ablate.analysis.report.study_report import about
-    from ablate.analysis.tables import comma_separated, latex, markdown, results_table
+    from ablate.analysis.report.about import about
+    from ablate.analysis.tables import results_table
+    from ablate.analysis.typeset import comma_separated, latex, markdown
 
     check_target(output, *(ending for ending, written in _ENDINGS.items() if kind in (None, written)))
     chosen = _metrics(metrics)
@@ -60,10 +61,10 @@ def table(study: Path, kind: str | None, metrics: str, output: Path | None) -> N
             say(note, err=True)
 
 
-def _metrics(text: str) -> list[Metric]:
-    from ablate.analysis.pareto import METRICS
+def _metrics(text: str) -> list[MetricName]:
+    from ablate.metrics.counts import METRICS
 
-    known: dict[str, Metric] = {metric: metric for metric in METRICS}
+    known: dict[str, MetricName] = {metric: metric for metric in METRICS}
     chosen = []
     for name in dict.fromkeys(part.strip() for part in text.split(",")):
         if name not in known:

@@ -13,8 +13,9 @@ from ablate.runners.cli.shared import json_option, open_study, study_argument
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ablate.study.data_sets import DataSet
     from ablate.study.study import Study
-    from ablate.study.verify import DataSet, Problem
+    from ablate.study.verify import Problem
 
 
 @click.command()
@@ -25,13 +26,12 @@ if TYPE_CHECKING:
 def verify(study: Path, data_dir: Path | None, repair: bool, as_json: bool) -> int:
     """Check that a study is what was written.
 
-    Every file against its checksum, checksums and records against the trial
-    table, keys against configurations, tables against records, and the images
-    against the fingerprint that trials were trained on. One line for each
-    thing that is wrong.
+    Every file against its checksum, keys against configurations, tables against
+    records, trials against their logs, and the images against the fingerprint
+    that trials were trained on. One line for each thing that is wrong.
 
-    --repair moves it into the study's set-aside folder, and takes its trials
-    out of the trial table: the next run trains them anew. Nothing is deleted.
+    --repair moves it into the study's set-aside folder: the next run trains such
+    trials anew. Nothing is deleted.
 
     The exit code is 0 if nothing is wrong, or nothing is left wrong by
     --repair; otherwise 1.
@@ -42,7 +42,8 @@ def verify(study: Path, data_dir: Path | None, repair: bool, as_json: bool) -> i
       ablate verify STUDY --repair
     """
     from ablate.study import verify as checks
-    from ablate.study.study import VERSION
+    from ablate.study.data_sets import data_sets
+    from ablate.study.manifest import VERSION
 
     opened = open_study(study)
     if repair:
@@ -53,7 +54,7 @@ def verify(study: Path, data_dir: Path | None, repair: bool, as_json: bool) -> i
             checks.repair(opened, found)
     else:
         found = _problems(opened)
-    data = checks.data_sets(opened, data_dir)
+    data = data_sets(opened, data_dir)
     images = [problem for one in data if (problem := one.problem()) is not None]
     left = [*(_problems(opened) if repair else found), *images]
     notes = _notes(opened, data, repair)
@@ -99,7 +100,7 @@ def _row(problem: Problem) -> dict[str, Any]:
 
 def _print(out: Console, study: Study, found: list[Problem], left: list[Problem], notes: list[str]) -> None:
     from ablate.analysis.format import listing, several
-    from ablate.study.verify import SET_ASIDE
+    from ablate.study.set_aside import SET_ASIDE
 
     for problem in found:
         out.print(f"{problem.subject}: {problem.what}", markup=False, soft_wrap=True)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ray import ObjectRef
 
     from ablate.data.dataset import Dataset
-    from ablate.training.loop import Checkpoint, Epoch, Result
+    from ablate.training.checkpoint import Checkpoint, Epoch
+    from ablate.training.loop import Result
     from ablate.training.parallel import Group
     from ablate.trial import TrialConfig
 
@@ -163,7 +164,7 @@ class _Worker:
         import ray
         import torch
 
-        from ablate.training.loop import precision
+        from ablate.training.devices import precision
 
         self._device = torch.device("cuda" if gpus else "cpu")  # of the GPUs, Ray shows a worker its own alone
         self._machine = Machine(

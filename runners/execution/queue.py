@@ -25,8 +25,8 @@ def suggestion(planned: Planned) -> dict[str, Any]:
     return {"key": planned.key, "job": Job(planned), "levels": planned.levels, "seed": planned.config.seed}
 
 
-class Feed(Searcher):
-    """What all of a study's searchers have: they say what they gave, and leave no state with Ray."""
+class Queue(Searcher):
+    """The trials that Ray Tune asks for (it calls that a searcher): says what it gave, and leaves no state with Ray."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Feed(Searcher):
         pass
 
     # What a search was to Ray is disposable, for the study remembers; and the one that Ray asks is this one.
-    def __deepcopy__(self, memo: dict[int, Any]) -> Feed:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Queue:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -73,7 +73,7 @@ class Feed(Searcher):
         pass
 
 
-class StudySearcher(Feed):
+class PlanQueue(Queue):
     """Gives the trials of a plan, the most expensive first, so that none is left running alone at the end.
 
     A trial is claimed as it is given. One that another run of a shared study has claimed is left to that run, and asked

@@ -11,7 +11,7 @@ from ablate.runners.execution.nodes import Node, this_node
 
 if TYPE_CHECKING:
     from ablate.search_spaces.plan import Planned
-    from ablate.study.trial_folder import Record
+    from ablate.study.records import Record
     from ablate.trial import TrialConfig
 
 CONTEXT = 1_000_000_000

@@ -39,8 +39,8 @@ class Storage(Protocol):
 _SEAL = b"ablate checkpoint\n"
 
 
-class Entry(NamedTuple):
-    """One object of a storage: a `training.loop.Checkpoint`. It is kept with a SHA-256, of it and of its maker."""
+class StoredCheckpoint(NamedTuple):
+    """One object of a storage: a `training.checkpoint.Checkpoint`. It is kept with a SHA-256 of it and its maker."""
 
     storage: Storage
     name: str

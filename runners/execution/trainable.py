@@ -14,8 +14,9 @@ from ray.exceptions import RayError
 
 from ablate.errors import TrialError
 from ablate.origin import origin_of
-from ablate.runners.execution.storage import Entry, Storage, StorageError
-from ablate.study.trial_folder import Record, pack
+from ablate.runners.execution.storage import Storage, StorageError, StoredCheckpoint
+from ablate.study.records import Record
+from ablate.study.trial_folder import pack
 from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from ablate.data.dataset import Dataset
     from ablate.runners.execution.distributed import Machine
     from ablate.runners.execution.queue import Job
-    from ablate.training.loop import Epoch, Result
+    from ablate.training.checkpoint import Epoch
+    from ablate.training.loop import Result
 
 
 class Workplace(NamedTuple):
@@ -88,7 +90,7 @@ def _leave_the_card() -> None:
 def _run(trial: TrialConfig, params: int, macs: int, workplace: Workplace, report: Any) -> None:
     import torch
 
-    from ablate.training.loop import choose_device
+    from ablate.training.devices import choose_device
 
     torch.set_num_threads(workplace.threads)
     device = choose_device() if workplace.use_gpu or not torch.cuda.is_available() else torch.device("cpu")
@@ -137,7 +139,7 @@ def _train(trial: TrialConfig, device: Any, workplace: Workplace, report: Any, t
 
     from ablate.training.loop import train
 
-    checkpoint = Entry(workplace.storage, checkpoint_name(trial.key), "/".join(origin_of(trial).decides))
+    checkpoint = StoredCheckpoint(workplace.storage, checkpoint_name(trial.key), "/".join(origin_of(trial).decides))
     images = workplace.datasets[trial.data.model_dump_json()]
     if workplace.workers > 1:
         from ablate.runners.execution.distributed import train_parallel
@@ -172,7 +174,7 @@ def make_record(
     """The record of a trial that ended. Validation scores are those of the best epoch."""
     import torch
 
-    from ablate.training import loop as training
+    from ablate.training.devices import precision as precision_on
 
     best = epochs[result.best_epoch - 1] if result and epochs else None
     if stopped and epochs:
@@ -195,7 +197,7 @@ def make_record(
         val_miou=best.val_miou if best else None,
         error=error,
         device=device,
-        precision=precision or str(training.precision(torch.device(device))).removeprefix("torch."),
+        precision=precision or str(precision_on(torch.device(device))).removeprefix("torch."),
         threads=threads,
         workers=workers,
         training_memory_mb=memory,

@@ -30,18 +30,19 @@ from ablate.runners.execution.trainable import Workplace, checkpoint_name, make_
 from ablate.runners.request import Training
 from ablate.search_spaces.plan import Planned
 from ablate.study.pictures import keep_pictures, pictures_dir
+from ablate.study.records import Record
 from ablate.study.study import Study
-from ablate.study.trial_folder import Record, pack
+from ablate.study.trial_folder import pack
 from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:
-    from ablate.runners.execution.queue import Feed
+    from ablate.runners.execution.queue import Queue
     from ablate.runners.execution.writer import Observer, StudyWriter
 
 _GOES_ON = "what was finished is kept, and the same command goes on from there"
 
 
-class Outcome(NamedTuple):
+class Trained(NamedTuple):
     """How a run ended. `missing`: trials that an interruption left. `elsewhere`: trials that another run trains."""
 
     trained: list[Record]
@@ -91,7 +92,9 @@ def missing_trials(
 ) -> list[Planned]:
     """The planned trials that have not ended; those that failed, that a scheduler stopped, or of the keys `again`."""
     states = ({"failed"} if retry_failed else set()) | ({"stopped"} if finish_stopped else set())
-    ended = {key for key, record in study.records().items() if record.state not in states and key not in again}
+    sound = study.sound()
+    ended = {key for key, record in sound.records.items() if record.state not in states and key not in again}
+    ended |= sound.left_out.keys()  # what is damaged is for `ablate verify`
     return [planned for planned in trials if planned.key not in ended]
 
 
@@ -146,14 +149,14 @@ def ray_session(address: Address | None, lost: Callable[[str], None] | None = No
 
 def train_missing(
     study: Study,
-    searcher: Feed,
+    queue: Queue,
     datasets: dict[str, Dataset],
     how: How,
     observer: Observer,
     trainable: Callable[..., None] = run_trial,
     look: Look = lambda: "",
-) -> Outcome:
-    """Train what `searcher` gives, through Ray Tune, within `ray_session` and `study.writing`.
+) -> Trained:
+    """Train what `queue` gives, through Ray Tune, within `ray_session` and `study.writing`.
 
     Every trial that ends is in the study before the next is looked at. A trial that ran out of memory is trained again
     alone, after the others, before it counts as failed.
@@ -185,25 +188,25 @@ def train_missing(
     observer.nodes(cluster_nodes())
     writer = StudyWriter(study, home, observer, how.asked.max_failures)
     loggers = _loggers(how.asked.log, study, observer)
-    _tune(study, tune.with_parameters(trainable, workplace=workplace), searcher, how, writer, loggers, look)
+    _tune(study, tune.with_parameters(trainable, workplace=workplace), queue, how, writer, loggers, look)
     if writer.again and not writer.halted:
-        from ablate.runners.execution.queue import StudySearcher
+        from ablate.runners.execution.queue import PlanQueue
 
-        alone = [planned for planned in searcher.given if planned.key in writer.again]
+        alone = [planned for planned in queue.given if planned.key in writer.again]
         writer.again = {}
         last = tune.with_parameters(trainable, workplace=workplace._replace(last_chance=True))
-        once_more = StudySearcher(study, alone, again=searcher.again)
+        once_more = PlanQueue(study, alone, again=queue.again)
         _tune(study, last, once_more, how._replace(resources=resources.alone()), writer, loggers, look)
     ended = {record.key for record in writer.records}
-    missing = [key for planned in searcher.given if (key := planned.key) not in ended]
-    missing += [planned.key for planned in searcher.left]
+    missing = [key for planned in queue.given if (key := planned.key) not in ended]
+    missing += [planned.key for planned in queue.left]
     if writer.halted:
         room = free_there(study.path) if writer.halted.startswith(f"study '{study.path}'") else ""
         raise Halted(
             f"{writer.halted}{room}. {len(ended)} trials of this run are kept, {len(missing)} missing: make it "
             "writable again (free some space), then run the same command"
         )
-    return Outcome(writer.records, missing, searcher.elsewhere, time.perf_counter() - started)
+    return Trained(writer.records, missing, queue.elsewhere, time.perf_counter() - started)
 
 
 def take_arrivals(study: Study, storage_path: str | None) -> None:
@@ -215,7 +218,7 @@ def take_arrivals(study: Study, storage_path: str | None) -> None:
             key = Path(name).stem
             if not study.claim(key):
                 continue
-            if not _is_done(study, study.records().get(key)):
+            if not _is_done(study, study.record(key)):
                 try:
                     study.accept(key, home.read(name) or b"")
                 except zipfile.BadZipFile:
@@ -242,12 +245,12 @@ def _is_done(study: Study, record: Record | None) -> bool:
 
 
 def _tune(
-    study: Study, trainable: Any, searcher: Feed, how: How, writer: StudyWriter, loggers: list[Any], look: Look
+    study: Study, trainable: Any, queue: Queue, how: How, writer: StudyWriter, loggers: list[Any], look: Look
 ) -> None:
     from ray import tune
     from ray.tune.stopper import FunctionStopper, Stopper
 
-    from ablate.runners.search.stopping import PAUSING, ParetoStopping, make_scheduler
+    from ablate.runners.search.stopping import PAUSING
 
     class Halt(Stopper):
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -274,18 +277,12 @@ def _tune(
     def resources_of(config: dict[str, Any]) -> Any:
         return tune.PlacementGroupFactory(how.resources.bundles(config["job"].planned))
 
-    scheduler = make_scheduler(how.asked.scheduler, costs=searcher.costs, max_epochs=how.max_epochs)
-    if isinstance(scheduler, ParetoStopping):
-        for key, record in study.records().items():  # what an earlier run found is what this one judges by
-            if record.state == "complete":
-                searcher.costs[key] = record.params, record.macs
-                scheduler.observe(key, study.table(key, "epochs")["val_dice"])
     scratch = tempfile.mkdtemp(prefix="ablate-")
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources_of),
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=scheduler,
+            search_alg=queue,
+            scheduler=_scheduler(study, queue, how),
             num_samples=-1,
             # Ray counts paused trials among those at a time, so there the machine's room alone is the limit.
             max_concurrent_trials=None if how.asked.scheduler in PAUSING else how.resources.max_concurrent,
@@ -304,6 +301,19 @@ def _tune(
     )
     with at_last(lambda: shutil.rmtree(scratch, ignore_errors=True)), same_signals():
         tuner.fit()
+
+
+def _scheduler(study: Study, queue: Queue, how: How) -> Any:
+    """The scheduler that was asked for. What an earlier run found is what it judges by."""
+    from ablate.runners.search.stopping import ParetoStopping, make_scheduler
+
+    scheduler = make_scheduler(how.asked.scheduler, costs=queue.costs, max_epochs=how.max_epochs)
+    if isinstance(scheduler, ParetoStopping):
+        for key, record in study.records().items():
+            if record.state == "complete":
+                queue.costs[key] = record.params, record.macs
+                scheduler.observe(key, study.table(key, "epochs")["val_dice"])
+    return scheduler
 
 
 def _never(trial_id: str, result: dict[str, Any]) -> bool:

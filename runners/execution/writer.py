@@ -11,15 +11,16 @@ from ray import tune
 
 from ablate.runners.execution.storage import PathStorage, StorageError
 from ablate.runners.execution.trainable import arrival_name, checkpoint_name, make_record
-from ablate.runners.watch.live import Node
+from ablate.runners.watch.live import LiveNode
 from ablate.search_spaces.plan import Planned
+from ablate.study.records import Record
 from ablate.study.study import Study
-from ablate.study.trial_folder import Record, pack
+from ablate.study.trial_folder import pack
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
-    from ablate.training.loop import Epoch
+    from ablate.training.checkpoint import Epoch
 
 _NODES_EVERY_STEPS = 50
 
@@ -27,7 +28,7 @@ _NODES_EVERY_STEPS = 50
 class Observer(Protocol):
     """Who watches a run."""
 
-    def nodes(self, nodes: list[Node]) -> None: ...
+    def nodes(self, nodes: list[LiveNode]) -> None: ...
     def started(self, planned: Planned) -> None: ...
     def epoch(self, key: str, epoch: int, val_dice: float, node: str, *, restored: bool) -> None: ...
     def paused(self, key: str) -> None: ...
@@ -68,7 +69,7 @@ class StudyWriter(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        from ablate.training.loop import Epoch
+        from ablate.training.checkpoint import Epoch
 
         planned = _planned(trial)
         key = planned.key
@@ -140,7 +141,6 @@ class StudyWriter(tune.Callback):
         except OSError as error:
             self.halted = f"study '{self._study.path}' cannot be written: {error.strerror or error}"
             return
-        self._log(planned.key, f"{record.state}{f': {record.error}' if record.error else ''}")
         self._study.release(planned.key)
         self._ended.add(planned.key)
         self.records.append(record)
@@ -157,12 +157,12 @@ class StudyWriter(tune.Callback):
             self.halted = self.halted or f"study '{self._study.path}' cannot be written: {error.strerror or error}"
 
 
-def cluster_nodes() -> list[Node]:
+def cluster_nodes() -> list[LiveNode]:
     """The living nodes of the Ray cluster."""
     import ray
 
     return [
-        Node(
+        LiveNode(
             address=node["NodeManagerAddress"],
             cpus=node["Resources"].get("CPU", 0),
             gpus=node["Resources"].get("GPU", 0),

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ablate.errors import InputError
 from ablate.runners.execution.queue import suggestion
 from ablate.runners.search.catalogue import kept_latency, space_catalogue
-from ablate.runners.search.samplers import (
-    Outcome,
-    Proposal,
-    SamplerSearcher,
-    append_proposal,
-    make_proposer,
-    read_proposals,
-)
+from ablate.runners.search.proposals import Proposal, Scored, append_proposal, read_proposals
+from ablate.runners.search.samplers import make_proposer
+from ablate.runners.search.search_queue import SearchQueue
 from ablate.search_spaces.designs import variant
 from ablate.search_spaces.plan import run_of
+from ablate.study.records import Record
 from ablate.study.study import Study
-from ablate.study.trial_folder import Record
 
 if TYPE_CHECKING:
     from ablate.search_spaces.plan import Planned, Planner
@@ -36,7 +32,7 @@ class Search(NamedTuple):
     budget_epochs: int | None = None
 
 
-def make_searcher(
+def make_queue(
     study: Study,
     planner: Planner,
     profile: str,
@@ -47,55 +43,66 @@ def make_searcher(
     storage: str | None,
     finish_stopped: bool,
     proposed: Callable[[list[Planned]], None],
-) -> SamplerSearcher:
-    """The search as Ray Tune asks for it, with the memory that `study` has of it. Within `study.writing()`.
+) -> SearchQueue:
+    """The search's trials as Ray Tune asks for them, with the memory that `study` has of it. Within `study.writing()`.
 
     `finish_stopped`: trials that a scheduler stopped are trained to their end. `proposed` is told of each
     configuration's trials before they start.
-    Raises `InputError` for a sampler that does not exist, or does not apply to the space.
+    Raises `InputError` for a sampler that does not exist, or does not apply to the space, and where a trial that was
+    proposed is damaged: what it had scored decides what is proposed next.
     """
     space = planner.space
     file = study.path / "searches" / f"{space.name}-{profile}-{search.sampler}-{search.seed}.jsonl"
-    past, records = read_proposals(file), study.records()
+    past = read_proposals(file)
     trials = {proposal.cell: planner.trials(variant(space, proposal.choice)) for proposal in past}
-    known = {planned.key for found in trials.values() for planned in found}
-    ended = {
-        key: score_of(record)
-        for key, record in records.items()
-        if key in known and not (finish_stopped and record.state == "stopped")
-    }
-    outcomes = {
-        cell: Outcome.of([ended[planned.key] for planned in found])
+    ended = _ended(study, {planned.key for found in trials.values() for planned in found}, finish_stopped)
+    scores = {key: score_of(record) for key, record in ended.items()}
+    scored = {
+        cell: Scored.of([scores[planned.key] for planned in found])
         for cell, found in trials.items()
-        if all(planned.key in ended for planned in found)
+        if all(planned.key in scores for planned in found)
     }
     latency = kept_latency(study) if any(bound.cost == "latency_ms" for bound in space.constraints) else None
-    proposer = make_proposer(
-        space_catalogue(planner, latency), search.sampler, search.trials, search.seed, past, outcomes
-    )
+    catalogue = space_catalogue(planner, latency)
+    proposer = make_proposer(catalogue, search.sampler, search.trials, search.seed, past, scored)
 
     def trials_of(proposal: Proposal) -> list[dict[str, Any]]:
-        found = planner.trials(variant(space, proposal.choice))
+        found = trials.get(proposal.cell) or planner.trials(variant(space, proposal.choice))
         proposed(found)
         return [suggestion(planned) for planned in found]
 
     def note(proposal: Proposal) -> None:
         append_proposal(file, proposal)
-        plan(planner.trials(variant(space, proposal.choice)))
+        trials[proposal.cell] = planner.trials(variant(space, proposal.choice))
+        plan(trials[proposal.cell])
 
     def plan(found: list[Planned]) -> None:
         run = run_of(space, profile, found, DESIGN)
         study.plan(run, threads=threads, data_dir=data_dir, storage=storage)
 
     plan([planned for found in trials.values() for planned in found])
-    return SamplerSearcher(
+    return SearchQueue(
         proposer,
         trials_of,
         proposed=note,
-        ended=ended,
+        ended=scores,
         budget_epochs=search.budget_epochs,
-        spent=sum(records[key].epochs for key in ended),
+        spent=sum(record.epochs for record in ended.values()),
     )
+
+
+def _ended(study: Study, keys: Collection[str], finish_stopped: bool) -> dict[str, Record]:
+    """The trials with these keys that ended for good."""
+    sound = study.sound()
+    if damaged := sorted(sound.left_out.keys() & keys):
+        raise InputError(
+            f"trial {damaged[0]} of this search is damaged: `ablate verify {study.path} --repair`, then go on"
+        )
+    return {
+        key: record
+        for key, record in sound.records.items()
+        if key in keys and not (finish_stopped and record.state == "stopped")
+    }
 
 
 def score_of(record: Record) -> float | None:

@@ -49,7 +49,7 @@ class Running(_Part):
     node: Line = ""
 
 
-class Node(_Part):
+class LiveNode(_Part):
     """A machine of the Ray cluster."""
 
     address: Line
@@ -75,7 +75,7 @@ class Live(_Part):
     """Epochs that this run trained."""
     seconds_left: Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)] | None = None
     running: dict[Line, Running] = {}
-    nodes: list[Node] = []
+    nodes: list[LiveNode] = []
     incidents: list[Line] = []
     """The last few things that went wrong: a process that died, a trial that failed."""
 
@@ -205,7 +205,7 @@ def summary(live: Live) -> list[Text]:
     return lines
 
 
-def _machines(nodes: list[Node]) -> Text:
+def _machines(nodes: list[LiveNode]) -> Text:
     alive = [node for node in nodes if node.alive]
     lost = [node.address for node in nodes if not node.alive]
     parts = [_count(len(alive), "node"), _count(sum(node.cpus for node in alive), "CPU")]

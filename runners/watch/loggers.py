@@ -22,7 +22,7 @@ from ray.tune.result import TRAINING_ITERATION
 from ablate.errors import InputError, unknown
 from ablate.search_spaces.plan import Planned
 from ablate.study.study import Study
-from ablate.training.loop import Epoch
+from ablate.training.checkpoint import Epoch
 
 if TYPE_CHECKING:
     from ray.tune.experiment import Trial
@@ -154,7 +154,7 @@ class EpochLogger(tune.Callback):
             self._logged[key] = epoch
 
     def _end(self, key: str) -> None:
-        record = self._study.records().get(key)
+        record = self._study.record(key)
         failed = record is None or record.state == "failed"
         if shown := self._open.pop(key, None):
             self._logger.log_trial_end(shown, failed=failed)
@@ -201,7 +201,7 @@ class MLflow(EpochLogger):
             logging.getLogger(name).setLevel(logging.ERROR)
         self._place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self._study.path.absolute() / 'mlflow.db'}"
         return MLflowLoggerCallback(
-            self._place, experiment_name=_space(self._study), tags={"ablate.study.study": self._study.manifest.id}
+            self._place, experiment_name=_space(self._study), tags={"ablate.study": self._study.manifest.id}
         )
 
     def _begin(self, shown: ShownTrial) -> int:
@@ -210,7 +210,7 @@ class MLflow(EpochLogger):
         client = MlflowClient(self._place)
         known = client.search_runs(
             [self._logger.mlflow_util.experiment_id],
-            f"tags.`ablate.study.study` = '{self._study.manifest.id}' and params.key = '{shown.key}'",
+            f"tags.`ablate.study` = '{self._study.manifest.id}' and params.key = '{shown.key}'",
             max_results=1,
         )
         if not known:

@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -22,11 +22,14 @@ from pydantic import ValidationError
 from ablate.errors import InputError
 from ablate.files import kind
 from ablate.search_spaces.space import Range, Space
-from ablate.study.manifest import Run, is_study
-from ablate.study.study import DIRECTIONS, Study
-from ablate.study.trial_folder import Record
+from ablate.study.manifest import is_study
+from ablate.study.records import Record
+from ablate.study.runs import Run
+from ablate.study.study import Study
 
 METRICS = ["validation Dice", "parameters", "MACs"]
+DIRECTIONS: list[Literal["maximize", "minimize"]] = ["maximize", "minimize", "minimize"]
+"""Of these."""
 _OF = "ablate study"
 """The study's attribute that says whose copy it is."""
 _STATES = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -64,10 +67,10 @@ class Copy:
         A trial that ended anew, having been stopped or failed, is there twice. Raises `InputError` where a factor has
         got levels that the trials which are there know nothing of: Optuna has one choice of them in a study.
         """
-        planned = study.manifest.planned()
+        planned, runs = study.plans.levels, study.plans.runs
         levels = {key: planned.get(key, {}) for key in records}
-        several = len({run.space for run in study.manifest.runs}) > 1
-        found = distributions(study.manifest.runs, levels.values())
+        several = len({run.space for run in runs}) > 1
+        found = distributions(runs, levels.values())
         self._check_same({_named(name, several): distribution for name, distribution in found.items()})
         before = len(self.optuna_study.get_trials(deepcopy=False))
         for key, record in records.items():

@@ -12,10 +12,10 @@ from rich.console import Console, RenderableType
 from rich.live import Live as LiveDisplay
 
 from ablate.runners.execution.ending import at_last
-from ablate.runners.watch.live import Live, Node, Running, clock, draw, fall_silent, tell
+from ablate.runners.watch.live import Live, LiveNode, Running, clock, draw, fall_silent, tell
 from ablate.search_spaces.plan import Planned
+from ablate.study.records import Record
 from ablate.study.study import Study
-from ablate.study.trial_folder import Record
 
 _LINE_EVERY_SECONDS = 15.0
 _TELL_EVERY_SECONDS = 2.0
@@ -68,7 +68,7 @@ class Progress:
 
     # Events of a run -------------------------------------------------------------------------------------------------
 
-    def nodes(self, nodes: list[Node]) -> None:
+    def nodes(self, nodes: list[LiveNode]) -> None:
         """Which machines the cluster has; ones that were lost stay in the list."""
         now = {node.address: node for node in nodes}
         lost = [node for node in self._live.nodes if node.address not in now]

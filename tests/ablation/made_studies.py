@@ -9,8 +9,10 @@ from ablate.data.dataset import Dataset
 from ablate.data.load import load_data
 from ablate.data.settings import Phantom
 from ablate.models.settings import UNet
-from ablate.study.study import Run, Study
-from ablate.study.trial_folder import Record, pack
+from ablate.study.records import Record
+from ablate.study.runs import Run
+from ablate.study.study import Study
+from ablate.study.trial_folder import pack
 from ablate.trial import Protocol, TrialConfig
 
 if TYPE_CHECKING:  # torch is slow to start, which tests of several processes need not wait for

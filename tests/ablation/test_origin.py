@@ -77,6 +77,10 @@ def test_a_trial_is_made_by_its_own_network_and_its_own_reader():
     assert not any("unet" in name for name in modules_of(trial(Trivial(name="mean_mask"))))
     for always in (
         "training.loop",
+        "training.checkpoint",
+        "training.devices",
+        "training.inference",
+        "training.losses",
         "training.parallel",
         "training.augmentation",
         "metrics.counts",

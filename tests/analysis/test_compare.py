@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from scipy.stats import friedmanchisquare
 from synthetic import table, trial, trivial
 
-from ablate.analysis.compare import compare, compare_report, findings
+from ablate.analysis.compare import compare, findings
 from ablate.analysis.frames import Frames
+from ablate.analysis.report.compare_report import compare_report
 from ablate.analysis.report.report import About
 from ablate.errors import InputError
 

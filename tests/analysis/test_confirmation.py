@@ -20,7 +20,7 @@ from ablate.analysis.confirmation import (
 from ablate.analysis.frames import Frames
 from ablate.analysis.report.confirmation import confirmation_section
 from ablate.errors import InputError
-from ablate.study.study import Run
+from ablate.study.runs import Run
 
 M = 10**8
 

@@ -16,7 +16,7 @@ from ablate.analysis.effects import Effect, Effects, effects
 from ablate.analysis.scores import cell_scores, paired
 from ablate.analysis.significance import difference_of, holm
 from ablate.runners.cli.effects import effects as command
-from ablate.study.study import Run
+from ablate.study.runs import Run
 
 Levels = dict[str, str]
 Matrix = Callable[[Levels], np.ndarray]
@@ -369,7 +369,7 @@ def test_a_few_samples_have_no_importance_and_it_is_said() -> None:
 
 
 def test_of_very_many_samples_some_make_the_importances_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ablate.analysis.effects.MOST_CONFIGURATIONS", 30)
+    monkeypatch.setattr("ablate.analysis.importances.MOST_CONFIGURATIONS", 30)
     frames, run = _sampled(40)
     found = effects(frames, [run], "dice")
     assert "made_up: importances are of 30 of its 40 configurations, at random" in found.notes

@@ -5,10 +5,11 @@ import math
 import pandas as pd
 import pytest
 
-from ablate.analysis.frames import TRIAL_COLUMNS, from_tables
+from ablate.analysis.frames import from_tables
 from ablate.analysis.pareto import pareto
 from ablate.analysis.scores import cell_scores
 from ablate.errors import InputError
+from ablate.study.tables import IMAGE_COLUMNS, TRIAL_COLUMNS
 
 
 def trials(**changes: object) -> pd.DataFrame:
@@ -21,12 +22,12 @@ def images() -> pd.DataFrame:
         *[("a0", "x", 0, 50, 10, 10, 30), ("a0", "x", 1, 30, 10, 10, 50)],
         *[("b0", "x", 0, 60, 0, 0, 40), ("b0", "x", 1, 40, 0, 0, 60)],
     ]
-    return pd.DataFrame(rows, columns=["key", "image", "class", "tp", "fp", "fn", "tn"])
+    return pd.DataFrame(rows, columns=list(IMAGE_COLUMNS))
 
 
 def test_tables_made_elsewhere_are_completed_and_scored_from_their_images():
     frames = from_tables(trials(dice=[0.1, 0.1]), images())
-    assert list(frames.trials.columns) == TRIAL_COLUMNS
+    assert tuple(frames.trials.columns) == TRIAL_COLUMNS
     assert frames.trials["dice"].tolist() == [60 / 80, 1.0]
     assert frames.trials["iou"].tolist() == [30 / 50, 1.0]
     assert frames.trials["miou"].tolist() == pytest.approx([(50 / 70 + 30 / 50) / 2, 1.0])

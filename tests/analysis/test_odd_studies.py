@@ -17,8 +17,10 @@ from ablate.errors import InputError
 from ablate.models.settings import network
 from ablate.runners.cli.main import ablate
 from ablate.study.pictures import keep_pictures, pictures_dir
-from ablate.study.study import Run, Study
-from ablate.study.trial_folder import Record, pack
+from ablate.study.records import Record
+from ablate.study.runs import Run
+from ablate.study.study import Study
+from ablate.study.trial_folder import pack
 from ablate.trial import Protocol, TrialConfig
 
 IMAGES = ("p/00", "p/01", "p/02", "p/03")
@@ -50,7 +52,8 @@ def trained(
 
 def study_of(path: Path, *trials: Made, planned: tuple[Made, ...] = (), design: str = "grid") -> Study:
     """A study in which `trials` ended; `planned` are missing."""
-    from ablate.training.loop import Epoch, Result
+    from ablate.training.checkpoint import Epoch
+    from ablate.training.loop import Result
 
     known = [*trials, *planned]
     names = list(dict.fromkeys(name for one in known for name in one.levels))

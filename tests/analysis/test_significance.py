@@ -365,7 +365,7 @@ def _by_loops(matrix: np.ndarray) -> tuple[float, float, float]:
     return found["seed"], found["image"], residual
 
 
-@pytest.mark.parametrize(("seeds", "images"), itertools.product((2, 3, 5), (2, 3, 6)))
+@pytest.mark.parametrize(("seeds", "images"), list(itertools.product((2, 3, 5), (2, 3, 6))))
 def test_components_and_standard_errors_are_those_of_their_definitions(seeds: int, images: int) -> None:
     rng = np.random.default_rng(seeds * 10 + images)
     kinds = set()

@@ -18,8 +18,10 @@ from scipy import stats
 from ablate.analysis.frames import Frames
 from ablate.analysis.scores import cell_scores
 from ablate.analysis.significance import difference, holm
-from ablate.analysis.tables import Row, comma_separated, latex, latex_text, markdown, results_table
+from ablate.analysis.tables import Row, results_table
+from ablate.analysis.typeset import comma_separated, latex, latex_text, markdown
 from ablate.errors import InputError
+from ablate.study.tables import IMAGE_COLUMNS
 
 IMAGES = 12
 EVIL = '50% of a_b & c <script>alert("x")</script> {#~^$} \\end{table} | `q`'
@@ -56,7 +58,7 @@ def frames(*cells: tuple[str, float, float], seeds: int = 3, task: str = "slices
     return Frames(
         pd.DataFrame(trials),
         pd.DataFrame(),
-        pd.DataFrame(images, columns=["key", "image", "class", "tp", "fp", "fn", "tn"]),
+        pd.DataFrame(images, columns=list(IMAGE_COLUMNS)),
     )
 
 
@@ -307,7 +309,7 @@ def test_latex_compiles_and_fits_the_page(tmp_path):
 def call(monkeypatch, tmp_path, capsys):
     """The command on tables made up here, in place of a study's."""
     from ablate.analysis import frames as frames_module
-    from ablate.analysis.report import study_report
+    from ablate.analysis.report import about
     from ablate.runners.cli import table as module
 
     class About:
@@ -317,7 +319,7 @@ def call(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(module, "open_study", lambda path: path)
     monkeypatch.setattr(module, "notes", lambda study: ["It demonstrates, and is not evidence."])
     monkeypatch.setattr(frames_module, "load", lambda study: frames(*THREE))
-    monkeypatch.setattr(study_report, "about", lambda study, found: About())
+    monkeypatch.setattr(about, "about", lambda study, found: About())
 
     def call(*arguments: str) -> tuple[str, str]:
         module.table.main(["STUDY", *arguments], standalone_mode=False)

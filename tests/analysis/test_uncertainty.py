@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import Tables, scored, study, trial, trivial
 
-from ablate.analysis.pareto import Metric, Pareto, fronts, hypervolume, nondominated, pareto
+from ablate.analysis.pareto import Pareto, fronts, hypervolume, nondominated, pareto
 from ablate.analysis.scores import CellScores
 from ablate.analysis.uncertainty import UncertainFront, front_probability, probabilities, uncertain_fronts
+from ablate.metrics.counts import MetricName
 
 
 def _noisy(mean: float, rng: np.random.Generator, seeds: int = 3, images: int = 12, spread: float = 0.02) -> np.ndarray:
@@ -193,7 +194,7 @@ def test_the_same_seed_gives_the_same_numbers_and_planes_keep_their_order() -> N
     rng = np.random.default_rng(0)
     trials, scores = scored({f"c{i}": (float(i + 1), _noisy(0.8, rng)) for i in range(6)})
     records = fronts(trials)
-    by_metric: dict[Metric, dict[str, CellScores]] = {"dice": scores, "miou": scores, "iou": scores}
+    by_metric: dict[MetricName, dict[str, CellScores]] = {"dice": scores, "miou": scores, "iou": scores}
     one, other = (uncertain_fronts(records, by_metric, resamples=60, seed=5) for _ in range(2))
     assert one == other
     assert [(found.x, found.y) for found in one] == [(record.x, record.y) for record in records]

@@ -12,7 +12,6 @@ import json
 import os
 import pickle
 import random
-import re
 import shutil
 import socket
 import stat
@@ -78,12 +77,17 @@ def _names(study: Path) -> list[str]:
     there = [str(path.relative_to(study)) for path in study.rglob("*")]
     mine = [name for name in there if not name.startswith("trials/") or name.startswith(f"trials/{key}")]
     later = [
-        *("study.yaml.partial", "study.yaml.copy.partial", "optuna.journal.lock", "optuna.journal.partial"),
+        *("study.yaml.partial", "study.yaml.copy.partial", "plans.jsonl.partial", "plans.jsonl.copy.partial"),
         *("measurements.json.partial", "report.html.partial", "searches", "searches/widths-quick-tpe-0.jsonl"),
-        *("set-aside", "before-schema-3", "tensorboard", "mlflow.db", "ray/claims", "ray/arrivals", "ray/checkpoints"),
-        *(f"ray/arrivals/{key}.zip", f"ray/checkpoints/{key}.safetensors", "ray/probes", "ray/drivers"),
-        *(f"ray/drivers/{socket.gethostname()}-1.json", f"trials/{key}.partial", f"trials/{key}.replaced"),
-        *("logs", f"logs/{key}.log", "data", "trials/fedcba987654", "trials/notes"),
+        *("optuna.journal", "optuna.journal.lock", "before-schema-4", "set-aside", "tensorboard", "mlflow.db"),
+        *("ray/claims", "ray/arrivals", "ray/checkpoints", "ray/probes", "ray/drivers"),
+        *(
+            f"ray/arrivals/{key}.zip",
+            f"ray/checkpoints/{key}.safetensors",
+            f"ray/drivers/{socket.gethostname()}-1.json",
+        ),
+        *(f"trials/{key}.partial", f"trials/{key}.replaced", "trials/fedcba987654", "trials/notes"),
+        *("logs", f"logs/{key}.log", "data"),
     ]
     return sorted({*mine, *later})
 
@@ -133,6 +137,7 @@ def entries(study: Path) -> Iterator[Hostile]:
 
 # What stands in files ------------------------------------------------------------------------------------------------
 
+PLANS = ("plans.jsonl", "plans.jsonl.copy")
 PATHS = (
     f"{UP}CANARY/file", "../../CANARY", "/CANARY/file", "..", ".", "", "a/b", "0123456789ab\n", "0123456789ab/..",
     "0" * 5000, "\x00", "CON", "~/x", "$(touch CANARY/new)",
@@ -195,23 +200,17 @@ def _json_or_none(value: Any) -> str:
 
 
 def _with_checksums(folder: Path) -> None:
-    """A trial's checksums, and the journal's of them, as if the folder had been written so."""
-    from ablate.study.trial_folder import checksum, write_checksums
+    """A trial's checksums as if the folder had been written so."""
+    from ablate.study.trial_folder import write_checksums
 
     (folder / "SHA256SUMS").unlink(missing_ok=True)
-    before = folder.name
     write_checksums(folder)
-    journal = folder.parent.parent / "optuna.journal"
-    lines = []
-    for line in journal.read_text().splitlines():
-        log = json.loads(line)
-        record = log.get("user_attrs", {}).get("record", {})
-        if record.get("key") == before:
-            log["user_attrs"]["checksum"] = checksum(folder)
-            own = json.loads((folder / "record.json").read_text())
-            log["user_attrs"]["record"] = own
-        lines.append(json.dumps(log))
-    journal.write_text("\n".join(lines) + "\n")
+
+
+def _plans(study: Path) -> list[Any]:
+    from ablate.study.sealed_lines import unseal
+
+    return [json.loads(unseal(line)) for line in (study / "plans.jsonl").read_bytes().splitlines()]
 
 
 def contents(study: Path, count: int, seed: int) -> Iterator[Hostile]:
@@ -234,12 +233,15 @@ def contents(study: Path, count: int, seed: int) -> Iterator[Hostile]:
 
         return spoil
 
-    def in_journal(line: int, way: tuple[Any, ...], value: Any, as_name: bool) -> Callable[[Path, Path], None]:
+    def in_plans(line: int, way: tuple[Any, ...], value: Any, as_name: bool) -> Callable[[Path, Path], None]:
         def spoil(s: Path, canary: Path) -> None:
-            lines = (s / "optuna.journal").read_text().splitlines()
-            tree = _put(json.loads(lines[line]), way, _filled(value, canary), as_name=as_name)
-            lines[line] = _json_or_none(tree)
-            (s / "optuna.journal").write_text("\n".join(lines) + "\n")
+            from ablate.study.sealed_lines import seal
+
+            lines = _plans(s)
+            lines[line] = _put(lines[line], way, _filled(value, canary), as_name=as_name)
+            content = b"".join(seal(_json_or_none(tree).encode("utf-8", "surrogatepass")) + b"\n" for tree in lines)
+            for name in ("plans.jsonl", "plans.jsonl.copy"):
+                (s / name).write_bytes(content)
 
         return spoil
 
@@ -264,7 +266,7 @@ def contents(study: Path, count: int, seed: int) -> Iterator[Hostile]:
 
         return spoil
 
-    journal = (study / "optuna.journal").read_text().splitlines()
+    plans = _plans(study)
     files = [f"trials/{complete.name}/{n}" for n in ("config.json", "record.json", "plan.json")]
     driver = {
         "host": "h", "process": 1, "began": 0.0, "updated": 0.0, "total": 1,
@@ -284,11 +286,9 @@ def contents(study: Path, count: int, seed: int) -> Iterator[Hostile]:
             way = choose.choice(list(_places(json.loads((study / name).read_text()))))
             yield Hostile(f"{number} {name} {way}: {said}", in_json(name, way, value, as_name))
         elif kind == 3:
-            line = choose.randrange(len(journal))
-            way = choose.choice(list(_places(json.loads(journal[line]))))
-            yield Hostile(
-                f"{number} optuna.journal line {line + 1} {way}: {said}", in_journal(line, way, value, as_name)
-            )
+            line = choose.randrange(len(plans))
+            way = choose.choice(list(_places(plans[line])))
+            yield Hostile(f"{number} plans.jsonl line {line + 1} {way}: {said}", in_plans(line, way, value, as_name))
         elif kind == 4:
             name = choose.choice(["epochs.parquet", "images.parquet"])
             column = choose.choice(list(pd.read_parquet(complete / name).columns))
@@ -315,12 +315,6 @@ def contents(study: Path, count: int, seed: int) -> Iterator[Hostile]:
                 lines = (folder / "SHA256SUMS").read_text()
                 name = _filled(path, canary).replace("\n", " ").replace("\x00", "")
                 (folder / "SHA256SUMS").write_text(f"{'0' * 64}  {name}\n{lines}")
-                from ablate.study.trial_folder import checksum
-
-                journal = s / "optuna.journal"
-                old = re.search(rf'"key":"{folder.name}".*?"checksum":"(\w+)"', journal.read_text())
-                if old:
-                    journal.write_text(journal.read_text().replace(old[1], checksum(folder)))
 
             yield Hostile(f"{number} SHA256SUMS: {path[:40]!r}", sums)
 
@@ -414,6 +408,7 @@ def crafted(study: Path) -> Iterator[Hostile]:
     yield Hostile("pictures that are huge", picture(lambda: png((20_000, 20_000), "1")))
     yield Hostile("deep JSON", lambda s, c: (s / "measurements.json").write_text("[" * 100_000))
     yield Hostile("a deep journal", lambda s, c: (s / "optuna.journal").write_text("[" * 100_000 + "\n"))
+    yield Hostile("deep plans", lambda s, c: [(s / name).write_text("[" * 100_000 + "\n") for name in PLANS] and None)
     yield Hostile("a deep driver", lambda s, c: _driver(s, "[" * 100_000))
     yield Hostile("many drivers", lambda s, c: [_driver(s, "{}", f"h-{n}") for n in range(3000)] and None)
 

@@ -50,11 +50,12 @@ def test_a_run_trains_every_trial_and_ends_with_front_and_report(study):
 
 def test_the_same_command_again_trains_nothing(study, space):
     path, _ = study
-    journal = (path / "optuna.journal").read_bytes()
+    kept = [*path.glob("plans.jsonl*"), *path.glob("study.yaml*"), *path.glob("trials/**/*.*")]
+    before = {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in kept}
     printed = ablate("run", "--space", space, "--study", path).stdout
     assert "none to train" in printed
     assert "trials trained" not in printed
-    assert (path / "optuna.journal").read_bytes() == journal
+    assert {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in kept} == before
 
 
 def test_one_more_seed_and_an_overlapping_space_train_only_what_is_new(study, space, tmp_path):
@@ -241,8 +242,11 @@ def test_a_second_run_is_told_who_holds_the_study_or_shares_it(uninterrupted, tm
     command = [ABLATE, "run", "--space", str(space), "--study", str(study), "--max-concurrent", "1"]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     wait_until(lambda: any((study / "ray" / "checkpoints").glob("*.safetensors")), first)
+    first.send_signal(signal.SIGSTOP)  # or a busy machine would have it end them all before the second has begun
     second = subprocess.Popen([*command, "--share"], stdout=subprocess.PIPE, text=True)
     told = ablate(*command[1:], check=False)
+    wait_until(lambda: any((study / "trials").glob("*/model.safetensors")), second)
+    first.send_signal(signal.SIGCONT)
     assert told.returncode == 2
     assert f"is in use by process {first.pid} on " in told.stderr
     assert "--share" in told.stderr

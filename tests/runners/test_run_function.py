@@ -53,7 +53,7 @@ def content(file: Path, own_id: bytes) -> Any:
 
 def everything(study: Path) -> dict[str, Any]:
     """What a study holds, but for logs, hashes of what holds durations, and tables and pages of those."""
-    apart = ("optuna.journal", "report.html", "SHA256SUMS")
+    apart = ("report.html", "SHA256SUMS")
     own_id = package.Study.open(study).manifest.id.encode()
     files = [file for file in study.rglob("*") if file.is_file() and file.name not in apart and file.suffix != ".log"]
     return {file.relative_to(study).as_posix(): content(file, own_id) for file in files}

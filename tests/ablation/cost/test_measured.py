@@ -19,8 +19,10 @@ from ablate.data.settings import Phantom
 from ablate.errors import InputError, TrialError
 from ablate.models.build import build_model
 from ablate.models.settings import PyConvUNet, UNet
-from ablate.study.study import Run, Study
-from ablate.study.trial_folder import Record, pack
+from ablate.study.records import Record
+from ablate.study.runs import Run
+from ablate.study.study import Study
+from ablate.study.trial_folder import pack
 from ablate.training.loop import train
 from ablate.trial import Protocol, TrialConfig
 

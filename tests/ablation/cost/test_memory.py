@@ -17,7 +17,7 @@ from ablate.cost.memory import WORKSPACE, out_of_memory, training_memory
 from ablate.errors import InputError
 from ablate.models.build import build_model
 from ablate.models.settings import UNet, network
-from ablate.training.loop import loss_of
+from ablate.training.losses import loss_of
 
 NETWORKS = {
     "unet": {"width": 16},

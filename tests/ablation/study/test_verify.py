@@ -19,10 +19,12 @@ from ablate.data.load import load_data
 from ablate.data.settings import Folder
 from ablate.data.splits import split
 from ablate.runners.cli.verify import verify as command
+from ablate.study.data_sets import changed_images, data_sets
 from ablate.study.pictures import keep_pictures, pictures_dir
+from ablate.study.runs import is_key
 from ablate.study.study import Study
-from ablate.study.trial_folder import unpack, write_checksums
-from ablate.study.verify import Problem, changed_images, data_sets, repair, verify
+from ablate.study.trial_folder import write_checksums
+from ablate.study.verify import Problem, repair, verify
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +55,8 @@ def found(path: Path) -> list[tuple[str, str]]:
 
 def repaired(path: Path) -> set[str]:
     """Repair a study, check that it is sound after that, and say which trials it has lost."""
-    before = set(Study.open(path).records())
     study = Study.open(path)
+    before = {folder.name for folder in (path / "trials").iterdir() if is_key(folder.name)} | study.logged_as_ended()
     with study.holding():
         repair(study, verify(study))
     assert found(path) == []
@@ -68,19 +70,12 @@ def flip(file: Path, at: int) -> None:
 
 
 def rewrite(folder: Path, name: str, change: Callable) -> None:
-    """Change a trial's table with its checksums and the journal's: as if it had been written so."""
+    """Change a trial's table with its checksums: as if it had been written so."""
     file = folder / name
     table = parquet.read_table(file)
     frame = change(table.to_pandas())
     frame.to_parquet(file, index=False)
-    journal_again(folder)
-
-
-def journal_again(folder: Path) -> None:
     write_checksums(folder)
-    study = Study.open(folder.parent.parent)
-    with study.holding(), study._changing():
-        study._journal(folder.name)
 
 
 def test_a_sound_study_has_no_problem_and_is_only_read(path):
@@ -104,16 +99,27 @@ def test_a_study_whose_path_is_no_text_is_read_like_any_other(path):
 
 @pytest.mark.parametrize("where", [0, 0.5, 1])
 @pytest.mark.parametrize(
-    "name", ["config.json", "record.json", "epochs.parquet", "images.parquet", "model.safetensors", "plan.json", None]
+    "name", ["config.json", "record.json", "epochs.parquet", "images.parquet", "model.safetensors", "plan.json"]
 )
 def test_one_flipped_bit_names_exactly_its_file(path, key, name, where):
     folder = path / "trials" / key
-    file = folder / (name or "SHA256SUMS")
+    file = folder / name
     flip(file, int(where * (file.stat().st_size - 1)))
-    what = "it is not what was written" if name else "it is not the one that was journalled"
-    assert found(path) == [(key, f"{file.relative_to(folder)}: {what}")]
+    assert found(path) == [(key, f"{name}: it is not what was written")]
     assert verify(Study.open(path))[0].remedy == "retrain"
     assert repaired(path) == {key}
+
+
+def test_no_flipped_bit_of_the_checksums_is_overlooked_or_costs_another_trial(path, key):
+    file = path / "trials" / key / "SHA256SUMS"
+    whole, choose = file.read_bytes(), random.Random(0)
+    for at in sorted({0, len(whole) - 1, *choose.sample(range(len(whole)), 60)}):
+        for bit in (0, choose.randrange(1, 8)):
+            file.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << bit)]) + whole[at + 1 :])
+            assert found(path), (at, bit)
+            assert all(subject == key or subject.startswith(f"trials/{key}/") for subject, _ in found(path))
+    file.write_bytes(whole)
+    assert found(path) == []
 
 
 @pytest.mark.parametrize("gone", [False, True])
@@ -134,7 +140,7 @@ def test_a_damaged_picture_costs_that_picture(path, trials, name, gone):
     assert Study.open(path).sample(one.trial.key, one.result.ids[1]) is not None
 
 
-@pytest.mark.parametrize("step", ["write_journal", "_without_picture", "keep_checksums"])
+@pytest.mark.parametrize("step", ["set_aside", "_without_picture", "keep_checksums"])
 def test_a_repair_of_a_picture_that_is_killed_costs_no_trial(path, trials, monkeypatch, step):
     one = trials[0]
     flip(path / "trials" / one.trial.key / "samples" / f"{one.result.ids[0]}.png", 40)
@@ -172,17 +178,9 @@ def test_swapped_folders_are_named(path, trials):
     expected = [(one.name, other.name), (other.name, one.name)]
     assert found(path) == sorted((mine, f"its folder is that of trial {theirs}") for mine, theirs in expected)
     with Study.open(path).writing() as study:  # a run does not take them for new trials
-        assert len(study.optuna_study.trials) == 5
+        assert len(study.records()) == 3
+        assert set(study.sound().left_out) == {one.name, other.name}
     assert repaired(path) == {one.name, other.name}
-
-
-def test_files_rewritten_with_their_checksums_are_not_those_that_were_journalled(path, key):
-    folder = path / "trials" / key
-    record = json.loads((folder / "record.json").read_text())
-    (folder / "record.json").write_text(json.dumps(record | {"val_dice": 0.99}))
-    write_checksums(folder)
-    assert found(path) == [(key, "SHA256SUMS: it is not the one that was journalled")]
-    assert repaired(path) == {key}
 
 
 def test_what_is_no_file_of_the_study_is_set_aside_and_its_trial_kept(path, key):
@@ -227,7 +225,7 @@ def test_a_key_that_is_not_the_configurations_is_named(path, key):
     folder = path / "trials" / key
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"seed": 7}))
-    journal_again(folder)
+    write_checksums(folder)
     ((subject, what),) = found(path)
     assert (subject, what[:24]) == (key, "config.json: its key is ")
     assert repaired(path) == {key}
@@ -235,93 +233,9 @@ def test_a_key_that_is_not_the_configurations_is_named(path, key):
 
 def test_weights_that_are_no_safetensors_are_named(path, key):
     (path / "trials" / key / "model.safetensors").write_bytes(b"weights")
-    journal_again(path / "trials" / key)
+    write_checksums(path / "trials" / key)
     assert found(path) == [(key, "model.safetensors: it is no safetensors file")]
     assert repaired(path) == {key}
-
-
-# The journal ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_damaged_line_is_named_and_its_trial_comes_back_from_its_folder(path, trials):
-    journal = path / "optuna.journal"
-    lines = journal.read_bytes().splitlines(keepends=True)
-    for number in (0, 2):
-        journal.write_bytes(b"".join([*lines[:number], lines[number].replace(b":", b";", 1), *lines[number + 1 :]]))
-        assert ("optuna.journal", f"line {number + 1} is damaged") in found(path)
-        study = Study.open(path)
-        with study.holding():
-            repair(study, verify(study))
-        assert found(path) == []
-        assert set(Study.open(path).records()) == {one.trial.key for one in trials}
-        assert len(Study.open(path).optuna_study.trials) == 5
-    assert len(list((path / "set-aside").glob("optuna.journal-*"))) == 2
-
-
-def test_a_journal_that_was_cut_short_is_said_to_be(path):
-    journal = path / "optuna.journal"
-    journal.write_bytes(journal.read_bytes()[:-30])
-    assert ("optuna.journal", "the last line was cut short") in found(path)
-    assert repaired(path) == set()
-    assert len(Study.open(path).records()) == 5
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "what"),
-    [
-        (b'"best_epoch":', b'"best_epoch":1', "record.json: it is not what the trial table has"),
-        (b'"values":[0.', b'"values":[9.', "the trial table has other values than its own record of it"),
-    ],
-)
-def test_a_changed_figure_in_the_journal_is_set_right_from_the_trials_folder(path, trials, old, new, what):
-    key = trials[0].trial.key
-    journal = path / "optuna.journal"
-    lines = journal.read_bytes().splitlines(keepends=True)
-    lines[1] = lines[1].replace(old, new, 1)
-    assert key.encode() in lines[1]
-    journal.write_bytes(b"".join(lines))
-    assert found(path) == [(key, what)]
-    assert repaired(path) == set()
-    assert found(path) == []
-
-
-def test_no_flipped_bit_in_the_journal_is_a_traceback_or_changes_a_record(path):
-    expected, journal = Study.open(path).records(), path / "optuna.journal"
-    whole, choose = journal.read_bytes(), random.Random(0)
-    trials = {folder.name for folder in (path / "trials").iterdir()}
-    for _ in range(40):
-        flip(journal, choose.randrange(len(whole)))
-        found(path)
-        study = Study.open(path)
-        with study.holding():
-            repair(study, verify(study))
-        assert found(path) == []
-        # A trial whose checksum the flip changed is withdrawn: nobody knows that its folder is not what changed.
-        kept = Study.open(path).records()
-        assert kept == {key: record for key, record in expected.items() if key in kept}
-        assert len(kept) >= len(trials) - 1
-        for lost in trials - kept.keys():
-            next((path / "set-aside").glob(f"{lost}-*")).rename(path / "trials" / lost)
-        journal.write_bytes(whole)
-
-
-def test_a_journal_that_is_gone_is_written_from_the_folders(path, trials):
-    (path / "optuna.journal").unlink()
-    assert {what for _, what in found(path)} == {"the trial table lacks it, and its folder is whole"}
-    repaired(path)
-    assert set(Study.open(path).records()) == {one.trial.key for one in trials}
-
-
-def test_a_later_attempt_that_was_not_journalled_is_told_from_damage(path, trials):
-    one = trained(trials[0].dataset, seed=5)
-    study = Study.open(path)
-    with study.writing():
-        study.accept(one.trial.key, packed(one, state="failed", error="x", epochs=0, best_epoch=None, val_dice=None))
-    shutil.rmtree(study.trial_dir(one.trial.key))
-    unpack(packed(one), study.trial_dir(one.trial.key))
-    assert found(path) == [(one.trial.key, "the trial table lacks its last attempt, whose folder is whole")]
-    assert repaired(path) == set()
-    assert Study.open(path).records()[one.trial.key].state == "complete"
 
 
 # Repair --------------------------------------------------------------------------------------------------------------
@@ -333,15 +247,12 @@ def test_repair_loses_exactly_what_is_damaged_and_deletes_nothing(path, trials):
     bad, good = trials[0].trial.key, trials[1].trial.key
     flip(path / "trials" / bad / "images.parquet", 200)
     damaged = {f.name: f.read_bytes() for f in (path / "trials" / bad).iterdir() if f.is_file()}
-    journal = (path / "optuna.journal").read_bytes()
     assert repaired(path) == {bad}
     assert bad not in set(load(Study.open(path)).trials["key"])
     assert good in set(load(Study.open(path)).trials["key"])
     aside = {file.name.split("-")[0]: file for file in (path / "set-aside").iterdir()}
     assert {f.name: f.read_bytes() for f in aside[bad].iterdir() if f.is_file()} == damaged
-    assert aside["optuna.journal"].read_bytes() == journal
-    assert [trial.number for trial in Study.open(path).optuna_study.trials] == [0, 1, 2, 3]
-    assert bad in Study.open(path).manifest.planned()  # so that the next run trains it
+    assert bad in Study.open(path).plans.levels  # so that the next run trains it
     study = Study.open(path)
     with study.writing():
         study.accept(bad, packed(trials[0]))
@@ -349,7 +260,7 @@ def test_repair_loses_exactly_what_is_damaged_and_deletes_nothing(path, trials):
     assert len(study.records()) == 5
 
 
-@pytest.mark.parametrize("step", ["read_journal", "write_journal"])
+@pytest.mark.parametrize("step", ["set_aside", "Study.put_in_order"])
 def test_a_repair_that_is_killed_in_between_is_finished_by_the_next(path, trials, monkeypatch, step):
     for one in trials[:2]:
         flip(path / "trials" / one.trial.key / "epochs.parquet", 100)

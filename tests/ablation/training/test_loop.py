@@ -20,20 +20,11 @@ from ablate.metrics.counts import confusion, scores
 from ablate.models.build import build_model
 from ablate.models.settings import PyConvUNet, ResNet34UNet, UNet, UNetPlusPlus
 from ablate.training.augmentation import augment
-from ablate.training.loop import (
-    Epoch,
-    _batches,
-    _generator,
-    _Progress,
-    _validate,
-    classify,
-    judge_trivial,
-    loss_of,
-    precision,
-    predict,
-    predict_probabilities,
-    train,
-)
+from ablate.training.checkpoint import Epoch, Progress
+from ablate.training.devices import precision
+from ablate.training.inference import classify, predict, predict_probabilities
+from ablate.training.loop import _batches, _generator, _validate, judge_trivial, train
+from ablate.training.losses import loss_of
 from ablate.training.parallel import ALONE
 from ablate.trial import Protocol, TrialConfig
 
@@ -262,9 +253,9 @@ def test_a_foreground_probability_of_exactly_one_half_is_foreground():
     assert classify(torch.tensor([[[[0.2]], [[0.4]], [[0.4]]]])).tolist() == [[[1]]]  # the first of the most probable
 
 
-def progress(model: torch.nn.Module, key: str = "k") -> _Progress:
+def progress(model: torch.nn.Module, key: str = "k") -> Progress:
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    return _Progress(key, model, torch.optim.Adam(model.parameters(), lr=0.1), scaler)
+    return Progress(key, model, torch.optim.Adam(model.parameters(), lr=0.1), scaler)
 
 
 def epoch_of(number: int, val_dice: float, val_loss: float) -> Epoch:
@@ -288,17 +279,17 @@ def test_a_checkpoint_has_the_best_weights_and_the_last(after):
     best = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for number in range(2, 2 + after):
         model(torch.ones(1, 2)).sum().backward()
-        known._optimizer.step()
+        known.optimizer.step()
         known.add(epoch_of(number, 0.1, 0.9))
     saved, again = known.saved(), progress(torch.nn.Linear(2, 1))
     again.restore(saved)
     assert again.epochs == known.epochs
     assert again.best_epoch == 1
     for name, tensor in model.state_dict().items():
-        assert torch.equal(again._model.state_dict()[name], tensor)
+        assert torch.equal(again.model.state_dict()[name], tensor)
         assert torch.equal(again.best[name], best[name])
         assert torch.equal(best[name], tensor) == (after == 0)
-    state = again._optimizer.state_dict()["state"]
+    state = again.optimizer.state_dict()["state"]
     assert [float(row["step"]) for row in state.values()] == [after] * (2 if after else 0)
     other = progress(torch.nn.Linear(2, 1), key="another")
     other.restore(saved)

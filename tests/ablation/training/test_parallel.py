@@ -21,7 +21,8 @@ from ablate.data.load import load_data
 from ablate.data.settings import Phantom
 from ablate.errors import TrialError
 from ablate.models.settings import PyConvUNet, UNet, UNetPlusPlus
-from ablate.training.loop import Epoch, Result, train
+from ablate.training.checkpoint import Epoch
+from ablate.training.loop import Result, train
 from ablate.training.parallel import ALONE, Group, PeerLostError
 from ablate.trial import Protocol, TrialConfig
 

@@ -16,6 +16,7 @@ from ablate.analysis.claims.verdict import ClaimResult, Verdict
 from ablate.analysis.scores import cell_scores
 from ablate.analysis.significance import difference
 from ablate.errors import InputError
+from ablate.study.tables import IMAGE_COLUMNS
 
 PIXELS = 10_000
 
@@ -62,7 +63,7 @@ def study(
                 }
                 | columns
             )
-    names = ["key", "image", "class", "tp", "fp", "fn", "tn"]
+    names = list(IMAGE_COLUMNS)
     return Tables(pd.DataFrame(trials), pd.DataFrame(), pd.DataFrame(counts, columns=names))
 
 

@@ -13,15 +13,16 @@ from ablate.analysis.figures.curves import PANELS, curves, curves_figure
 from ablate.analysis.figures.hypervolume import spent, spent_figure
 from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
 from ablate.analysis.figures.style import styles
-from ablate.analysis.pareto import COSTS, METRICS, Cost, Metric, Pareto, fronts
+from ablate.analysis.pareto import COSTS, Cost, Pareto, fronts
 from ablate.analysis.significance import Interval
 from ablate.analysis.uncertainty import UncertainFront, uncertain_fronts
+from ablate.metrics.counts import METRICS, MetricName
 
 
-def _switched(figure: go.Figure, x: Cost, y: Metric) -> list[dict[str, Any]]:
+def _switched(figure: go.Figure, x: Cost, y: MetricName) -> list[dict[str, Any]]:
     """The traces as plotly.js has them once the menus were set to `x` and `y`, and one after the other."""
     traces = [trace.to_plotly_json() for trace in figure.data]
-    for menu, wanted in ((0, f"x: {COSTS[x]}"), (1, f"y: {METRICS[y]}")):
+    for menu, wanted in ((0, f"x: {COSTS[x]}"), (1, f"y: {METRICS[y].label}")):
         button = next(button for button in figure.layout.updatemenus[menu].buttons if button.label == wanted)
         data, _, indices = button.args
         for name, values in data.items():
@@ -37,7 +38,7 @@ def _switched(figure: go.Figure, x: Cost, y: Metric) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("x", COSTS)
 @pytest.mark.parametrize("y", METRICS)
-def test_each_switch_shows_its_record(x: Cost, y: Metric) -> None:
+def test_each_switch_shows_its_record(x: Cost, y: MetricName) -> None:
     records = fronts(measured(study()).trials)
     record = next(record for record in records if (record.x, record.y) == (x, y))
     traces = _switched(pareto_figure(records), x, y)
@@ -146,7 +147,7 @@ def _crossed(trace: dict[str, Any], x: float) -> list[float]:
 
 @pytest.mark.parametrize("x", ["params", "macs"])
 @pytest.mark.parametrize("y", METRICS)
-def test_each_switch_shows_the_band_of_its_front(x: Cost, y: Metric) -> None:
+def test_each_switch_shows_the_band_of_its_front(x: Cost, y: MetricName) -> None:
     records, uncertain = _uncertain()
     found = next(one for one in uncertain if (one.x, one.y) == (x, y))
     traces = _switched(pareto_figure(records, uncertain), x, y)
@@ -171,7 +172,7 @@ def test_hover_has_the_probability_of_being_on_each_front() -> None:
     }
     for found in uncertain:
         for cell, probability in found.probability.items():
-            shown = f"{METRICS[found.y]}/{COSTS[found.x]} ({100 * probability:.0f} %)"
+            shown = f"{METRICS[found.y].label}/{COSTS[found.x]} ({100 * probability:.0f} %)"
             assert (shown in texts[cell]) == (probability >= 0.005)
 
 

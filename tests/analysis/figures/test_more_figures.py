@@ -18,7 +18,7 @@ from ablate.analysis.figures.parallel import parallel, parallel_figure
 from ablate.analysis.figures.style import SIGNIFICANT, UNDECIDED, UNKNOWN, shortened, styles
 from ablate.analysis.pareto import cells
 from ablate.analysis.significance import Difference, Interval
-from ablate.study.study import Run
+from ablate.study.runs import Run
 
 
 def _effect(factor: str, level: str, estimate: float, half: float, p: float | None, **fields: Any) -> Effect:

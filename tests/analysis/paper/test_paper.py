@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ablate.analysis.paper import published as paper
+from ablate.analysis.paper import checks as paper
 from ablate.analysis.paper.published import PublishedScores
+from ablate.analysis.paper.recomputed import all_foreground
 from ablate.errors import InputError
 from ablate.metrics.counts import confusion, scores
 from ablate.models.pyconv import PyConv2d
@@ -142,7 +143,7 @@ def isbi(tmp_path):
 
 
 def test_all_foreground_is_computed_where_masks_are_at_hand(isbi):
-    found = paper.all_foreground(isbi)
+    found = all_foreground(isbi)
     shares = np.array([int(512 * (0.4 + 0.05 * i)) / 512 for i in range(10)])
     from sklearn.model_selection import train_test_split
 

@@ -16,16 +16,19 @@ from test_report import _evidence as every_evidence
 from test_report import _sections as sections
 from test_report import about as report_about
 
+import ablate.analysis.report.evidence
 import ablate.analysis.report.report
-import ablate.analysis.report.study_report
 from ablate.analysis.claims.schema import Claim
 from ablate.analysis.figures.hypervolume import spent
 from ablate.analysis.frames import Frames
+from ablate.analysis.report.about import about
+from ablate.analysis.report.evidence import evidence
+from ablate.analysis.report.pictures import pictures
 from ablate.analysis.report.report import About, Picture, Prediction, render
-from ablate.analysis.report.study_report import about, evidence, pictures
 from ablate.errors import InputError
 from ablate.study.pictures import names, pictures_dir
-from ablate.study.study import Run
+from ablate.study.plans import Plans
+from ablate.study.runs import Run
 from ablate.study.trial_folder import picture_name
 
 
@@ -122,7 +125,7 @@ def test_a_study_without_a_complete_trial_has_no_pictures(tmp_path: Path) -> Non
 
 
 def test_what_cannot_be_computed_is_said_and_the_rest_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ablate.analysis.report.study_report as module
+    import ablate.analysis.report.evidence as module
 
     def refuse(*_: object) -> None:
         raise InputError("no level has a reference")
@@ -148,7 +151,7 @@ def test_what_the_tables_lack_is_said_at_the_head(tmp_path: Path) -> None:
     frames = _frames({"a": [0.8]})
     study = Folder(tmp_path, frames)
     study.said_of_faults = lambda: [f"Left out: trial {at}: it is <damaged>." for at in range(12)]  # type: ignore[method-assign]
-    study.manifest.versions, study.manifest.planned, study.records = {}, dict, dict  # type: ignore[attr-defined]
+    study.manifest.versions, study.plans, study.records = {}, Plans(), dict  # type: ignore[attr-defined]
     html = render(frames, about(study, frames))  # type: ignore[arg-type]
     head = html[: html.index("<section>")]
     assert head.count("it is &lt;damaged&gt;") == 10
@@ -168,10 +171,16 @@ def fails(*_: object, **__: object) -> Any:
 
 PARTS = {
     "report": [
-        *["claim_section", "confirmation_section", "_findings", "_front", "_front_marks", "_spent", "_disagreements"],
-        *["effects_section", "_curves", "_images", "_results", "_method", "_left_out", "_failed"],
-        *["pareto_figure", "spent_figure", "curves_figure", "results_table", "comparison", "cells", "tasks", "fronts"],
+        *["claim_section", "confirmation_section", "findings_section", "front_section", "front_marks", "spent_section"],
+        *["disagreements_section", "effects_section", "training_section", "_images", "images_section", "_results"],
+        *["results_section", "method_section", "left_out", "failed_section"],
     ],
+    "content": ["cells", "tasks", "fronts"],
+    "findings": ["_findings"],
+    "front": ["pareto_figure", "spent_figure"],
+    "training": ["curves_figure"],
+    "results": ["results_table"],
+    "method": ["_failed_table"],
     "effects": ["effects_figure", "heatmap_figure", "parallel_figure", "_interactions", "_importances"],
     "segmentations": ["_grey", "overlay", "_small"],
 }
@@ -219,7 +228,7 @@ def test_evidence_that_fails_is_in_the_notes_and_the_rest_is_there(
 ) -> None:
     frames = _frames({"a": [0.8, 0.7], "b": [0.6, 0.5]}, seeds=2)
     run = Run(space="s", question="?", profile="quick", design="grid", factors={}, definition={}, trials={})
-    monkeypatch.setattr(ablate.analysis.report.study_report, name, fails)
+    monkeypatch.setattr(ablate.analysis.report.evidence, name, fails)
     found = evidence(Folder(tmp_path, frames, (run,)), frames)  # type: ignore[arg-type]
     said = [note for note in found.notes if note.startswith(EVIDENCE[name])]
     assert said
@@ -237,13 +246,13 @@ def test_an_interrupt_and_memory_that_runs_out_are_no_notes(
     def interrupted(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(ablate.analysis.report.report, "_findings", interrupted)
+    monkeypatch.setattr(ablate.analysis.report.report, "findings_section", interrupted)
     with pytest.raises(error):
         render(synthetic_study(), report_about())
 
 
 def test_a_claim_whose_judge_fails_is_inconclusive_and_others_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    from ablate.analysis.claims import evaluate as module
+    from ablate.analysis.claims import evaluate, judge
 
     frames = _frames({"a": [0.8, 0.7], "b": [0.6, 0.5]}, seeds=2)
     claim = Claim.model_validate(
@@ -261,8 +270,8 @@ def test_a_claim_whose_judge_fails_is_inconclusive_and_others_are_judged(monkeyp
         }
     )
     for name in ("one_sided_bound", "difference", "front_probability"):
-        monkeypatch.setattr(module, name, fails)
-    (result,) = module.evaluate(claim, frames)
+        monkeypatch.setattr(judge, name, fails)
+    (result,) = evaluate.evaluate(claim, frames)
     assert [verdict.outcome for verdict in result.verdicts] == ["supported", *["inconclusive"] * 3]
     assert all("Unforeseen" in verdict.sentence for verdict in result.verdicts[1:])
     assert result.outcome == "inconclusive"

@@ -233,7 +233,7 @@ BAD = {
     "too few images": (lambda f: (write_space(f), write_images(f, count=2)), FOLDER, "too few images for the split"),
     "a study that is a file": (a_file, (*MINE, "--study", "file"), "neither a study nor an empty directory"),
     "a study below a file": (a_file, (*MINE, "--study", "file/study"), "'file/study' cannot be written"),
-    "a study of a newer schema": (newer_study, (*MINE, "--study", "s"), "schema 99, this ablate knows 3"),
+    "a study of a newer schema": (newer_study, (*MINE, "--study", "s"), "schema 99, this ablate knows 4"),
     "more CPUs than there are": (write_space, (*MINE, "--cpus-per-trial", 5000), "--cpus-per-trial 5000: this"),
     "a GPU where there is none": (write_space, (*MINE, "--gpus-per-trial", 1), "--gpus-per-trial 1: "),
     "no study": (None, ("status", "nowhere"), "'nowhere' is not a study"),

@@ -12,8 +12,10 @@ from ablate.data.settings import Phantom
 from ablate.errors import InputError
 from ablate.models.settings import UNet
 from ablate.runners.cli.confirm import _data_of, _round
-from ablate.study.study import Run, Study
-from ablate.study.trial_folder import Record, pack
+from ablate.study.records import Record
+from ablate.study.runs import Run
+from ablate.study.study import Study
+from ablate.study.trial_folder import pack
 from ablate.training.loop import judge_trivial
 from ablate.trial import Protocol, TrialConfig
 

@@ -21,8 +21,9 @@ from ablate.data.settings import Phantom
 from ablate.errors import TrialError
 from ablate.models.settings import UNet
 from ablate.runners.execution.distributed import Machine, WorkerDiedError, train_parallel
-from ablate.runners.execution.storage import Entry, PathStorage
-from ablate.training.loop import Epoch, train
+from ablate.runners.execution.storage import PathStorage, StoredCheckpoint
+from ablate.training.checkpoint import Epoch
+from ablate.training.loop import train
 from ablate.trial import Protocol, TrialConfig
 
 
@@ -40,17 +41,17 @@ def make_trial(**protocol: Any) -> TrialConfig:
     return TrialConfig(model=UNet(width=4, stages=3), data=data, protocol=Protocol(**protocol))
 
 
-def make_checkpoint(folder: Path, trial: TrialConfig) -> Entry:
-    return Entry(PathStorage(str(folder)), trial.key)
+def make_checkpoint(folder: Path, trial: TrialConfig) -> StoredCheckpoint:
+    return StoredCheckpoint(PathStorage(str(folder)), trial.key)
 
 
-def epochs_in(checkpoint: Entry) -> int:
+def epochs_in(checkpoint: StoredCheckpoint) -> int:
     saved = checkpoint.read()
     header = json.loads(saved[8 : 8 + int.from_bytes(saved[:8], "little")])
     return len(json.loads(header["__metadata__"]["epochs"]))
 
 
-def on_two_workers(trial: TrialConfig, checkpoint: Entry, **arguments: Any) -> Any:
+def on_two_workers(trial: TrialConfig, checkpoint: StoredCheckpoint, **arguments: Any) -> Any:
     dataset = ray.put(load_data(trial.data))
     return train_parallel(trial, dataset, workers=2, gpus=False, threads=1, checkpoint=checkpoint, **arguments)
 

@@ -10,10 +10,11 @@ from ray.tune.search import Searcher
 
 from ablate.data.settings import Phantom
 from ablate.models.settings import UNet
-from ablate.runners.execution.queue import StudySearcher
+from ablate.runners.execution.queue import PlanQueue
 from ablate.search_spaces.plan import Planned
+from ablate.study.records import Record
 from ablate.study.study import Study
-from ablate.study.trial_folder import Record, pack
+from ablate.study.trial_folder import pack
 from ablate.trial import TrialConfig
 
 PLAN = [
@@ -23,8 +24,8 @@ PLAN = [
 DEAREST_FIRST = [PLAN[1].key, PLAN[0].key, PLAN[2].key]
 
 
-def asked(searcher: StudySearcher, times: int) -> list[Any]:
-    found = [searcher.suggest(str(number)) for number in range(times)]
+def asked(queue: PlanQueue, times: int) -> list[Any]:
+    found = [queue.suggest(str(number)) for number in range(times)]
     return [answer if answer == Searcher.FINISHED else answer["key"] for answer in found]
 
 
@@ -52,7 +53,7 @@ def hold(path: Path, keys: list[str], holds: Any, ended: Any) -> None:
 
 def test_the_most_expensive_trials_come_first_and_then_it_is_finished(tmp_path):
     with Study.open_or_new(tmp_path).writing() as study:
-        assert asked(StudySearcher(study, PLAN), 4) == [*DEAREST_FIRST, Searcher.FINISHED]
+        assert asked(PlanQueue(study, PLAN), 4) == [*DEAREST_FIRST, Searcher.FINISHED]
 
 
 def test_a_trial_that_another_run_has_is_left_to_it_and_asked_for_again_at_the_end(tmp_path):
@@ -62,26 +63,26 @@ def test_a_trial_that_another_run_has_is_left_to_it_and_asked_for_again_at_the_e
     with Study.open_or_new(tmp_path).writing() as study:
         other.start()
         assert holds.wait(60)
-        searcher = StudySearcher(study, PLAN)
-        assert asked(searcher, 2) == [PLAN[0].key, PLAN[2].key]
-        assert searcher.elsewhere == [PLAN[1].key]
+        queue = PlanQueue(study, PLAN)
+        assert asked(queue, 2) == [PLAN[0].key, PLAN[2].key]
+        assert queue.elsewhere == [PLAN[1].key]
         ended.set()  # that run ends without the trial, as one that is killed
         other.join()
-        assert asked(searcher, 2) == [PLAN[1].key, Searcher.FINISHED]
-        assert searcher.elsewhere == []
-    assert [planned.key for planned in searcher.given] == [PLAN[0].key, PLAN[2].key, PLAN[1].key]
+        assert asked(queue, 2) == [PLAN[1].key, Searcher.FINISHED]
+        assert queue.elsewhere == []
+    assert [planned.key for planned in queue.given] == [PLAN[0].key, PLAN[2].key, PLAN[1].key]
 
 
 def test_a_trial_that_ended_meanwhile_is_not_given(tmp_path):
     with Study.open_or_new(tmp_path).writing() as study:
-        early = StudySearcher(study, PLAN)
+        early = PlanQueue(study, PLAN)
         end(study, PLAN[0])
         assert asked(early, 3) == [PLAN[1].key, PLAN[2].key, Searcher.FINISHED]
-        assert asked(StudySearcher(study, [PLAN[0]]), 1) == [Searcher.FINISHED]
-        anew = StudySearcher(study, [PLAN[0]], again={PLAN[0].key})
+        assert asked(PlanQueue(study, [PLAN[0]]), 1) == [Searcher.FINISHED]
+        anew = PlanQueue(study, [PLAN[0]], again={PLAN[0].key})
         assert asked(anew, 2) == [PLAN[0].key, Searcher.FINISHED]
         study.release(PLAN[0].key)
-        late = StudySearcher(study, [PLAN[0]], again={PLAN[0].key})
+        late = PlanQueue(study, [PLAN[0]], again={PLAN[0].key})
         end(study, PLAN[0]._replace(params=11))
         assert asked(late, 1) == [Searcher.FINISHED]  # another run has trained it anew
 
@@ -89,4 +90,4 @@ def test_a_trial_that_ended_meanwhile_is_not_given(tmp_path):
 def test_a_trial_that_failed_before_is_given_once_more(tmp_path):
     with Study.open_or_new(tmp_path).writing() as study:
         end(study, PLAN[0], "failed")
-        assert asked(StudySearcher(study, [PLAN[0]]), 2) == [PLAN[0].key, Searcher.FINISHED]
+        assert asked(PlanQueue(study, [PLAN[0]]), 2) == [PLAN[0].key, Searcher.FINISHED]

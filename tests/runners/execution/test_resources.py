@@ -11,7 +11,7 @@ from ablate.models.settings import UNet
 from ablate.runners.execution.nodes import Card, Node
 from ablate.runners.execution.resources import CONTEXT, Resources, Shares, choose_resources, correction, parse_gpus
 from ablate.search_spaces.plan import Planned
-from ablate.study.trial_folder import Record
+from ablate.study.records import Record
 from ablate.trial import Protocol, TrialConfig
 
 GB = 10**9

@@ -13,14 +13,15 @@ from rich.console import Console
 from ablate.data.settings import Phantom
 from ablate.errors import Halted
 from ablate.models.settings import UNet
-from ablate.runners.execution.queue import StudySearcher
+from ablate.runners.execution.queue import PlanQueue
 from ablate.runners.execution.resources import Resources
 from ablate.runners.execution.trainable import Workplace
-from ablate.runners.execution.tune import How, Outcome, ray_session, train_missing
+from ablate.runners.execution.tune import How, Trained, ray_session, train_missing
 from ablate.runners.request import Training
 from ablate.runners.watch.progress import Progress
 from ablate.search_spaces.plan import Planned
-from ablate.study.study import Run, Study
+from ablate.study.runs import Run
+from ablate.study.study import Study
 from ablate.trial import Protocol, TrialConfig
 
 PLAN = [
@@ -43,7 +44,8 @@ def behave(config: dict[str, Any], workplace: Workplace) -> None:
 
     from ablate.runners.execution.trainable import arrival_name, make_record
     from ablate.study.trial_folder import pack
-    from ablate.training.loop import Epoch, Result
+    from ablate.training.checkpoint import Epoch
+    from ablate.training.loop import Result
 
     planned, frail = config["job"].planned, config["key"] == FRAIL
     row = Epoch(1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.1, 10.0)
@@ -68,7 +70,7 @@ class Case:
     def __init__(self, folder: Any, way: int) -> None:
         self.study, self.way, self.printed = Study.open_or_new(folder / "study"), way, io.StringIO()
 
-    def run(self) -> Outcome:
+    def run(self) -> Trained:
         levels = {trial.key: trial.levels for trial in PLAN}
         run = Run(
             space="s", question="?", profile="quick", design="grid", factors={}, definition={}, trials=levels
@@ -77,7 +79,7 @@ class Case:
         with self.study.writing():
             self.study.plan(run, threads=1, data_dir=None)
             with Progress(Console(file=self.printed), self.study, PLAN, {}) as progress:
-                return train_missing(self.study, StudySearcher(self.study, PLAN), {}, how, progress, behave)
+                return train_missing(self.study, PlanQueue(self.study, PLAN), {}, how, progress, behave)
 
 
 @pytest.fixture(scope="module", autouse=True)

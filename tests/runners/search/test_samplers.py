@@ -13,16 +13,9 @@ from scipy.stats import norm
 from ablate.errors import InputError
 from ablate.runners.search.catalogue import Catalogue, Priced, distributions, recorded_catalogue
 from ablate.runners.search.known_cost import KnownCostSampler, softened
-from ablate.runners.search.samplers import (
-    SAMPLERS,
-    Outcome,
-    Proposal,
-    Proposer,
-    SamplerSearcher,
-    append_proposal,
-    make_proposer,
-    read_proposals,
-)
+from ablate.runners.search.proposals import Proposal, Scored, append_proposal, read_proposals
+from ablate.runners.search.samplers import SAMPLERS, Proposer, make_proposer
+from ablate.runners.search.search_queue import SearchQueue
 from ablate.runners.search.surrogate import fit, improvement
 from ablate.search_spaces.plan import ImpossibleError
 from ablate.search_spaces.space import Space
@@ -70,7 +63,7 @@ def dice(proposal: Proposal) -> float:
 def searched(sampler: str, trials: int, seed: int = 0, market: Market | None = None) -> Proposer:
     proposer = make_proposer(Catalogue(space(), market or Market()), sampler, trials, seed)
     while (proposal := proposer.ask()) is not None:
-        proposer.tell(proposal.cell, Outcome(dice(proposal)))
+        proposer.tell(proposal.cell, Scored(dice(proposal)))
     return proposer
 
 
@@ -93,14 +86,24 @@ def test_a_search_that_goes_on_proposes_what_it_would_have(sampler, tmp_path):
         append_proposal(file, proposal)
     # Killed with two trials under way, which end in the other order.
     past = read_proposals(file)
-    outcomes = {proposal.cell: Outcome(dice(proposal)) for proposal in past[:8]}
+    outcomes = {proposal.cell: Scored(dice(proposal)) for proposal in past[:8]}
     again = make_proposer(Catalogue(space(), Market()), sampler, 12, 0, past, outcomes)
     assert again.pending() == whole.proposals[8:10]
     for proposal in reversed(again.pending()):
-        again.tell(proposal.cell, Outcome(dice(proposal)))
+        again.tell(proposal.cell, Scored(dice(proposal)))
     while (proposal := again.ask()) is not None:
-        again.tell(proposal.cell, Outcome(dice(proposal)))
+        again.tell(proposal.cell, Scored(dice(proposal)))
     assert again.proposals == whole.proposals
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_whenever_a_search_was_killed_it_proposes_what_it_would_have(sampler):
+    """Its memory, made anew of what is written down, is the memory that grew."""
+    whole = searched(sampler, 14).proposals
+    for count in range(14):
+        scored = {proposal.cell: Scored(dice(proposal)) for proposal in whole[:count]}
+        again = make_proposer(Catalogue(space(), Market()), sampler, 14, 0, whole[:count], scored)
+        assert again.ask() == whole[count]
 
 
 def test_another_seed_is_another_search():
@@ -129,7 +132,7 @@ def test_a_small_space_is_gone_through_once_and_then_ends():
         cells = []
         while (proposal := proposer.ask()) is not None:
             cells.append(proposal.cell)
-            proposer.tell(proposal.cell, Outcome(0.5))
+            proposer.tell(proposal.cell, Scored(0.5))
         assert len(cells) == len(set(cells)) == 12
 
 
@@ -147,9 +150,9 @@ def test_failed_and_running_trials_are_borne():
         for number in range(16):
             proposal = proposer.ask()
             if number % 4 == 1:
-                proposer.tell(proposal.cell, Outcome(None))
+                proposer.tell(proposal.cell, Scored(None))
             elif number % 4 != 2:
-                proposer.tell(proposal.cell, Outcome(dice(proposal)))
+                proposer.tell(proposal.cell, Scored(dice(proposal)))
         assert len(proposer.pending()) == 4
 
 
@@ -179,7 +182,7 @@ def test_latency_is_measured_only_of_what_would_be_trained():
     widths = []
     while (proposal := proposer.ask()) is not None:
         widths.append(int(proposal.choice["model.width"]))
-        proposer.tell(proposal.cell, Outcome(dice(proposal)))
+        proposer.tell(proposal.cell, Scored(dice(proposal)))
     assert max(widths) <= 20
     assert len(measured) < 30  # not all of each pool
 
@@ -209,7 +212,7 @@ def test_lists_of_whole_numbers_keep_their_order():
 # The searcher --------------------------------------------------------------------------------------------------------
 
 
-def run(searcher: SamplerSearcher, score, epochs: int = 3, most: int = 100) -> list[str]:
+def run(searcher: SearchQueue, score, epochs: int = 3, most: int = 100) -> list[str]:
     """Trains what is suggested, one after another; `score` (key, epoch) → Dice or None where it fails."""
     keys = []
     for number in range(most):
@@ -233,26 +236,26 @@ def seeds_of(count: int):
 def test_a_proposal_scores_the_mean_of_its_seeds_best_epochs():
     proposer = make_proposer(Catalogue(space(), Market()), "random", 2, 0)
     written: list[Proposal] = []
-    searcher = SamplerSearcher(proposer, seeds_of(3), proposed=written.append)
+    searcher = SearchQueue(proposer, seeds_of(3), proposed=written.append)
     scores = {0: (0.2, 0.6, 0.5), 1: (0.1, 0.2, 0.3), 2: (None, None, None)}
     keys = run(searcher, lambda key, epoch: scores[int(key[-1])][epoch - 1])
     assert len(keys) == 6
     assert written == proposer.proposals
-    assert [outcome.score for outcome in proposer.outcomes.values()] == [pytest.approx(0.45)] * 2
+    assert [outcome.score for outcome in proposer.scored.values()] == [pytest.approx(0.45)] * 2
 
 
 def test_trials_that_ended_are_not_trained_again():
     whole = make_proposer(Catalogue(space(), Market()), "tpe", 4, 0)
-    keys = run(SamplerSearcher(whole, seeds_of(2)), lambda key, epoch: 0.5)
+    keys = run(SearchQueue(whole, seeds_of(2)), lambda key, epoch: 0.5)
     past, ended = whole.proposals[:2], dict.fromkeys(keys[:3], 0.5)
     again = make_proposer(Catalogue(space(), Market()), "tpe", 4, 0, past)
-    assert run(SamplerSearcher(again, seeds_of(2), ended=ended), lambda key, epoch: 0.5) == keys[3:]
-    assert again.outcomes == whole.outcomes
+    assert run(SearchQueue(again, seeds_of(2), ended=ended), lambda key, epoch: 0.5) == keys[3:]
+    assert again.scored == whole.scored
 
 
 def test_a_budget_of_epochs_ends_the_search():
     proposer = make_proposer(Catalogue(space(), Market()), "random", 50, 0)
-    keys = run(SamplerSearcher(proposer, seeds_of(1), budget_epochs=20, spent=5), lambda key, epoch: 0.5)
+    keys = run(SearchQueue(proposer, seeds_of(1), budget_epochs=20, spent=5), lambda key, epoch: 0.5)
     assert len(keys) == 5  # after the fifth, 5 + 15 epochs are spent
 
 
@@ -366,6 +369,6 @@ def test_recorded_trials_can_be_sampled_again(tmp_path: Path):
     cells = []
     while (proposal := proposer.ask()) is not None:
         cells.append(proposal.cell)
-        proposer.tell(proposal.cell, Outcome(0.5))
+        proposer.tell(proposal.cell, Scored(0.5))
     assert sorted(cells) == ["c16a", "c16b", "c24a", "c8a", "c8b"]
     assert found.keys["c8a"] == ["k8a0", "k8a1"]

@@ -20,7 +20,7 @@ from rich.console import Console
 from ablate.runners.execution.processes import born
 from ablate.runners.watch.live import (
     Live,
-    Node,
+    LiveNode,
     Running,
     draw,
     fall_silent,
@@ -30,19 +30,21 @@ from ablate.runners.watch.live import (
     tell,
     time_of_day,
 )
-from ablate.study.study import Manifest, Study
+from ablate.study.manifest import Manifest
+from ablate.study.plans import Plans
+from ablate.study.study import Study
 
 
 @pytest.fixture
 def study(tmp_path) -> Study:
-    return Study(tmp_path, Manifest(id="a" * 32))
+    return Study(tmp_path, Manifest(id="a" * 32), Plans())
 
 
 def live(**changes: object) -> Live:
     now = time.time()
     running = {"k": Running(key="k", name="width=4, seed 0", epoch=2, epochs=10, val_dice=0.71234, node="vm")}
     fields = {"began": now - 120, "updated": now, "total": 12, "ended": 3, "epochs_done": 30, "running": running}
-    return Live(**({**fields, "nodes": [Node(address="10.0.0.1", cpus=2, gpus=0)]} | changes))
+    return Live(**({**fields, "nodes": [LiveNode(address="10.0.0.1", cpus=2, gpus=0)]} | changes))
 
 
 def drawn(what: Live) -> list[str]:
@@ -54,9 +56,11 @@ def drawn(what: Live) -> list[str]:
 TELL = """
 import sys, time
 from pathlib import Path
-from ablate.study.study import Manifest, Study
+from ablate.study.manifest import Manifest
+from ablate.study.plans import Plans
+from ablate.study.study import Study
 from ablate.runners.watch.live import Live, tell
-tell(Study(Path(sys.argv[1]), Manifest()), Live(began=time.time(), updated=0, total=7))
+tell(Study(Path(sys.argv[1]), Manifest(), Plans()), Live(began=time.time(), updated=0, total=7))
 print("told", flush=True)
 time.sleep(100)
 """
@@ -77,7 +81,7 @@ def test_what_a_driver_tells_is_heard_until_it_ends(study):
 
 
 def test_a_study_that_is_moved_away_does_not_come_back_by_what_its_driver_tells(tmp_path):
-    study = Study(tmp_path / "study", Manifest(id="a" * 32))
+    study = Study(tmp_path / "study", Manifest(id="a" * 32), Plans())
     study.path.mkdir()
     tell(study, live())
     assert len(listen(study)) == 1
@@ -185,7 +189,7 @@ def test_half_a_file_is_not_heard(study):
 
 
 def test_a_run_on_a_cluster_is_drawn_in_80_columns():
-    nodes = [Node(address=f"192.168.100.10{n}", cpus=64, gpus=8, alive=n != 3) for n in range(5)]
+    nodes = [LiveNode(address=f"192.168.100.10{n}", cpus=64, gpus=8, alive=n != 3) for n in range(5)]
     name = "pyramid kernels=3/5/7/9, groups=1/4/8/16, network=pyconv-u-net with attention, seed "
     running = {
         f"{n}": Running(key=f"{n}", name=f"{name}{n}", epoch=n, epochs=1000, val_dice=0.5, node=f"192.168.100.10{n}")
@@ -229,4 +233,4 @@ def test_an_end_on_another_day_names_the_day(hours, expected):
 
 def test_a_study_that_cannot_be_written_stops_nobody_from_telling(tmp_path):
     (tmp_path / "ray").write_text("a file in the folder's place")
-    tell(Study(Path(tmp_path), Manifest()), live())
+    tell(Study(Path(tmp_path), Manifest(), Plans()), live())

@@ -26,8 +26,9 @@ from ablate.runners.execution.queue import suggestion
 from ablate.runners.watch import loggers
 from ablate.runners.watch.loggers import check_logger, make_logger, parameters, run_name
 from ablate.search_spaces.plan import Planned
-from ablate.study.study import Run, Study
-from ablate.training.loop import Epoch
+from ablate.study.runs import Run
+from ablate.study.study import Study
+from ablate.training.checkpoint import Epoch
 from ablate.trial import Protocol, TrialConfig
 
 EPOCHS = [Epoch(n, 1 / n, 1 / n, 0.1 * n, 0.05 * n, 0.1 * n, 2.0, 10.0) for n in (1, 2, 3, 4)]
@@ -167,7 +168,7 @@ class FakeMLflow(types.ModuleType):
             run
             for run in self.runs
             if run.experiment_id in experiments
-            and (run.data.tags["ablate.study.study"], run.data.params["key"]) == wanted.groups()
+            and (run.data.tags["ablate.study"], run.data.params["key"]) == wanted.groups()
         ][:max_results]
 
 

@@ -20,9 +20,12 @@ from ablate.errors import InputError
 from ablate.models.settings import UNet
 from ablate.runners.watch.optuna_copy import Copy, distributions
 from ablate.search_spaces.space import Space
-from ablate.study.study import Run, Study
-from ablate.study.trial_folder import Record, pack
-from ablate.training.loop import Epoch, judge_trivial
+from ablate.study.records import Record
+from ablate.study.runs import Run
+from ablate.study.study import Study
+from ablate.study.trial_folder import pack
+from ablate.training.checkpoint import Epoch
+from ablate.training.loop import judge_trivial
 from ablate.trial import Protocol, TrialConfig
 
 TRIALS = 24
@@ -118,7 +121,7 @@ def test_optunas_own_tools_find_what_drives_the_score(study, url):
     assert copy.metric_names == ["validation Dice", "parameters", "MACs"]
     for trial in copy.trials:
         [(levels, record)] = [
-            (study.manifest.planned()[key], record)
+            (study.plans.levels[key], record)
             for key, record in study.records().items()
             if key == trial.user_attrs["trial"]
         ]
@@ -131,7 +134,7 @@ def test_optunas_own_tools_find_what_drives_the_score(study, url):
 
 
 def test_distributions_are_those_of_the_space(study):
-    found = distributions(study.manifest.runs, study.manifest.planned().values())
+    found = distributions(study.manifest.runs, study.plans.levels.values())
     assert found == {
         "driven.model.stages": optuna.distributions.CategoricalDistribution(("two", "three")),
         "driven.protocol.learning_rate": optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True),

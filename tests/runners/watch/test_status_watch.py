@@ -18,8 +18,9 @@ from commands import ABLATE, ablate
 DRIVER = """
 import sys, time
 from pathlib import Path
-from ablate.study.study import Run, Study
-from ablate.runners.watch.live import Live, Node, Running, tell
+from ablate.study.runs import Run
+from ablate.study.study import Study
+from ablate.runners.watch.live import Live, LiveNode, Running, tell
 study = Study.open_or_new(Path(sys.argv[1]))
 with study.writing():
     keys = {f"{n:012x}": {"width": str(n)} for n in range(3)}
@@ -33,7 +34,7 @@ with study.writing():
     now = time.time()
     live = Live(
         began=now - 60, updated=now, total=3, epochs_done=12, seconds_left=60, running=running,
-        nodes=[Node(address="10.0.0.1", cpus=2, gpus=1)], incidents=["width=1, seed 0 failed: diverged"],
+        nodes=[LiveNode(address="10.0.0.1", cpus=2, gpus=1)], incidents=["width=1, seed 0 failed: diverged"],
     )
     tell(study, live)
     print("tells", flush=True)
@@ -141,7 +142,8 @@ def test_a_study_that_has_all_its_trials_is_said_to_and_the_watch_ends(tmp_path)
     from ablate.data.settings import Phantom
     from ablate.models.settings import UNet
     from ablate.runners.execution.trainable import make_record
-    from ablate.study.study import Run, Study
+    from ablate.study.runs import Run
+    from ablate.study.study import Study
     from ablate.study.trial_folder import pack
     from ablate.trial import TrialConfig
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from ablate.runners.execution.storage import Entry, PathStorage
+from ablate.runners.execution.storage import PathStorage, StoredCheckpoint
 
 
 @pytest.fixture
-def entry(tmp_path) -> Entry:
-    return Entry(PathStorage(str(tmp_path)), "checkpoints/0123456789ab.safetensors")
+def entry(tmp_path) -> StoredCheckpoint:
+    return StoredCheckpoint(PathStorage(str(tmp_path)), "checkpoints/0123456789ab.safetensors")
 
 
 def test_it_comes_back_as_it_was_written(entry):

@@ -1,0 +1,116 @@
+"""Whether the files of a trial's folder fit each other: configuration, record, tables and weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ablate.files import read_regular
+from ablate.metrics.counts import COUNTS, class_count
+from ablate.study.records import Record
+from ablate.study.tables import JUDGED, VALIDATION
+from ablate.trial import TrialConfig
+
+
+def wrong_contents(folder: Path, record: Record, but: Collection[str]) -> Iterator[str]:
+    """What does not fit, as `file: what`; `but` some files is not looked at."""
+    config = read_config(folder)
+    for name, check in _CHECKS.items():
+        if name in but or not _has(record, name):
+            continue
+        try:
+            what = check(folder, record, config)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            what = "it is missing" if isinstance(error, FileNotFoundError) else "it cannot be read"
+        if what:
+            yield f"{name}: {what}"
+
+
+def read_config(folder: Path) -> TrialConfig | None:
+    try:
+        return TrialConfig.model_validate_json(read_regular(folder / "config.json"))
+    except (OSError, ValueError):
+        return None
+
+
+def _has(record: Record, name: str) -> bool:
+    judged = record.state in JUDGED
+    return {"images.parquet": judged, "model.safetensors": record.state == "complete"}.get(name, True)
+
+
+def _wrong_config(folder: Path, record: Record, config: TrialConfig | None) -> str:
+    if config is None:
+        return "it is no configuration"
+    if config.key != folder.name:
+        return f"its key is {config.key}"
+    if (config.cell, config.model.name, config.seed) != (record.cell, record.model, record.seed):
+        return "its cell, model or seed is not the record's"
+    return ""
+
+
+def _wrong_epochs(folder: Path, record: Record, config: TrialConfig | None) -> str:
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    columns = ["key", "epoch", *VALIDATION]
+    table = parquet.read_table(
+        pyarrow.BufferReader(read_regular(folder / "epochs.parquet")), columns=columns
+    ).to_pydict()
+    epochs = table["epoch"]
+    if set(table["key"]) - {folder.name}:
+        return "it has rows of another trial"
+    if len(epochs) != record.epochs or epochs != list(range(1, len(epochs) + 1)):
+        return f"its epochs are not 1 to {record.epochs}"
+    if record.state == "complete" and config is not None and record.epochs != config.protocol.epochs:
+        return f"it has {record.epochs} epochs of {config.protocol.epochs}"
+    if record.best_epoch is None:
+        return ""
+    if not 1 <= record.best_epoch <= record.epochs:
+        return f"it has no epoch {record.best_epoch}, the best"
+    if any(table[score][record.best_epoch - 1] != getattr(record, score) for score in VALIDATION):
+        return "its best epoch has other scores than the record"
+    return ""
+
+
+def _wrong_images(folder: Path, record: Record, config: TrialConfig | None) -> str:
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    columns = ["key", "image", "class", *COUNTS]
+    table = parquet.read_table(pyarrow.BufferReader(read_regular(folder / "images.parquet")), columns=columns)
+    if set(table["key"].to_pylist()) != {folder.name}:
+        return "it has rows of another trial, or none"
+    counts = np.stack([table[name].to_numpy() for name in COUNTS], axis=1)
+    if (counts < 0).any():
+        return "it has negative counts"
+    if config is None:
+        return ""
+    classes = class_count(config.data.classes)
+    per_image = Counter(zip(table["image"].to_pylist(), table["class"].to_pylist(), strict=True))
+    images = {image for image, _ in per_image}
+    if per_image != Counter((image, at) for image in images for at in range(classes)):
+        return f"it does not have each of {classes} classes once an image"
+    height, width = config.data.size
+    if (counts.sum(axis=1) != height * width).any():
+        return f"its counts do not sum to {height}x{width} pixels"
+    return ""
+
+
+def _wrong_weights(folder: Path, record: Record, config: TrialConfig | None) -> str:
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        return "" if deserialize(read_regular(folder / "model.safetensors")) else "it has no weights"
+    except SafetensorError:
+        return "it is no safetensors file"
+
+
+_CHECKS: dict[str, Callable[[Path, Record, TrialConfig | None], str]] = {
+    "config.json": _wrong_config,
+    "epochs.parquet": _wrong_epochs,
+    "images.parquet": _wrong_images,
+    "model.safetensors": _wrong_weights,
+}

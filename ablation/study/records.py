@@ -1,0 +1,52 @@
+"""The record of a trial that ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ablate.files import read_regular
+from ablate.origin import Origin
+from ablate.study.runs import Key
+
+State = Literal["complete", "failed", "stopped", "trivial"]
+"""`stopped`: by a scheduler that expected nothing more of it, before its last epoch."""
+
+Count = Annotated[int, Field(ge=0, le=10**18)]
+Score = Annotated[float, Field(ge=0, le=1)]
+
+
+class Record(BaseModel):
+    """What is known of a trial that ended. Durations are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    key: Key
+    cell: Key
+    model: str
+    seed: Count
+    state: State
+    params: Count
+    macs: Count
+    epochs: Count = 0
+    best_epoch: Count | None = None
+    train_seconds: float = Field(0.0, ge=0)
+    val_dice: Score | None = None
+    val_iou: Score | None = None
+    val_miou: Score | None = None
+    error: str | None = None
+    device: str = "cpu"
+    precision: str = "float32"
+    threads: int = 1
+    workers: int = 1
+    """Processes that trained it together, data-parallel."""
+    training_memory_mb: float | None = None
+    """The most memory (10⁶ bytes) that its training held on a CUDA device."""
+    origin: Origin | None = None
+    """What made it. None: an earlier version, which recorded this of the whole study alone."""
+
+
+def read_record(folder: Path) -> Record:
+    return Record.model_validate_json(read_regular(folder / "record.json"))

@@ -1,0 +1,68 @@
+"""Where the labels of a Pareto plot's points go: each on the side of its point where there is room."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from ablate.analysis.figures.pareto_record import Drawn
+from ablate.analysis.format import shortened
+from ablate.analysis.pareto import Pareto
+
+_WIDTH, _HEIGHT = 940.0, 380.0
+"""Pixels of the plotting area that labels are placed for."""
+_POSITIONS = {
+    "top center": (0, -1),
+    "bottom center": (0, 1),
+    "middle right": (1, 0),
+    "middle left": (-1, 0),
+    "top right": (1, -1),
+    "bottom right": (1, 1),
+    "top left": (-1, -1),
+    "bottom left": (-1, 1),
+}
+_Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+
+def label_places(front: Pareto, drawn: Drawn, x_type: str) -> list[str]:
+    """For each point, the position of its label that covers least of points, of other labels and of the edges."""
+    low, high = drawn.extent(front)
+    rows = [row.y for row in front.trivial if drawn.in_view(row.y, front)]
+    low = min([low, *rows])
+    xs = [math.log10(point.x) if x_type == "log" and point.x > 0 else point.x for point in front.points]
+    left, wide, tall = min(xs, default=0.0), (max(xs, default=1.0) - min(xs, default=0.0)) or 1.0, (high - low) or 1.0
+
+    def height(y: float) -> float:
+        return _HEIGHT * (0.94 - 0.88 * (y - low) / tall)
+
+    at = [
+        (_WIDTH * (0.06 + 0.88 * (x - left) / wide), height(point.y)) for x, point in zip(xs, front.points, strict=True)
+    ]
+    taken = [(x - 9, y - 9, x + 9, y + 9) for x, y in at]
+    for (x, y), point in zip(at, front.points, strict=True):
+        down, up = (_HEIGHT * 0.88 * reach / tall for reach in drawn.errors.get((front.y, point.cell), (0.0, 0.0)))
+        taken.append((x - 4, y - up, x + 4, y + down))
+    taken += [(0.0, y - 3, _WIDTH, y + 3) for y in map(height, rows)]
+    corners = [place for place, point in zip(at, front.points, strict=True) if point.on_front]
+    for (x, y), (next_x, next_y) in pairwise([*corners, *((at[-1][0], corners[-1][1]) for _ in corners[:1])]):
+        taken += [(x, y - 3, next_x, y + 3), (next_x - 3, min(y, next_y), next_x + 3, max(y, next_y))]
+
+    def box(index: int, side: tuple[int, int]) -> _Box:
+        (x, y), (right, down) = at[index], side
+        half = 3.4 * len(shortened(front.points[index].label)) + 2
+        x += right * (half + 10)
+        y += down * 17
+        return x - half, y - 8, x + half, y + 8
+
+    def covered(candidate: _Box) -> float:
+        x0, y0, x1, y1 = candidate
+        overlap = sum(max(0.0, min(x1, b[2]) - max(x0, b[0])) * max(0.0, min(y1, b[3]) - max(y0, b[1])) for b in taken)
+        return overlap + 20 * (max(0.0, -x0) + max(0.0, x1 - _WIDTH) + max(0.0, -y0) + max(0.0, y1 - _HEIGHT))
+
+    places = []
+    for index in range(len(at)):
+        best = min(_POSITIONS, key=lambda place: covered(box(index, _POSITIONS[place])))
+        taken.append(box(index, _POSITIONS[best]))
+        places.append(best)
+    return places

@@ -1,0 +1,104 @@
+"""What a report is made from: what its study is about, what the statistics say of it, and what follows from both."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from ablate.analysis.figures.heatmap import LevelMeans
+from ablate.analysis.figures.hypervolume import Spent
+from ablate.analysis.figures.parallel import Parallel
+from ablate.analysis.format import between, score
+from ablate.analysis.pareto import Cell, Cost, Pareto, cells, fronts, tasks
+from ablate.analysis.report.results import interval_of
+from ablate.metrics.counts import MetricName
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ablate.analysis.claims.verdict import ClaimResult
+    from ablate.analysis.confirmation import Confirmation
+    from ablate.analysis.crossed import Interval
+    from ablate.analysis.effects import Effects
+    from ablate.analysis.frames import Frames
+    from ablate.analysis.measured import Disagreement
+    from ablate.analysis.uncertainty import UncertainFront
+
+
+class About(NamedTuple):
+    """What a report is about, and how its numbers were made."""
+
+    title: str
+    question: str
+    profiles: tuple[str, ...]
+    """The names of those that its trials were made under; the report opens with what each must say of its numbers."""
+    facts: Mapping[str, str]
+    """Name to value: data set, fingerprint, split, protocol, seeds, device, threads, versions, ..."""
+    notes: tuple[str, ...] = ()
+    """What was excluded, and why."""
+    definitions: Mapping[str, str] = {}
+    """By name of the space, its definition as YAML."""
+    cautions: Sequence[str] = ()
+    """What must be known before anything is believed, at the head of the report: trials that are damaged, say."""
+
+
+class Evidence(NamedTuple):
+    """What the statistics say of a study. Whatever could not be computed is empty, and `notes` say why."""
+
+    claims: Sequence[ClaimResult] = ()
+    intervals: Mapping[MetricName, Mapping[str, Interval]] = {}
+    """Of the mean scores, by metric and cell."""
+    uncertain: Mapping[str, Sequence[UncertainFront]] = {}
+    """By data set."""
+    disagreements: Sequence[Disagreement] = ()
+    effects: Effects | None = None
+    maps: Sequence[LevelMeans] = ()
+    parallels: Sequence[Parallel] = ()
+    spent: tuple[Spent, ...] = ()
+    confirmation: Confirmation | None = None
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Content:
+    """What every section is made from. What is computed of it is computed once, when a section first asks."""
+
+    frames: Frames
+    about: About
+    evidence: Evidence
+    pictured: Collection[str]
+    """The cells whose predictions are shown."""
+
+    @cached_property
+    def known(self) -> tuple[Cell, ...]:
+        return cells(self.frames.trials)
+
+    @cached_property
+    def by_task(self) -> Mapping[str, pd.DataFrame]:
+        return tasks(self.frames.trials)
+
+    @cached_property
+    def fronts(self) -> Mapping[str, tuple[Pareto, ...]]:
+        return {task: fronts(trials) for task, trials in self.by_task.items()}
+
+    @cached_property
+    def on_a_front(self) -> set[str]:
+        return {cell for records in self.fronts.values() for record in records for cell in record.front}
+
+    def heading(self, task: str) -> str:
+        """The data set's name, where there are several."""
+        return task if len(self.by_task) > 1 else ""
+
+    def scored(self, found: Cell) -> str:
+        """A cell's Dice with its interval; without one, with its standard deviation."""
+        interval = interval_of(self.evidence.intervals, found, "dice")
+        return score(*found.dice) if interval is None else between(found.dice.mean, interval.low, interval.high)
+
+    def chances(self, task: str, x: Cost = "params", y: MetricName = "dice") -> Mapping[str, float]:
+        """Each cell's probability of being on a front; none where it is not known, or of images alone (one seed)."""
+        for record in self.evidence.uncertain.get(task, ()):
+            if (record.x, record.y) == (x, y) and record.seeds > 1:
+                return record.probability
+        return {}

@@ -1,0 +1,90 @@
+"""The report's parts on score against cost: the Pareto plot of each data set, and how sure its front is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from ablate.analysis.figures.hypervolume import Spent, spent_figure
+from ablate.analysis.figures.pareto import pareto_figure
+from ablate.analysis.format import several, shortened
+from ablate.analysis.measured import Disagreement
+from ablate.analysis.pareto import COST_WORDS, Pareto, amount
+from ablate.analysis.report.content import Content
+from ablate.analysis.report.page import NOTHING, laid_out, made, plot
+from ablate.metrics.counts import METRICS
+
+if TYPE_CHECKING:
+    from ablate.analysis.uncertainty import UncertainFront
+
+_MOST_DISAGREEMENTS = 10
+
+
+def front_section(content: Content, task: str) -> Markup:
+    records, uncertain = content.fronts[task], content.evidence.uncertain.get(task, ())
+    if not records[0].points:
+        return NOTHING
+    drawn = pareto_figure([_legible(record) for record in records], uncertain, content.evidence.intervals)
+    at = list(content.by_task).index(task)
+    return laid_out(
+        "front",
+        task=content.heading(task),
+        plot=plot(drawn, f"pareto{at or ''}", "Pareto plot of score against cost"),
+        sureness=made(lambda: _sureness(uncertain)),
+    )
+
+
+def front_marks(content: Content) -> Markup:
+    if not any(records[0].points for records in content.fronts.values()):
+        return NOTHING
+    bars = "95 % intervals of the mean" if any(content.evidence.intervals.values()) else "standard deviation over seeds"
+    return laid_out("front_marks", bars=bars, pictured=bool(content.pictured))
+
+
+def _legible(record: Pareto) -> Pareto:
+    """With names that fit a figure."""
+    return record._replace(
+        points=tuple(point._replace(label=shortened(point.label)) for point in record.points),
+        trivial=tuple(point._replace(label=shortened(point.label)) for point in record.trivial),
+    )
+
+
+def _sureness(records: Sequence[UncertainFront]) -> Markup:
+    """How sure the first of the fronts is: its hypervolume, and what its probabilities are made of."""
+    if not records:
+        return NOTHING
+    first = records[0]
+    if not first.probability:
+        return laid_out("note", text=f"{first.note[:1].upper()}{first.note[1:]}.") if first.note else NOTHING
+    area, (cost, bar) = first.hypervolume, first.hypervolume.reference
+    scale = cost * (1 - bar)
+    text = (
+        f"Of {METRICS[first.y].label} against {COST_WORDS[first.x]}: hypervolume {area.estimate / scale:.3f} "
+        f"[{area.low / scale:.3f}, {area.high / scale:.3f}] of what a free and perfect network would have, up to the "
+        f"reference point ({amount(first.x, cost)}, {bar:.3f})."
+        if scale > 0 and math.isfinite(area.low)
+        else ""
+    )
+    made_of = f"{several(first.resamples, 'bootstrap resample')} of {several(first.images, 'test image')} and the seeds"
+    note = f" ({first.note})" if first.note else ""
+    return laid_out("note", text=f"{text} Probabilities and band: {made_of}{note}.".strip())
+
+
+def spent_section(records: tuple[Spent, ...]) -> Markup:
+    if not any(len(record.epochs) > 1 for record in records):
+        return NOTHING
+    return laid_out("spent", plot=plot(spent_figure(records), "spent", "Hypervolume against epochs"))
+
+
+def disagreements_section(found: Sequence[Disagreement]) -> Markup:
+    """Pairs of networks that MACs and latency order differently, by the setting that they were measured in."""
+    if not found:
+        return NOTHING
+    by_setting: dict[tuple[str, str], list[str]] = {}
+    for pair in found[:_MOST_DISAGREEMENTS]:
+        by_setting.setdefault((pair.device, pair.input), []).append(pair.text)
+    more = len(found) - _MOST_DISAGREEMENTS
+    return laid_out("disagreements", by_setting=by_setting, more=several(more, "more pair") if more > 0 else "")
