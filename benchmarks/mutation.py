@@ -1,12 +1,13 @@
 """Do the tests protect the numbers? Edits of the numeric core, one at a time, and whether its own tests notice.
 
     python benchmarks/mutation.py --count 160
+    python benchmarks/mutation.py --every --only analysis/pareto.py
 
 An edit turns a comparison, an operation, a constant, a choice (min for max) or a condition of a module into its
 neighbour, in a copy of the package; bounds of what may be asked, texts and types are left alone. Then the module's
 tests, which run in seconds to minutes, are run on that copy. An edit that none of them fails by survives. The baseline
 is the copy without an edit: all must pass there. Which edits are tried is drawn by `--seed`, as many of each module as
-its share of all that there are.
+its share of all that there are; with `--every`, all of them are tried.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import ast
 import math
 import os
 import random
+import resource
 import shutil
 import signal
 import sys
@@ -30,31 +32,40 @@ from typing import NamedTuple
 
 PROJECT = Path(__file__).parents[1]
 PACKAGES = {"": "ablation", "analysis": "analysis", "runners": "runners", "search_spaces": "search_spaces"}
+_CONFIGURATION = ("ablation/test_settings.py", "ablation/test_trial.py", "ablation/test_kept_keys.py")
 TESTS = {
-    "ablation/settings.py": ("ablation/test_trial.py", "ablation/test_kept_keys.py"),
-    "ablation/models/settings.py": ("ablation/test_trial.py", "ablation/test_kept_keys.py"),
-    "ablation/data/settings.py": ("ablation/test_trial.py", "ablation/test_kept_keys.py"),
-    "ablation/trial.py": ("ablation/test_trial.py", "ablation/test_kept_keys.py"),
+    "ablation/settings.py": _CONFIGURATION,
+    "ablation/models/settings.py": _CONFIGURATION,
+    "ablation/data/settings.py": _CONFIGURATION,
+    "ablation/trial.py": _CONFIGURATION,
     "ablation/metrics/counts.py": ("ablation/metrics/test_counts.py",),
-    "ablation/prediction.py": ("runners/cli/test_predict.py", "ablation/study/test_samples.py"),
+    "ablation/prediction.py": ("ablation/test_prediction.py", "ablation/study/test_samples.py"),
     "ablation/training/loop.py": ("ablation/training/test_loop.py",),
+    "ablation/training/checkpoint.py": ("ablation/training/test_loop.py",),
+    "ablation/training/inference.py": ("ablation/training/test_loop.py",),
+    "ablation/training/losses.py": ("ablation/training/test_loop.py",),
+    "ablation/training/devices.py": ("ablation/training/test_loop.py",),
     "ablation/training/augmentation.py": ("ablation/training/test_augmentation.py",),
     "ablation/data/dataset.py": ("ablation/data/test_dataset.py", "ablation/data/test_sources.py"),
     "ablation/data/images.py": ("ablation/data/test_image_files.py", "ablation/data/test_sources.py"),
-    "ablation/data/masks.py": ("ablation/data/test_sources.py", "ablation/data/test_dataset.py"),
+    "ablation/data/masks.py": ("ablation/data/test_masks.py", "ablation/data/test_sources.py"),
     "ablation/data/splits.py": ("ablation/data/test_splits.py",),
     "analysis/claims/evaluate.py": ("analysis/claims/test_claims.py",),
     "analysis/claims/judge.py": ("analysis/claims/test_claims.py",),
     "analysis/pareto.py": ("analysis/test_pareto.py",),
-    "analysis/scores.py": ("analysis/test_significance.py", "analysis/test_frames.py"),
+    "analysis/scores.py": ("analysis/test_scores.py", "analysis/test_significance.py", "analysis/test_frames.py"),
     "analysis/crossed.py": ("analysis/test_significance.py",),
     "analysis/significance.py": ("analysis/test_significance.py",),
-    "runners/search/stopping.py": ("runners/search/test_stopping.py",),
+    "runners/search/stopping.py": ("runners/search/test_standings.py", "runners/search/test_stopping.py"),
     "search_spaces/designs.py": ("search_spaces/test_designs.py",),
 }
 """Keys and cells, metrics, preparation, splits, training and selection, significance, fronts, claims, schedulers."""
-LIMIT_SECONDS = 400.0
-_HEAVY = ("torch", "pandas", "scipy.stats", "scipy.optimize", "pydantic", "optuna", "pytest", "hypothesis", "ptflops")
+LIMIT_SECONDS, LIMIT_TIMES, LIMIT_BYTES = 60.0, 10.0, 4 * 2**30
+"""What takes longer than this and than so many times the baseline, or more memory, has no end, and is noticed."""
+_HEAVY = (
+    "torch", "pandas", "scipy.stats", "scipy.optimize", "pydantic", "optuna", "pytest", "hypothesis", "ptflops",
+    "ray.tune",
+)  # fmt: skip
 
 _COMPARED = {
     ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"), ast.Gt: (">", ">="), ast.GtE: (">=", ">"), ast.Eq: ("==", "!="),
@@ -199,9 +210,11 @@ def in_copy(module: str) -> Path:
 
 def _test(folder: str, tests: list[str]) -> None:
     """In a process of its own: run tests on the package in `folder`; the exit code is pytest's."""
+    import hypothesis
     import pytest
 
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_DATA, (LIMIT_BYTES, LIMIT_BYTES))
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
@@ -209,16 +222,20 @@ def _test(folder: str, tests: list[str]) -> None:
     sys.dont_write_bytecode = True
     os.environ |= {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
     os.chdir(PROJECT)
+    # A failure is enough: no example is made smaller.
+    unshrunk = [phase for phase in hypothesis.Phase if phase.name not in ("shrink", "explain")]
+    hypothesis.settings.register_profile("unshrunk", hypothesis.settings.get_profile("ci"), phases=unshrunk)
     plain = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", f"--basetemp={folder}/tmp"]
+    plain += ["--hypothesis-profile=unshrunk"]
     os._exit(pytest.main([*plain, *(f"tests/{test}" for test in tests)]))
 
 
-def survives(folder: Path, tests: tuple[str, ...]) -> tuple[bool, float]:
-    """Whether all of the tests pass on the package in `folder`, and the seconds that took. What hangs is noticed."""
+def survives(folder: Path, tests: tuple[str, ...], limit: float | None = None) -> tuple[bool, float]:
+    """Whether all of the tests pass on the package in `folder`, within `limit` seconds, and the seconds they took."""
     process = get_context("fork").Process(target=_test, args=(str(folder), list(tests)))
     started = time.monotonic()
     process.start()
-    process.join(LIMIT_SECONDS)
+    process.join(limit)
     if process.is_alive():
         assert process.pid is not None
         os.killpg(process.pid, signal.SIGKILL)
@@ -226,30 +243,34 @@ def survives(folder: Path, tests: tuple[str, ...]) -> tuple[bool, float]:
     return process.exitcode == 0, time.monotonic() - started
 
 
-def tried(edit: Edit) -> tuple[bool, float]:
+def tried(edit: Edit, limit: float) -> tuple[bool, float]:
     with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as name:
         folder = copied(Path(name))
         file = folder / in_copy(edit.module)
         content = file.read_bytes()
         file.write_bytes(content[: edit.start] + edit.new.encode() + content[edit.end :])
-        return survives(folder, TESTS[edit.module])
+        return survives(folder, TESTS[edit.module], limit)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=160)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", action="store_true", help="try all edits of the modules, and draw none")
     parser.add_argument("--only", action="append", choices=TESTS, help="this module; may be given again")
     parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) - 1))
     parser.add_argument("--list", action="store_true", help="say what would be tried, and try nothing")
     options = parser.parse_args()
     modules = options.only or list(TESTS)
-    edits = drawn(options.count, options.seed, modules)
+    edits = [edit for module in modules for edit in edits_of(module)]
+    if not options.every:
+        edits = drawn(options.count, options.seed, modules)
     if options.list:
         print(*edits, sep="\n")
         return
     for name in _HEAVY:  # a fork of this process has them
         __import__(name)
+    limits: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         folder = copied(Path(name))
         for module in modules:
@@ -257,10 +278,12 @@ def main() -> None:
             print(f"{module}: its tests take {seconds:.0f} s, {'and pass' if passes else 'AND FAIL'}", flush=True)
             if not passes:
                 sys.exit(f"{module}: its tests must pass without an edit")
+            limits[module] = max(LIMIT_SECONDS, LIMIT_TIMES * seconds)
     survivors: list[Edit] = []
     of = Counter(edit.module for edit in edits)
     with ThreadPoolExecutor(options.jobs) as pool:
-        for number, (edit, (lives, seconds)) in enumerate(zip(edits, pool.map(tried, edits), strict=True), 1):
+        tries = pool.map(lambda edit: tried(edit, limits[edit.module]), edits)
+        for number, (edit, (lives, seconds)) in enumerate(zip(edits, tries, strict=True), 1):
             survivors += [edit] if lives else []
             print(f"[{number}/{len(edits)}] {'SURVIVES' if lives else 'noticed'} {edit} ({seconds:.0f} s)", flush=True)
     alive = Counter(edit.module for edit in survivors)

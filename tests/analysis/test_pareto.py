@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from synthetic import TRIVIAL, measured, study, table, trial, trivial
 
 from ablate.analysis.pareto import (
+    COST_WORDS,
     amount,
     axis_title,
     cells,
@@ -297,3 +298,102 @@ def test_costs_are_shown_with_their_units_and_device() -> None:
     assert amount("latency_ms", math.nan) == "–"
     assert axis_title("latency_ms", "cuda (H100), 1x96x96") == "Latency (ms), cuda (H100), 1x96x96"
     assert axis_title("params") == "Parameters"
+
+
+# At their edges ------------------------------------------------------------------------------------------------------
+
+
+def test_cells_come_in_the_table_s_order_and_trivial_ones_last() -> None:
+    rows = [trial("b", 0.5, 5, seed=1), trial("t", 0.1, 0, state="trivial"), trial("c", 0.5, 5), trial("a", 0.5, 5)]
+    assert [cell.id for cell in cells(table(*rows, trial("b", 0.6, 5, seed=0)))] == ["b", "c", "a", "t"]
+
+
+def test_a_cost_is_offered_where_one_trained_cell_has_it() -> None:
+    rows = table(trial("a", 0.5, 5, latency_ms=3.0), trial("b", 0.5, 5), trial("t", 0.1, 0, state="trivial"))
+    assert offered(cells(rows)) == ("params", "macs", "latency_ms")
+    rows.loc[rows["cell"] == "a", "latency_ms"] = np.nan
+    rows.loc[rows["cell"] == "t", "latency_ms"] = 1.0  # what a trivial row costs is no cost of training
+    assert offered(cells(rows)) == ("params", "macs")
+
+
+def test_every_score_and_cost_that_was_measured_makes_a_record() -> None:
+    records = [(record.x, record.y) for record in fronts(study().trials, "latency_ms", "iou")]
+    assert records[0] == ("latency_ms", "iou")
+    assert sorted(records) == sorted(product(("params", "macs", "latency_ms"), ("dice", "miou", "iou")))
+
+
+def test_trivial_rows_cost_nothing_where_their_cost_is_not_known() -> None:
+    known = trial("t", 0.1, 3, state="trivial", macs=7)
+    unknown = trial("u", 0.2, math.nan, state="trivial")
+    found = pareto(table(trial("a", 0.5, 5), known, unknown), "params", "dice")
+    assert [(row.cell, row.x, row.on_front) for row in found.trivial] == [("u", 0.0, False), ("t", 3.0, False)]
+
+
+def test_a_reference_below_one_is_a_tenth_beyond_the_largest_cost_too() -> None:
+    rows = table(trial("a", 0.5, 0.25), trial("b", 0.25, 0.5))
+    assert pareto(rows, "params", "dice").reference == (pytest.approx(0.55), 0.0)
+    assert front(rows, ("dice", "params")).reference == (0.0, pytest.approx(0.55))
+    assert front(rows, ("dice", "params"), (0.25, 1.0)).hypervolume == pytest.approx(0.75 * 0.25)
+    nothing = table(trial("a", 0, 1, state="failed"))
+    assert pareto(nothing, "params", "dice").reference == (0.0, 0.0)
+    assert front(nothing, ("dice", "params")).reference == (0.0, 0.0)
+    assert front(nothing, ("dice", "params")).points.shape == (0, 2)
+
+
+def test_the_bar_is_the_best_trivial_row_that_has_a_score() -> None:
+    rows = [trial("a", 0.5, 5), trial("t", 0.2, 0, state="trivial"), trial("u", 0.1, 0, state="trivial")]
+    rows.append(trial("v", math.nan, 0, state="trivial"))
+    found = pareto(table(*rows), "params", "dice")
+    assert found.reference[1] == 0.2
+    assert [row.cell for row in found.trivial] == ["t", "u"]
+    assert front(table(*rows), ("params", "dice")).reference[1] == 0.2
+    assert pareto(table(*rows), "params", "dice", (7, 0.3)).reference == (7, 0.3)
+
+
+def test_a_cell_that_lacks_one_of_the_objectives_is_left_out_of_their_front() -> None:
+    rows = table(trial("a", 0.5, 5, macs=math.nan), trial("b", 0.6, 6), trial("c", math.nan, 7))
+    assert front(rows, ("dice", "params", "macs")).cells == ("b",)
+    assert front(rows, ("params", "macs")).cells == ("b", "c")
+    assert front(rows, ("dice", "params")).front == ("a", "b")
+
+
+def test_points_are_ordered_by_cost_then_the_better_then_by_name() -> None:
+    rows = [trial("b", 0.5, 5), trial("a", 0.5, 5), trial("c", 0.6, 5), trial("d", 0.1, 4)]
+    assert [point.cell for point in pareto(table(*rows), "params", "dice").points] == ["d", "c", "a", "b"]
+
+
+def test_a_reference_has_a_value_for_each_objective() -> None:
+    assert front(study().trials, ("dice", "params"), (0.5, 1e9)).reference == (0.5, 1e9)
+    for reference in ((0.5,), (0.5, 1.0, 1.0)):
+        with pytest.raises(InputError, match=f"{len(reference)} values for 2 objectives"):
+            front(study().trials, ("dice", "params"), reference)
+
+
+def test_the_device_is_that_of_most_cells_and_of_measured_costs_alone() -> None:
+    trials = measured(study()).trials
+    trials.loc[trials["cell"].isin(["a1", "b2"]), "latency_device"] = "cuda (test)"
+    assert pareto(trials, "latency_ms", "dice").device == "cpu (test, 1 thread), 1x96x96"
+    assert {point.cell for point in pareto(trials, "latency_ms", "dice").points} == {"c3", "d4", "e5", "f6", "g7"}
+    assert len(pareto(trials, "macs", "dice").points) == 7
+    assert pareto(trials, "macs", "dice").device == ""
+    alone = trials[trials["cell"].isin(["a1", "h8"])]
+    assert pareto(alone, "latency_ms", "dice").device == "cuda (test), 1x96x96"
+    trials["latency_input"] = None
+    assert pareto(trials, "latency_ms", "dice").device == "cpu (test, 1 thread)"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0, "0.00"), (9.99, "9.99"), (9.995, "10.0"), (99.94, "99.9"), (99.95, "100"), (-9.99, "-9.99"), (2e3, "2,000")],
+)
+def test_a_measured_cost_has_three_digits(value: float, shown: str) -> None:
+    assert amount("latency_ms", value) == f"{shown}\N{NO-BREAK SPACE}ms"
+
+
+def test_costs_have_their_names_in_titles_and_sentences() -> None:
+    assert COST_WORDS == {
+        "params": "parameters", "macs": "MACs", "latency_ms": "latency", "peak_memory_mb": "peak memory"
+    }  # fmt: skip
+    assert axis_title("macs", "cpu").startswith("MACs (multiply–accumulates")
+    assert axis_title("peak_memory_mb") == "Peak memory (MB)"
+    assert axis_title("params", "") == "Parameters"

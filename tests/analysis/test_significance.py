@@ -412,6 +412,7 @@ def test_a_p_value_of_exactly_the_level_is_significant() -> None:
     for p_value, holm_value, expected in ((edge, None, True), (edge + 1e-9, None, False), (0.0, edge + 1e-9, False)):
         assert found._replace(p_value=p_value, p_holm=holm_value).significant is expected
     assert not found._replace(p_value=0.0, p_holm=None, seeds=1).significant
+    assert found._replace(p_value=0.0, p_holm=None, seeds=2).significant
 
 
 def test_the_seeds_that_a_bound_needs_are_those_of_its_distance_and_level() -> None:
@@ -432,3 +433,185 @@ def test_of_two_images_a_bootstrap_draws_one() -> None:
     assert set(np.round(means.ravel(), 12)) == {0.2, 0.8}
     means = hierarchical_bootstrap([np.array([[0.0, 0.0, 1.0]])], 400, np.random.default_rng(0))
     assert set(np.round(means.ravel(), 12)) == {0.0, 0.5, 1.0}
+
+
+# At their edges ------------------------------------------------------------------------------------------------------
+
+
+def test_two_seeds_of_one_image_are_a_paired_t_test_too() -> None:
+    a, b = np.array([[0.81], [0.84]]), np.array([[0.80], [0.79]])
+    found, expected = difference(_cell(a), _cell(b, "b"), "dice"), stats.ttest_rel(a[:, 0], b[:, 0])
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert found.interval[1:3] == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert found.note == "two seeds: the interval may be too narrow; one image: nothing is known of others"
+    lower = stats.ttest_rel(a[:, 0], b[:, 0], alternative="greater").confidence_interval(0.95).low
+    bound = one_sided_bound(_cell(a), _cell(b, "b"))
+    assert bound.low == pytest.approx(lower)
+    expected = stats.ttest_1samp((a - b)[:, 0], -0.01, alternative="greater")
+    assert bound.p_value(0.01) == pytest.approx(expected.pvalue)
+
+
+def test_scores_that_are_all_alike_have_no_error_and_the_images_degrees_of_freedom() -> None:
+    for seeds in (2, 3):
+        found = components(np.full((seeds, 5), 0.75))
+        assert found == Components(0.75, seeds, 5, 0.0, 0.0, 0.0)
+        assert standard_error(found) == (0.0, 4.0 if seeds == 2 else 14.0)
+        assert interval_of(found)[:3] == pytest.approx((0.75, 0.75, 0.75))
+        assert p_value_of(found) == 0.0
+
+
+def test_one_seed_has_a_mean_and_no_variance() -> None:
+    found = components(np.array([[0.2, 0.4]]))
+    assert found[:3] == (pytest.approx(0.3), 1, 2)
+    assert all(math.isnan(value) for value in found[3:])
+    assert seeds_needed(found, 1.0) is None
+    assert math.isnan(bound_of(found).low)
+
+
+def test_one_image_has_its_variance_from_the_seeds_alone() -> None:
+    column = np.array([0.1, 0.4, 0.2])
+    found = components(column[:, None])
+    assert found == (pytest.approx(column.mean()), 3, 1, pytest.approx(column.var(ddof=1)), 0.0, 0.0)
+
+
+def test_seeds_that_are_needed_go_from_one_more_to_a_hundred() -> None:
+    """Where only seeds vary it is the t interval of their mean, whose half width has a closed form."""
+    known = Components(0.0, 3, 12, 0.01**2, 0.0, 0.0)
+    half = {n: stats.t.ppf(0.975, n - 1) * 0.01 / math.sqrt(n) for n in (3, 4, 5, 99, 100, 101)}
+    between = {n: (half[n] + half[n + 1]) / 2 for n in (3, 4, 99, 100)}
+    assert seeds_needed(known, between[4]) == 5
+    assert seeds_needed(known, between[3]) == 4
+    assert seeds_needed(known, 1.0) == 4  # three were not enough, or nobody would ask
+    assert seeds_needed(known, -between[3]) == 4
+    assert seeds_needed(known, between[99]) == 100 == MOST_SEEDS
+    assert seeds_needed(known, between[100]) is None
+    assert seeds_needed(known._replace(seeds=2), between[3]) == 4
+    wider = stats.t.ppf(0.995, 4) / stats.t.ppf(0.975, 4) * half[5]
+    assert seeds_needed(known, wider * 1.001, level=0.99) == 5
+    assert seeds_needed(known, wider * 0.999, level=0.99) == 6
+
+
+def test_an_interval_exactly_as_wide_as_the_distance_does_not_decide() -> None:
+    known = Components(0.0, 3, 12, 0.01**2, 0.0, 0.0)
+    error, df = standard_error(known, 10)
+    edge = float(stats.t.ppf((1 + 0.95) / 2, np.array([df]))[0] * error)
+    assert seeds_needed(known, edge) == 11
+    assert seeds_needed(known, math.nextafter(edge, 1)) == 10
+
+
+def test_images_prevent_what_their_own_interval_does_not_leave_out() -> None:
+    known = Components(0.0, 3, 12, 0.01**2, 0.02**2, 0.0)
+    for level in (0.9, 0.95):
+        half = stats.t.ppf((1 + level) / 2, 11) * math.sqrt(0.02**2 / 12)
+        assert images_prevent(known, half * 0.999, level)
+        assert images_prevent(known, -half * 0.999, level)
+        assert not images_prevent(known, half * 1.001, level)
+        assert images_prevent(known, half, level)  # exactly as wide is not narrower
+    assert images_prevent(known, half) is images_prevent(known, half, 0.95)
+    assert images_prevent(known, half * 0.999)
+    assert not images_prevent(known._replace(image=0.0), 0.0)
+
+
+def test_a_p_value_of_exactly_what_is_allowed_asks_for_no_more_seeds() -> None:
+    balanced = np.array([[0.1, -0.1], [-0.2, 0.2], [0.1, -0.1]])
+    found = difference_of(balanced, "a", "b", "dice", level=0.0)
+    assert (found.p_value, found.significant, found.seeds_needed, found.note) == (1.0, True, None, "")
+    found = difference_of(balanced, "a", "b", "dice", level=0.01)
+    assert not found.significant
+    assert found.note != ""
+
+
+def test_notes_of_few_seeds_and_images_are_said_of_those_alone() -> None:
+    def note(seeds: int, images: int) -> str:
+        return difference_of(1 + _matrix(np.random.default_rng(0), 0.001, 0, 0.001, seeds, images), "", "", "dice").note
+
+    assert note(3, 2) == ""
+    assert note(2, 3) == "two seeds: the interval may be too narrow"
+    assert note(3, 1) == "one image: nothing is known of others"
+    assert note(1, 1) == "one seed; one image: nothing is known of others"
+
+
+def test_holm_goes_no_further_than_one() -> None:
+    assert [found.p_holm for found in holm([_tested(p) for p in (0.9, 0.3, 0.8)])] == [1.0, pytest.approx(0.9), 1.0]
+
+
+def test_of_what_lacks_equal_shares_the_seed_goes() -> None:
+    part, missing = complete_part(np.array([[np.nan, 1.0], [2.0, 3.0]]))
+    assert (part.tolist(), missing) == ([[2.0, 3.0]], True)
+
+
+def test_shares_decide_what_goes_and_not_numbers() -> None:
+    wide = np.arange(24.0).reshape(2, 12)
+    wide[0, [3, 7]] = np.nan  # a sixth of a seed, half of either image
+    part, missing = complete_part(wide)
+    assert missing
+    assert part.tolist() == np.delete(np.arange(24.0).reshape(2, 12), [3, 7], axis=1).tolist()
+    tall = np.arange(24.0).reshape(12, 2)
+    tall[[3, 7], 0] = np.nan
+    assert complete_part(tall)[0].tolist() == np.delete(np.arange(24.0).reshape(12, 2), [3, 7], axis=0).tolist()
+
+
+def test_what_is_whole_is_left_as_it_is_and_what_is_empty_ends() -> None:
+    whole = np.arange(6.0).reshape(2, 3)
+    part, missing = complete_part(whole)
+    assert (part.tolist(), missing) == (whole.tolist(), False)
+    assert complete_part(np.full((2, 3), np.nan))[0].size == 0
+
+
+def test_a_trivial_predictor_has_no_seeds_that_could_differ() -> None:
+    rng = np.random.default_rng(0)
+    network, bar = _cell(rng.normal(0.8, 0.02, (3, 12))), _cell(rng.normal(0.5, 0.02, (1, 12)), "b", trivial=True)
+    assert difference(network, bar, "dice").note == ""
+    assert difference(bar, network, "dice").note == ""
+    few = _cell(network.values[:2], "b")
+    assert difference(network, few, "dice").note.startswith("seeds differ (3 and 2): the 2 they share")
+    assert "seeds differ" not in difference(network, network._replace(cell="b"), "dice").note
+
+
+@pytest.mark.parametrize("differences", [[0.1], [0.1, 0.2], [0.0, 0.1, 0.2, 0.3, 0.4], [0.0, 0.0, 0.1], [0.0, 0.0]])
+def test_wilcoxon_of_few_images_and_of_none_that_differs(differences: list[float]) -> None:
+    found = difference_of(np.tile(differences, (3, 1)), "a", "b", "dice").wilcoxon
+    if len(differences) == 1:
+        assert found is None
+    else:
+        expected = stats.wilcoxon(differences).pvalue if any(differences) else 1.0
+        assert found == pytest.approx(expected)
+
+
+# The bootstrap at its edges ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("matrices", [[], [np.zeros((2, 0))], [np.zeros((0, 3))], [np.zeros((2, 3)), np.zeros((0, 3))]])
+def test_bootstrap_of_nothing_is_refused(matrices: list[np.ndarray]) -> None:
+    with pytest.raises(ValueError, match="each with a seed"):
+        hierarchical_bootstrap(matrices, 10, np.random.default_rng(0))
+
+
+def test_bootstrap_of_more_cells_than_are_taken_at_once_keeps_their_order() -> None:
+    levels = np.arange(1100) / 1100
+    cells = [np.full((1 + at % 3, 2), level) for at, level in enumerate(levels)]
+    means = hierarchical_bootstrap(cells, 3, np.random.default_rng(0))
+    assert means == pytest.approx(np.tile(levels, (3, 1)))
+
+
+def test_bootstrap_means_of_missing_scores_are_over_those_that_were_drawn() -> None:
+    """Two of three images are drawn, one of them without a score: the outcomes can be listed."""
+    means = hierarchical_bootstrap([np.array([[0.2, np.nan, 0.8]])], 6000, np.random.default_rng(0))[:, 0]
+    values, counts = np.unique(np.round(means, 9), return_counts=True)
+    # Both images once, or twice the one that the seed lacks: then it keeps its mean.
+    assert values.tolist() == [0.2, 0.5, 0.8]
+    assert counts / 6000 == pytest.approx([1 / 3, 1 / 3, 1 / 3], abs=0.03)
+
+
+def test_bootstrap_of_a_seed_without_scores_has_none() -> None:
+    means = hierarchical_bootstrap([np.full((1, 3), np.nan), np.full((1, 3), 0.5)], 5, np.random.default_rng(0))
+    assert np.isnan(means[:, 0]).all()
+    assert means[:, 1] == pytest.approx(np.full(5, 0.5))
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 256, 257, 300])
+def test_bootstrap_draws_any_of_the_seeds(seeds: int) -> None:
+    column = np.zeros((seeds, 1))
+    column[-1] = 1.0
+    means = hierarchical_bootstrap([column] * 100, 200, np.random.default_rng(0))
+    assert means.mean() == pytest.approx(1 / seeds, rel=0.05)  # the last is drawn as often as any

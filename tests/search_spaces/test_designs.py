@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ablate.errors import InputError
-from ablate.search_spaces.designs import expand
+from ablate.search_spaces import designs
+from ablate.search_spaces.designs import count, expand
 from ablate.search_spaces.space import Space
 
 FACTORS = {
@@ -77,9 +78,9 @@ def test_a_step_is_kept():
 
 def test_a_range_reaches_both_ends_as_often_as_the_middle():
     factor = {"model.width": {"low": 1, "high": 3}, "protocol.learning_rate": {"low": 0.1, "high": 1.0}}
-    drawn = [v.fields["model.width"] for v in expand(space("random", factor, samples=900))]
+    drawn = [v.fields["model.width"] for v in expand(space("random", factor, samples=4000))]
     for value in (1, 2, 3):
-        assert drawn.count(value) == pytest.approx(300, abs=60)
+        assert drawn.count(value) == pytest.approx(4000 / 3, abs=120)  # four standard errors
 
 
 def of_nine(factors: int) -> dict:
@@ -98,3 +99,46 @@ def test_a_grid_without_end_is_refused_before_it_is_made():
 def test_drawing_ends_where_there_is_nothing_more_to_draw():
     found = expand(space("random", of_nine(2), samples=100_000))
     assert len(found) == 81
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_value_beyond_a_range_is_its_end(whole):
+    width = {"low": 2, "high": 30} if whole else {"low": 2.5, "high": 30.5}
+    made = space("random", {"model.width": width}, samples=1)
+    for picked, expected in ((0, width["low"]), (99, width["high"]), (7.25, 7 if whole else 7.25), (2.75, None)):
+        value = designs.choose(made, lambda name, options, picked=picked: picked)["model.width"]
+        assert value == (expected if expected is not None else 3 if whole else 2.75)
+
+
+def test_a_design_is_counted_before_it_is_made():
+    assert count(space("grid")) == len(expand(space("grid"))) == 3 * 2 * 2
+    assert count(space("random", samples=7)) == len(expand(space("random", samples=7))) == 7
+    assert count(space("one_factor", reference=REFERENCE)) == 1 + 3 + 2 + 2  # the reference is each factor's too
+    components = {f"c{i}": {"without": {"model.width": 8 + i}} for i in range(4)}
+    assert count(space("leave_one_out", components)) == len(expand(space("leave_one_out", components))) == 1 + 4
+
+
+def test_fifteen_digits_are_the_most_that_are_written_out():
+    ten = {f"f{i}": {f"l{j}": {"model.width": j + 1} for j in range(10)} for i in range(15)}
+    with pytest.raises(InputError, match=r"its grid has some 10\^15 configurations"):
+        expand(space("grid", ten))
+    with pytest.raises(InputError, match="its grid has 205,891,132,094,649 configurations"):
+        expand(space("grid", of_nine(15)))
+
+
+def test_a_range_beside_levels_has_configurations_without_end():
+    factors = {"model.width": [8, 16], "protocol.learning_rate": {"low": 0.1, "high": 1.0}}
+    assert len(expand(space("random", factors, samples=50))) == 50
+
+
+@pytest.mark.parametrize(("known", "samples", "draws"), [(1, 100, 1 + 1021), (2, 100, 2 + 1041), (1, 2, 200)])
+def test_drawing_gives_up_after_a_thousand_duplicates_and_twenty_for_each_known(known, samples, draws, monkeypatch):
+    drawn = []
+
+    def draw(*_: object) -> dict[str, str]:
+        drawn.append({"f0": f"l{min(len(drawn), known - 1)}", "f1": "l0"})
+        return drawn[-1]
+
+    monkeypatch.setattr(designs, "draw", draw)
+    assert len(expand(space("random", of_nine(2), samples=samples))) == known
+    assert len(drawn) == draws

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -142,6 +143,24 @@ def test_any_size_to_any_size_keeps_to_the_classes_there_are(mask: np.ndarray, s
     assert set(np.unique(resized)) <= set(np.unique(mask))
 
 
+def overlap(at: int, old: int, place: int, new: int) -> Fraction:
+    """What of row `at` of `old` lies in row `place` of `new`, in rows of `old`."""
+    start, end = Fraction(place * old, new), Fraction((place + 1) * old, new)
+    return max(Fraction(0), min(end, Fraction(at + 1)) - max(start, Fraction(at)))
+
+
+@pytest.mark.parametrize(("old", "new"), [((7, 5), (5, 3)), ((4, 9), (7, 4)), ((3, 3), (8, 7)), ((9, 2), (2, 9))])
+def test_at_any_ratio_the_class_that_covers_most_of_a_pixel_is_chosen(old: tuple, new: tuple) -> None:
+    mask = RNG.integers(0, 3, old).astype(np.uint8)
+    resized = resize_mask(mask, new)
+    for y, x in np.ndindex(*new):
+        areas = [Fraction(0)] * 3
+        for row, column in np.ndindex(*old):
+            areas[mask[row, column]] += overlap(row, old[0], y, new[0]) * overlap(column, old[1], x, new[1])
+        assert sum(areas) == Fraction(old[0] * old[1], new[0] * new[1])
+        assert areas[resized[y, x]] == max(areas)
+
+
 def test_a_disc_keeps_its_area_at_a_ratio_that_is_no_integer() -> None:
     y, x = np.ogrid[:100, :100]
     disc = ((y - 50) ** 2 + (x - 47) ** 2 < 30**2).astype(np.uint8)
@@ -237,7 +256,10 @@ def test_a_class_that_no_mask_has_is_said() -> None:
     (note,) = assemble(samples, Folder(size=(8, 8), n_classes=5)).notes
     assert note.startswith("data.n_classes is 5, but no mask of folder has class 3, 4: ")
     assert assemble(samples, Folder(size=(8, 8), n_classes=3)).notes == ()
-    assert assemble(samples[:1], Folder(size=(8, 8))).notes == ()  # of one class there is no mean over classes
+    for one in (samples[0], samples[1], samples[1]._replace(labels=(1, 2))):
+        assert assemble([one], Folder(size=(8, 8))).notes == ()  # of one class there is no mean over classes
+    (note,) = assemble(samples[:1], Folder(size=(8, 8), n_classes=2)).notes
+    assert note.startswith("data.n_classes is 2, but no mask of folder has class 1: ")
 
 
 def test_values_that_are_numbered_anew_are_said() -> None:
@@ -275,3 +297,34 @@ resource.setrlimit(resource.RLIMIT_AS, (taken + 50_000_000,) * 2)
 assert available_memory() <= 50_000_000
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("count", [6, 7])
+def test_six_values_are_the_most_that_are_listed(count: int) -> None:
+    values = [sample(np.zeros((8, 8), np.uint8))._replace(labels=tuple(range(0, 2 * count, 2)))]
+    renamed, absent = assemble(values, Folder(size=(8, 8), n_classes=count + 1)).notes
+    more = ", …" if count > 6 else ""
+    assert renamed.startswith(f"the values 0, 2, 4, 6, 8, 10{more} in the masks")
+    assert renamed.endswith(f"became classes 0 to {count - 1}")
+    assert f"has class 1, 2, 3, 4, 5, 6{more}: " in absent
+
+
+def test_limits_that_a_source_gives_are_what_becomes_0_and_1() -> None:
+    image = np.linspace(-1, 3, 64).reshape(8, 8)
+    found = loaded(sample(image)._replace(limits=(0.0, 2.0))).images[0, 0]
+    np.testing.assert_allclose(found, image - 1, atol=1e-6)
+    bytes_ = np.full((8, 8), 100, np.uint8)
+    assert loaded(sample(bytes_)._replace(limits=(0.0, 100.0))).images.max() == 1
+
+
+def test_of_classes_that_cover_as_much_the_higher_is_taken() -> None:
+    mask = np.array([[0, 1, 2, 1], [2, 2, 1, 2], [0, 0, 1, 0], [0, 1, 1, 0]], np.uint8)
+    assert resize_mask(mask, (2, 2)).tolist() == [[2, 2], [0, 1]]
+
+
+def test_memory_is_counted_of_images_and_masks_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 2 images of 3 channels of 8 by 16: 4 bytes a value, and a byte a pixel of their masks."""
+    monkeypatch.setattr("ablate.data.dataset.available_memory", lambda: 2 * 3 * 8 * 16 * 4 + 2 * 8 * 16)
+    assert loaded(*random_samples(2), size=(8, 16), channels=3).images.nbytes == 2 * 3 * 8 * 16 * 4
+    with pytest.raises(InputError, match="memory"):
+        loaded(*random_samples(2), size=(16, 9), channels=3)

@@ -236,3 +236,71 @@ def test_a_nifti_volume_may_have_a_fourth_axis_of_one(tmp_path: Path) -> None:
     for name, array in (("four.nii", volume), ("three.nii", volume[..., 0])):
         nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / name)
     np.testing.assert_array_equal(read_slices(tmp_path / "four.nii"), read_slices(tmp_path / "three.nii"))
+
+
+# At their edges ------------------------------------------------------------------------------------------------------
+
+
+def test_a_png_of_several_frames_is_its_first(tmp_path: Path) -> None:
+    frames = [Image.fromarray(page) for page in STACK]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.n_frames == 5
+    np.testing.assert_array_equal(read_slices(tmp_path / "a.png"), STACK[:1, ..., None])
+
+
+def test_every_page_of_a_tiff_with_a_palette_is_a_slice(tmp_path: Path) -> None:
+    pages = []
+    for page in STACK[:3] % 3:
+        image = Image.fromarray(page)
+        image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+        pages.append(image)
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), STACK[:3] % 3)
+    assert read_slices(tmp_path / "a.tif").shape == (3, 12, 10, 3)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.npy", "a.tif", "a.nii"])
+def test_one_pixel_is_an_image(name: str, tmp_path: Path) -> None:
+    pixel = np.full((1, 1), 7, np.uint8)
+    if name == "a.png":
+        png(pixel, tmp_path / name)
+    elif name == "a.npy":
+        np.save(tmp_path / name, pixel)
+    elif name == "a.tif":
+        tifffile.imwrite(tmp_path / name, pixel)
+    else:
+        nibabel.save(nibabel.Nifti1Image(pixel, np.eye(4)), tmp_path / name)
+    assert read_slices(tmp_path / name).tolist() == [[[[7]]]]
+
+
+def test_a_file_of_one_byte_is_not_called_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_slices(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_single_value_that_is_not_finite_is_refused(value: float, tmp_path: Path) -> None:
+    array = FLOAT.copy()
+    array[3, 4] = value
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(InputError, match="not finite"):
+        read_slices(tmp_path / "a.npy")
+
+
+def test_a_single_coloured_pixel_makes_a_mask_coloured(tmp_path: Path) -> None:
+    grey = np.repeat(GREY[..., None], 3, axis=2)
+    grey[3, 4, 2] ^= 1
+    png(grey, tmp_path / "a.png")
+    with pytest.raises(InputError, match="is in colour"):
+        read_labels(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "LAB", "YCbCr"])
+def test_other_spaces_of_colour_are_read_as_red_green_and_blue(mode: str, tmp_path: Path) -> None:
+    name = tmp_path / ("a.jpg" if mode != "LAB" else "a.tif")
+    Image.fromarray(np.full((12, 10, 3), 200, np.uint8)).convert("RGB" if mode == "LAB" else mode).save(name)
+    found = read_slices(name)
+    assert found.shape == (1, 12, 10, 3)
+    assert np.abs(found.astype(int) - 200).max() < 6

@@ -89,10 +89,11 @@ def test_a_single_volume_is_cut_in_contiguous_blocks() -> None:
     assert (fold.test, fold.val, fold.train) == (tuple(range(24, 30)), tuple(range(6)), tuple(range(6, 24)))
 
 
+@pytest.mark.parametrize("slices", [2, 30])
 @pytest.mark.parametrize("method", ["fractions", "kfold"])
-def test_slices_of_a_single_volume_cannot_be_shuffled(method: str) -> None:
+def test_slices_of_a_single_volume_cannot_be_shuffled(method: str, slices: int) -> None:
     with pytest.raises(InputError, match=r"slices of one volume, 'stack'.*protocol\.split\.shuffle=false") as caught:
-        split(["stack"] * 30, Split(method=method))  # type: ignore[arg-type]
+        split(["stack"] * slices, Split(method=method))  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
 
 
@@ -141,3 +142,35 @@ def test_two_volumes_are_not_one():
     assert sorted(map(len, parts)) in ([1, 2, 2], [1, 1, 3])
     with pytest.raises(InputError, match="too few images"):
         split(["a", "a", "b", "b"], Split())  # two volumes for three parts: too few, but no single one
+
+
+def test_one_image_is_too_few_and_no_volume_of_slices() -> None:
+    for config in (Split(), Split(shuffle=False)):
+        with pytest.raises(InputError, match="1 images in 1 images give train 0, val 1, test 0"):
+            split(["a"], config)
+
+
+def test_the_papers_split_of_two_images_is_one_and_one() -> None:
+    parts = split(["a", "b"], Split(method="paper"))
+    assert sorted(parts.train + parts.test) == [0, 1]
+    assert len(parts.train) == len(parts.test) == 1
+
+
+@pytest.mark.parametrize("folds", [3, 4, 7])
+def test_there_may_be_as_many_folds_as_images_and_not_one_more(folds: int) -> None:
+    parts = split(independent(folds), Split(method="kfold", folds=folds, fold=folds - 1, shuffle=False))
+    assert (parts.test, parts.val) == ((folds - 1,), (0,))
+    with pytest.raises(InputError, match="too few images"):
+        split(independent(folds - 1), Split(method="kfold", folds=folds, shuffle=False))
+    with pytest.raises(InputError, match=f"{folds} images cannot fill {folds + 1} folds"):
+        split(independent(folds), Split(method="kfold", folds=folds + 1, fold=1, shuffle=False))
+
+
+def test_three_images_are_the_fewest_that_fractions_divide() -> None:
+    assert split(independent(3), Split(shuffle=False)) == Parts((0,), (1,), (2,))
+
+
+def test_folds_of_volumes_are_counted_in_volumes() -> None:
+    groups = ["a", "a", "b", "b", "c", "c"]
+    with pytest.raises(InputError, match="3 volumes cannot fill 4 folds"):
+        split(groups, Split(method="kfold", folds=4, fold=1, shuffle=False))

@@ -80,3 +80,8 @@ def test_shapes_must_agree():
 
 def test_a_sigmoid_tells_two_classes_apart():
     assert [class_count(channels) for channels in (1, 2, 3, 9)] == [2, 2, 3, 9]
+
+
+def test_no_image_has_no_counts():
+    nothing = np.zeros((0, 4, 4), dtype=np.uint8)
+    assert confusion(nothing, nothing, 3).shape == (0, 3, 4)

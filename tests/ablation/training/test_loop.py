@@ -1,5 +1,11 @@
 """One trial: resumed equals uninterrupted, randomness comes from the seed, and a diverging loss is a reason."""
 
+import os
+import warnings
+from collections import Counter
+from itertools import count
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +21,8 @@ from ablate.models.build import build_model
 from ablate.models.settings import PyConvUNet, ResNet34UNet, UNet, UNetPlusPlus
 from ablate.training.augmentation import augment
 from ablate.training.checkpoint import Epoch, Progress
-from ablate.training.inference import classify
+from ablate.training.devices import precision
+from ablate.training.inference import classify, predict, predict_probabilities
 from ablate.training.loop import _batches, _generator, _validate, judge_trivial, train
 from ablate.training.losses import loss_of
 from ablate.training.parallel import ALONE
@@ -306,3 +313,117 @@ def test_a_recorded_configuration_does_not_train_from_weights_that_it_does_not_n
         train(recorded, dataset, device=CPU)
     with pytest.raises(InputError, match=r"weights\.safetensors"):
         train(config, dataset, device=CPU)  # that file is no weights, which is another matter
+
+
+# Several classes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def of_three() -> Dataset:
+    """Twelve random masks of three classes, of which the last is the most frequent foreground."""
+    rng = np.random.default_rng(0)
+    masks = rng.choice(3, (12, 16, 16), p=[0.4, 0.25, 0.35]).astype(np.uint8)
+    masks[:, 0, 0] = np.arange(12) % 3  # a tie, or next to one
+    images = (masks[:, None] - 1 + rng.normal(0, 0.1, (12, 1, 16, 16))).astype(np.float32)
+    ids = tuple(f"{at:02d}" for at in range(12))
+    return Dataset(Folder(size=(16, 16), n_classes=3), ids, ids, images, masks)
+
+
+def test_trivial_rows_of_several_classes_are_counted_pixel_by_pixel(of_three):
+    config = trial(of_three, protocol={"split": {"shuffle": False, "val": 0.25, "test": 0.25}})
+    rows = {row.model.name: judge_trivial(row, of_three) for row in config.trivial()}
+    trained_on = of_three.masks[:6]
+    for row in rows.values():
+        assert (row.best_epoch, row.epochs, row.weights) == (0, [], {})
+        assert row.ids == ("09", "10", "11")
+        assert row.predictions.shape == (3, 16, 16)
+        np.testing.assert_array_equal(row.counts, confusion(row.predictions, of_three.masks[9:], 3))
+    assert (rows["all_background"].predictions == 0).all()
+    assert Counter(trained_on[trained_on > 0].tolist()).most_common(1)[0][0] == 2
+    assert (rows["all_foreground"].predictions == 2).all()
+    for y, x in np.ndindex(16, 16):
+        seen = Counter(trained_on[:, y, x].tolist())
+        most = max(seen.values())
+        expected = max(value for value, times in seen.items() if times == most)  # of a tie the higher, as resizing
+        assert (rows["mean_mask"].predictions[:, y, x] == expected).all()
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_validation_of_several_classes_is_the_mean_over_images(of_three, batch_size):
+    torch.manual_seed(0)
+    model = build_model(UNet(width=8, stages=2), 1, 3).eval()
+    indices = (3, 0, 7, 9)
+    loss, found = _validate(model, of_three, indices, batch_size, CPU, ALONE)
+    losses, counts = [], []
+    with torch.no_grad():
+        for index in indices:
+            logits, mask = model(torch.tensor(of_three.images[[index]])), of_three.masks[[index]]
+            losses.append(F.cross_entropy(logits, torch.tensor(mask).long()).item())
+            counts.append(confusion(logits.argmax(dim=1).numpy(), mask, 3))
+    assert loss == pytest.approx(np.mean(losses), rel=1e-5)
+    assert found == scores(np.concatenate(counts))
+
+
+def test_probabilities_are_the_softmax_over_classes_or_the_sigmoid(of_three):
+    images = of_three.images[:5]
+    for classes in (1, 3):
+        torch.manual_seed(0)
+        model = build_model(UNet(width=8, stages=2), 1, classes).eval()
+        found = torch.cat(list(predict_probabilities(model, images, 2, CPU))).numpy()
+        with torch.no_grad():
+            logits = model(torch.tensor(images)).double().numpy()
+        powers = np.exp(logits)
+        expected = powers / powers.sum(axis=1, keepdims=True) if classes == 3 else 1 / (1 + np.exp(-logits))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        chosen = expected.argmax(axis=1) if classes == 3 else expected[:, 0] >= 0.5
+        np.testing.assert_array_equal(predict(model, images, 2, CPU), chosen)
+        assert predict(model, images[:0], 2, CPU).shape == (0, 16, 16)
+
+
+# At their edges ------------------------------------------------------------------------------------------------------
+
+
+def test_one_image_alone_stays_a_batch():
+    assert _batches((4,), 3, seed=0, epoch=1) == [[4]]
+    assert [len(batch) for batch in _batches((4, 5, 6, 7), 3, seed=0, epoch=1)] == [4]
+    assert [len(batch) for batch in _batches((4, 5), 1, seed=0, epoch=1)] == [1, 1]
+    assert [len(batch) for batch in _batches(tuple(range(5)), 3, seed=0, epoch=1)] == [3, 2]
+
+
+def test_augmentation_is_drawn_from_all_seeds_that_there_are():
+    seeds = {_generator(seed, epoch, step).initial_seed() for seed in range(4) for epoch in (1, 2) for step in range(8)}
+    assert len(seeds) == 64
+    assert 2**62 < max(seeds) < 2**63
+
+
+def test_an_epoch_s_time_is_told_in_seconds_and_in_images_a_second(dataset, monkeypatch):
+    ticks = count(100, 0.5)
+    monkeypatch.setattr("ablate.training.loop.time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    config = trial(dataset, protocol={"epochs": 2})
+    images = len(split(dataset.groups, config.protocol.split).train)
+    for epoch in train(config, dataset, device=CPU).epochs:
+        assert (epoch.seconds, epoch.images_per_second) == (1.0, images / 0.5)
+
+
+def test_16_bits_are_for_cuda_alone_and_bfloat16_where_the_card_has_it(monkeypatch):
+    assert precision(CPU) == precision(torch.device("mps")) == torch.float32
+    for has, expected in ((True, torch.bfloat16), (False, torch.float16)):
+        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation=True, has=has: has)
+        assert precision(torch.device("cuda")) == expected
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert precision(torch.device("cuda")) == torch.float16  # an emulated one is slow
+
+
+def test_training_on_the_cpu_is_deterministic_in_32_bits_and_warns_of_nothing(dataset, monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    torch.use_deterministic_algorithms(False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    checkpoint = Memory()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(trial(dataset, protocol={"epochs": 1}), dataset, device=CPU, checkpoint=checkpoint)
+    assert torch.are_deterministic_algorithms_enabled()
+    assert torch.is_deterministic_algorithms_warn_only_enabled()
+    assert not torch.backends.cudnn.benchmark
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ  # which is CUDA's
+    assert b'"scaler":"{}"' in (checkpoint.data or b"").replace(b" ", b"")  # gradients are scaled for 16 bits alone

@@ -13,6 +13,8 @@ from synthetic import Tables
 from ablate.analysis.claims.evaluate import applicable, evaluate
 from ablate.analysis.claims.schema import Claim, load_claim, packaged
 from ablate.analysis.claims.verdict import ClaimResult, Verdict
+from ablate.analysis.scores import cell_scores
+from ablate.analysis.significance import difference
 from ablate.errors import InputError
 from ablate.study.tables import IMAGE_COLUMNS
 
@@ -265,3 +267,233 @@ def test_a_slip_in_a_claim_is_one_line_with_its_place(tmp_path, old, new, messag
     with pytest.raises(InputError, match=message) as error:
         load_claim(str(path))
     assert "\n" not in str(error.value)
+
+
+# At their edges ------------------------------------------------------------------------------------------------------
+
+SUPERIOR = {"kind": "superior", "metric": "dice"}
+
+
+def test_intervals_are_of_95_per_cent_and_a_one_sided_bound_s_of_90():
+    tables = study({"ours": (0.8, 1), "rival": (0.79, 1)}, noise=0.02)
+    scores = cell_scores(tables, "dice")
+    for hypothesis, level in ((SUPERIOR, 0.95), (NON_INFERIOR, 0.9)):
+        expected = difference(scores["ours"], scores["rival"], "dice", level).interval
+        found = verdict(tables, hypothesis)
+        assert (found.estimate, found.low, found.high) == pytest.approx(expected[:3])
+        assert f"{level:.0%} CI" in found.sentence
+
+
+@pytest.mark.parametrize(("mean", "below"), [(0.7, True), (0.79, False)])
+def test_a_bound_exactly_at_the_margin_decides_nothing(mean, below):
+    """The interval's lower end must be above, or its upper end below."""
+    tables = study({"ours": (mean, 200), "rival": (0.8, 200)}, noise=0.05)
+    budget = {"kind": "matched_budget", "metric": "dice", "cost": "params", "family": {"model": "rival"}}
+    for hypothesis in (NON_INFERIOR, budget):
+        found = verdict(tables, hypothesis)
+        assert found.low < 0
+        at_low = verdict(tables, hypothesis | {"margin": -found.low})
+        assert at_low.outcome == "inconclusive"
+        assert verdict(tables, hypothesis | {"margin": math.nextafter(-found.low, 1)}).outcome == "supported"
+        assert (found.high < 0) is below
+        if below:
+            assert verdict(tables, hypothesis | {"margin": -found.high}).outcome == "inconclusive"
+            assert verdict(tables, hypothesis | {"margin": math.nextafter(-found.high, 0)}).outcome == "refuted"
+
+
+def test_what_differs_by_chance_is_neither_better_nor_worse():
+    for ours, rival in ((0.8, 0.802), (0.802, 0.8)):
+        found = verdict(study({"ours": (ours, 1), "rival": (rival, 1)}, noise=0.05), SUPERIOR)
+        assert found.outcome == "inconclusive"
+        assert "is not shown to differ from rival" in found.sentence
+        assert "after Holm's correction" in found.sentence
+    alike = study({"ours": (0.8, 1), "rival": (0.8, 1)}, noise=0.0)
+    assert verdict(alike, SUPERIOR).outcome == "inconclusive"
+
+
+def test_one_seed_has_no_interval_and_no_p_value_to_tell():
+    found = verdict(study({"ours": (0.9, 1), "rival": (0.5, 2)}, seeds=1), SUPERIOR)
+    assert "no interval from 1 seed)" in found.sentence
+    assert "Holm" not in found.sentence
+
+
+def test_what_one_rival_lacks_costs_the_others_nothing():
+    tables = study({"ours": (0.85, 1), "rival": (0.8, 1), "bare": (0.8, 1)})
+    tables = tables._replace(images=tables.images[~tables.images["key"].str.startswith("bare")])
+    against = [{"model": "bare"}, {"model": "rival"}]
+    for hypothesis in (SUPERIOR, NON_INFERIOR):
+        found = {v.name.rsplit(" ", 1)[1]: v for v in judged(tables, hypothesis, against=against).verdicts}
+        assert found["rival"].outcome == "supported"
+        assert found["bare"].outcome == "inconclusive"
+        assert found["bare"].sentence == "It cannot be judged: bare has no test score."
+
+
+def test_a_hypothesis_may_have_rivals_of_its_own():
+    tables = study({"ours": (0.8, 100), "rival": (0.8, 200), "light": (0.8, 50)})
+    fewest = {"kind": "fewest", "cost": "params"}
+    assert verdict(tables, fewest).outcome == "supported"
+    assert verdict(tables, fewest | {"against": [{"model": "light"}]}).outcome == "refuted"
+    none = verdict(tables, fewest | {"against": []})
+    assert (none.outcome, none.unit) == ("inconclusive", "ratio")
+
+
+def test_the_subject_is_no_rival_of_its_own():
+    tables = study({"ours": (0.8, 100), "rival": (0.8, 200)})
+    found = verdict(tables, {"kind": "fewest", "cost": "params"}, against=[{"model": "ours"}, {"model": "rival"}])
+    assert (found.outcome, found.note) == ("inconclusive", "without ours")
+
+
+def priced(**costs: float) -> Tables:
+    """A study with latencies, of which some are not known."""
+    tables = study(dict.fromkeys(costs, (0.8, 100)))
+    return tables._replace(trials=tables.trials.assign(latency_ms=tables.trials["cell"].map(costs)))
+
+
+@pytest.mark.parametrize(
+    ("costs", "outcome", "estimate", "note"),
+    [
+        ({"ours": 1.0, "rival": 2.0, "other": 4.0}, "supported", 0.5, ""),
+        ({"ours": 3.0, "rival": 2.0, "other": 4.0}, "refuted", 1.5, ""),
+        ({"ours": 1.0, "rival": 2.0, "other": math.nan}, "inconclusive", 0.5, "without other"),
+        ({"ours": 2.0, "rival": 2.0, "other": math.nan}, "refuted", 1.0, "without other"),
+        ({"ours": 1.0, "rival": math.nan, "other": math.nan}, "inconclusive", math.nan, "nothing to judge by"),
+        ({"ours": math.nan, "rival": 2.0, "other": 4.0}, "inconclusive", math.nan, "nothing to judge by"),
+        ({"ours": 0.0, "rival": 0.0, "other": 4.0}, "refuted", 1.0, ""),
+        ({"ours": 1.0, "rival": 0.0, "other": 4.0}, "refuted", math.inf, ""),
+        ({"ours": 0.0, "rival": 2.0, "other": 4.0}, "supported", 0.0, ""),
+    ],
+)
+def test_the_least_cost_is_held_against_all_that_are_known(costs, outcome, estimate, note):
+    against = [{"model": "rival"}, {"model": "other"}]
+    found = verdict(priced(**costs), {"kind": "fewest", "cost": "latency_ms"}, against=against)
+    assert (found.outcome, found.note) == (outcome, note)
+    assert found.estimate == pytest.approx(estimate, nan_ok=True)
+    if not math.isnan(estimate):
+        known = sum(not math.isnan(cost) for cost in costs.values())
+        verb = "has" if estimate < 1 else "does not have"
+        assert found.sentence.startswith(f"ours {verb} the lowest latency of {known} networks: {costs['ours']:.3g} ms")
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.05])
+def test_a_front_s_probability_of_exactly_what_is_asked_supports_and_of_what_is_left_refutes(noise):
+    front = {"kind": "on_front", "cost": "params", "metric": "dice"}
+    better = study({"ours": (0.81, 200), "rival": (0.8, 100)}, noise=noise)
+    found = verdict(better, front)
+    assert 0.5 < found.estimate < 1
+    assert verdict(better, front | {"probability": found.estimate}).outcome == "supported"
+    more = math.nextafter(found.estimate, 1)
+    assert verdict(better, front | {"probability": more}).outcome == "inconclusive"
+    worse = study({"ours": (0.79, 200), "rival": (0.8, 100)}, noise=noise)
+    found = verdict(worse, front)
+    assert 0 < found.estimate < 0.5
+    asked = next(p for p in (1 - found.estimate, math.nextafter(1 - found.estimate, 0)) if 1 - p >= found.estimate)
+    assert verdict(worse, front | {"probability": asked}).outcome == "refuted"
+    less = verdict(worse, front | {"probability": min(0.999999, 1 - found.estimate + 1e-6)})
+    assert less.outcome == "inconclusive"
+
+
+BUDGET = {"kind": "matched_budget", "metric": "dice", "cost": "params", "family": {"model": "family"}}
+
+
+@pytest.mark.parametrize(("own", "against"), [(100, 0.70), (400, 0.80), (1600, 0.90)])
+def test_a_member_of_the_family_at_the_subject_s_cost_is_all_that_counts(own, against):
+    sweep = {"family-1": (0.70, 100), "family-2": (0.80, 400), "family-3": (0.90, 1600)}
+    found = verdict(study({"ours": (0.75, own), **sweep}, noise=0.0), BUDGET)
+    assert found.estimate == pytest.approx(0.75 - against, abs=1e-4)
+
+
+def test_a_family_of_one_parameter_up_brackets_and_one_without_a_cost_does_not():
+    found = verdict(study({"ours": (0.85, 2), "family-1": (0.7, 1), "family-2": (0.8, 4)}, noise=0.0), BUDGET)
+    assert found.estimate == pytest.approx(0.85 - 0.75, abs=1e-4)
+    found = verdict(study({"ours": (0.85, 2), "family-1": (0.7, 0), "family-2": (0.8, 4)}), BUDGET)
+    assert found.outcome == "inconclusive"
+    assert "(parameters from 4 to 4) does not bracket ours's 2;" in found.sentence
+
+
+@pytest.mark.parametrize(("own", "span"), [(50, "100 to 1.60"), (2000, "100 to 1.60")])
+def test_what_a_family_does_not_bracket_is_said_with_its_span(own, span):
+    sweep = {"family-2": (0.80, 400), "family-3": (0.90, 1600), "family-1": (0.70, 100)}
+    found = verdict(study({"ours": (0.85, own), **sweep}), BUDGET)
+    assert (found.outcome, found.unit) == ("inconclusive", "difference")
+    assert f"(parameters from {span}\N{NO-BREAK SPACE}k) does not bracket" in found.sentence
+    found = verdict(study({"ours": (0.85, own)}), BUDGET)
+    assert "(parameters none) does not bracket" in found.sentence
+
+
+def test_the_subject_is_no_member_of_the_family_it_is_held_against():
+    tables = study({"ours-1": (0.85, 200), "ours-2": (0.70, 100), "ours-3": (0.80, 400)}, noise=0.0)
+    budget = BUDGET | {"family": {"model": "ours"}}
+    found = verdict(tables, budget, subject={"model": "ours", "width": 1})
+    assert found.estimate == pytest.approx(0.10, abs=1e-4)
+
+
+def test_a_family_is_interpolated_on_the_seeds_and_images_that_both_neighbours_have():
+    tables = study({"ours": (0.85, 200), "family-1": (0.70, 100), "family-2": (0.80, 400)}, noise=0.01)
+    images = tables.images
+    gone = images["key"].eq("family-1-0") | (images["key"].str.startswith("family-2") & images["image"].eq("i03"))
+    kept = tables._replace(images=images[~gone])
+    scores = cell_scores(kept, "dice")
+    one, other, ours = (scores[name].values for name in ("family-1", "family-2", "ours"))
+    middle = (np.delete(one, 3, axis=1) + other[1:]) / 2
+    assert verdict(kept, BUDGET).estimate == pytest.approx((np.delete(ours[1:], 3, axis=1) - middle).mean())
+
+
+def test_how_many_seeds_would_decide_is_said_where_nothing_is_decided():
+    noisy = study({"ours": (0.79, 1), "rival": (0.80, 1)}, noise=0.02)
+    found = verdict(noisy, SUPERIOR)
+    assert found.outcome == "inconclusive"
+    scores = cell_scores(noisy, "dice")
+    needed = difference(scores["ours"], scores["rival"], "dice").seeds_needed
+    assert needed is not None
+    assert found.note == f"about {needed} seeds would likely decide it"
+    for hypothesis in (SUPERIOR, NON_INFERIOR):
+        assert verdict(study({"ours": (0.85, 1), "rival": (0.8, 1)}), hypothesis).note == ""
+    never = verdict(study({"ours": (0.79, 1), "rival": (0.80, 1)}, noise=0.05), SUPERIOR)
+    assert never.note == "more seeds would not decide it: the images vary too much"
+
+
+def test_a_label_selects_with_and_without_its_mark():
+    tables = study({"ours": (0.8, 100), "rival": (0.8, 200)})
+    tables.trials["label"] = tables.trials["label"] + " ‡"
+    fewest = {"kind": "fewest", "cost": "params"}
+    assert verdict(tables, fewest, subject={"label": "ours"}, against=[{"label": "rival"}]).estimate == 0.5
+    found = verdict(tables, fewest, against=[{"label": "riva"}])
+    assert found.note == "nothing to judge by"
+
+
+def test_a_failed_trial_is_no_part_of_a_claim():
+    tables = study({"ours": (0.8, 100), "rival": (0.8, 200)})
+    trials = tables.trials
+    trials.loc[trials["cell"] == "rival", "state"] = "failed"
+    found = verdict(tables._replace(trials=trials), {"kind": "fewest", "cost": "params"})
+    assert (found.outcome, found.note) == ("inconclusive", "nothing to judge by")
+
+
+def test_a_data_set_without_the_subject_is_passed_over():
+    one = study({"ours": (0.8, 100), "rival": (0.8, 200)})
+    other = study({"rival": (0.8, 200)}, data="volumes")
+    other.trials["key"], other.trials["cell"] = other.trials["key"] + "v", other.trials["cell"] + "v"
+    both = Tables(pd.concat([other.trials, one.trials]), pd.DataFrame(), one.images)
+    assert [result.task for result in evaluate(claim({"kind": "fewest", "cost": "params"}), both)] == ["slices"]
+
+
+def test_a_packaged_claim_is_noted_only_where_a_part_of_it_could_be_judged():
+    models = ["unet", "unet_plus_plus", "resnet34_unet", "attention_unet", "fcn8s", "pyconvunet"]
+    whole = {model: (0.8, 100 + place) for place, model in enumerate(models)}
+    found = applicable(study(whole))
+    assert found.notes == ()
+    twice = applicable(study({**whole, "fcn8s-8": (0.8, 300)}))
+    assert twice.results == ()
+    assert "needs one complete configuration each of fcn8s;" in twice.notes[0]
+    assert applicable(study({"unet": (0.8, 1), "fcn8s": (0.8, 2)})) == ((), ())  # nobody to judge
+    assert applicable(study({"pyconvunet-1": (0.8, 1), "pyconvunet-2": (0.8, 1), "fcn8s": (0.8, 2)})) == ((), ())
+
+
+def test_the_sentence_counts_the_verdicts():
+    tables = study({"ours": (0.8, 100), "rival": (0.8, 200), "light": (0.8, 50)})
+    fewest = [{"kind": "fewest", "cost": "params"}, {"kind": "fewest", "cost": "macs", "against": [{"model": "light"}]}]
+    assert (
+        judged(tables, *fewest).sentence == "On slices the claim is refuted: of 2 verdicts 1 supported and 1 refuted."
+    )
+    found = judged(tables, fewest[0], {**fewest[0], "cost": "latency_ms"})
+    assert found.sentence == "On slices the claim is inconclusive: of 2 verdicts 1 supported and 1 inconclusive."
