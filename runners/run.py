@@ -48,7 +48,11 @@ def run(space: str | Path | Mapping[str, Any], *, console: Console | None = None
     from ablate.runners.cli.output import console as standard_output
 
     request = parse(Request, {**options, "space": dict(space) if isinstance(space, Mapping) else space}, "run")
-    return carry_out(request, console or standard_output(), Ends())
+    ends = Ends()
+    try:
+        return carry_out(request, console or standard_output(), ends)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(str(interrupt) or ends.how_to_go_on()) from None
 
 
 def carry_out(request: Request, out: Console, ends: Ends) -> Study:

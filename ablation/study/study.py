@@ -362,8 +362,9 @@ class Study:
                 _put_in_place(arriving, home)
             finally:
                 shutil.rmtree(arriving.parent, ignore_errors=True)
-        with contextlib.suppress(OSError):  # it is a witness, and no part of the trial
-            self.log(key, f"{attempt.state}{f': {attempt.error}' if attempt.error else ''}")
+        if attempt.state != "trivial":  # those are made again by any run
+            with contextlib.suppress(OSError):  # a witness of it, and no part of the trial
+                self.log(key, f"{attempt.state}{f': {attempt.error}' if attempt.error else ''}")
         return attempt
 
     # Logs ------------------------------------------------------------------------------------------------------------

@@ -109,6 +109,15 @@ print(sorted(record.state for record in study.records().values()))
     assert said.endswith("['complete', 'complete', 'trivial', 'trivial', 'trivial']\n")
 
 
+def test_a_call_that_is_interrupted_anywhere_says_how_to_go_on(space, tmp_path, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ablate.runners.trainer.Trainer.train_trials", interrupted)
+    with pytest.raises(KeyboardInterrupt, match=f"Every finished trial is in {tmp_path / 'study'}; the same command"):
+        package.run(str(space), study=tmp_path / "study")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
