@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Iterator
@@ -46,12 +47,9 @@ def wait_for_epochs(study: Path, run: subprocess.Popen[str]) -> None:
 
 def fill(disk: Path) -> Path:
     filler = disk / "filler"
-    with filler.open("wb") as file:
-        try:
-            while file.write(b"\0" * 65536):
-                file.flush()
-        except OSError:
-            pass
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):  # a buffer would fail again at the end
+        while True:
+            file.write(b"\0" * 65536)
     return filler
 
 
