@@ -69,16 +69,16 @@ class Index:
         return known
 
     def _read(self, folder: Path, key: str) -> tuple[Record | None, str]:
+        file = folder / "record.json"
         try:
-            content = read_regular(folder / "record.json")
-            if self._checked and parse_checksums(read_regular(folder / CHECKSUMS)).get("record.json") != sha256(
-                content
-            ):
-                return None, _damaged(folder / "record.json")
+            content = read_regular(file)
+            sums = parse_checksums(read_regular(folder / CHECKSUMS)) if self._checked else None
         except FileNotFoundError as error:
-            return None, _damaged(Path(str(error.filename)))
+            return None, damaged(self._study, Path(str(error.filename)))
         except (OSError, ValueError):
-            return None, _damaged(folder / "record.json")
+            return None, damaged(self._study, file)
+        if sums is not None and sums.get(file.name) != sha256(content):
+            return None, damaged(self._study, file)
         try:
             record = Record.model_validate_json(content)
         except ValueError:
@@ -94,5 +94,6 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _damaged(file: Path) -> str:
-    return f"'{file}' is damaged or missing"
+def damaged(study: Path, file: Path) -> str:
+    """What is said of a file that is not what was written."""
+    return f"'{file}' is damaged or missing: `ablate verify {study}` says what else is"

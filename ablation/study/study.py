@@ -33,7 +33,7 @@ from ablate.errors import InputError, unknown
 from ablate.files import flush_directory, kind, read_regular, sha256, strange_entries
 from ablate.origin import Origin
 from ablate.study import manifest, plans
-from ablate.study.index import REPLACED, Index
+from ablate.study.index import REPLACED, Index, damaged
 from ablate.study.journal import JOURNAL_LOCK
 from ablate.study.locks import LOCKS, Locks
 from ablate.study.logs import append_to_log, logged_as_ended
@@ -188,11 +188,6 @@ class Study:
         """What the study is, with every run that was planned into it."""
         return self._facts.model_copy(update={"runs": self.plans.runs})
 
-    @property
-    def threads(self) -> int | None:
-        """CPU threads of each trial, once the first was planned."""
-        return self._facts.threads
-
     def plan(self, run: Run, *, threads: int, data_dir: Path | None, storage: str | None = None) -> None:
         """Add a run, for good. What it costs does not grow with what was planned before. Raises `OSError`."""
         with self._locks.changing():
@@ -213,12 +208,7 @@ class Study:
     def sound(self) -> Sound:
         """The trials whose records can be believed: their folders' checksums have them. Others are among the faults."""
         found = self._index.all()
-        hint = f": `ablate verify {self.path}` says what else is"
-        left_out = {
-            key: known.why + (hint if known.why.endswith("missing") else "")
-            for key, known in found.items()
-            if known.record is None
-        }
+        left_out = {key: known.why for key, known in found.items() if known.record is None}
         self.faults |= left_out
         return Sound({key: known.record for key, known in found.items() if known.record is not None}, left_out)
 
@@ -316,7 +306,7 @@ class Study:
             return None
 
     def _damaged(self, file: Path) -> InputError:
-        return InputError(f"'{file}' is damaged or missing: `ablate verify {self.path}` says what else is")
+        return InputError(damaged(self.path, file))
 
     # Measured cost ---------------------------------------------------------------------------------------------------
 

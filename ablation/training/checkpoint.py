@@ -31,7 +31,7 @@ class Checkpoint(Protocol):
     def write(self, data: bytes) -> None: ...
 
 
-class Progress:
+class TrainingState:
     """A training so far, and its checkpoint: one safetensors document, replaced whole after each epoch."""
 
     def __init__(

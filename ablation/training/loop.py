@@ -23,7 +23,7 @@ from ablate.metrics.counts import Scores, class_count, confusion, scores
 from ablate.models.build import build_model
 from ablate.models.settings import Trivial
 from ablate.training.augmentation import augment
-from ablate.training.checkpoint import Checkpoint, Epoch, Progress
+from ablate.training.checkpoint import Checkpoint, Epoch, TrainingState
 from ablate.training.devices import autocast, make_deterministic, precision
 from ablate.training.inference import batch_logits, classify, predict
 from ablate.training.losses import loss_of
@@ -105,7 +105,7 @@ def train(
     return _judge_best(progress, trial, dataset, parts.test, device, group)
 
 
-def _begin(trial: TrialConfig, dataset: Dataset, device: torch.device, group: Group) -> Progress:
+def _begin(trial: TrialConfig, dataset: Dataset, device: torch.device, group: Group) -> TrainingState:
     """The network as its seed has it, and its optimiser, before the first epoch."""
     make_deterministic(device)
     with torch.random.fork_rng(devices=[]):
@@ -116,11 +116,11 @@ def _begin(trial: TrialConfig, dataset: Dataset, device: torch.device, group: Gr
     fused = device.type in ("cpu", "cuda")
     optimizer = torch.optim.Adam(model.parameters(), lr=trial.protocol.learning_rate, fused=fused)
     scaler = torch.amp.GradScaler(device.type, enabled=precision(device) == torch.float16)
-    return Progress(trial.key, model, optimizer, scaler)
+    return TrainingState(trial.key, model, optimizer, scaler)
 
 
 def _judge_best(
-    progress: Progress,
+    progress: TrainingState,
     trial: TrialConfig,
     dataset: Dataset,
     test: tuple[int, ...],
@@ -143,7 +143,7 @@ def _judge_best(
 
 
 def _train_epoch(
-    progress: Progress,
+    progress: TrainingState,
     trial: TrialConfig,
     dataset: Dataset,
     indices: tuple[int, ...],

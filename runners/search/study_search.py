@@ -67,7 +67,7 @@ def make_queue(
     proposer = make_proposer(catalogue, search.sampler, search.trials, search.seed, past, scored)
 
     def trials_of(proposal: Proposal) -> list[dict[str, Any]]:
-        found = trials.get(proposal.cell) or planner.trials(variant(space, proposal.choice))
+        found = trials[proposal.cell]
         proposed(found)
         return [suggestion(planned) for planned in found]
 

@@ -12,7 +12,7 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from ablate.errors import InputError
 from ablate.files import kind
+from ablate.runners.search.memory import DIRECTIONS
 from ablate.search_spaces.space import Range, Space
 from ablate.study.manifest import is_study
 from ablate.study.records import Record
@@ -28,8 +29,6 @@ from ablate.study.runs import Run
 from ablate.study.study import Study
 
 METRICS = ["validation Dice", "parameters", "MACs"]
-DIRECTIONS: list[Literal["maximize", "minimize"]] = ["maximize", "minimize", "minimize"]
-"""Of these."""
 _OF = "ablate study"
 """The study's attribute that says whose copy it is."""
 _STATES = {"complete": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}

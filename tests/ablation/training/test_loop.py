@@ -20,7 +20,7 @@ from ablate.metrics.counts import confusion, scores
 from ablate.models.build import build_model
 from ablate.models.settings import PyConvUNet, ResNet34UNet, UNet, UNetPlusPlus
 from ablate.training.augmentation import augment
-from ablate.training.checkpoint import Epoch, Progress
+from ablate.training.checkpoint import Epoch, TrainingState
 from ablate.training.devices import precision
 from ablate.training.inference import classify, predict, predict_probabilities
 from ablate.training.loop import _batches, _generator, _validate, judge_trivial, train
@@ -253,9 +253,9 @@ def test_a_foreground_probability_of_exactly_one_half_is_foreground():
     assert classify(torch.tensor([[[[0.2]], [[0.4]], [[0.4]]]])).tolist() == [[[1]]]  # the first of the most probable
 
 
-def progress(model: torch.nn.Module, key: str = "k") -> Progress:
+def progress(model: torch.nn.Module, key: str = "k") -> TrainingState:
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    return Progress(key, model, torch.optim.Adam(model.parameters(), lr=0.1), scaler)
+    return TrainingState(key, model, torch.optim.Adam(model.parameters(), lr=0.1), scaler)
 
 
 def epoch_of(number: int, val_dice: float, val_loss: float) -> Epoch:
