@@ -12,13 +12,14 @@ import importlib.abc
 import importlib.metadata
 import importlib.util
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from ablate import DISTRIBUTION
+from ablate.sources import imports, meaning
 
 if TYPE_CHECKING:
     from ablate.study.records import Record
@@ -98,26 +99,15 @@ def _with_what_they_import(names: tuple[str, ...]) -> tuple[str, ...]:
         name = waiting.pop()
         if name not in found and name not in APART:
             found.add(name)
-            waiting += _imported(_parsed(name))
+            waiting += (one for one in imports(_parsed(name), name, is_package=False) if _is_own(one))
     return tuple(sorted(found))
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
-    """The modules of this package that a module imports, anywhere in it."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            named = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            named = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        yield from (name for name in named if name.partition(".")[0] == _PACKAGE and _is_module(name))
-
-
 @cache
-def _is_module(name: str) -> bool:
+def _is_own(name: str) -> bool:
+    """Whether that is a module of this package."""
     try:
-        return importlib.util.find_spec(name) is not None
+        return name.partition(".")[0] == _PACKAGE and importlib.util.find_spec(name) is not None
     except ModuleNotFoundError:  # what is before its last dot is no package
         return False
 
@@ -137,40 +127,6 @@ def _parsed(name: str) -> ast.Module:
     if source is None:
         raise ModuleNotFoundError(f"the source of {name} is not there")
     return ast.parse(source)
-
-
-def meaning(tree: ast.AST) -> str:
-    """A parsed source as text, the same whatever its layout, comments and docstrings, and in each version of Python.
-
-    (`ast.dump` is not: versions differ in which empty fields they show.)
-    """
-    return f"{type(tree).__name__}({','.join(_fields(tree))})"
-
-
-def _fields(node: ast.AST) -> Iterator[str]:
-    for name, value in ast.iter_fields(node):
-        if name == "body" and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            value = _without_docstring(value)
-        if value is None or value == [] or name in ("type_comment", "type_ignores", "kind"):
-            continue
-        if name == "module":  # what this package is called decides nothing
-            value = value.removeprefix(f"{_PACKAGE}.")
-        yield f"{name}={_text(value)}"
-
-
-def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Without strings that stand alone: docstrings, and those after an attribute."""
-    return [node for node in body if not (isinstance(node, ast.Expr) and _is_text(node.value))]
-
-
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{','.join(map(_text, value))}]"
-    return meaning(value) if isinstance(value, ast.AST) else f"{type(value).__name__}:{value!r}"
 
 
 def unlike_today(study: Study, trials: Iterable[TrialConfig]) -> dict[str, str]:

@@ -38,7 +38,7 @@ class Predictor:
         self._trial = trial
         self._device = choose_device()
         self.classes = trial.data.classes
-        model = build_model(trial.model, trial.data.channels, trial.data.classes)  # type: ignore[arg-type]
+        model = build_model(trial.model, trial.data.channels, trial.data.classes, trial.data.size)
         try:
             model.load_state_dict(load(weights))
         except (SafetensorError, RuntimeError) as error:

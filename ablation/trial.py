@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import to_json
 
-from ablate.data.settings import Data, Split
-from ablate.models.settings import TRIVIAL, Model, Trivial
-from ablate.settings import MOST_SEED, Config, Number, Whole
+from ablate.data.settings import Split
+from ablate.kinds import of_kind
+from ablate.part import Part
+from ablate.settings import MOST_SEED, Config, Number, Since, Whole
 
 SCHEMA_VERSION = 1
 KEY_LENGTH = 12
@@ -39,14 +40,30 @@ class Protocol(Config):
         return tuple(name for name in get_args(Augmentation) if name in value)
 
 
+TRIVIAL = ("all_foreground", "all_background", "mean_mask")
+"""Predictors that look at no image. Every study scores all three, so that a number can be held against them."""
+
+
 class TrialConfig(Config):
-    """One training of one configuration with one seed."""
+    """One training of one configuration with one seed. Its parts are plain data (`ablate.part`)."""
 
     schema_version: int = SCHEMA_VERSION
-    model: Model
-    data: Data
+    model: of_kind("network")  # type: ignore[valid-type]
+    data: of_kind("data set")  # type: ignore[valid-type]
     protocol: Protocol = Protocol()
+    loss: Annotated[of_kind("loss"), Since("0.2")] = Part({"name": "cross_entropy"})  # type: ignore[valid-type]
+    optimizer: Annotated[of_kind("optimizer"), Since("0.2")] = Part({"name": "adam"})  # type: ignore[valid-type]
+    schedule: Annotated[of_kind("schedule"), Since("0.2")] = Part({"name": "constant"})  # type: ignore[valid-type]
+    augmentation: Annotated[tuple[of_kind("augmentation"), ...], Since("0.2")] = ()  # type: ignore[valid-type]
+    """Beside `protocol.augment`, and after it, in this order."""
+    metrics: Annotated[tuple[of_kind("metric"), ...], Since("0.2")] = ()  # type: ignore[valid-type]
+    """Scores of each test image beside those that follow from its confusion counts."""
     seed: Whole = Field(0, ge=0, le=MOST_SEED)
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _trivial_by_name(cls, value: Any) -> Any:
+        return Part(value) if isinstance(value, dict) and value.get("name") in TRIVIAL else value
 
     @model_validator(mode="after")
     def _rotations_need_squares(self) -> TrialConfig:
@@ -71,12 +88,19 @@ class TrialConfig(Config):
 
     @property
     def is_trivial(self) -> bool:
-        return isinstance(self.model, Trivial)
+        return self.model.name in TRIVIAL
 
     def trivial(self) -> list[TrialConfig]:
         """The three trivial predictors on this trial's data and split (the rest of the protocol does not matter)."""
         protocol = Protocol(augment=(), split=self.protocol.split)
-        return [TrialConfig(model=Trivial(name=n), data=self.data, protocol=protocol) for n in TRIVIAL]
+        return [TrialConfig(model=Part({"name": n}), data=self.data, protocol=protocol) for n in TRIVIAL]
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Every part, by its place in the configuration: `augmentation.1` is the first of several."""
+        single = {name: getattr(self, name) for name in ("model", "data", "loss", "optimizer", "schedule")}
+        several = {"augmentation": self.augmentation, "metrics": self.metrics}
+        return single | {f"{name}.{n}": part for name, parts in several.items() for n, part in enumerate(parts, 1)}
 
 
 def _digest(canonical: dict[str, Any]) -> str:

@@ -246,7 +246,11 @@ def _task(config: TrialConfig) -> str:
 
 def _options(config: TrialConfig) -> dict[str, str]:
     """What decides a trial's test images, as text."""
-    data = config.data.model_dump(exclude={"name"})
+    data = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in config.data.canonical().items()
+        if name != "name"
+    }
     split = {f"split.{name}": value for name, value in config.protocol.split.model_dump().items()}
     return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in {**data, **split}.items()}
 
@@ -264,5 +268,5 @@ def describe(config: TrialConfig) -> str:
             return "/".join(map(text, value)) if isinstance(value[0], list) else ",".join(map(text, value))
         return str(value)
 
-    fields = config.model.model_dump(mode="json", exclude={"name"}, exclude_none=True)
+    fields = {name: value for name, value in config.model.settings.items() if value is not None}
     return " ".join([config.model.name, *(f"{name}={text(value)}" for name, value in fields.items())])

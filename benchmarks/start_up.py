@@ -18,8 +18,9 @@ from pathlib import Path
 from ptflops import get_model_complexity_info
 
 from ablate.cost.counted import cost
+from ablate.kinds import KINDS, own_parts
 from ablate.models.build import build_model
-from ablate.models.settings import NETWORKS
+from ablate.models.network import network
 
 SIZE = (512, 512)
 
@@ -40,10 +41,10 @@ def main() -> None:
     ours, bare = (statistics.median(times) for times in zip(*pairs, strict=True))
     print(f"ablate --help {ours:.3f} s, a bare interpreter {bare:.3f} s, ratio {ours / bare:.1f}")
 
-    first = NETWORKS["unet"]()
+    first = network("unet")
     print(f"the first price of a process {seconds(lambda: cost(first, 3, 1, SIZE)):.2f} s (PyTorch loads sympy)")
-    for name, network in NETWORKS.items():
-        config = network()
+    for name in own_parts(KINDS["network"]):
+        config = network(name)
         priced = statistics.median(seconds(lambda c=config: cost.__wrapped__(c, 3, 1, SIZE)) for _ in range(5))
 
         def for_real(config: object = config) -> None:

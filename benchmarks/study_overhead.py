@@ -18,7 +18,7 @@ from rich.console import Console
 
 from ablate.data.dataset import Dataset
 from ablate.data.load import load_data
-from ablate.data.settings import Data
+from ablate.part import DataPart
 from ablate.runners.execution.queue import PlanQueue
 from ablate.runners.execution.resources import Resources
 from ablate.runners.execution.tune import How, ray_session, train_missing
@@ -38,7 +38,7 @@ def main() -> None:
 
     loaded: dict[str, Dataset] = {}
 
-    def dataset_of(config: Data) -> Dataset:
+    def dataset_of(config: DataPart) -> Dataset:
         return loaded.setdefault(config.name, load_data(config))
 
     space = Space(

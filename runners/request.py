@@ -16,7 +16,7 @@ from ablate.settings import parse
 
 if TYPE_CHECKING:
     from ablate.data.dataset import Dataset
-    from ablate.data.settings import Data
+    from ablate.part import DataPart
     from ablate.search_spaces.profiles import Profile
     from ablate.search_spaces.space import Space
 
@@ -114,7 +114,7 @@ class Basis(NamedTuple):
     space: Space
     profile_name: str
     profile: Profile
-    dataset_of: Callable[[Data], Dataset]
+    dataset_of: Callable[[DataPart], Dataset]
     arguments: dict[str, Any]
     """The rest of what `make_plan` and `Planner` take."""
 
@@ -146,10 +146,10 @@ def basis(
         overrides["protocol.epochs"] = epochs
     loaded: dict[str, Dataset] = {}
 
-    def dataset_of(config: Data) -> Dataset:
+    def dataset_of(config: DataPart) -> Dataset:
         from ablate.data.load import load_data
 
-        identity = config.model_dump_json(exclude={"fingerprint"}) + str(config.root)
+        identity = config.but(fingerprint="").text + str(config.root)
         if identity not in loaded:
             loaded[identity] = load_data(config)
         return loaded[identity]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ablate.data.dataset import Dataset
-    from ablate.data.settings import Data
+    from ablate.part import DataPart
     from ablate.search_spaces.plan import Plan, Planned, Planner
     from ablate.search_spaces.space import Space
     from ablate.study.study import Study
@@ -89,7 +89,7 @@ class _Asked(NamedTuple):
     profile: str
     data: str
     epochs: int
-    dataset_of: Callable[[Data], Dataset]
+    dataset_of: Callable[[DataPart], Dataset]
     plan: Plan | None = None
     planner: Planner | None = None
 
@@ -226,7 +226,7 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
         return
     progress = Progress(out, study, [], labels, expected=search.trials)
     try:
-        trainer.train(queue, {dataset.config.model_dump_json(): dataset}, progress)
+        trainer.train(queue, {dataset.config.text: dataset}, progress)
     except KeyboardInterrupt:
         score_trivial(study, seen[:1], asked.dataset_of)
         raise

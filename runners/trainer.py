@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ablate.data.dataset import Dataset
-    from ablate.data.settings import Data
+    from ablate.part import DataPart
     from ablate.runners.execution.address import Address
     from ablate.runners.execution.nodes import Node
     from ablate.runners.execution.queue import Queue
@@ -121,7 +121,7 @@ class Trainer:
     def train_trials(
         self,
         missing: list[Planned],
-        dataset_of: Callable[[Data], Dataset],
+        dataset_of: Callable[[DataPart], Dataset],
         again: Collection[str] = (),
     ) -> None:
         """Train trials of a plan, of which those with keys in `again` are in the study. Raises as `train` does."""
@@ -132,7 +132,7 @@ class Trainer:
         if not missing:
             return
         labels = {trial.key: level_label(trial.levels) for trial in missing}
-        datasets = {trial.config.data.model_dump_json(): dataset_of(trial.config.data) for trial in missing}
+        datasets = {trial.config.data.text: dataset_of(trial.config.data) for trial in missing}
         progress = Progress(self.out, self.study, missing, labels)
         self.train(PlanQueue(self.study, missing, again=again), datasets, progress)
 

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import ValidationError
 
 from ablate.data.dataset import Dataset
-from ablate.data.settings import SOURCES, Data, Split
+from ablate.data.settings import Split
 from ablate.data.splits import Parts, split
-from ablate.errors import InputError, brief, unknown
-from ablate.models.settings import Network, network
+from ablate.errors import InputError, brief
+from ablate.kinds import KINDS
+from ablate.kinds import parse as parse_part
+from ablate.part import DataPart, Part
 from ablate.search_spaces.designs import Variant, expand
 from ablate.search_spaces.profiles import Profile
-from ablate.search_spaces.space import MOST_SEEDS, Fields, Range, Space, nested
+from ablate.search_spaces.space import MOST_SEEDS, SEVERAL, Fields, Range, Space, nested, spelled_out
 from ablate.settings import explain, parse
 from ablate.trial import Protocol, TrialConfig
 
@@ -61,7 +63,7 @@ def make_plan(
     space: Space,
     profile: Profile,
     *,
-    dataset_of: Callable[[Data], Dataset],
+    dataset_of: Callable[[DataPart], Dataset],
     data: str | None = None,
     data_dir: str | None = None,
     seeds: int | None = None,
@@ -131,7 +133,7 @@ class Planner:
         space: Space,
         profile: Profile,
         *,
-        dataset_of: Callable[[Data], Dataset],
+        dataset_of: Callable[[DataPart], Dataset],
         data: str | None = None,
         data_dir: str | None = None,
         seeds: int | None = None,
@@ -174,11 +176,11 @@ class Planner:
             if any(path.split(".")[0] == "data" for path in _varied(self.space, factor)):
                 raise InputError(f"factor {factor} varies the data: a search compares on one data set")
         fields = _overlay(self.space, {}, self._profile, self._data, self._overrides)
-        _, source, protocol = _parts(fields, self.space.name, self._data_dir)
-        return self._read(source), protocol
+        parts = _parts(fields, self.space.name, self._data_dir)
+        return self._read(parts["data"]), parts["protocol"]
 
-    def _read(self, source: Data) -> Dataset:
-        identity = source.model_dump_json(), str(source.root)
+    def _read(self, source: DataPart) -> Dataset:
+        identity = source.text, str(source.root)
         if identity not in self._datasets:
             try:
                 self._datasets[identity] = self._dataset_of(source)
@@ -197,16 +199,17 @@ class Planner:
         """
         try:
             fields = _overlay(self.space, variant.fields, self._profile, self._data, self._overrides)
-            model, source, protocol = _parts(fields, self.space.name, self._data_dir)
-            dataset = self._read(source)
-            source = source.model_copy(update={"fingerprint": dataset.config.fingerprint})
+            parts = _parts(fields, self.space.name, self._data_dir)
+            model, protocol = parts["model"], parts["protocol"]
+            dataset = self._read(parts["data"])
+            source = parts["data"] = parts["data"].but(fingerprint=dataset.config.fingerprint)
             place = dataset.groups, protocol.split
             if place not in self._splits:
                 self._splits[place] = split(dataset.groups, protocol.split)
             params, macs = _price(model, source)
             if 1 in (len(self._splits[place].train), protocol.batch_size):  # else no batch is of one
                 _try_one_image(model, source)
-            first = TrialConfig(model=model, data=source, protocol=protocol, seed=self.seeds[0])
+            first = TrialConfig(**parts, seed=self.seeds[0])
         except ValidationError as error:
             raise ImpossibleError(explain(error)) from None
         except InputError as error:
@@ -247,13 +250,13 @@ def check(space: Space, params: int, macs: int) -> None:
             raise ImpossibleError(f"{constraint.cost} {spent:,}: the space allows {constraint.most:,.12g}", over)
 
 
-def _price(model: Network, source: Data) -> tuple[int, int]:
+def _price(model: Part, source: DataPart) -> tuple[int, int]:
     from ablate.cost.counted import cost
 
     return cost(model, source.channels, source.classes, source.size)
 
 
-def _try_one_image(model: Network, source: Data) -> None:
+def _try_one_image(model: Part, source: DataPart) -> None:
     from ablate.cost.counted import try_one_image
 
     try_one_image(model, source.channels, source.classes, source.size)
@@ -286,8 +289,6 @@ def _overlay(
     tree = nested(space.base)
     own = tree.get("data", {}).get("name")
     name = over.get("data", {}).get("name", data or own or "mni152")
-    if name not in SOURCES:
-        raise unknown("data set", name, SOURCES)
     if own not in (None, name):
         tree["data"] = {}
     for path, value in {**level_fields, **overrides}.items():
@@ -312,24 +313,41 @@ def _assign(tree: dict[str, Any], path: str, value: Any) -> None:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise InputError(f"field '{brief(path)}': '{brief(parent)}' is a value and has no fields")
-    tree[last] = copy.deepcopy(value)
+    tree[last] = copy.deepcopy(spelled_out(path, value))
 
 
-def _parts(fields: dict[str, Any], space: str, data_dir: str | None) -> tuple[Network, Any, Protocol]:
-    data = dict(fields["data"])
-    name = data.pop("name")
-    if data_dir is not None:
-        data["root"] = data_dir
-    source = parse(SOURCES[name], data, f"data {name}")
-    protocol = parse(Protocol, fields.get("protocol", {}), "protocol")
-    return _network(fields, space), source, protocol
+def _parts(fields: dict[str, Any], space: str, data_dir: str | None) -> dict[str, Any]:
+    """What a trial's configuration is made of, but for the seed."""
+    data, protocol = dict(fields["data"]), dict(fields.get("protocol", {}))
+    root = data_dir if data_dir is not None else data.pop("root", None)
+    data.pop("root", None)
+    optimizer = dict(fields.get("optimizer", {"name": "adam"}))
+    if "lr" in optimizer:  # one place for it, whatever the optimizer
+        given = optimizer.pop("lr")
+        if protocol.setdefault("learning_rate", given) != given:
+            raise InputError(
+                f"optimizer.lr {brief(given)}: protocol.learning_rate is {brief(protocol['learning_rate'])}; give one"
+            )
+    found: dict[str, Any] = {
+        "model": _network(fields, space),
+        "data": parse_part(KINDS["data set"], data, local={"root": root}),
+        "protocol": parse(Protocol, protocol, "protocol"),
+    }
+    single = {"loss": fields.get("loss"), "optimizer": optimizer, "schedule": fields.get("schedule")}
+    found |= {name: parse_part(KINDS[name], given) for name, given in single.items() if given}
+    for name in SEVERAL:
+        labelled = fields.get(name) or {}
+        kind = KINDS[name.removesuffix("s")]
+        given = [{"name": label} | settings for label, settings in labelled.items() if settings is not None]
+        found[name] = tuple(parse_part(kind, one) for one in given)
+    return found
 
 
-def _network(fields: dict[str, Any], space: str) -> Network:
+def _network(fields: dict[str, Any], space: str) -> Part:
     model = dict(fields.get("model", {}))
     if "name" not in model:
-        raise InputError(f"space {space} names no model: give base.model.name")
-    return network(model.pop("name"), **{field: _listed(field, value) for field, value in model.items()})
+        raise InputError(f"space {space} names no model: give base.model.name, or --model")
+    return parse_part(KINDS["network"], {field: _listed(field, value) for field, value in model.items()})
 
 
 def _listed(field: str, value: Any) -> Any:
@@ -346,14 +364,14 @@ def _listed(field: str, value: Any) -> Any:
 _PLACE = re.compile("[1-9][0-9]{0,2}")
 
 
-def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], Network]]:
+def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], Part]]:
     """The distinct networks of `space` that can be built, each with the levels it has first.
 
     Raises `InputError` where none can be.
     """
     from ablate.cost.counted import build_on_meta
 
-    found: dict[Network, dict[str, str]] = {}
+    found: dict[Part, dict[str, str]] = {}
     reason = InputError(f"space {space.name} has no configuration")
     for made in expand(space):
         tree = nested(space.base)

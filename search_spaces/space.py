@@ -41,7 +41,9 @@ from ablate.yaml_files import packaged_or_own, read_yaml
 
 Fields = dict[str, Any]
 """Configuration fields by dotted path: `model.width`, or `model` for the whole part."""
-_PARTS = ("model", "data", "protocol")
+PARTS = ("model", "data", "protocol", "loss", "optimizer", "schedule", "augmentation", "metrics")
+SEVERAL = ("augmentation", "metrics")
+"""Parts of which a trial has several, each under a name: that of the part, where it has no other."""
 WITH, WITHOUT = "with", "without"
 Bounded = Literal["params", "macs", "latency_ms"]
 """What a constraint may bound: the first two are known before training, the third is measured."""
@@ -296,15 +298,44 @@ def nested(fields: Mapping[str, Any]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for path, value in fields.items():
         _check_path(path)
-        _put(tree, path.split("."), value, brief(path))
+        _put(tree, path.split("."), spelled_out(path, value), brief(path))
     for part, value in tree.items():
         if not isinstance(value, dict):
             raise ValueError(
                 f"field '{part}': expected its fields, such as {part}.name or {{name: …}}, not {brief(value)}"
             )
-        if not isinstance(value.get("name", ""), str):
+        if part not in SEVERAL and not isinstance(value.get("name", ""), str):
             raise ValueError(f"field '{part}.name': expected a name, not {brief(value['name'])}")
     return tree
+
+
+def spelled_out(path: str, value: Any) -> Any:
+    """A whole part as its fields: a name alone is one, and several are a mapping or a list of those.
+
+    `dice` is `{name: dice}`; `[rotate, {name: noise, std: 0.1}]` is `{rotate: {}, noise: {std: 0.1}}`.
+    Raises `ValueError` for one of several that is none, or that is there twice.
+    """
+    if path in SEVERAL:
+        return _several(path, value)
+    return {"name": value} if path in PARTS and isinstance(value, str) else value
+
+
+def _several(path: str, value: Any) -> Any:
+    if value is None or value == []:
+        return {}
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list):
+        return value
+    found: dict[str, Any] = {}
+    for one in listed:
+        one = {"name": one} if isinstance(one, str) else one
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str):
+            raise ValueError(f"field '{path}': expected names, or {{name: …, setting: value}}, not {brief(one)}")
+        label = one["name"].rpartition(":")[2]
+        if label in found:
+            raise ValueError(f"field '{path}': {label} is there twice; give each a name ({{first: {{name: {label}}}}})")
+        found[label] = one
+    return found
 
 
 def _put(tree: dict[str, Any], way: list[str], value: Any, path: str) -> None:
@@ -331,10 +362,10 @@ def _put(tree: dict[str, Any], way: list[str], value: Any, path: str) -> None:
 
 def _check_path(path: Any) -> None:
     part, *rest = str(path).split(".")
-    if part not in _PARTS:
-        nearest = difflib.get_close_matches(part[:100], _PARTS, n=1)
+    if part not in PARTS:
+        nearest = difflib.get_close_matches(part[:100], PARTS, n=1)
         hint = f", did you mean '{nearest[0]}'?" if nearest else ""
-        raise ValueError(f"field '{brief(str(path))}' belongs to no part of a trial ({', '.join(_PARTS)}){hint}")
+        raise ValueError(f"field '{brief(str(path))}' belongs to no part of a trial ({', '.join(PARTS)}){hint}")
     if not all(rest) or len(rest) > _MOST_DEPTH:
         raise ValueError(f"field '{brief(path)}' is no path: expected names and single dots, such as model.width")
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from ptflops import get_model_complexity_info
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from ablate.calls import said
 from ablate.errors import InputError, brief
 from ablate.models.build import build_model, check_input
-from ablate.models.settings import Network
+from ablate.models.network import Network, network_of
+from ablate.part import Part
 
 
 class Cost(NamedTuple):
@@ -19,66 +22,127 @@ class Cost(NamedTuple):
     """Trainable parameters."""
     macs: int
     """Multiply–accumulates of one image's prediction (what the paper's Table 3 calls FLOPs)."""
+    note: str = ""
+    """What must be said of the two."""
 
 
 MOST_PARAMETERS = 1_000_000_000_000
 """Of a network: with their gradients and Adam's moments they take sixteen bytes each."""
+_TOLERANCE = 0.02
+"""By which share PyTorch's count may pass that of modules, before what modules miss is taken to matter."""
 
 
-def build_on_meta(config: Network, in_channels: int, classes: int) -> nn.Module:
+def build_on_meta(
+    config: Network | Part, in_channels: int, classes: int, size: tuple[int, int] | None = None
+) -> nn.Module:
     """The network without weights: shapes alone, in milliseconds, however large it is.
 
     Raises `InputError` for a configuration that no network can have, or none of at most `MOST_PARAMETERS`.
     """
     try:
         with torch.device("meta"):
-            model = build_model(config, in_channels, classes)
+            model = build_model(config, in_channels, classes, size)
     except RuntimeError as error:  # a layer of more elements than 64 bits count
-        raise InputError(f"{config.name} is too large to be built: {brief(str(error))}") from None
+        raise InputError(f"{network_of(config).called} is too large to be built: {brief(str(error))}") from None
     params = sum(parameter.numel() for parameter in model.parameters())
     if params > MOST_PARAMETERS:
-        raise InputError(f"{config.name} has {params:,} parameters: at most {MOST_PARAMETERS:,} are trained")
+        raise InputError(
+            f"{network_of(config).called} has {params:,} parameters: at most {MOST_PARAMETERS:,} are trained"
+        )
     return model
 
 
 @cache
-def cost(config: Network, in_channels: int, classes: int, size: tuple[int, int]) -> Cost:
+def cost(config: Network | Part, in_channels: int, classes: int, size: tuple[int, int]) -> Cost:
     """Parameters and MACs of `config` for one image of `size` (height, width), in milliseconds and without memory.
 
-    MACs are counted as in the paper: by ptflops, of modules and not of functional calls. The first call in a process
-    takes about a second longer, in which PyTorch loads what its `meta` device needs.
+    MACs are counted as in the paper: by ptflops, of modules and not of functional calls. Where a network of others
+    computes so much outside of modules that PyTorch's own counter finds more, that one's figure stands, and a note says
+    so. What cannot run on the `meta` device is priced on the CPU. The first call in a process takes about a second
+    longer, in which PyTorch loads what its `meta` device needs.
     Raises `InputError` for an impossible network, or a size it cannot take.
     """
     check_input(config, *size)
-    model = build_on_meta(config, in_channels, classes)
-    with torch.device("meta"):
-        macs, params = get_model_complexity_info(
-            model,
-            (in_channels, *size),
-            as_strings=False,
-            print_per_layer_stat=False,
-            backend="pytorch",
-            backend_specific_config={"count_functional": False},
+    if isinstance(network_of(config), Network) and not _is_foreign(config):
+        with torch.device("meta"):
+            return Cost(*_by_modules(config, build_on_meta(config, in_channels, classes), in_channels, size))
+    return _foreign_cost(config, in_channels, classes, size)
+
+
+def _is_foreign(config: Network | Part) -> bool:
+    return isinstance(config, Part) and bool(config.made_by)
+
+
+def _foreign_cost(config: Network | Part, in_channels: int, classes: int, size: tuple[int, int]) -> Cost:
+    called = network_of(config).called
+    try:
+        with torch.device("meta"):
+            return _counted(config, build_on_meta(config, in_channels, classes, size), in_channels, size)
+    except InputError:
+        raise
+    except Exception:  # a network of others may ask for values, or move itself to a device
+        try:
+            model = build_model(config, in_channels, classes, size)
+            found = _counted(config, model, in_channels, size)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"{called} cannot take {in_channels}x{size[0]}x{size[1]}: {said(error)}") from error
+        return found._replace(
+            note=f"{called} is priced on the CPU, not without memory{'; ' * bool(found.note)}{found.note}"
         )
+
+
+def _counted(config: Network | Part, model: nn.Module, in_channels: int, size: tuple[int, int]) -> Cost:
+    """The cost by modules, held against what PyTorch counts of the operations below them."""
+    image = (
+        torch.empty(1, in_channels, *size) if next(model.parameters()).is_meta else torch.zeros(1, in_channels, *size)
+    )
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model.eval()(image)
+    macs = counter.get_total_flops() // 2
+    params, by_modules = _by_modules(config, model, in_channels, size)
+    if by_modules >= (1 - _TOLERANCE) * macs:
+        return Cost(params, by_modules)
+    called = network_of(config).called
+    return Cost(
+        params, macs, f"{called}: MACs by PyTorch's counter, since ptflops' modules miss {1 - by_modules / macs:.0%}"
+    )
+
+
+def _by_modules(config: Network | Part, model: nn.Module, in_channels: int, size: tuple[int, int]) -> tuple[int, int]:
+    macs: Any
+    macs, params = get_model_complexity_info(
+        model,
+        (in_channels, *size),
+        as_strings=False,
+        print_per_layer_stat=False,
+        backend="pytorch",
+        backend_specific_config={"count_functional": False},
+    )
     if macs is None:
-        raise RuntimeError(f"ptflops could not count {config.name}; its own message is above")
-    return Cost(params, macs)
+        raise RuntimeError(f"ptflops could not count {network_of(config).called}; its own message is above")
+    return params, macs
 
 
 @cache
-def try_one_image(config: Network, in_channels: int, classes: int, size: tuple[int, int]) -> None:
+def try_one_image(config: Network | Part, in_channels: int, classes: int, size: tuple[int, int]) -> None:
     """Train on a batch of one image as far as shapes go.
 
     Raises `InputError` where batch norm would have a single value for each channel, of which there are no statistics.
     """
-    model = build_on_meta(config, in_channels, classes).train()
     try:
+        model = build_on_meta(config, in_channels, classes, size).train()
         with torch.no_grad():
             model(torch.empty(1, in_channels, *size, device="meta"))
     except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
+        if "more than 1 " not in str(error):
             raise
         raise InputError(
-            f"in batches of one image {config.name} comes down to one pixel at {size[0]}x{size[1]}, of which batch "
-            "norm has no statistics: use a larger protocol.batch_size or data.size, or fewer stages"
+            f"in batches of one image {network_of(config).called} comes down to one pixel at {size[0]}x{size[1]}, of "
+            "which batch norm has no statistics: use a larger protocol.batch_size or data.size, or fewer stages"
         ) from None
+    except Exception:
+        if not _is_foreign(config):
+            raise

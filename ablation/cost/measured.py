@@ -27,12 +27,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ablate import DISTRIBUTION
 from ablate.errors import InputError, TrialError
+from ablate.kinds import use_code, used_code
+from ablate.part import Part
+from ablate.user_code import Source, UserCode
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from ablate.models.settings import Network
+    from ablate.models.network import Network
 
 Device = Literal["cpu", "cuda"]
 WARM_UP = 3
@@ -80,7 +83,7 @@ class Measured(BaseModel):
 
 
 def measure(
-    config: Network,
+    config: Network | Part,
     in_channels: int,
     classes: int,
     size: tuple[int, int],
@@ -94,8 +97,11 @@ def measure(
     `TrialError` where the process dies, of too little memory say.
     """
     check(config, in_channels, classes, size, threads)
+    part = config if isinstance(config, Part) else Part.of(config)
     request = {
-        "model": config.model_dump(mode="json", exclude={"encoder_weights_sha256"}),
+        "model": part.canonical(),
+        "local": {name: str(path) for name, path in part.local.items()},
+        "code": used_code().read,
         "in_channels": in_channels,
         "classes": classes,
         "size": size,
@@ -114,7 +120,7 @@ def measure(
     return Measured.model_validate_json(child.stdout.splitlines()[-1])
 
 
-def check(config: Network, in_channels: int, classes: int, size: tuple[int, int], threads: int) -> None:
+def check(config: Network | Part, in_channels: int, classes: int, size: tuple[int, int], threads: int) -> None:
     """That this can be measured here, as far as it can be told beforehand. Raises `InputError` as `measure` does."""
     from ablate.cost.counted import cost
 
@@ -170,17 +176,15 @@ def _load() -> float | None:
 
 
 def _main() -> None:
-    from ablate.models.settings import network
-
     request: dict[str, Any] = json.load(sys.stdin)
-    name = request["model"].pop("name")
+    use_code(UserCode(read={name: Source(*source) for name, source in request.pop("code").items()}))
     request["size"] = tuple(request["size"])
-    found = _measure_here(network(name, **request.pop("model")), **request)
+    found = _measure_here(Part(request.pop("model"), request.pop("local")), **request)
     print(found.model_dump_json())
 
 
 def _measure_here(
-    config: Network,
+    config: Network | Part,
     in_channels: int,
     classes: int,
     size: tuple[int, int],
@@ -199,8 +203,8 @@ def _measure_here(
     place = torch.device(device)
     dtype = precision(place)
 
-    def network_and_input(config: Network, size: tuple[int, int]) -> tuple[nn.Module, torch.Tensor]:
-        model = build_model(config, in_channels, classes).eval()
+    def network_and_input(config: Network | Part, size: tuple[int, int]) -> tuple[nn.Module, torch.Tensor]:
+        model = build_model(config, in_channels, classes, size).eval()
         model = model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
         images = torch.randn(1, in_channels, *size).to(place, memory_format=torch.channels_last)
         return model, images

@@ -21,7 +21,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from ablate.models.build import build_model, check_input
-from ablate.models.settings import Network
+from ablate.models.network import Network
+from ablate.part import Part
 from ablate.training.losses import loss_of
 
 WORKSPACE = 1.25
@@ -45,7 +46,12 @@ _OUT_OF_MEMORY = (
 
 @cache
 def training_memory(
-    config: Network, in_channels: int, classes: int, size: tuple[int, int], batch_size: int, precision: torch.dtype
+    config: Network | Part,
+    in_channels: int,
+    classes: int,
+    size: tuple[int, int],
+    batch_size: int,
+    precision: torch.dtype,
 ) -> int:
     """The most bytes that training `config` takes on its device, as `ablate.training.loop.train` does it.
 
@@ -59,7 +65,7 @@ def training_memory(
     """
     check_input(config, *size)
     with _as_kernels_do(), torch.device("meta"), _Live() as live:
-        model = build_model(config, in_channels, classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = build_model(config, in_channels, classes, size).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         parameters = dict(model.named_parameters())
         moments = [torch.empty_like(p) for p in parameters.values() for _ in range(2)]
         for p in parameters.values():

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ablate.data.room import available_memory
-from ablate.data.settings import Data
+from ablate.data.settings import DataSource
 from ablate.data.source import Sample
 from ablate.errors import InputError, brief
+from ablate.part import DataPart
 from ablate.trial import KEY_LENGTH
 
 MEAN, STD = 0.5, 0.5
@@ -22,7 +23,7 @@ MEAN, STD = 0.5, 0.5
 class Dataset:
     """Images and masks ready for a network: contiguous arrays, which Ray's object store shares without a copy."""
 
-    config: Data
+    config: DataPart
     """With its fingerprint."""
     ids: tuple[str, ...]
     groups: tuple[str, ...]
@@ -38,7 +39,7 @@ class Dataset:
         return len(self.ids)
 
 
-def assemble(samples: Sequence[Sample], config: Data) -> Dataset:
+def assemble(samples: Sequence[Sample], config: DataPart) -> Dataset:
     """The samples scaled, resized to `config.size` and brought to `config.channels`.
 
     8-bit images are divided by 255. Other types are scaled from their minimum and maximum, over the image or, for
@@ -55,7 +56,7 @@ def assemble(samples: Sequence[Sample], config: Data) -> Dataset:
         )
     masks = np.stack([resize_mask(sample.mask, config.size) for sample in samples])
     return Dataset(
-        config=config.model_copy(update={"fingerprint": found}),
+        config=config.but(fingerprint=found),
         ids=tuple(sample.id for sample in samples),
         groups=tuple(sample.group for sample in samples),
         images=prepare_images(samples, config),
@@ -64,7 +65,7 @@ def assemble(samples: Sequence[Sample], config: Data) -> Dataset:
     )
 
 
-def check_room(count: int, config: Data) -> None:
+def check_room(count: int, config: DataPart | DataSource) -> None:
     """Raises `InputError` if `count` images and masks, as a trial reads them, are more than this machine's memory."""
     height, width = config.size
     needed, available = count * height * width * (4 * config.channels + 1), available_memory()
@@ -75,7 +76,7 @@ def check_room(count: int, config: Data) -> None:
         )
 
 
-def _notes(samples: Sequence[Sample], config: Data) -> tuple[str, ...]:
+def _notes(samples: Sequence[Sample], config: DataPart) -> tuple[str, ...]:
     notes = []
     colour = sum(sample.image.ndim == 3 for sample in samples)
     if colour and config.channels == 1:
@@ -98,11 +99,11 @@ def _notes(samples: Sequence[Sample], config: Data) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _where(config: Data) -> str:
+def _where(config: DataPart) -> str:
     return f"{config.name} '{brief(config.root)}'" if config.root else config.name
 
 
-def prepare_images(samples: Sequence[Sample], config: Data) -> np.ndarray:
+def prepare_images(samples: Sequence[Sample], config: DataPart) -> np.ndarray:
     """The samples' images as a network sees them: (N, channels, H, W) float32, scaled and resized as by `assemble`."""
     check_room(len(samples), config)
     images = np.empty((len(samples), config.channels, *config.size), dtype=np.float32)
@@ -133,7 +134,7 @@ def _limits(samples: Sequence[Sample]) -> list[tuple[float, float]]:
     return [sample.limits or fixed.get(sample.image.dtype) or of_group[sample.group] for sample in samples]
 
 
-def _prepared(image: np.ndarray, limits: tuple[float, float], config: Data) -> np.ndarray:
+def _prepared(image: np.ndarray, limits: tuple[float, float], config: DataPart) -> np.ndarray:
     """(channels, H, W) float32 from (h, w) or (h, w, 3)."""
     low, high = limits
     scaled = (image.astype(np.float64) - low) / ((high - low) or 1.0)

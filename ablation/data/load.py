@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import inspect
+from typing import Any
 
-from ablate.data import folder, isbi2012, kaggle_lung, liver, mni152, phantom
 from ablate.data.dataset import Dataset, assemble
-from ablate.data.settings import Data
-from ablate.data.source import DatasetInfo, Sample
-
-_SOURCES = (mni152, isbi2012, kaggle_lung, liver, folder, phantom)
-READERS: dict[str, Callable[..., list[Sample]]] = {source.INFO.name: source.read for source in _SOURCES}
-
-DATASETS: dict[str, DatasetInfo] = {source.INFO.name: source.INFO for source in _SOURCES}
+from ablate.data.settings import DataSource
+from ablate.data.source import DatasetInfo
+from ablate.kinds import KINDS, find, make, own_parts, packaged
+from ablate.part import DataPart
 
 
-def load_data(config: Data) -> Dataset:
+def source_of(data: DataSource | DataPart) -> Any:
+    """A data set's settings with `read`, of a configuration's part; this imports what that names."""
+    return make(KINDS["data set"], data) if isinstance(data, DataPart) else data
+
+
+def load_data(config: DataSource | DataPart) -> Dataset:
     """Read the data set that `config` names, and fill in its fingerprint.
 
     Raises `InputError`, in one line, if its files are missing or unfit, or no longer have the fingerprint given.
     """
-    return assemble(READERS[config.name](config), config)
+    part = config if isinstance(config, DataPart) else DataPart.of(config)
+    return assemble(source_of(config).read(), part)
+
+
+def described() -> list[DatasetInfo]:
+    """What the data sets with short names are, in their names' order."""
+    kind = KINDS["data set"]
+    return [_description(name, find(kind, name).target) for name in sorted([*own_parts(kind), *packaged(kind)])]
+
+
+def _description(name: str, target: Any) -> DatasetInfo:
+    if getattr(target, "module", ""):
+        info: DatasetInfo = importlib.import_module(target.module).INFO
+        return info
+    lines = (inspect.getdoc(target) or name).splitlines()
+    return DatasetInfo(name, lines[0], layout="see its own description", needs_dir=True, citation="")

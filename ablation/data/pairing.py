@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ablate.data.images import read_labels, read_slices, stem, suffix
 from ablate.data.masks import class_indices
-from ablate.data.settings import Data
+from ablate.data.settings import DataSource
 from ablate.data.source import DatasetInfo, Sample
 from ablate.errors import InputError
 
@@ -22,7 +22,7 @@ class Pair(NamedTuple):
     mask: Path
 
 
-def data_root(config: Data, info: DatasetInfo) -> Path:
+def data_root(config: DataSource, info: DatasetInfo) -> Path:
     """The folder given as `--data-dir`. Raises `InputError` with the expected layout if there is none."""
     if config.root is None:
         raise InputError(f"{info.name} needs its files: give --data-dir a folder with {info.layout}")

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ablate.settings import MOST_SEED, MOST_SIDE, Config, Number, Whole, no_path_from_json
+from ablate.settings import MOST_SEED, MOST_SIDE, Config, Number, Since, Whole, no_path_from_json
+
+if TYPE_CHECKING:
+    from ablate.data.source import Sample
 
 
-class _Source(Config):
-    """What every data set has: how its images reach the network, where it is, and what is in it."""
+class DataSource(Config):
+    """Base of all data sets: how its images reach the network, where it is, what is in it; and `read`.
 
+    class Retina(ablate.DataSource):
+        n_classes: int = 1
+
+        def read(self):
+            return [ablate.Sample(file.stem, file.stem, image, mask) for ... in sorted(self.root.iterdir())]
+    """
+
+    module: ClassVar[str] = ""
+    """The module that reads it (`read`) and describes it (`INFO`), if not here."""
     size: tuple[Whole, Whole] = (128, 128)
     """Height and width in pixels that images and masks are brought to."""
     channels: Literal[1, 3] = 1
@@ -22,10 +35,26 @@ class _Source(Config):
     fingerprint: str = Field("", max_length=64)
     """SHA-256 (first 12 hex) of the decoded images and masks; `ablate.data.load` fills it in."""
 
+    n_classes: Annotated[Whole, Since("0.2")] = Field(1, ge=1, le=255)
+    """1 is foreground against background (sigmoid); more are classes with 0 the background."""
+
     @property
     def classes(self) -> int:
-        """Output channels: 1 is foreground against background (sigmoid); more are classes with 0 the background."""
-        return 1
+        """Output channels."""
+        return self.n_classes
+
+    def read(self) -> list[Sample]:
+        """Every image with its mask, as decoded, in a fixed order.
+
+        Raises `InputError`, in one line, for files that are missing or unfit.
+        """
+        samples: list[Sample] = importlib.import_module(self.module).read(self)
+        return samples
+
+    @property
+    def called(self) -> str:
+        """As messages call it."""
+        return str(getattr(self, "name", type(self).__name__))
 
     @field_validator("size")
     @classmethod
@@ -39,67 +68,58 @@ class _Source(Config):
     _stay_out_of_json = field_validator("root")(no_path_from_json)
 
 
-class Mni152(_Source):
+class Mni152(DataSource):
     """Axial slices of the MNI152 T1 template with its tissue masks, packaged in nilearn's wheel."""
 
+    module = "ablate.data.mni152"
     name: Literal["mni152"] = "mni152"
     size: tuple[Whole, Whole] = (96, 96)
     target: Literal["grey_matter", "white_matter", "brain"] = "grey_matter"
     slices: Whole = Field(60, ge=5, le=125)
 
 
-class Isbi2012(_Source):
+class Isbi2012(DataSource):
     """ISBI 2012 EM challenge, training stack: 30 slices of 512×512 (the paper's ISBICell)."""
 
+    module = "ablate.data.isbi2012"
     name: Literal["isbi2012"] = "isbi2012"
 
 
-class KaggleLung(_Source):
+class KaggleLung(DataSource):
     """Finding and Measuring Lungs in CT Data (Kaggle): 2d_images/ and 2d_masks/."""
 
+    module = "ablate.data.kaggle_lung"
     name: Literal["kaggle_lung"] = "kaggle_lung"
 
 
-class Liver(_Source):
+class Liver(DataSource):
     """stevenazy/liver-dataset (Kaggle): train/ and val/, each 000.png with 000_mask.png."""
 
+    module = "ablate.data.liver"
     name: Literal["liver"] = "liver"
 
 
-class Folder(_Source):
+class Folder(DataSource):
     """Any folder with images/ and masks/ whose files have matching stems."""
 
+    module = "ablate.data.folder"
     name: Literal["folder"] = "folder"
     n_classes: Whole = Field(1, ge=1, le=255)
 
-    @property
-    def classes(self) -> int:
-        return self.n_classes
 
-
-class Phantom(_Source):
+class Phantom(DataSource):
     """Generated ellipses with known masks. `blur` widens the boundary, `noise` hides it.
 
     `blur` is the standard deviation of a Gaussian in pixels, `noise` that of additive Gaussian noise in units of the
     contrast between object and background.
     """
 
+    module = "ablate.data.phantom"
     name: Literal["phantom"] = "phantom"
     count: Whole = Field(60, ge=5, le=10_000)
     blur: Number = Field(0.0, ge=0, le=100)
     noise: Number = Field(0.25, ge=0, le=1000)
     seed: Whole = Field(0, ge=0, le=MOST_SEED)
-
-
-Data = Annotated[Mni152 | Isbi2012 | KaggleLung | Liver | Folder | Phantom, Field(discriminator="name")]
-SOURCES: dict[str, type[Mni152 | Isbi2012 | KaggleLung | Liver | Folder | Phantom]] = {
-    "mni152": Mni152,
-    "isbi2012": Isbi2012,
-    "kaggle_lung": KaggleLung,
-    "liver": Liver,
-    "folder": Folder,
-    "phantom": Phantom,
-}
 
 
 class Split(Config):

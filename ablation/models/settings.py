@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ablate.errors import brief, unknown
+from ablate.errors import brief
 from ablate.files import read_regular
-from ablate.settings import MOST_CHANNELS, Config, Number, Whole, no_path_from_json, parse
+from ablate.models.network import Network
+from ablate.settings import MOST_CHANNELS, Number, Whole, no_path_from_json
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _MOST_KERNEL = 1023
 _MOST_LEVELS = 8
@@ -19,39 +23,65 @@ _MOST_LEVELS = 8
 Upsampling = Literal["transposed", "bilinear"]
 
 
-class UNet(Config):
+class _Stages(Network):
+    """A network of several stages, each of half the height and width of the one above."""
+
+    if TYPE_CHECKING:
+        stages: int
+
+    @property
+    def downsampling(self) -> int:
+        return 2 ** (self.stages - 1)
+
+
+class UNet(_Stages):
     """U-Net with same padding and batch norm: `stages` stages of widths `width`, 2·`width`, 4·`width`, ..."""
 
+    module = "ablate.models.unet:UNet"
     name: Literal["unet"] = "unet"
     width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
     stages: Whole = Field(5, ge=2, le=8)
     upsampling: Upsampling = "transposed"
 
 
-class UNetPlusPlus(Config):
+class UNetPlusPlus(_Stages):
     """UNet++: nested dense skips, bilinear up-sampling, and a head on each of the top row's nodes."""
 
+    module = "ablate.models.unet_plus_plus:UNetPlusPlus"
     name: Literal["unet_plus_plus"] = "unet_plus_plus"
     width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
     stages: Whole = Field(5, ge=2, le=6)
     deep_supervision: bool = True
 
 
-class AttentionUNet(Config):
+class AttentionUNet(_Stages):
     """Attention U-Net: an additive attention gate on each skip connection."""
 
+    module = "ablate.models.attention_unet:AttentionUNet"
     name: Literal["attention_unet"] = "attention_unet"
     width: Whole = Field(64, ge=2, le=MOST_CHANNELS)
     stages: Whole = Field(5, ge=2, le=8)
 
 
-class _WithEncoderWeights(Config):
+class _WithEncoderWeights(Network):
     """A network whose encoder can start from a local weights file. The file's hash is in the key, its path is not."""
 
     encoder_weights: Path | None = Field(None, exclude=True)
     encoder_weights_sha256: str | None = Field(None, max_length=64)
 
     _stay_out_of_json = field_validator("encoder_weights")(no_path_from_json)
+
+    def build(self, in_channels: int, classes: int) -> nn.Module:
+        model = super().build(in_channels, classes)
+        if self.encoder_weights is not None and not next(model.parameters()).is_meta:
+            from ablate.models.encoder_weights import load_encoder_weights
+
+            load_encoder_weights(model.encoder, self.encoder_weights)  # type: ignore[arg-type]
+        return model
+
+    @property
+    def downsampling(self) -> int:
+        return 32
 
     @model_validator(mode="after")
     def _hash_weights(self) -> _WithEncoderWeights:
@@ -69,19 +99,21 @@ class _WithEncoderWeights(Config):
 class ResNet34UNet(_WithEncoderWeights):
     """ResNet-34 encoder with LinkNet-style decoder blocks, added to the encoder's features."""
 
+    module = "ablate.models.resnet34_unet:ResNet34UNet"
     name: Literal["resnet34_unet"] = "resnet34_unet"
 
 
 class FCN8s(_WithEncoderWeights):
     """FCN-8s on VGG-16's convolutional layers."""
 
+    module = "ablate.models.fcn8s:FCN8s"
     name: Literal["fcn8s"] = "fcn8s"
 
 
 Levels = tuple[Whole, ...]
 
 
-class PyConvUNet(Config):
+class PyConvUNet(_Stages):
     """U-Net whose convolutions are pyramidal (Li et al. 2021; PyConv: Duta et al. 2020).
 
     `kernels` and `groups` list a pyramid's levels: one list for every stage, or one list a stage, the first stage being
@@ -92,6 +124,7 @@ class PyConvUNet(Config):
     `expansion`, with a skip around it if `residual`. Each stage has `blocks` of them.
     """
 
+    module = "ablate.models.unet:PyConvUNet"
     name: Literal["pyconvunet"] = "pyconvunet"
     kernels: Levels | tuple[Levels, ...] = (3, 5, 7, 9)
     groups: Levels | tuple[Levels, ...] = (1, 4, 8, 16)
@@ -164,31 +197,3 @@ class PyConvUNet(Config):
 
 def _brief(value: Any) -> str:
     return brief(json.dumps(value))
-
-
-Network = UNet | UNetPlusPlus | AttentionUNet | ResNet34UNet | FCN8s | PyConvUNet
-
-
-class Trivial(Config):
-    """A predictor that looks at no image. Every study scores all three, so that a number can be held against them."""
-
-    name: Literal["all_foreground", "all_background", "mean_mask"]
-
-
-Model = Annotated[Network | Trivial, Field(discriminator="name")]
-NETWORKS: dict[str, type[Network]] = {
-    "unet": UNet,
-    "unet_plus_plus": UNetPlusPlus,
-    "attention_unet": AttentionUNet,
-    "resnet34_unet": ResNet34UNet,
-    "fcn8s": FCN8s,
-    "pyconvunet": PyConvUNet,
-}
-TRIVIAL = ("all_foreground", "all_background", "mean_mask")
-
-
-def network(name: str, **fields: Any) -> Network:
-    """The configuration of network `name`. Raises `InputError` for a name or a field that does not exist."""
-    if name not in NETWORKS:
-        raise unknown("model", name, NETWORKS)
-    return parse(NETWORKS[name], fields, f"model {name}")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ablate.data.load import load_data
-from ablate.data.settings import Data
 from ablate.errors import InputError
+from ablate.part import DataPart
 from ablate.study.contents import read_config
 from ablate.study.study import Study
 from ablate.study.trial_folder import key_folders
@@ -40,8 +40,8 @@ def data_sets(study: Study, data_dir: Path | None) -> list[DataSet]:
     for folder in key_folders(study.path):
         config = read_config(folder)
         if config is not None:  # else `verify` names it
-            configs[config.data.model_dump_json()] = config.data
-            trials[config.data.model_dump_json()] += 1
+            configs[config.data.text] = config.data
+            trials[config.data.text] += 1
     return [_compared(data, trials[identity], roots) for identity, data in configs.items()]
 
 
@@ -58,12 +58,12 @@ def _roots(study: Study) -> list[Path | None]:
     return [*dict.fromkeys(named)] or [None]
 
 
-def _compared(data: Data, trials: int, roots: list[Path | None]) -> DataSet:
+def _compared(data: DataPart, trials: int, roots: list[Path | None]) -> DataSet:
     """A data set as it is now: in the folder where it is what it was; in none, in the first where there is one."""
     today, why = "", ""
     for root in roots:
         try:
-            found = load_data(data.model_copy(update={"root": root, "fingerprint": ""})).config.fingerprint
+            found = load_data(DataPart(data.canonical() | {"fingerprint": ""}, {"root": root})).config.fingerprint
         except InputError as error:
             why = why or str(error)
             continue
@@ -84,7 +84,7 @@ def changed_images(study: Study, trials: Iterable[TrialConfig]) -> list[str]:
     for trial in trials:
         for data in recorded:
             if data.fingerprint != trial.data.fingerprint and data.name == trial.data.name:
-                earlier = trial.data.model_copy(update={"fingerprint": data.fingerprint})
+                earlier = trial.data.but(fingerprint=data.fingerprint)
                 if trial.model_copy(update={"data": earlier}).key in records:
                     again[data.name, data.fingerprint, trial.data.fingerprint] += 1
     return [

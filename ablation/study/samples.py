@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ablate.data.settings import Data
+    from ablate.part import DataPart
     from ablate.study.study import Study
     from ablate.trial import TrialConfig
 
 
-def make_samples_again(study: Study, trials: Iterable[TrialConfig], dataset_of: Callable[[Data], Dataset]) -> list[str]:
+def make_samples_again(
+    study: Study, trials: Iterable[TrialConfig], dataset_of: Callable[[DataPart], Dataset]
+) -> list[str]:
     """Give these trials, as far as they were judged, the pictures that they lack; the keys of those that got some.
 
     A prediction is kept only if it has the very counts that the trial was judged by: on another machine a pixel may

@@ -21,7 +21,6 @@ from ablate.data.splits import split
 from ablate.errors import TrialError
 from ablate.metrics.counts import Scores, class_count, confusion, scores
 from ablate.models.build import build_model
-from ablate.models.settings import Trivial
 from ablate.training.augmentation import augment
 from ablate.training.checkpoint import Checkpoint, Epoch, TrainingState
 from ablate.training.devices import autocast, make_deterministic, precision
@@ -110,7 +109,7 @@ def _begin(trial: TrialConfig, dataset: Dataset, device: torch.device, group: Gr
     make_deterministic(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trial.seed)
-        model = build_model(trial.model, dataset.config.channels, dataset.config.classes)  # type: ignore[arg-type]
+        model = build_model(trial.model, dataset.config.channels, dataset.config.classes, dataset.config.size)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     group.synchronise(model)
     fused = device.type in ("cpu", "cuda")
@@ -180,7 +179,7 @@ def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
     With several classes, "all foreground" is the training masks' most frequent foreground class, and the mean mask the
     most frequent class of each pixel.
     """
-    assert isinstance(trial.model, Trivial)
+    assert trial.is_trivial
     parts = split(dataset.groups, trial.protocol.split)
     classes = class_count(dataset.config.classes)
     frequency = np.stack([(dataset.masks[list(parts.train)] == c).mean(axis=0) for c in range(classes)])

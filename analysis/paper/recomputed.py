@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ablate.analysis.paper.published import TABLE_3, TABLE_3_INPUT, PublishedCost
 
 if TYPE_CHECKING:
-    from ablate.models.settings import Network, PyConvUNet
+    from ablate.part import Part
 
 
 class CostRow(NamedTuple):
@@ -40,23 +40,23 @@ class CostRow(NamedTuple):
 
 def costs() -> tuple[CostRow, ...]:
     """Table 3, published and computed. PyConvU-Net has three readings, none of them tuned to meet its figures."""
-    from ablate.models.settings import network
+    from ablate.models.network import network
 
     baselines = [(network(name), "") for name in TABLE_3 if name != "pyconvunet"]
     return tuple(_cost_row(config, reading) for config, reading in [*baselines, *_readings()])
 
 
-def _readings() -> list[tuple[PyConvUNet, str]]:
-    from ablate.models.settings import PyConvUNet
+def _readings() -> list[tuple[Part, str]]:
+    from ablate.models.network import network
 
     return [
-        (PyConvUNet(), "each 3x3 a PyConv"),
-        (PyConvUNet(block="bottleneck"), "the code's block, one a stage"),
-        (PyConvUNet(block="bottleneck", blocks=2), "the code's block, two a stage"),
+        (network("pyconvunet"), "each 3x3 a PyConv"),
+        (network("pyconvunet", block="bottleneck"), "the code's block, one a stage"),
+        (network("pyconvunet", block="bottleneck", blocks=2), "the code's block, two a stage"),
     ]
 
 
-def _cost_row(config: Network, reading: str) -> CostRow:
+def _cost_row(config: Part, reading: str) -> CostRow:
     from ablate.cost.counted import cost
 
     channels, *size = TABLE_3_INPUT

@@ -135,7 +135,8 @@ def _distinct(texts: Iterable[str]) -> str:
 
 def _data(config: TrialConfig) -> str:
     height, width = config.data.size
-    options = config.data.model_dump(exclude={"name", "size", "channels", "fingerprint"})
+    hidden = ("size", "channels", "fingerprint")
+    options = {name: value for name, value in config.data.settings.items() if name not in hidden}
     return " ".join(
         [
             f"{config.data.name} at {config.data.channels}×{height}×{width}",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from ablate.errors import InputError
+from ablate.part import DataPart
 from ablate.runners.cli.output import console, err_console, plain_table, print_json
 from ablate.runners.cli.shared import json_option, open_study, study_argument, training_options
 from ablate.runners.cli.training import ending
@@ -16,7 +17,6 @@ from ablate.runners.cli.training import ending
 if TYPE_CHECKING:
     from ablate.analysis.confirmation import Candidate, Confirmation
     from ablate.data.dataset import Dataset
-    from ablate.data.settings import Data
     from ablate.runners.execution.ending import Ends
     from ablate.search_spaces.plan import Planned
     from ablate.study.runs import Run
@@ -116,14 +116,14 @@ def _round(study: Study, seeds: int, rivals: int) -> _Round:
     return _Round(run, found, chosen)
 
 
-def _data_of(study: Study, data_dir: Path | None) -> Callable[[Data], Dataset]:
+def _data_of(study: Study, data_dir: Path | None) -> Callable[[DataPart], Dataset]:
     """Reads a trial's data where they are now. Raises `InputError` if they are not what the search saw."""
     from ablate.data.load import load_data
 
     root = data_dir or (Path(study.manifest.data_dir) if study.manifest.data_dir else None)
 
-    def dataset_of(data: Data) -> Dataset:
-        dataset = load_data(data.model_copy(update={"root": root, "fingerprint": ""}))
+    def dataset_of(data: DataPart) -> Dataset:
+        dataset = load_data(DataPart(data.canonical() | {"fingerprint": ""}, {"root": root}))
         if dataset.config.fingerprint != data.fingerprint:
             raise InputError(f"the images of {data.name} are not those of the search: give their --data-dir")
         return dataset

@@ -11,7 +11,7 @@ from ablate.runners.cli.output import console, plain_table, print_json
 from ablate.runners.cli.shared import json_option, parse_input, parse_settings
 
 if TYPE_CHECKING:
-    from ablate.models.settings import Network
+    from ablate.part import Part
 
 
 @click.command()
@@ -32,6 +32,10 @@ def cost(model: str | None, space: str | None, size: str, settings: tuple[str, .
     """
     from ablate.analysis.paper.published import TABLE_3, TABLE_3_INPUT
     from ablate.cost.counted import cost as price
+    from ablate.models.network import network as named
+
+    def is_default(given: Part) -> bool:
+        return ":" not in given.name and given == named(given.name)
 
     if (model is None) == (space is None):
         raise InputError("give either --model or --space")
@@ -48,14 +52,14 @@ def cost(model: str | None, space: str | None, size: str, settings: tuple[str, .
             ]
         )
         return
-    as_published = (channels, height, width) == TABLE_3_INPUT and any(n == type(n)() for _, _, n, _ in rows)
+    as_published = (channels, height, width) == TABLE_3_INPUT and any(is_default(n) for _, _, n, _ in rows)
     out = console()
     paper = ("paper M", "paper GMac") if as_published else ()
     table = plain_table("network", "params M", "GMac", *paper, right=("params M", "GMac", *paper))
     marked = False
     for label, _, network, (params, macs) in rows:
         cells = [label, f"{params / 1e6:.2f}", f"{macs / 1e9:.2f}"]
-        if as_published and network == type(network)() and network.name in TABLE_3:
+        if as_published and network.name in TABLE_3 and is_default(network):
             published = TABLE_3[network.name]
             mark = "" if published.reproducible else " *"
             marked = marked or not published.reproducible
@@ -70,10 +74,10 @@ def cost(model: str | None, space: str | None, size: str, settings: tuple[str, .
 
 def _networks(
     model: str | None, space: str | None, settings: tuple[str, ...]
-) -> list[tuple[str, dict[str, str], Network]]:
+) -> list[tuple[str, dict[str, str], Part]]:
     """Each distinct network with its label and levels."""
     from ablate.analysis.frames import level_label
-    from ablate.models.settings import network
+    from ablate.models.network import network
     from ablate.search_spaces.plan import networks_of
     from ablate.search_spaces.space import load_space
 

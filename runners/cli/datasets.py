@@ -17,15 +17,15 @@ def datasets(as_json: bool) -> None:
     Example:
       ablate datasets
     """
-    from ablate.data.load import DATASETS
+    from ablate.data.load import described
 
     if as_json:
-        print_json([info._asdict() for info in DATASETS.values()])
+        print_json([info._asdict() for info in described()])
         return
     from rich.text import Text
 
     out = console()
-    for info in DATASETS.values():
+    for info in described():
         where = "needs --data-dir" if info.needs_dir else "built in"
         out.print(Text.assemble((info.name, "bold"), "  ", (where, "dim")))
         out.print(f"  {info.what}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ablate.cost.measured import Device, Measured
-    from ablate.models.settings import Network
+    from ablate.part import Part
     from ablate.study.study import Study
 
 _MOST_PAIRS = 12
@@ -27,7 +27,7 @@ class _Job(NamedTuple):
     """A network with its input, and the cells that have it."""
 
     label: str
-    network: Network
+    network: Part
     channels: int
     classes: int
     size: tuple[int, int]
@@ -125,10 +125,9 @@ def _jobs(study: Study, given: tuple[int, int, int] | None, threads: int) -> lis
     for key, cell, label in complete[["key", "cell", "label"]].itertuples(index=False):
         config = study.config(key)
         channels, *sides = given or (config.data.channels, *config.data.size)
-        network: Network = config.model  # type: ignore[assignment]
-        job = _Job(label, network, channels, config.data.classes, (sides[0], sides[1]), [])
-        check(network, job.channels, job.classes, job.size, threads)
-        jobs.setdefault(f"{network.model_dump_json()} {job[2:5]}", job).cells.append(cell)
+        job = _Job(label, config.model, channels, config.data.classes, (sides[0], sides[1]), [])
+        check(job.network, job.channels, job.classes, job.size, threads)
+        jobs.setdefault(f"{job.network.text} {job[2:5]}", job).cells.append(cell)
     return list(jobs.values())
 
 

@@ -14,7 +14,7 @@ from ablate.runners.cli.output import waiting
 
 if TYPE_CHECKING:
     from ablate.data.dataset import Dataset
-    from ablate.data.settings import Data
+    from ablate.part import DataPart
     from ablate.search_spaces.plan import Plan, Planned
     from ablate.search_spaces.profiles import Profile
     from ablate.search_spaces.space import Space
@@ -108,7 +108,7 @@ class Prepared(NamedTuple):
     profile_name: str
     profile: Profile
     plan: Plan
-    dataset_of: Callable[[Data], Dataset]
+    dataset_of: Callable[[DataPart], Dataset]
 
 
 def prepare(*, settings: tuple[str, ...], **options: Any) -> Prepared:

@@ -184,9 +184,8 @@ def _foretold(trial: TrialConfig, precision: str) -> int:
     import torch
 
     from ablate.cost.memory import training_memory
-    from ablate.models.settings import Trivial
 
-    assert not isinstance(trial.model, Trivial)
+    assert not trial.is_trivial
     data = trial.data
     # An epoch's last batch may have one image more, where otherwise one would be left.
     batch = trial.protocol.batch_size + 1

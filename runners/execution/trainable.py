@@ -140,7 +140,7 @@ def _train(trial: TrialConfig, device: Any, workplace: Workplace, report: Any, t
     from ablate.training.loop import train
 
     checkpoint = StoredCheckpoint(workplace.storage, checkpoint_name(trial.key), "/".join(origin_of(trial).decides))
-    images = workplace.datasets[trial.data.model_dump_json()]
+    images = workplace.datasets[trial.data.text]
     if workplace.workers > 1:
         from ablate.runners.execution.distributed import train_parallel
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from ablate.data.dataset import Dataset
-from ablate.data.settings import Data
 from ablate.data.splits import split
 from ablate.errors import Halted, InputError
 from ablate.origin import made_otherwise
+from ablate.part import DataPart
 from ablate.runners.execution.address import Address
 from ablate.runners.execution.daemons import Look
 from ablate.runners.execution.ending import at_last, same_signals
@@ -63,7 +63,7 @@ class How(NamedTuple):
     """Of any trial; for the scheduler."""
 
 
-def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[[Data], Dataset]) -> None:
+def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[[DataPart], Dataset]) -> None:
     """Put the trivial predictors of every data set and split into the study, with the test images to look at.
 
     Pictures that were lost, of those or of what these trials predicted, are made again.

@@ -285,7 +285,7 @@ def parameters(planned: Planned) -> dict[str, str | int | float | bool]:
     config = planned.config
     about = {"key": planned.key, "cell": config.cell, "seed": config.seed}
     about |= {"params": planned.params, "macs": planned.macs, "level": planned.levels}
-    return dict(_flat(about | config.model_dump(mode="json", include={"model", "data", "protocol"})))
+    return dict(_flat(about | config.canonical("schema_version", "seed")))
 
 
 def _flat(tree: dict[str, Any], path: str = "") -> Iterator[tuple[str, str | int | float | bool]]:

@@ -9,10 +9,11 @@ from typing import Annotated, Any, get_args
 import pytest
 from pydantic import Field
 
-from ablate.data.settings import SOURCES, Phantom, Split
-from ablate.models.settings import NETWORKS, TRIVIAL, UNet
+from ablate.data.settings import Phantom, Split
+from ablate.kinds import KINDS, own_parts
+from ablate.models.settings import UNet
 from ablate.settings import Config, Number, Since
-from ablate.trial import TrialConfig
+from ablate.trial import TRIVIAL, TrialConfig
 
 KEPT = json.loads((Path(__file__).parents[1] / "assets" / "keys.json").read_text())
 """What version 0.1 called some trials. Add to it; a line that is there never changes."""
@@ -31,8 +32,8 @@ def test_a_key_is_what_it_was(kept):
 
 
 def test_keys_of_every_network_source_and_split_are_kept():
-    assert {kept["model"]["name"] for kept in KEPT} == {*NETWORKS, *TRIVIAL}
-    assert {kept["data"]["name"] for kept in KEPT} == {*SOURCES}
+    assert {kept["model"]["name"] for kept in KEPT} == {*own_parts(KINDS["network"]), *TRIVIAL}
+    assert {kept["data"]["name"] for kept in KEPT} == {*own_parts(KINDS["data set"])}
     methods = get_args(Split.model_fields["method"].annotation)
     assert {kept["protocol"].get("split", {}).get("method", "fractions") for kept in KEPT} == {*methods}
 

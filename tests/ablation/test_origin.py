@@ -12,8 +12,9 @@ import pytest
 
 from ablate import origin
 from ablate.data.settings import Folder, Mni152, Phantom
-from ablate.models.settings import PyConvUNet, ResNet34UNet, Trivial, UNet, UNetPlusPlus
+from ablate.models.settings import PyConvUNet, ResNet34UNet, UNet, UNetPlusPlus
 from ablate.origin import APART, Origin, meaning, mixed, modules_of, origin_of
+from ablate.part import Part
 from ablate.trial import TrialConfig
 
 
@@ -74,7 +75,7 @@ def test_a_trial_is_made_by_its_own_network_and_its_own_reader():
     assert "ablate.models.resnet34_unet" not in modules_of(trial())
     assert "ablate.data.pairing" in modules_of(trial(data=Folder()))
     assert "ablate.data.mni152" not in modules_of(trial())
-    assert not any("unet" in name for name in modules_of(trial(Trivial(name="mean_mask"))))
+    assert not any("unet" in name for name in modules_of(trial(Part({"name": "mean_mask"}))))
     for always in (
         "training.loop",
         "training.checkpoint",

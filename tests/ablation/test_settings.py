@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError
 
 from ablate.data.settings import Folder, Liver, Mni152, Phantom, Split
 from ablate.errors import InputError
-from ablate.models.settings import PyConvUNet, UNet, network
+from ablate.models.network import network
+from ablate.models.settings import PyConvUNet, UNet
 from ablate.settings import Config, Since, Whole
 from ablate.trial import Protocol, TrialConfig
 

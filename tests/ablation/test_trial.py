@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from ablate.data.settings import Folder, Isbi2012, Mni152, Phantom, Split
 from ablate.errors import InputError
-from ablate.models.settings import PyConvUNet, ResNet34UNet, UNet, network
+from ablate.models.network import network
+from ablate.models.settings import PyConvUNet, ResNet34UNet, UNet
 from ablate.trial import Protocol, TrialConfig
 
 

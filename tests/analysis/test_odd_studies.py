@@ -14,7 +14,7 @@ import pytest
 
 from ablate.data.settings import Phantom, Split
 from ablate.errors import InputError
-from ablate.models.settings import network
+from ablate.models.network import network
 from ablate.runners.cli.main import ablate
 from ablate.study.pictures import keep_pictures, pictures_dir
 from ablate.study.records import Record

@@ -6,7 +6,8 @@ import pytest
 
 from ablate.cost.counted import Cost, cost
 from ablate.errors import InputError
-from ablate.models.settings import PyConvUNet, UNet, network
+from ablate.models.network import network
+from ablate.models.settings import PyConvUNet, UNet
 
 TABLE_3 = {
     "unet": (7.77, 48.57),

@@ -16,7 +16,8 @@ from torch.profiler import ProfilerActivity, profile
 from ablate.cost.memory import WORKSPACE, out_of_memory, training_memory
 from ablate.errors import InputError
 from ablate.models.build import build_model
-from ablate.models.settings import UNet, network
+from ablate.models.network import network
+from ablate.models.settings import UNet
 from ablate.training.losses import loss_of
 
 NETWORKS = {

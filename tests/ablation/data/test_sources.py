@@ -10,13 +10,16 @@ import tifffile
 from PIL import Image
 
 from ablate.data import folder, isbi2012, kaggle_lung, liver
-from ablate.data.load import DATASETS, load_data
-from ablate.data.settings import SOURCES, Data, Folder, Isbi2012, KaggleLung, Liver, Mni152, Phantom
+from ablate.data.load import described, load_data
+from ablate.data.settings import DataSource, Folder, Isbi2012, KaggleLung, Liver, Mni152, Phantom
 from ablate.data.source import Sample
 from ablate.errors import InputError
+from ablate.kinds import KINDS, parse
 
 REAL = Path(__file__).parents[4] / "shared" / "data"
 RNG = np.random.default_rng(0)
+
+INFO = {info.name: info for info in described()}
 
 
 def images(count: int, size: tuple[int, int] = (16, 12)) -> np.ndarray:
@@ -44,7 +47,7 @@ def folder_of(root: Path, picture: np.ndarray, mask: np.ndarray, suffix: str = "
     return root
 
 
-def read_real(config: Data) -> list[Sample]:
+def read_real(config: DataSource) -> list[Sample]:
     if config.root is None or not config.root.is_dir():
         pytest.skip(f"{config.root} is not here; the generated layouts cover the same code")
     return {"isbi2012": isbi2012, "liver": liver, "kaggle_lung": kaggle_lung}[config.name].read(config)
@@ -214,12 +217,12 @@ def test_the_number_of_classes_reaches_the_data_set(tmp_path: Path) -> None:
 # What is wrong with the input ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name, info in DATASETS.items() if info.needs_dir])
+@pytest.mark.parametrize("name", [info.name for info in described() if info.needs_dir])
 def test_a_missing_root_is_explained_with_the_layout(name: str, tmp_path: Path) -> None:
     for root in (None, tmp_path / "nowhere"):
         with pytest.raises(InputError, match="--data-dir") as caught:
-            load_data(SOURCES[name](root=root))  # type: ignore[arg-type]
-        assert DATASETS[name].layout in str(caught.value)
+            load_data(parse(KINDS["data set"], {"name": name}, local={"root": root}))
+        assert INFO[name].layout in str(caught.value)
         assert "\n" not in str(caught.value)
 
 
@@ -340,8 +343,7 @@ def test_more_values_than_classes_is_an_error_for_several_classes_too(tmp_path: 
 
 
 def test_every_configurable_source_can_be_read_and_is_described() -> None:
-    assert list(DATASETS) == list(SOURCES)
-    for name, info in DATASETS.items():
+    for name, info in INFO.items():
         assert info.name == name
         assert info.what
         assert bool(info.layout) == info.needs_dir
@@ -349,5 +351,5 @@ def test_every_configurable_source_can_be_read_and_is_described() -> None:
 
 
 @pytest.mark.parametrize("config", [Mni152(slices=5), Phantom(count=5)], ids=lambda config: config.name)
-def test_embedded_data_needs_no_directory(config: Data) -> None:
+def test_embedded_data_needs_no_directory(config: DataSource) -> None:
     assert len(load_data(config)) == 5

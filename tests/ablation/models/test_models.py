@@ -15,8 +15,9 @@ from ablate.models.blocks import Bottleneck, conv3x3, upsample
 from ablate.models.build import build_model, check_input, downsampling
 from ablate.models.encoder_weights import load_encoder_weights
 from ablate.models.fcn8s import VGG16Encoder
+from ablate.models.network import Network, network
 from ablate.models.resnet34_unet import ResNet34Encoder
-from ablate.models.settings import AttentionUNet, FCN8s, Network, PyConvUNet, ResNet34UNet, UNet, UNetPlusPlus, network
+from ablate.models.settings import AttentionUNet, FCN8s, PyConvUNet, ResNet34UNet, UNet, UNetPlusPlus
 
 PYRAMID = {"kernels": (3, 5), "groups": (1, 4), "width": 8, "stages": 3}
 SMALL: dict[str, Network] = {

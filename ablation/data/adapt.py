@@ -1,0 +1,49 @@
+"""A data set that is any callable: a function of its settings that gives images with their masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import Field
+
+from ablate.calls import call, without_defaults
+from ablate.data.settings import DataSource
+from ablate.data.source import Sample
+from ablate.errors import InputError
+from ablate.settings import parse
+
+CONSTANTS: dict[str, Any] = {}
+_OF_ALL = ("size", "channels", "root", "fingerprint", "n_classes")
+
+
+def data_names(target: Callable[..., Any]) -> tuple[str, ...]:
+    """Arguments that are no settings."""
+    return ()
+
+
+class CalledSource(DataSource):
+    """A data set as its function gives it: an iterable of `Sample`, or of (name, image, mask)."""
+
+    target: Any = None
+    settings: dict[str, Any] = Field(default_factory=dict)
+    what: str = ""
+
+    def read(self) -> list[Sample]:
+        known = {"root": self.root, "size": self.size, "channels": self.channels, "n_classes": self.n_classes}
+        return [self._sample(one) for one in call(self.target, self.settings, known, self.what)]
+
+    def _sample(self, one: Any) -> Sample:
+        if isinstance(one, Sample):
+            return one
+        if isinstance(one, tuple) and len(one) == 3 and isinstance(one[0], str):
+            return Sample(one[0], one[0], one[1], one[2])
+        raise InputError(f"{self.what} gives {type(one).__name__}: expected ablate.Sample, or (name, image, mask)")
+
+
+def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> CalledSource:
+    own = {name: settings[name] for name in _OF_ALL if name in settings}
+    rest = {name: value for name, value in settings.items() if name not in own}
+    return parse(
+        CalledSource, {**own, "target": target, "settings": without_defaults(target, rest), "what": what}, what
+    )

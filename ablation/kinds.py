@@ -1,0 +1,431 @@
+"""The one mechanism by which parts are named, found, checked, fingerprinted and made.
+
+A part is named by a short name (one of this project's, or of another package's by an entry point of its kind's group)
+or by `module:attribute`: a module beside the space file first, then among what is installed. What is named is a
+subclass of its kind, with typed settings and `build`, or any callable as it is, for which the kind has an adapter.
+
+Nothing is listed by hand: this project's own parts are the classes with `name: Literal["…"]` in their kind's folder.
+Nothing is imported but by `parse` and `make`; what a study names is read without either (`ablate.part`).
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import json
+import re
+import site
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import PlainSerializer, PlainValidator, ValidationInfo
+
+from ablate.calls import check_settings, said, without_defaults
+from ablate.errors import InputError, brief, unknown
+from ablate.part import MADE_BY, DataPart, Part
+from ablate.settings import Config
+from ablate.settings import parse as parse_settings
+from ablate.user_code import UserCode
+
+_NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+class Kind(NamedTuple):
+    """A family of exchangeable parts."""
+
+    name: str
+    """As messages say it, and commands are asked for it."""
+    home: str
+    """The package whose files have this project's own."""
+    base: str
+    """The class that has the kind's settings and `build`, as module:class."""
+    sparse: bool = True
+    """Whether settings at their defaults are left out of the canonical form. (Keys made before 0.2 have them.)"""
+    what: str = ""
+    """In a line, what it is."""
+
+    @property
+    def group(self) -> str:
+        """The entry points by which other packages name theirs."""
+        return f"ablate.{self.name.replace(' ', '_')}{'es' if self.name.endswith('s') else 's'}"
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("network", "ablate.models", "ablate.models.network:Network", False, "from images to logits"),
+        Kind("data set", "ablate.data", "ablate.data.settings:DataSource", False, "images with their masks"),
+        Kind("loss", "ablate.training.losses", "ablate.training.losses.base:Loss", what="what training makes small"),
+        Kind(
+            "optimizer", "ablate.training.optimizers", "ablate.training.optimizers.base:Optimizer",
+            what="how weights follow gradients",
+        ),
+        Kind(
+            "schedule", "ablate.training.schedules", "ablate.training.schedules.base:Schedule",
+            what="the learning rate over time",
+        ),
+        Kind(
+            "augmentation", "ablate.training.augmentations", "ablate.training.augmentations.base:Augmentation",
+            what="random changes of training images and their masks",
+        ),
+        Kind("metric", "ablate.metrics", "ablate.metrics.base:ImageMetric", what="a score of each image and class"),
+        Kind(
+            "sampler", "ablate.runners.search.samplers", "ablate.runners.search.samplers.base:Sampler",
+            what="what a search trains next",
+        ),
+        Kind(
+            "scheduler", "ablate.runners.search.schedulers", "ablate.runners.search.schedulers.base:Scheduler",
+            what="which trials stop early",
+        ),
+        Kind(
+            "section", "ablate.analysis.report.sections", "ablate.analysis.report.sections.base:Section",
+            what="a part of the report's page",
+        ),
+    )
+}  # fmt: skip
+
+
+class Found(NamedTuple):
+    """What a name stands for."""
+
+    target: Any
+    made_by: str
+    """The code or distribution that it is; empty for this project's own."""
+
+
+_CODE: list[UserCode] = [UserCode()]
+
+
+@contextlib.contextmanager
+def code_from(code: UserCode | Path | None) -> Iterator[UserCode]:
+    """While it lasts, `module:attribute` is looked for in this code, or the code of this folder, first."""
+    given = code if isinstance(code, UserCode) else UserCode([code] if code else [])
+    _CODE.append(given)
+    try:
+        yield given
+    finally:
+        _CODE.pop()
+
+
+def used_code() -> UserCode:
+    """The code in which it is looked for, with what was read of it."""
+    return _CODE[-1]
+
+
+def use_code(code: UserCode) -> None:
+    """From now on, in this process, a worker's, it is looked for in this."""
+    _CODE[:] = [code]
+
+
+# Finding -------------------------------------------------------------------------------------------------------------
+
+
+def find(kind: Kind, name: str) -> Found:
+    """What `name` stands for. This imports it.
+
+    Raises `InputError` for a name that does not exist, a module that does not import (with its file and line), and an
+    attribute that is not there or cannot be called.
+    """
+    if ":" not in name:
+        own = own_parts(kind)
+        if name in own:
+            return Found(_load(own[name]), "")
+        entries = packaged(kind)
+        if name in entries:
+            return _named(entries[name].value, f"{kind.name} {name}")
+        raise unknown(kind.name if kind.name != "network" else "model", name, [*own, *entries])
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{kind.name} '{brief(name)}': expected a short name, or module:attribute (my_nets:LightNet)")
+    return _named(name, f"{kind.name} {name}")
+
+
+@cache
+def own_parts(kind: Kind) -> dict[str, str]:
+    """This project's parts of a kind: their names, with where each is, as module:class. Nothing is imported."""
+    spec = importlib.util.find_spec(kind.home)
+    found: dict[str, str] = {}
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for file in sorted(Path(folder).glob("*.py")):
+            text = file.read_text(encoding="utf-8")
+            tree = ast.parse(text) if "name: Literal[" in text else ast.Module([], [])
+            module = kind.home if file.stem == "__init__" else f"{kind.home}.{file.stem}"
+            for node in tree.body:
+                if isinstance(node, ast.ClassDef) and (name := _literal_name(node)):
+                    if name in found:
+                        raise RuntimeError(f"{found[name]} and {module}:{node.name} are both the {kind.name} {name}")
+                    found[name] = f"{module}:{node.name}"
+    return found
+
+
+def _literal_name(node: ast.ClassDef) -> str:
+    for line in node.body:
+        match line:
+            case ast.AnnAssign(
+                target=ast.Name("name"),
+                annotation=ast.Subscript(value=ast.Name("Literal"), slice=ast.Constant(str(name))),
+            ):
+                return name
+    return ""
+
+
+@cache
+def packaged(kind: Kind) -> dict[str, importlib.metadata.EntryPoint]:
+    """What other packages name, by entry points of the kind's group. Raises `InputError` for a name given twice."""
+    found: dict[str, importlib.metadata.EntryPoint] = {}
+    for entry in importlib.metadata.entry_points(group=kind.group):
+        other = found.setdefault(entry.name, entry)
+        if entry.name in own_parts(kind) or other.value != entry.value:
+            there = other.dist.name if other.value != entry.value and other.dist else "ablate"
+            here = entry.dist.name if entry.dist else entry.value
+            raise InputError(f"{kind.name} {entry.name} is named by {there} and by {here}: uninstall one of them")
+    return found
+
+
+def _load(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _named(place: str, what: str) -> Found:
+    module, _, attribute = place.partition(":")
+    try:
+        loaded, made_by = _imported(module, what)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{what}: module {module} does not import: {said(error)}") from error
+    target: Any = loaded
+    for step in attribute.split("."):
+        if not hasattr(target, step):
+            names = [name for name in vars(target) if not name.startswith("_")] if hasattr(target, "__dict__") else []
+            raise unknown(f"{what}: attribute of {module}", step, names)
+        target = getattr(target, step)
+    if not callable(target):
+        raise InputError(f"{what} is {brief(repr(target))}: expected a class, or a function")
+    return Found(target, made_by)
+
+
+def _imported(module: str, what: str) -> tuple[Any, str]:
+    """A module, and what it is of."""
+    code = _CODE[-1]
+    if not code.has(module):
+        top = module.partition(".")[0]
+        spec = None if top in sys.builtin_module_names else importlib.util.find_spec(top)
+        if spec is None and top not in sys.builtin_module_names:
+            where = ", ".join(f"'{folder}'" for folder in code.folders)
+            looked = f"neither in {where} nor installed" if where else "not installed, and no folder was given (--code)"
+            raise InputError(f"{what}: there is no module {top}: {looked}")
+        if top == "ablate":
+            return importlib.import_module(module), ""
+        origin = _origin(spec)
+        if origin is None or _within(origin, _python()):
+            raise InputError(f"{what}: {top} is a module of Python itself; expected one of yours, or of a library")
+        if _within(origin, _site()):
+            return importlib.import_module(module), _distribution(top)
+        code.add(origin)
+    return code.load(module), f"code {code.fingerprint(module)}"
+
+
+def _origin(spec: Any) -> Path | None:
+    """The folder in which a top-level module or package lies; None for what has none."""
+    if spec is None or spec.origin in (None, "built-in", "frozen"):
+        places = list(spec.submodule_search_locations or []) if spec else []
+        return Path(places[0]).parent if places else None
+    file = Path(spec.origin)
+    return file.parent.parent if file.stem == "__init__" else file.parent
+
+
+@cache
+def _site() -> tuple[Path, ...]:
+    """Where libraries are installed."""
+    found = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), site.getusersitepackages()]
+    found += [folder for folder in sys.path if Path(folder).name in ("site-packages", "dist-packages")]
+    return tuple(Path(folder).resolve() for folder in dict.fromkeys(found))
+
+
+@cache
+def _python() -> tuple[Path, ...]:
+    return tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
+
+
+def _within(folder: Path, places: tuple[Path, ...]) -> bool:
+    """Whether a folder is one of these, and no deeper one of another sort (site-packages lies in the library)."""
+    folder = folder.resolve()
+    if places == _python() and _within(folder, _site()):
+        return False
+    return any(folder == place or place in folder.parents for place in places)
+
+
+@cache
+def _distribution(top: str) -> str:
+    """The distribution that a top-level module is of, with its version, without its build (+cpu)."""
+    names = importlib.metadata.packages_distributions().get(top)
+    if not names:
+        raise InputError(
+            f"module {top} is installed by no distribution, so its version is not known: install it by pip"
+        )
+    return f"{names[0]} {importlib.metadata.version(names[0]).partition('+')[0]}"
+
+
+# Parsing -------------------------------------------------------------------------------------------------------------
+
+
+def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | None = None) -> Part:
+    """A part from what a user wrote, its name and settings, checked against what the name stands for.
+
+    This imports it. `local`: paths on this machine. Raises `InputError`, in one line, for whatever is wrong with it.
+    """
+    settings = {name: value for name, value in fields.items() if name != "name"}
+    name = fields.get("name")
+    if not isinstance(name, str):
+        raise InputError(f"{kind.name}: expected a name, not {brief(name)}")
+    if MADE_BY in settings:
+        raise InputError(f"{kind.name} {name}: '{MADE_BY}' is not for you to set")
+    found = find(kind, name)
+    what = f"{_word(kind)} {name}"
+    cls = DataPart if kind.name == "data set" else Part
+    base = _load(kind.base)
+    if inspect.isclass(found.target) and issubclass(found.target, base):
+        typed = parse_settings(found.target, {**settings, **(local or {})}, what)
+        part = cls.of(typed, name, found.made_by)
+        return _without_own_defaults(part, typed) if kind.sparse else part
+    adapter = _adapter(kind)
+    check_settings(found.target, settings, what, adapter.data_names(found.target))
+    settings = {n: value for n, value in settings.items() if value != adapter.CONSTANTS.get(n, adapter)}
+    try:
+        plain = cls({"name": name, **without_defaults(found.target, settings)}, local)
+    except ValueError as error:
+        raise InputError(f"{what}: {error}") from None
+    others = [found.made_by, *_nested_makers(plain.settings)]
+    made_by = ", ".join(sorted({one for one in others if one}))
+    return cls({**plain.canonical(), **({MADE_BY: made_by} if made_by else {})}, local)
+
+
+def _word(kind: Kind) -> str:
+    return {"network": "model", "data set": "data"}.get(kind.name, kind.name)
+
+
+def _without_own_defaults(part: Part, typed: Config) -> Part:
+    known = type(typed).model_fields
+    same = {
+        n for n, i in known.items() if n != "name" and getattr(typed, n) == i.get_default(call_default_factory=True)
+    }
+    return type(part)({name: value for name, value in part.canonical().items() if name not in same}, part.local)
+
+
+def _nested_makers(value: Any) -> Iterator[str]:
+    """The makers of what is named within settings."""
+    if isinstance(value, str) and (name := _object_name(value)):
+        yield _named(name, name).made_by
+    elif isinstance(value, dict):
+        if isinstance(value.get("name"), str) and _NAME.fullmatch(value["name"]):
+            yield _named(value["name"], value["name"]).made_by
+        for one in value.values():
+            yield from _nested_makers(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _nested_makers(one)
+
+
+def _object_name(text: str) -> str:
+    """The name in `$module:attribute`, which stands for the object itself."""
+    return text[1:] if text.startswith("$") and _NAME.fullmatch(text[1:]) else ""
+
+
+def made(value: Any, what: str) -> Any:
+    """A setting with the parts in it: `{name: module:attribute, …}` called, `$module:attribute` as it is."""
+    if isinstance(value, str) and (name := _object_name(value)):
+        return _named(name, f"{what}: {name}").target
+    if isinstance(value, dict):
+        inner = {name: made(one, what) for name, one in value.items()}
+        if isinstance(value.get("name"), str) and _NAME.fullmatch(value["name"]):
+            from ablate.calls import call
+
+            name = inner.pop("name")
+            return call(_named(name, f"{what}: {name}").target, inner, {}, f"{what}: {name}")
+        return inner
+    return [made(one, what) for one in value] if isinstance(value, list) else value
+
+
+# Making --------------------------------------------------------------------------------------------------------------
+
+
+def make(kind: Kind, part: Part) -> Any:
+    """The part itself, which has its kind's `build`; this imports what it names.
+
+    Raises `InputError` as `find` does, and where the code that is here is not the code that the part names.
+    """
+    return _make(kind, part.text, tuple(sorted((k, str(v)) for k, v in part.local.items())), _CODE[-1].serial)
+
+
+@cache
+def _make(kind: Kind, text: str, local: tuple[tuple[str, str], ...], code: int) -> Any:
+    fields: dict[str, Any] = json.loads(text)
+    name = fields.pop("name")
+    made_by = fields.pop(MADE_BY, "")
+    found = find(kind, name)
+    what = f"{_word(kind)} {name}"
+    base = _load(kind.base)
+    if inspect.isclass(found.target) and issubclass(found.target, base):
+        _check_maker(what, made_by, [found.made_by])
+        known = found.target.model_fields
+        paths = [field for field in fields if field in known and known[field].exclude]
+        if paths:
+            raise InputError(f"{what}: {paths[0]} has no place in a recorded configuration")
+        own_name = {"name": name} if "name" in known else {}
+        return parse_settings(found.target, {**own_name, **fields, **dict(local)}, what)
+    _check_maker(what, made_by, [found.made_by, *_nested_makers(fields)])
+    settings = {field: made(value, what) for field, value in fields.items()}
+    return _adapter(kind).adapt(found.target, settings, what)
+
+
+def _check_maker(what: str, made_by: str, here: list[str]) -> None:
+    there = ", ".join(sorted({one for one in here if one}))
+    if made_by != there:
+        raise InputError(
+            f"{what} is {there or 'of this project'} here, and this trial's is {made_by or 'of this project'}"
+        )
+
+
+def _adapter(kind: Kind) -> Any:
+    return importlib.import_module(f"{kind.base.partition(':')[0].rpartition('.')[0]}.adapt")
+
+
+def of_kind(name: str) -> Any:
+    """For an annotation: a field that holds a part of this kind, as plain data.
+
+    From Python it may be given as a part, as typed settings, or by its name with settings; from JSON, as a study has
+    it, it is taken as it is.
+    """
+    kind = KINDS[name]
+    cls = DataPart if name == "data set" else Part
+
+    def validate(value: Any, info: ValidationInfo) -> Part:
+        if isinstance(value, Part):
+            return value
+        if isinstance(value, Config):
+            part = cls.of(value)
+            return _without_own_defaults(part, value) if kind.sparse else part
+        if info.mode == "json":
+            return cls(value)
+        return parse(kind, {"name": value} if isinstance(value, str) else value)
+
+    def dump(part: Part) -> dict[str, Any]:
+        return part.canonical()
+
+    return Annotated[cls, PlainValidator(validate), PlainSerializer(dump)]
+
+
+def without_makers(value: Any) -> Any:
+    """A canonical form without what says which code its parts are: what the user asked for, whatever it then meant."""
+    if isinstance(value, dict):
+        return {name: without_makers(one) for name, one in value.items() if name != MADE_BY}
+    return [without_makers(one) for one in value] if isinstance(value, list) else value

@@ -1,0 +1,57 @@
+"""A network that is any callable: a class of `torch.nn.Module`, or a function that gives one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from ablate.calls import call
+from ablate.errors import InputError
+
+CONSTANTS = {"spatial_dims": 2}
+"""What is the same in every trial, by the names that libraries have for it."""
+_CHANNELS = ("in_channels", "n_channels", "in_chans", "input_channels", "num_input_channels")
+_CLASSES = ("out_channels", "classes", "num_classes", "n_classes", "out_chans", "output_channels")
+_SIZES = ("img_size", "image_size", "input_size")
+
+
+def data_names(target: Callable[..., Any]) -> tuple[str, ...]:
+    """Arguments that are no settings."""
+    return ()
+
+
+class CalledNetwork(NamedTuple):
+    """A network as its class or function gives it; see `ablate.models.network.Network`."""
+
+    target: Callable[..., Any]
+    settings: dict[str, Any]
+    called: str
+    downsampling: int = 1
+    encoder_weights: None = None
+
+    def build(self, in_channels: int, classes: int, size: tuple[int, int] | None = None) -> nn.Module:
+        """`size`: height and width of the images, for networks that must know them."""
+        known: dict[str, Any] = dict.fromkeys(_CHANNELS, in_channels) | dict.fromkeys(_CLASSES, classes) | CONSTANTS
+        known |= dict.fromkeys(_SIZES, size) if size else {}
+        model = call(self.target, self.settings, known, self.called)
+        if not isinstance(model, nn.Module):
+            raise InputError(f"{self.called} gives a {type(model).__name__}: expected a torch.nn.Module")
+        model.register_forward_hook(_plain_output)
+        return model
+
+
+def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> CalledNetwork:
+    """`target` called with `settings`. Raises `InputError` for a class that is no network."""
+    if inspect.isclass(target) and not issubclass(target, nn.Module):
+        raise InputError(f"{what} is a class, and no torch.nn.Module: expected one, or a function that gives one")
+    return CalledNetwork(target, settings, what)
+
+
+def _plain_output(model: nn.Module, inputs: Any, output: Any) -> Any:
+    """Logits, or a tuple of them: of what libraries give, torchvision's mapping and lists."""
+    if isinstance(output, dict) and isinstance(output.get("out"), Tensor):
+        output = output["out"]
+    return tuple(output) if isinstance(output, list) else output
