@@ -93,6 +93,16 @@ KINDS = {
 }  # fmt: skip
 
 
+_PLACES = {"model": "network", "data": "data set", "metrics": "metric"}
+"""Where a configuration has parts of a kind, if not under the kind's own name."""
+
+
+def kind_at(place: str) -> Kind:
+    """The kind of what a configuration has at `place`: `model`, `augmentation.1`, …"""
+    part = place.partition(".")[0]
+    return KINDS[_PLACES.get(part, part)]
+
+
 class Found(NamedTuple):
     """What a name stands for."""
 

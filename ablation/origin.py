@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib
 import importlib.abc
 import importlib.metadata
 import importlib.util
@@ -19,9 +20,11 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from ablate import DISTRIBUTION
+from ablate.kinds import Kind, kind_at, own_parts
 from ablate.sources import imports, meaning
 
 if TYPE_CHECKING:
+    from ablate.part import Part
     from ablate.study.records import Record
     from ablate.study.study import Study
     from ablate.trial import TrialConfig
@@ -29,10 +32,11 @@ if TYPE_CHECKING:
 _PACKAGE = "ablate"
 _ALWAYS = ("ablate.training.loop", "ablate.data.dataset", "ablate.models.encoder_weights")
 _KEYED = ("settings", "trial", "data.settings", "models.settings")
-_NAMING = ("data.load", "models.build")
+_NAMING = ("calls", "data.load", "kinds", "models.build", "models.network", "part", "sources", "user_code")
+_ADAPTING = ("data.adapt", "models.adapt")
 _GATES = ("data.room", "errors", "files")
 _PACKAGES = ("data", "metrics", "models", "training")
-APART = frozenset(("ablate", *(f"ablate.{name}" for name in (*_KEYED, *_NAMING, *_GATES, *_PACKAGES))))
+APART = frozenset(("ablate", *(f"ablate.{name}" for name in (*_KEYED, *_NAMING, *_ADAPTING, *_GATES, *_PACKAGES))))
 """What decides no number of a trial that its key does not hold, or only names the parts that do."""
 _DIGITS = 12
 
@@ -82,13 +86,19 @@ def _versions() -> Mapping[str, str]:
 
 def modules_of(trial: TrialConfig) -> tuple[str, ...]:
     """The modules that decide the numbers of `trial`, sorted."""
-    from ablate.data.load import READERS
-    from ablate.models.build import MODELS
+    judged_alone = {"model", "loss", "optimizer", "schedule"} if trial.is_trivial else set()
+    own = {_module(kind_at(place), part) for place, part in trial.parts.items() if place not in judged_alone}
+    return _with_what_they_import((*_ALWAYS, *sorted(own - {""})))
 
-    own = [READERS[trial.data.name].__module__]
-    if not trial.is_trivial:
-        own.append(MODELS[type(trial.model)].__module__)
-    return _with_what_they_import((*_ALWAYS, *own))
+
+def _module(kind: Kind, part: Part) -> str:
+    """Where this project has a part's code; nothing of one of others, whose code is in the key."""
+    place = own_parts(kind).get(part.name, "")
+    if not place:
+        return ""
+    module, _, name = place.partition(":")
+    elsewhere: str = getattr(getattr(importlib.import_module(module), name), "module", "")
+    return (elsewhere or module).partition(":")[0]
 
 
 @cache

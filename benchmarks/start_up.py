@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ptflops import get_model_complexity_info
 
+from ablate.cost import counted
 from ablate.cost.counted import cost
 from ablate.kinds import KINDS, own_parts
 from ablate.models.build import build_model
@@ -45,7 +46,9 @@ def main() -> None:
     print(f"the first price of a process {seconds(lambda: cost(first, 3, 1, SIZE)):.2f} s (PyTorch loads sympy)")
     for name in own_parts(KINDS["network"]):
         config = network(name)
-        priced = statistics.median(seconds(lambda c=config: cost.__wrapped__(c, 3, 1, SIZE)) for _ in range(5))
+        priced = statistics.median(
+            seconds(lambda c=config: counted._priced.__wrapped__(c, 3, 1, SIZE)) for _ in range(5)
+        )
 
         def for_real(config: object = config) -> None:
             get_model_complexity_info(

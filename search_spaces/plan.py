@@ -13,7 +13,7 @@ from ablate.data.dataset import Dataset
 from ablate.data.settings import Split
 from ablate.data.splits import Parts, split
 from ablate.errors import InputError, brief
-from ablate.kinds import KINDS
+from ablate.kinds import KINDS, kind_at
 from ablate.kinds import parse as parse_part
 from ablate.part import DataPart, Part
 from ablate.search_spaces.designs import Variant, expand
@@ -321,7 +321,7 @@ def _parts(fields: dict[str, Any], space: str, data_dir: str | None) -> dict[str
     data, protocol = dict(fields["data"]), dict(fields.get("protocol", {}))
     root = data_dir if data_dir is not None else data.pop("root", None)
     data.pop("root", None)
-    optimizer = dict(fields.get("optimizer", {"name": "adam"}))
+    optimizer = {"name": "adam"} | fields["optimizer"] if fields.get("optimizer") else {}
     if "lr" in optimizer:  # one place for it, whatever the optimizer
         given = optimizer.pop("lr")
         if protocol.setdefault("learning_rate", given) != given:
@@ -337,7 +337,7 @@ def _parts(fields: dict[str, Any], space: str, data_dir: str | None) -> dict[str
     found |= {name: parse_part(KINDS[name], given) for name, given in single.items() if given}
     for name in SEVERAL:
         labelled = fields.get(name) or {}
-        kind = KINDS[name.removesuffix("s")]
+        kind = kind_at(name)
         given = [{"name": label} | settings for label, settings in labelled.items() if settings is not None]
         found[name] = tuple(parse_part(kind, one) for one in given)
     return found

@@ -22,8 +22,12 @@ class Cost(NamedTuple):
     """Trainable parameters."""
     macs: int
     """Multiply–accumulates of one image's prediction (what the paper's Table 3 calls FLOPs)."""
+
+
+class _Priced(NamedTuple):
+    cost: Cost
     note: str = ""
-    """What must be said of the two."""
+    """What must be said of it."""
 
 
 MOST_PARAMETERS = 1_000_000_000_000
@@ -52,66 +56,69 @@ def build_on_meta(
     return model
 
 
-@cache
 def cost(config: Network | Part, in_channels: int, classes: int, size: tuple[int, int]) -> Cost:
     """Parameters and MACs of `config` for one image of `size` (height, width), in milliseconds and without memory.
 
     MACs are counted as in the paper: by ptflops, of modules and not of functional calls. Where a network of others
-    computes so much outside of modules that PyTorch's own counter finds more, that one's figure stands, and a note says
-    so. What cannot run on the `meta` device is priced on the CPU. The first call in a process takes about a second
-    longer, in which PyTorch loads what its `meta` device needs.
+    computes so much outside of modules that PyTorch's own counter finds more, that one's figure stands (`cost_note`).
+    What cannot run on the `meta` device is priced on the CPU. The first call in a process takes about a second longer,
+    in which PyTorch loads what its `meta` device needs.
     Raises `InputError` for an impossible network, or a size it cannot take.
     """
+    return _priced(config, in_channels, classes, size).cost
+
+
+def cost_note(config: Network | Part, in_channels: int, classes: int, size: tuple[int, int]) -> str:
+    """What must be said of that cost: how it was counted, where not as others are; else nothing."""
+    return _priced(config, in_channels, classes, size).note
+
+
+@cache
+def _priced(config: Network | Part, in_channels: int, classes: int, size: tuple[int, int]) -> _Priced:
     check_input(config, *size)
-    if isinstance(network_of(config), Network) and not _is_foreign(config):
-        with torch.device("meta"):
-            return Cost(*_by_modules(config, build_on_meta(config, in_channels, classes), in_channels, size))
-    return _foreign_cost(config, in_channels, classes, size)
+    if _is_foreign(config):
+        return _foreign(config, in_channels, classes, size)
+    with torch.device("meta"):
+        return _Priced(_by_modules(config, build_on_meta(config, in_channels, classes), in_channels, size))
 
 
 def _is_foreign(config: Network | Part) -> bool:
     return isinstance(config, Part) and bool(config.made_by)
 
 
-def _foreign_cost(config: Network | Part, in_channels: int, classes: int, size: tuple[int, int]) -> Cost:
+def _foreign(config: Network | Part, in_channels: int, classes: int, size: tuple[int, int]) -> _Priced:
     called = network_of(config).called
     try:
         with torch.device("meta"):
-            return _counted(config, build_on_meta(config, in_channels, classes, size), in_channels, size)
+            return _compared(config, build_on_meta(config, in_channels, classes, size), in_channels, size)
     except InputError:
         raise
-    except Exception:  # a network of others may ask for values, or move itself to a device
+    except Exception:  # it may ask for values, or move itself to a device
         try:
-            model = build_model(config, in_channels, classes, size)
-            found = _counted(config, model, in_channels, size)
+            found = _compared(config, build_model(config, in_channels, classes, size), in_channels, size)
         except InputError:
             raise
         except Exception as error:
             raise InputError(f"{called} cannot take {in_channels}x{size[0]}x{size[1]}: {said(error)}") from error
-        return found._replace(
-            note=f"{called} is priced on the CPU, not without memory{'; ' * bool(found.note)}{found.note}"
-        )
+        before = f"; {found.note}" if found.note else ""
+        return found._replace(note=f"{called} is priced on the CPU: it does not run on PyTorch's meta device{before}")
 
 
-def _counted(config: Network | Part, model: nn.Module, in_channels: int, size: tuple[int, int]) -> Cost:
+def _compared(config: Network | Part, model: nn.Module, in_channels: int, size: tuple[int, int]) -> _Priced:
     """The cost by modules, held against what PyTorch counts of the operations below them."""
-    image = (
-        torch.empty(1, in_channels, *size) if next(model.parameters()).is_meta else torch.zeros(1, in_channels, *size)
-    )
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        model.eval()(image)
+        model.eval()(torch.zeros(1, in_channels, *size))
     macs = counter.get_total_flops() // 2
     params, by_modules = _by_modules(config, model, in_channels, size)
     if by_modules >= (1 - _TOLERANCE) * macs:
-        return Cost(params, by_modules)
-    called = network_of(config).called
-    return Cost(
-        params, macs, f"{called}: MACs by PyTorch's counter, since ptflops' modules miss {1 - by_modules / macs:.0%}"
-    )
+        return _Priced(Cost(params, by_modules))
+    missed = 1 - by_modules / macs
+    note = f"{network_of(config).called}: MACs by PyTorch's counter, since ptflops' modules miss {missed:.0%}"
+    return _Priced(Cost(params, macs), note)
 
 
-def _by_modules(config: Network | Part, model: nn.Module, in_channels: int, size: tuple[int, int]) -> tuple[int, int]:
+def _by_modules(config: Network | Part, model: nn.Module, in_channels: int, size: tuple[int, int]) -> Cost:
     macs: Any
     macs, params = get_model_complexity_info(
         model,
@@ -123,7 +130,7 @@ def _by_modules(config: Network | Part, model: nn.Module, in_channels: int, size
     )
     if macs is None:
         raise RuntimeError(f"ptflops could not count {network_of(config).called}; its own message is above")
-    return params, macs
+    return Cost(params, macs)
 
 
 @cache

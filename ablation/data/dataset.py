@@ -39,7 +39,7 @@ class Dataset:
         return len(self.ids)
 
 
-def assemble(samples: Sequence[Sample], config: DataPart) -> Dataset:
+def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Dataset:
     """The samples scaled, resized to `config.size` and brought to `config.channels`.
 
     8-bit images are divided by 255. Other types are scaled from their minimum and maximum, over the image or, for
@@ -47,6 +47,7 @@ def assemble(samples: Sequence[Sample], config: DataPart) -> Dataset:
     Raises `InputError` if `config` has a fingerprint and the samples have another, or if the arrays would not fit into
     this machine's memory.
     """
+    config = config if isinstance(config, DataPart) else DataPart.of(config)
     check_room(len(samples), config)
     found = fingerprint(samples)
     if config.fingerprint not in ("", found):
@@ -103,7 +104,7 @@ def _where(config: DataPart) -> str:
     return f"{config.name} '{brief(config.root)}'" if config.root else config.name
 
 
-def prepare_images(samples: Sequence[Sample], config: DataPart) -> np.ndarray:
+def prepare_images(samples: Sequence[Sample], config: DataPart | DataSource) -> np.ndarray:
     """The samples' images as a network sees them: (N, channels, H, W) float32, scaled and resized as by `assemble`."""
     check_room(len(samples), config)
     images = np.empty((len(samples), config.channels, *config.size), dtype=np.float32)
@@ -134,7 +135,7 @@ def _limits(samples: Sequence[Sample]) -> list[tuple[float, float]]:
     return [sample.limits or fixed.get(sample.image.dtype) or of_group[sample.group] for sample in samples]
 
 
-def _prepared(image: np.ndarray, limits: tuple[float, float], config: DataPart) -> np.ndarray:
+def _prepared(image: np.ndarray, limits: tuple[float, float], config: DataPart | DataSource) -> np.ndarray:
     """(channels, H, W) float32 from (h, w) or (h, w, 3)."""
     low, high = limits
     scaled = (image.astype(np.float64) - low) / ((high - low) or 1.0)

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from ablate.data.load import load_data
 from ablate.data.settings import Folder, Isbi2012, Mni152, Phantom, Split
 from ablate.errors import InputError
+from ablate.models.build import build_model
 from ablate.models.network import network
 from ablate.models.settings import PyConvUNet, ResNet34UNet, UNet
 from ablate.trial import Protocol, TrialConfig
@@ -149,10 +151,14 @@ def test_every_field_is_bounded(cls, fields):
 
 @pytest.mark.parametrize("part", [{"data": {"root": "/etc"}}, {"model": {"encoder_weights": "/dev/zero"}}])
 def test_a_recorded_configuration_names_no_file(part):
-    recorded = {"model": {"name": "fcn8s"}, "data": {"name": "folder"}}
+    data = {"name": "folder", "size": [32, 32], "channels": 1, "fingerprint": "", "n_classes": 1}
+    recorded = {"model": {"name": "fcn8s", "encoder_weights_sha256": None}, "data": data}
     text = json.dumps({name: fields | part.get(name, {}) for name, fields in recorded.items()})
-    with pytest.raises(ValidationError, match="a path has no place in a recorded configuration"):
-        TrialConfig.model_validate_json(text)
+    config = TrialConfig.model_validate_json(text)
+    assert not config.data.local
+    assert not config.model.local
+    with pytest.raises(InputError, match="has no place in a recorded configuration"):
+        (build_model(config.model, 1, 1), load_data(config.data))
 
 
 def test_rotation_by_90_degrees_needs_square_images():

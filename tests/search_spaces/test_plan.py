@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ablate.data.dataset import Dataset
-from ablate.data.settings import Data
 from ablate.errors import InputError
+from ablate.part import DataPart
 from ablate.search_spaces.plan import Plan, make_plan
 from ablate.search_spaces.profiles import PROFILES
 from ablate.search_spaces.space import Space, load_space
@@ -19,11 +19,11 @@ def plan(space: Space | str, profile: str = "quick", **options: object) -> Plan:
     return make_plan(found, PROFILES[profile], dataset_of=unread, **options)
 
 
-def unread(data: Data) -> Dataset:
+def unread(data: DataPart) -> Dataset:
     """A data set of 30 independent images that nobody has to read."""
     names = tuple(map(str, range(30)))
     nothing = np.empty(0)
-    return Dataset(data.model_copy(update={"fingerprint": "print"}), names, names, nothing, nothing)
+    return Dataset(data.but(fingerprint="print"), names, names, nothing, nothing)
 
 
 def widths(*values: int, **fields: object) -> Space:
@@ -104,7 +104,7 @@ def test_what_cannot_be_built_is_rejected_and_the_rest_stays():
     ],
 )
 def test_one_bad_level_is_rejected_with_its_reason_and_the_others_stay(levels, reason):
-    def dataset_of(data: Data) -> Dataset:
+    def dataset_of(data: DataPart) -> Dataset:
         tries.append(str(data.root))
         if str(data.root) == "gone":
             raise InputError("'gone' is not there")
@@ -163,9 +163,9 @@ def test_bad_input_is_one_line(space, options, message):
 
 
 def test_each_data_set_is_read_once():
-    read: list[Data] = []
+    read: list[DataPart] = []
 
-    def dataset_of(data: Data) -> Dataset:
+    def dataset_of(data: DataPart) -> Dataset:
         read.append(data)
         return unread(data)
 
@@ -188,12 +188,12 @@ def folders(**fields: object) -> Space:
 
 
 def test_each_folder_is_a_data_set_of_its_own():
-    read: list[Data] = []
+    read: list[DataPart] = []
 
-    def dataset_of(data: Data) -> Dataset:
+    def dataset_of(data: DataPart) -> Dataset:
         read.append(data)
         names = tuple(map(str, range(30)))
-        found = data.model_copy(update={"fingerprint": str(data.root)})
+        found = data.but(fingerprint=str(data.root))
         return Dataset(found, names, names, np.empty(0), np.empty(0))
 
     space = folders(**{"model.width": [4, 8]}, base={"model": {"name": "unet", "stages": 2}})
@@ -258,7 +258,7 @@ def test_levels_that_come_to_one_configuration_are_said():
 
 
 def test_what_is_noted_of_data_is_said_once():
-    def dataset_of(data: Data) -> Dataset:
+    def dataset_of(data: DataPart) -> Dataset:
         return replace(unread(data), notes=("they are odd", f"{data.blur:g}"))
 
     found = make_plan(load_space("boundary_blur"), PROFILES["quick"], dataset_of=dataset_of)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablate.cost.counted import Cost, cost
+from ablate.cost.counted import Cost, _priced, cost
 from ablate.errors import InputError
 from ablate.models.network import network
 from ablate.models.settings import PyConvUNet, UNet
@@ -73,13 +73,13 @@ def test_a_network_larger_than_memory_is_priced():
 def test_a_network_is_priced_once(name):
     config = network(name)
     cost(config, 3, 1, (512, 512))
-    hits = cost.cache_info().hits
+    hits = _priced.cache_info().hits
     assert cost(network(name), 3, 1, (512, 512)) == cost(config, 3, 1, (512, 512))
-    assert cost.cache_info().hits == hits + 2
+    assert _priced.cache_info().hits == hits + 2
 
 
 def test_nothing_is_printed(capsys):
-    cost.__wrapped__(UNet(width=2), 1, 1, (16, 16))
+    _priced.__wrapped__(UNet(width=2), 1, 1, (16, 16))
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "")
 

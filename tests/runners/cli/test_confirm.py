@@ -75,4 +75,4 @@ def test_other_images_than_the_searchs_are_refused(searched):
     data = searched.config(next(iter(searched.records()))).data
     assert dataset_of(data).config.fingerprint == data.fingerprint
     with pytest.raises(InputError, match="the images of phantom are not those of the search"):
-        dataset_of(data.model_copy(update={"fingerprint": "other"}))
+        dataset_of(data.but(fingerprint="other"))
