@@ -11,16 +11,12 @@ Nothing is imported but by `parse` and `make`; what a study names is read withou
 from __future__ import annotations
 
 import ast
-import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
 import json
 import re
-import site
-import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -28,12 +24,12 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import PlainSerializer, PlainValidator, ValidationInfo
 
-from ablate.calls import check_settings, said, without_defaults
+from ablate.calls import check_settings, without_defaults
 from ablate.errors import InputError, brief, unknown
+from ablate.modules import Found, load, named, used_code
 from ablate.part import MADE_BY, DataPart, Part
 from ablate.settings import Config
 from ablate.settings import parse as parse_settings
-from ablate.user_code import UserCode
 
 _NAME = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
@@ -103,38 +99,6 @@ def kind_at(place: str) -> Kind:
     return KINDS[_PLACES.get(part, part)]
 
 
-class Found(NamedTuple):
-    """What a name stands for."""
-
-    target: Any
-    made_by: str
-    """The code or distribution that it is; empty for this project's own."""
-
-
-_CODE: list[UserCode] = [UserCode()]
-
-
-@contextlib.contextmanager
-def code_from(code: UserCode | Path | None) -> Iterator[UserCode]:
-    """While it lasts, `module:attribute` is looked for in this code, or the code of this folder, first."""
-    given = code if isinstance(code, UserCode) else UserCode([code] if code else [])
-    _CODE.append(given)
-    try:
-        yield given
-    finally:
-        _CODE.pop()
-
-
-def used_code() -> UserCode:
-    """The code in which it is looked for, with what was read of it."""
-    return _CODE[-1]
-
-
-def use_code(code: UserCode) -> None:
-    """From now on, in this process, a worker's, it is looked for in this."""
-    _CODE[:] = [code]
-
-
 # Finding -------------------------------------------------------------------------------------------------------------
 
 
@@ -147,14 +111,14 @@ def find(kind: Kind, name: str) -> Found:
     if ":" not in name:
         own = own_parts(kind)
         if name in own:
-            return Found(_load(own[name]), "")
+            return Found(load(own[name]), "")
         entries = packaged(kind)
         if name in entries:
-            return _named(entries[name].value, f"{kind.name} {name}")
+            return named(entries[name].value, f"{kind.name} {name}")
         raise unknown(kind.name if kind.name != "network" else "model", name, [*own, *entries])
     if not _NAME.fullmatch(name):
         raise InputError(f"{kind.name} '{brief(name)}': expected a short name, or module:attribute (my_nets:LightNet)")
-    return _named(name, f"{kind.name} {name}")
+    return named(name, f"{kind.name} {name}")
 
 
 @cache
@@ -199,92 +163,6 @@ def packaged(kind: Kind) -> dict[str, importlib.metadata.EntryPoint]:
     return found
 
 
-def _load(place: str) -> Any:
-    module, _, attribute = place.partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
-def _named(place: str, what: str) -> Found:
-    module, _, attribute = place.partition(":")
-    try:
-        loaded, made_by = _imported(module, what)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"{what}: module {module} does not import: {said(error)}") from error
-    target: Any = loaded
-    for step in attribute.split("."):
-        if not hasattr(target, step):
-            names = [name for name in vars(target) if not name.startswith("_")] if hasattr(target, "__dict__") else []
-            raise unknown(f"{what}: attribute of {module}", step, names)
-        target = getattr(target, step)
-    if not callable(target):
-        raise InputError(f"{what} is {brief(repr(target))}: expected a class, or a function")
-    return Found(target, made_by)
-
-
-def _imported(module: str, what: str) -> tuple[Any, str]:
-    """A module, and what it is of."""
-    code = _CODE[-1]
-    if not code.has(module):
-        top = module.partition(".")[0]
-        spec = None if top in sys.builtin_module_names else importlib.util.find_spec(top)
-        if spec is None and top not in sys.builtin_module_names:
-            where = ", ".join(f"'{folder}'" for folder in code.folders)
-            looked = f"neither in {where} nor installed" if where else "not installed, and no folder was given (--code)"
-            raise InputError(f"{what}: there is no module {top}: {looked}")
-        if top == "ablate":
-            return importlib.import_module(module), ""
-        origin = _origin(spec)
-        if origin is None or _within(origin, _python()):
-            raise InputError(f"{what}: {top} is a module of Python itself; expected one of yours, or of a library")
-        if _within(origin, _site()):
-            return importlib.import_module(module), _distribution(top)
-        code.add(origin)
-    return code.load(module), f"code {code.fingerprint(module)}"
-
-
-def _origin(spec: Any) -> Path | None:
-    """The folder in which a top-level module or package lies; None for what has none."""
-    if spec is None or spec.origin in (None, "built-in", "frozen"):
-        places = list(spec.submodule_search_locations or []) if spec else []
-        return Path(places[0]).parent if places else None
-    file = Path(spec.origin)
-    return file.parent.parent if file.stem == "__init__" else file.parent
-
-
-@cache
-def _site() -> tuple[Path, ...]:
-    """Where libraries are installed."""
-    found = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), site.getusersitepackages()]
-    found += [folder for folder in sys.path if Path(folder).name in ("site-packages", "dist-packages")]
-    return tuple(Path(folder).resolve() for folder in dict.fromkeys(found))
-
-
-@cache
-def _python() -> tuple[Path, ...]:
-    return tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
-
-
-def _within(folder: Path, places: tuple[Path, ...]) -> bool:
-    """Whether a folder is one of these, and no deeper one of another sort (site-packages lies in the library)."""
-    folder = folder.resolve()
-    if places == _python() and _within(folder, _site()):
-        return False
-    return any(folder == place or place in folder.parents for place in places)
-
-
-@cache
-def _distribution(top: str) -> str:
-    """The distribution that a top-level module is of, with its version, without its build (+cpu)."""
-    names = importlib.metadata.packages_distributions().get(top)
-    if not names:
-        raise InputError(
-            f"module {top} is installed by no distribution, so its version is not known: install it by pip"
-        )
-    return f"{names[0]} {importlib.metadata.version(names[0]).partition('+')[0]}"
-
-
 # Parsing -------------------------------------------------------------------------------------------------------------
 
 
@@ -302,7 +180,7 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
     found = find(kind, name)
     what = f"{_word(kind)} {name}"
     cls = DataPart if kind.name == "data set" else Part
-    base = _load(kind.base)
+    base = load(kind.base)
     if inspect.isclass(found.target) and issubclass(found.target, base):
         typed = parse_settings(found.target, {**settings, **(local or {})}, what)
         part = cls.of(typed, name, found.made_by)
@@ -334,10 +212,10 @@ def _without_own_defaults(part: Part, typed: Config) -> Part:
 def _nested_makers(value: Any) -> Iterator[str]:
     """The makers of what is named within settings."""
     if isinstance(value, str) and (name := _object_name(value)):
-        yield _named(name, name).made_by
+        yield named(name, name).made_by
     elif isinstance(value, dict):
         if isinstance(value.get("name"), str) and _NAME.fullmatch(value["name"]):
-            yield _named(value["name"], value["name"]).made_by
+            yield named(value["name"], value["name"]).made_by
         for one in value.values():
             yield from _nested_makers(one)
     elif isinstance(value, list):
@@ -353,14 +231,14 @@ def _object_name(text: str) -> str:
 def made(value: Any, what: str) -> Any:
     """A setting with the parts in it: `{name: module:attribute, …}` called, `$module:attribute` as it is."""
     if isinstance(value, str) and (name := _object_name(value)):
-        return _named(name, f"{what}: {name}").target
+        return named(name, f"{what}: {name}").target
     if isinstance(value, dict):
         inner = {name: made(one, what) for name, one in value.items()}
         if isinstance(value.get("name"), str) and _NAME.fullmatch(value["name"]):
             from ablate.calls import call
 
             name = inner.pop("name")
-            return call(_named(name, f"{what}: {name}").target, inner, {}, f"{what}: {name}")
+            return call(named(name, f"{what}: {name}").target, inner, {}, f"{what}: {name}")
         return inner
     return [made(one, what) for one in value] if isinstance(value, list) else value
 
@@ -373,7 +251,7 @@ def make(kind: Kind, part: Part) -> Any:
 
     Raises `InputError` as `find` does, and where the code that is here is not the code that the part names.
     """
-    return _make(kind, part.text, tuple(sorted((k, str(v)) for k, v in part.local.items())), _CODE[-1].serial)
+    return _make(kind, part.text, tuple(sorted((k, str(v)) for k, v in part.local.items())), used_code().serial)
 
 
 @cache
@@ -383,7 +261,7 @@ def _make(kind: Kind, text: str, local: tuple[tuple[str, str], ...], code: int) 
     made_by = fields.pop(MADE_BY, "")
     found = find(kind, name)
     what = f"{_word(kind)} {name}"
-    base = _load(kind.base)
+    base = load(kind.base)
     if inspect.isclass(found.target) and issubclass(found.target, base):
         _check_maker(what, made_by, [found.made_by])
         known = found.target.model_fields

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ablate import DISTRIBUTION
 from ablate.errors import InputError, TrialError
-from ablate.kinds import use_code, used_code
+from ablate.modules import use_code, used_code
 from ablate.part import Part
 from ablate.user_code import Source, UserCode
 

@@ -1,0 +1,140 @@
+"""From `module:attribute` to what it names: in the user's code first, then among what is installed.
+
+Python's own modules are refused, and so is whatever lies in a study.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import importlib.util
+import site
+import sys
+import sysconfig
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ablate.calls import said
+from ablate.errors import InputError, brief, unknown
+from ablate.user_code import UserCode
+
+
+class Found(NamedTuple):
+    """What a name stands for."""
+
+    target: Any
+    made_by: str
+    """The code or distribution that it is; empty for this project's own."""
+
+
+_CODE: list[UserCode] = [UserCode()]
+
+
+@contextlib.contextmanager
+def code_from(code: UserCode | Path | None) -> Iterator[UserCode]:
+    """While it lasts, `module:attribute` is looked for in this code, or the code of this folder, first."""
+    given = code if isinstance(code, UserCode) else UserCode([code] if code else [])
+    _CODE.append(given)
+    try:
+        yield given
+    finally:
+        _CODE.pop()
+
+
+def used_code() -> UserCode:
+    """The code in which it is looked for, with what was read of it."""
+    return _CODE[-1]
+
+
+def use_code(code: UserCode) -> None:
+    """From now on, in this process, a worker's, it is looked for in this."""
+    _CODE[:] = [code]
+
+
+def load(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def named(place: str, what: str) -> Found:
+    module, _, attribute = place.partition(":")
+    try:
+        loaded, made_by = _imported(module, what)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{what}: module {module} does not import: {said(error)}") from error
+    target: Any = loaded
+    for step in attribute.split("."):
+        if not hasattr(target, step):
+            names = [name for name in vars(target) if not name.startswith("_")] if hasattr(target, "__dict__") else []
+            raise unknown(f"{what}: attribute of {module}", step, names)
+        target = getattr(target, step)
+    if not callable(target):
+        raise InputError(f"{what} is {brief(repr(target))}: expected a class, or a function")
+    return Found(target, made_by)
+
+
+def _imported(module: str, what: str) -> tuple[Any, str]:
+    """A module, and what it is of."""
+    code = _CODE[-1]
+    if not code.has(module):
+        top = module.partition(".")[0]
+        spec = None if top in sys.builtin_module_names else importlib.util.find_spec(top)
+        if spec is None and top not in sys.builtin_module_names:
+            where = ", ".join(f"'{folder}'" for folder in code.folders)
+            looked = f"neither in {where} nor installed" if where else "not installed, and no folder was given (--code)"
+            raise InputError(f"{what}: there is no module {top}: {looked}")
+        if top == "ablate":
+            return importlib.import_module(module), ""
+        origin = _origin(spec)
+        if origin is None or _within(origin, _python()):
+            raise InputError(f"{what}: {top} is a module of Python itself; expected one of yours, or of a library")
+        if _within(origin, _site()):
+            return importlib.import_module(module), _distribution(top)
+        code.add(origin)
+    return code.load(module), f"code {code.fingerprint(module)}"
+
+
+def _origin(spec: Any) -> Path | None:
+    """The folder in which a top-level module or package lies; None for what has none."""
+    if spec is None or spec.origin in (None, "built-in", "frozen"):
+        places = list(spec.submodule_search_locations or []) if spec else []
+        return Path(places[0]).parent if places else None
+    file = Path(spec.origin)
+    return file.parent.parent if file.stem == "__init__" else file.parent
+
+
+@cache
+def _site() -> tuple[Path, ...]:
+    """Where libraries are installed."""
+    found = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), site.getusersitepackages()]
+    found += [folder for folder in sys.path if Path(folder).name in ("site-packages", "dist-packages")]
+    return tuple(Path(folder).resolve() for folder in dict.fromkeys(found))
+
+
+@cache
+def _python() -> tuple[Path, ...]:
+    return tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
+
+
+def _within(folder: Path, places: tuple[Path, ...]) -> bool:
+    """Whether a folder is one of these, and no deeper one of another sort (site-packages lies in the library)."""
+    folder = folder.resolve()
+    if places == _python() and _within(folder, _site()):
+        return False
+    return any(folder == place or place in folder.parents for place in places)
+
+
+@cache
+def _distribution(top: str) -> str:
+    """The distribution that a top-level module is of, with its version, without its build (+cpu)."""
+    names = importlib.metadata.packages_distributions().get(top)
+    if not names:
+        raise InputError(
+            f"module {top} is installed by no distribution, so its version is not known: install it by pip"
+        )
+    return f"{names[0]} {importlib.metadata.version(names[0]).partition('+')[0]}"
