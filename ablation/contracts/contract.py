@@ -123,7 +123,7 @@ def undisturbed(seed: int = 0) -> Iterator[None]:
             yield
     finally:
         random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+        np.random.set_state(numpy)
         torch.use_deterministic_algorithms(strict, warn_only=warn_only)
 
 
@@ -131,7 +131,7 @@ def everything_from(seed: int, *, others: int | None = None) -> None:
     """Seed PyTorch's global random state, and Python's and NumPy's (with `others`)."""
     torch.manual_seed(seed)
     random.seed(seed if others is None else others)
-    np.random.seed(seed if others is None else others)  # noqa: NPY002
+    np.random.seed(seed if others is None else others)
 
 
 def reason(error: Exception) -> str:

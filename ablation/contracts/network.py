@@ -18,7 +18,6 @@ from ablate.calls import parameters
 from ablate.contracts.contract import Contract, Doubt, everything_from, reason
 from ablate.contracts.training import resumed_training_equals_uninterrupted
 from ablate.cost.counted import cost_note
-from ablate.errors import InputError
 from ablate.models.adapt import CalledNetwork
 from ablate.models.build import build_model
 from ablate.models.network import network_of
