@@ -18,13 +18,12 @@ from ablate.calls import parameters
 from ablate.contracts.contract import Contract, Doubt, everything_from, reason
 from ablate.contracts.training import resumed_training_equals_uninterrupted
 from ablate.cost.counted import cost_note
-from ablate.models.adapt import CalledNetwork
+from ablate.models.adapt import SIZES, CalledNetwork
 from ablate.models.build import build_model
 from ablate.models.network import network_of
 from ablate.part import Part
 
 _SIDES = (32, 64, 96, 128, 224, 256)
-_SIZE_NAMES = {"img_size", "image_size", "input_size"}
 _STEPS = 2
 _NEAR = 1e-3
 """By which logits may differ, as a share of the largest, where another order of sums is no other result."""
@@ -79,7 +78,7 @@ class TriedNetwork:
 
     def _sizes(self) -> Iterator[tuple[int, int]]:
         network = network_of(self.part)
-        fixed = isinstance(network, CalledNetwork) and _SIZE_NAMES & set(parameters(network.target) or ())
+        fixed = isinstance(network, CalledNetwork) and set(SIZES) & set(parameters(network.target) or ())
         for side in _SIDES:
             if not (self.size and (fixed or side >= min(self.size))) and side % network.downsampling == 0:
                 yield side, side
