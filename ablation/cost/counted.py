@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -110,26 +112,28 @@ def _compared(config: Network | Part, model: nn.Module, in_channels: int, size: 
     with counter, torch.no_grad():
         model.eval()(torch.zeros(1, in_channels, *size))
     macs = counter.get_total_flops() // 2
+    shared = len(list(model.named_modules(remove_duplicate=False))) > len(list(model.named_modules()))
     params, by_modules = _by_modules(config, model, in_channels, size)
-    if by_modules >= (1 - _TOLERANCE) * macs:
+    if not shared and by_modules >= (1 - _TOLERANCE) * macs:
         return _Priced(Cost(params, by_modules))
-    missed = 1 - by_modules / macs
-    note = f"{network_of(config).called}: MACs by PyTorch's counter, since ptflops' modules miss {missed:.0%}"
-    return _Priced(Cost(params, macs), note)
+    params = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    why = "counts a module that has two places twice" if shared else f"misses {1 - by_modules / macs:.0%} of them"
+    return _Priced(Cost(params, macs), f"{network_of(config).called}: MACs by PyTorch's own counter; ptflops {why}")
 
 
 def _by_modules(config: Network | Part, model: nn.Module, in_channels: int, size: tuple[int, int]) -> Cost:
     macs: Any
-    macs, params = get_model_complexity_info(
-        model,
-        (in_channels, *size),
-        as_strings=False,
-        print_per_layer_stat=False,
-        backend="pytorch",
-        backend_specific_config={"count_functional": False},
-    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        macs, params = get_model_complexity_info(
+            model,
+            (in_channels, *size),
+            as_strings=False,
+            print_per_layer_stat=False,
+            backend="pytorch",
+            backend_specific_config={"count_functional": False},
+        )
     if macs is None:
-        raise RuntimeError(f"ptflops could not count {network_of(config).called}; its own message is above")
+        raise RuntimeError(f"ptflops could not count {network_of(config).called}")
     return Cost(params, macs)
 
 

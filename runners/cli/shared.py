@@ -27,6 +27,12 @@ def space_options(command: F) -> F:
     """The options that say what to train."""
     options = [
         click.option("--space", required=True, help="A packaged space's name, or the path of a YAML file."),
+        click.option("--model", help="The network of every trial, module:attribute too [default: the space's own]."),
+        click.option(
+            "--code",
+            type=click.Path(path_type=Path),
+            help="The folder of your own modules [default: that of the space's file, or the current one].",
+        ),
         click.option("--data", help="The data set, by name [default: the space's own, or mni152]."),
         click.option("--data-dir", type=click.Path(path_type=Path), help="The folder that holds its files."),
         click.option("--profile", help="quick, standard or paper [default: standard with a GPU, else quick]."),
@@ -127,15 +133,15 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
 
     Raises `InputError` for what is no setting, and for a field that is given twice: itself, or as a part of another.
     """
-    from ablate.search_spaces.space import nested
+    from ablate.search_spaces.space import PARTS, nested
     from ablate.yaml_files import yaml_value
 
     fields: dict[str, Any] = {}
     for setting in settings:
         path, separator, value = setting.partition("=")
-        if not separator or not path.startswith(("model.", "data.", "protocol.")):
+        if not separator or path.partition(".")[0] not in PARTS:
             raise InputError(
-                f"--set {brief(setting)}: expected model.…, data.… or protocol.…, then =value (model.width=16)"
+                f"--set {brief(setting)}: expected a field of {', '.join(PARTS)}, then =value (model.width=16)"
             )
         if path in fields:
             raise InputError(f"--set {brief(path)} is given twice: leave one out")
