@@ -83,8 +83,29 @@ def named(place: str, what: str) -> Found:
     return Found(target, made_by)
 
 
+def whereabouts(place: str) -> str:
+    """In words, from where `module:attribute` would be imported; nothing is. Raises `PartError` as `named` does."""
+    module = place.partition(":")[0]
+    library = _library(module, place)
+    if library:
+        return f"{module} ({library})"
+    code = _CODE[-1]
+    return f"{module} ('{code.modules(module)[module].path}', code {code.fingerprint(module)})"
+
+
 def _imported(module: str, what: str) -> tuple[Any, str]:
     """A module, and what it is of."""
+    if module.partition(".")[0] == "ablate":
+        return importlib.import_module(module), ""
+    library = _library(module, what)
+    if library:
+        return importlib.import_module(module), library
+    code = _CODE[-1]
+    return code.load(module), f"code {code.fingerprint(module)}"
+
+
+def _library(module: str, what: str) -> str:
+    """The distribution and version that a module is of; nothing for one of the user's own."""
     code = _CODE[-1]
     if not code.has(module):
         top = module.partition(".")[0]
@@ -93,19 +114,27 @@ def _imported(module: str, what: str) -> tuple[Any, str]:
         spec = importlib.util.find_spec(top)
         if spec is None:
             where = ", ".join(f"'{folder}'" for folder in code.folders)
-            looked = f"neither in {where} nor installed" if where else "not installed, and no folder was given (--code)"
+            looked = f"neither in {where} nor installed; name its folder (--code)" if where else "it is not installed"
             raise PartError(f"{what}: there is no module {top}: {looked}")
-        if top == "ablate":
-            return importlib.import_module(module), ""
         origin = _origin(spec)
         if origin is None:
             raise PartError(f"{what}: {top} lies in no folder; {_EXPECTED}")
         if any(origin.resolve() == place for place in _site()):
-            return importlib.import_module(module), _distribution(top)
+            return _distribution(top)
         code.add(origin)
         if not code.has(module):
             raise PartError(f"{what}: there is no source of {module} in '{origin}'")
-    return code.load(module), f"code {code.fingerprint(module)}"
+    return ""
+
+
+def fingerprint_on_path(module: str) -> str:
+    """The fingerprint of a module as Python would find it here, without the user's folder; nothing if it does not."""
+    try:
+        origin = _origin(importlib.util.find_spec(module.partition(".")[0]))
+    except (ImportError, ValueError):
+        origin = None
+    there = UserCode([origin] if origin else [])
+    return there.fingerprint(module) if there.has(module) else ""
 
 
 def _origin(spec: Any) -> Path | None:
