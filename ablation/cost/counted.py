@@ -51,6 +51,11 @@ def cost(config: Network, in_channels: int, classes: int, size: tuple[int, int])
     """
     check_input(config, *size)
     model = build_on_meta(config, in_channels, classes)
+    if not _has_statistics(model.eval(), in_channels, size):
+        raise InputError(
+            f"{config.name} comes down to one pixel at {size[0]}x{size[1]}, of which its norm has no statistics: "
+            "use a larger data.size, fewer stages, or another norm"
+        )
     with torch.device("meta"):
         macs, params = get_model_complexity_info(
             model,
@@ -71,14 +76,20 @@ def try_one_image(config: Network, in_channels: int, classes: int, size: tuple[i
 
     Raises `InputError` where batch norm would have a single value for each channel, of which there are no statistics.
     """
-    model = build_on_meta(config, in_channels, classes).train()
-    try:
-        with torch.no_grad():
-            model(torch.empty(1, in_channels, *size, device="meta"))
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
+    if not _has_statistics(build_on_meta(config, in_channels, classes).train(), in_channels, size):
         raise InputError(
             f"in batches of one image {config.name} comes down to one pixel at {size[0]}x{size[1]}, of which batch "
             "norm has no statistics: use a larger protocol.batch_size or data.size, or fewer stages"
-        ) from None
+        )
+
+
+@torch.no_grad()
+def _has_statistics(model: nn.Module, in_channels: int, size: tuple[int, int]) -> bool:
+    """Whether each norm of `model`, on `meta`, has several values to normalise of one image."""
+    try:
+        model(torch.empty(1, in_channels, *size, device="meta"))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        return False
+    return True

@@ -11,21 +11,27 @@ from pydantic import Field, field_validator, model_validator
 
 from ablate.errors import brief, unknown
 from ablate.files import read_regular
-from ablate.settings import MOST_CHANNELS, Config, Number, Whole, no_path_from_json, parse
+from ablate.settings import MOST_CHANNELS, Config, Number, Since, Whole, no_path_from_json, parse
 
 _MOST_KERNEL = 1023
 _MOST_LEVELS = 8
 
 Upsampling = Literal["transposed", "bilinear"]
+Normalisation = Literal["batch", "instance", "group", "none"]
+"""`ablate.models.blocks.normalisation` says what each is."""
+Dropout = Annotated[Number, Field(ge=0, lt=1)]
+"""How probably a channel is left out in training, after a stage's last activation, in encoder and decoder alike."""
 
 
 class UNet(Config):
-    """U-Net with same padding and batch norm: `stages` stages of widths `width`, 2·`width`, 4·`width`, ..."""
+    """U-Net with same padding and normalisation: `stages` stages of widths `width`, 2·`width`, 4·`width`, ..."""
 
     name: Literal["unet"] = "unet"
     width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
     stages: Whole = Field(5, ge=2, le=8)
     upsampling: Upsampling = "transposed"
+    norm: Annotated[Normalisation, Since("0.2")] = "batch"
+    dropout: Annotated[Dropout, Since("0.2")] = 0.0
 
 
 class UNetPlusPlus(Config):
@@ -35,6 +41,8 @@ class UNetPlusPlus(Config):
     width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
     stages: Whole = Field(5, ge=2, le=6)
     deep_supervision: bool = True
+    norm: Annotated[Normalisation, Since("0.2")] = "batch"
+    dropout: Annotated[Dropout, Since("0.2")] = 0.0
 
 
 class AttentionUNet(Config):
@@ -43,6 +51,8 @@ class AttentionUNet(Config):
     name: Literal["attention_unet"] = "attention_unet"
     width: Whole = Field(64, ge=2, le=MOST_CHANNELS)
     stages: Whole = Field(5, ge=2, le=8)
+    norm: Annotated[Normalisation, Since("0.2")] = "batch"
+    dropout: Annotated[Dropout, Since("0.2")] = 0.0
 
 
 class _WithEncoderWeights(Config):
@@ -70,12 +80,25 @@ class ResNet34UNet(_WithEncoderWeights):
     """ResNet-34 encoder with LinkNet-style decoder blocks, added to the encoder's features."""
 
     name: Literal["resnet34_unet"] = "resnet34_unet"
+    norm: Annotated[Normalisation, Since("0.2")] = "batch"
+    dropout: Annotated[Dropout, Since("0.2")] = 0.0
+
+    @model_validator(mode="after")
+    def _weights_are_of_batch_norm(self) -> ResNet34UNet:
+        if self.encoder_weights_sha256 is not None and self.norm != "batch":
+            raise ValueError(
+                f"norm {self.norm}: a file of ResNet-34's weights holds batch norms; "
+                "use norm batch, or leave encoder_weights out"
+            )
+        return self
 
 
 class FCN8s(_WithEncoderWeights):
-    """FCN-8s on VGG-16's convolutional layers."""
+    """FCN-8s on VGG-16's convolutional layers. VGG-16 has no normalisation: `norm` is the decoder's."""
 
     name: Literal["fcn8s"] = "fcn8s"
+    norm: Annotated[Normalisation, Since("0.2")] = "batch"
+    dropout: Annotated[Dropout, Since("0.2")] = 0.0
 
 
 Levels = tuple[Whole, ...]
@@ -103,6 +126,8 @@ class PyConvUNet(Config):
     width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
     stages: Whole = Field(5, ge=2, le=8)
     upsampling: Upsampling = "transposed"
+    norm: Annotated[Normalisation, Since("0.2")] = "batch"
+    dropout: Annotated[Dropout, Since("0.2")] = 0.0
 
     @model_validator(mode="before")
     @classmethod
