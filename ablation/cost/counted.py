@@ -80,8 +80,14 @@ def _priced(config: Network | Part, in_channels: int, classes: int, size: tuple[
     check_input(config, *size)
     if _is_foreign(config):
         return _foreign(config, in_channels, classes, size)
+    model = build_on_meta(config, in_channels, classes)
+    if not _has_statistics(model.eval(), in_channels, size):
+        raise InputError(
+            f"{network_of(config).called} comes down to one pixel at {size[0]}x{size[1]}, of which its norm has no "
+            "statistics: use a larger data.size, fewer stages, or another norm"
+        )
     with torch.device("meta"):
-        return _Priced(_by_modules(config, build_on_meta(config, in_channels, classes), in_channels, size))
+        return _Priced(_by_modules(config, model, in_channels, size))
 
 
 def _is_foreign(config: Network | Part) -> bool:
@@ -144,16 +150,25 @@ def try_one_image(config: Network | Part, in_channels: int, classes: int, size: 
     Raises `InputError` where batch norm would have a single value for each channel, of which there are no statistics.
     """
     try:
-        model = build_on_meta(config, in_channels, classes, size).train()
-        with torch.no_grad():
-            model(torch.empty(1, in_channels, *size, device="meta"))
-    except ValueError as error:
-        if "more than 1 " not in str(error):
+        holds = _has_statistics(build_on_meta(config, in_channels, classes, size).train(), in_channels, size)
+    except Exception:  # what others made may not run without memory
+        if not _is_foreign(config):
             raise
+        return
+    if not holds:
         raise InputError(
             f"in batches of one image {network_of(config).called} comes down to one pixel at {size[0]}x{size[1]}, of "
             "which batch norm has no statistics: use a larger protocol.batch_size or data.size, or fewer stages"
-        ) from None
-    except Exception:
-        if not _is_foreign(config):
+        )
+
+
+@torch.no_grad()
+def _has_statistics(model: nn.Module, in_channels: int, size: tuple[int, int]) -> bool:
+    """Whether each norm of `model`, on `meta`, has several values to normalise of one image."""
+    try:
+        model(torch.empty(1, in_channels, *size, device="meta"))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
             raise
+        return False
+    return True

@@ -72,7 +72,7 @@ def measure(
     """
     from ablate.analysis.frames import load
     from ablate.analysis.measured import disagreements
-    from ablate.cost.measured import busy, choose_device
+    from ablate.cost.measured import choose_device
 
     opened = open_study(study)
     if opened.is_being_written():
@@ -81,13 +81,7 @@ def measure(
     jobs = _jobs(opened, None if size is None else parse_input(size), threads)
     opened.measurements()  # damaged, they could not be added to
     place = choose_device(device)
-    load_average = busy()
-    if load_average is not None:
-        say(
-            f"The machine is busy (load average {load_average:.1f}): latencies will be too high and unsteady. "
-            "Measure again when it is idle.",
-            err=True,
-        )
+    _say_if_busy()
     results: dict[str, Measured] = {}
     failed: dict[str, str] = {}
     with opened.writing():
@@ -112,6 +106,18 @@ def measure(
     out = console()
     _print_table(out, jobs, results, failed)
     _print_disagreements(out, [pair.text for pair in pairs], len(results))
+
+
+def _say_if_busy() -> None:
+    from ablate.cost.measured import busy
+
+    load_average = busy()
+    if load_average is not None:
+        say(
+            f"The machine is busy (load average {load_average:.1f}): latencies will be too high and unsteady. "
+            "Measure again when it is idle.",
+            err=True,
+        )
 
 
 def _print_disagreements(out: Console, pairs: list[str], measured: int) -> None:
