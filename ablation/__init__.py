@@ -6,6 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ablate.data.settings import DataSource as DataSource
+    from ablate.data.source import Sample as Sample
+    from ablate.models.network import Network as Network
     from ablate.models.pyconv import PyConv2d as PyConv2d
     from ablate.runners.run import run as run
     from ablate.study.study import Study as Study
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
 DISTRIBUTION = "ablate-study"
 """What this is called where packages are installed; `ablate` is another's on the Python package index."""
 _PUBLIC = {
+    "DataSource": "ablate.data.settings",
+    "Network": "ablate.models.network",
+    "Sample": "ablate.data.source",
     "PyConv2d": "ablate.models.pyconv",
     "Study": "ablate.study.study",
     "run": "ablate.runners.run",

@@ -88,4 +88,6 @@ def said(error: BaseException) -> str:
     while trace is not None:
         last = trace
         trace = trace.tb_next
-    return f"{text} ({last.tb_frame.f_code.co_filename}, line {last.tb_lineno})" if last else text
+    if last is None or last.tb_frame.f_code.co_filename == __file__:
+        return text
+    return f"{text} ({last.tb_frame.f_code.co_filename}, line {last.tb_lineno})"

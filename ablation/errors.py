@@ -14,6 +14,10 @@ class InputError(ValueError):
     """What was given cannot be used: exit code 2. The message says what was given, what was expected, what to do."""
 
 
+class PartError(InputError):
+    """Code that a user names cannot be used at all: nothing is planned, whatever else could be."""
+
+
 class Halted(RuntimeError):  # noqa: N818 (nobody erred)
     """The machine does not let the work go on, a full disk say: exit code 1. The message says what is kept and what to
     do."""
@@ -23,12 +27,12 @@ class TrialError(RuntimeError):
     """A trial failed by itself (it diverged, say). It is recorded with this reason and stops no other trial."""
 
 
-def unknown(kind: str, given: str, known: Iterable[str]) -> InputError:
+def unknown(kind: str, given: str, known: Iterable[str], error: type[InputError] = InputError) -> InputError:
     """The error for a name that does not exist, naming the nearest one that does."""
     names = sorted(known)
     nearest = difflib.get_close_matches(given[:_SHOWN], names, n=1, cutoff=0.4)
     hint = f"did you mean '{nearest[0]}'?" if nearest else "choose one of: " + ", ".join(names)
-    return InputError(f"unknown {kind} '{brief(given)}': {hint}")
+    return error(f"unknown {kind} '{brief(given)}': {hint}")
 
 
 def brief(value: object) -> str:

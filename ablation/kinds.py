@@ -25,7 +25,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import PlainSerializer, PlainValidator, ValidationInfo
 
 from ablate.calls import check_settings, without_defaults
-from ablate.errors import InputError, brief, unknown
+from ablate.errors import InputError, PartError, brief, unknown
 from ablate.modules import Found, load, named, used_code
 from ablate.part import MADE_BY, DataPart, Part
 from ablate.settings import Config
@@ -115,9 +115,9 @@ def find(kind: Kind, name: str) -> Found:
         entries = packaged(kind)
         if name in entries:
             return named(entries[name].value, f"{kind.name} {name}")
-        raise unknown(kind.name if kind.name != "network" else "model", name, [*own, *entries])
+        raise unknown("model" if kind.name == "network" else kind.name, name, [*own, *entries], PartError)
     if not _NAME.fullmatch(name):
-        raise InputError(f"{kind.name} '{brief(name)}': expected a short name, or module:attribute (my_nets:LightNet)")
+        raise PartError(f"{kind.name} '{brief(name)}': expected a short name, or module:attribute (my_nets:LightNet)")
     return named(name, f"{kind.name} {name}")
 
 
@@ -159,7 +159,7 @@ def packaged(kind: Kind) -> dict[str, importlib.metadata.EntryPoint]:
         if entry.name in own_parts(kind) or other.value != entry.value:
             there = other.dist.name if other.value != entry.value and other.dist else "ablate"
             here = entry.dist.name if entry.dist else entry.value
-            raise InputError(f"{kind.name} {entry.name} is named by {there} and by {here}: uninstall one of them")
+            raise PartError(f"{kind.name} {entry.name} is named by {there} and by {here}: uninstall one of them")
     return found
 
 
@@ -185,6 +185,8 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
         typed = parse_settings(found.target, {**settings, **(local or {})}, what)
         part = cls.of(typed, name, found.made_by)
         return _without_own_defaults(part, typed) if kind.sparse else part
+    if not found.made_by:
+        raise PartError(f"{what} is of ablate, and no {kind.name}")
     adapter = _adapter(kind)
     check_settings(found.target, settings, what, adapter.data_names(found.target))
     settings = {n: value for n, value in settings.items() if value != adapter.CONSTANTS.get(n, adapter)}

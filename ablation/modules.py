@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import site
 import sys
 import sysconfig
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ablate.calls import said
-from ablate.errors import InputError, brief, unknown
+from ablate.errors import InputError, PartError, brief, unknown
 from ablate.user_code import UserCode
 
 
@@ -30,6 +31,8 @@ class Found(NamedTuple):
     """The code or distribution that it is; empty for this project's own."""
 
 
+_STANDARD = {*sys.stdlib_module_names, "__main__"}
+_EXPECTED = "expected what is yours, or a library's"
 _CODE: list[UserCode] = [UserCode()]
 
 
@@ -66,37 +69,72 @@ def named(place: str, what: str) -> Found:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"{what}: module {module} does not import: {said(error)}") from error
+        raise PartError(f"{what}: module {module} does not import: {said(error)}") from error
     target: Any = loaded
     for step in attribute.split("."):
         if not hasattr(target, step):
             names = [name for name in vars(target) if not name.startswith("_")] if hasattr(target, "__dict__") else []
-            raise unknown(f"{what}: attribute of {module}", step, names)
+            raise unknown(f"{what}: attribute of {module}", step, names, PartError)
         target = getattr(target, step)
     if not callable(target):
-        raise InputError(f"{what} is {brief(repr(target))}: expected a class, or a function")
+        raise PartError(f"{what} is {brief(repr(target))}: expected a class, or a function")
+    if (inspect.isclass(target) or inspect.isroutine(target)) and _of_python(target):
+        raise PartError(f"{what} is {target.__module__}.{target.__name__}, of Python itself; {_EXPECTED}")
     return Found(target, made_by)
+
+
+def whereabouts(place: str) -> str:
+    """In words, from where `module:attribute` would be imported; nothing is. Raises `PartError` as `named` does."""
+    module = place.partition(":")[0]
+    library = _library(module, place)
+    if library:
+        return f"{module} ({library})"
+    code = _CODE[-1]
+    return f"{module} ('{code.modules(module)[module].path}', code {code.fingerprint(module)})"
 
 
 def _imported(module: str, what: str) -> tuple[Any, str]:
     """A module, and what it is of."""
+    if module.partition(".")[0] == "ablate":
+        return importlib.import_module(module), ""
+    library = _library(module, what)
+    if library:
+        return importlib.import_module(module), library
+    code = _CODE[-1]
+    return code.load(module), f"code {code.fingerprint(module)}"
+
+
+def _library(module: str, what: str) -> str:
+    """The distribution and version that a module is of; nothing for one of the user's own."""
     code = _CODE[-1]
     if not code.has(module):
         top = module.partition(".")[0]
-        spec = None if top in sys.builtin_module_names else importlib.util.find_spec(top)
-        if spec is None and top not in sys.builtin_module_names:
+        if top in _STANDARD:
+            raise PartError(f"{what}: {top} is a module of Python itself; {_EXPECTED}")
+        spec = importlib.util.find_spec(top)
+        if spec is None:
             where = ", ".join(f"'{folder}'" for folder in code.folders)
-            looked = f"neither in {where} nor installed" if where else "not installed, and no folder was given (--code)"
-            raise InputError(f"{what}: there is no module {top}: {looked}")
-        if top == "ablate":
-            return importlib.import_module(module), ""
+            looked = f"neither in {where} nor installed; name its folder (--code)" if where else "it is not installed"
+            raise PartError(f"{what}: there is no module {top}: {looked}")
         origin = _origin(spec)
-        if origin is None or _within(origin, _python()):
-            raise InputError(f"{what}: {top} is a module of Python itself; expected one of yours, or of a library")
-        if _within(origin, _site()):
-            return importlib.import_module(module), _distribution(top)
+        if origin is None:
+            raise PartError(f"{what}: {top} lies in no folder; {_EXPECTED}")
+        if any(origin.resolve() == place for place in _site()):
+            return _distribution(top)
         code.add(origin)
-    return code.load(module), f"code {code.fingerprint(module)}"
+        if not code.has(module):
+            raise PartError(f"{what}: there is no source of {module} in '{origin}'")
+    return ""
+
+
+def fingerprint_on_path(module: str) -> str:
+    """The fingerprint of a module as Python would find it here, without the user's folder; nothing if it does not."""
+    try:
+        origin = _origin(importlib.util.find_spec(module.partition(".")[0]))
+    except (ImportError, ValueError):
+        origin = None
+    there = UserCode([origin] if origin else [])
+    return there.fingerprint(module) if there.has(module) else ""
 
 
 def _origin(spec: Any) -> Path | None:
@@ -116,17 +154,8 @@ def _site() -> tuple[Path, ...]:
     return tuple(Path(folder).resolve() for folder in dict.fromkeys(found))
 
 
-@cache
-def _python() -> tuple[Path, ...]:
-    return tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
-
-
-def _within(folder: Path, places: tuple[Path, ...]) -> bool:
-    """Whether a folder is one of these, and no deeper one of another sort (site-packages lies in the library)."""
-    folder = folder.resolve()
-    if places == _python() and _within(folder, _site()):
-        return False
-    return any(folder == place or place in folder.parents for place in places)
+def _of_python(target: Any) -> bool:
+    return str(getattr(target, "__module__", "")).partition(".")[0] in _STANDARD
 
 
 @cache
@@ -134,7 +163,5 @@ def _distribution(top: str) -> str:
     """The distribution that a top-level module is of, with its version, without its build (+cpu)."""
     names = importlib.metadata.packages_distributions().get(top)
     if not names:
-        raise InputError(
-            f"module {top} is installed by no distribution, so its version is not known: install it by pip"
-        )
+        raise PartError(f"module {top} is installed by no distribution, so its version is not known: install it by pip")
     return f"{names[0]} {importlib.metadata.version(names[0]).partition('+')[0]}"

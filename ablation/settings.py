@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
@@ -90,7 +91,16 @@ def parse(cls: type[Part], fields: dict[str, Any], what: str) -> Part:
     try:
         return cls.model_validate(fields)
     except ValidationError as error:
-        raise InputError(f"{what}: {explain(error)}") from None
+        raise InputError(f"{what}: {explain(error)}{_nearest(error, cls)}") from None
+
+
+def _nearest(error: ValidationError, cls: type[BaseModel]) -> str:
+    """Of a field that does not exist, the nearest that does."""
+    first = error.errors()[0]
+    if first["type"] != "extra_forbidden" or len(first["loc"]) != 1:
+        return ""
+    nearest = difflib.get_close_matches(str(first["loc"][0])[:100], cls.model_fields, n=1)
+    return f", did you mean '{nearest[0]}'?" if nearest else ""
 
 
 def explain(error: ValidationError) -> str:

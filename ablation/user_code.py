@@ -19,7 +19,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import NamedTuple
 
-from ablate.errors import InputError
+from ablate.errors import PartError
 from ablate.sources import imports, meaning
 
 _DIGITS = 12
@@ -51,7 +51,7 @@ class UserCode:
         return UserCode, ((), self.read)
 
     def has(self, module: str) -> bool:
-        """Whether the module is here. Raises `InputError` for a file that lies in a study."""
+        """Whether the module is here. Raises `PartError` for a file that lies in a study."""
         return module in self.read or self._file(module) is not None
 
     def add(self, folder: Path) -> None:
@@ -62,7 +62,7 @@ class UserCode:
     def modules(self, module: str) -> dict[str, Source]:
         """A module with the packages it is in, and whatever of the user's they import, by name.
 
-        Raises `InputError` for a source that cannot be read or parsed.
+        Raises `PartError` for a source that cannot be read or parsed.
         """
         found: dict[str, Source] = {}
         waiting = [module]
@@ -113,23 +113,23 @@ def _read(file: Path) -> Source:
         with file.open("rb") as opened:
             text = importlib.util.decode_source(opened.read())
     except (OSError, UnicodeDecodeError, SyntaxError) as error:
-        raise InputError(f"'{file}' cannot be read: {error}") from None
+        raise PartError(f"'{file}' cannot be read: {error}") from None
     return Source(str(file), file.name == "__init__.py", text)
 
 
 def parsed(source: Source) -> ast.Module:
-    """Raises `InputError` for what is no Python, with its line."""
+    """Raises `PartError` for what is no Python, with its line."""
     try:
         return ast.parse(source.text, source.path)
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise InputError(f"'{source.path}'{line}: {getattr(error, 'msg', error)}") from None
+        raise PartError(f"'{source.path}'{line}: {getattr(error, 'msg', error)}") from None
 
 
 def _refuse_in_study(file: Path) -> None:
     for folder in file.resolve().parents:
         if (folder / _STUDY).exists():
-            raise InputError(
+            raise PartError(
                 f"'{file}' is inside the study '{folder}', whose code is never run: put what you trust elsewhere, and "
                 "name that folder (--code)"
             )
@@ -192,12 +192,12 @@ def _finding(sources: Mapping[str, Source]) -> Iterator[None]:
 
 
 def _is_other(name: str, source: Source) -> bool:
-    """Whether a module was imported from another source of the user's. Raises `InputError` for one of another's."""
+    """Whether a module was imported from another source of the user's. Raises `PartError` for one of another's."""
     there = sys.modules.get(name)
     loader = getattr(getattr(there, "__spec__", None), "loader", None)
     if there is None or isinstance(loader, _Loader):
         return there is not None and loader.source != source
     own = getattr(there, "__file__", None)
     if own and Path(own).resolve() != Path(source.path).resolve():
-        raise InputError(f"'{source.path}' has the name of a module that is in use ('{own}'): give it another name")
+        raise PartError(f"'{source.path}' has the name of a module that is in use ('{own}'): give it another name")
     return True

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from ablate.errors import InputError, unknown
+from ablate.modules import use_code
 from ablate.settings import parse
+from ablate.user_code import UserCode
 
 if TYPE_CHECKING:
     from ablate.data.dataset import Dataset
@@ -67,6 +69,10 @@ class Request(Training):
 
     space: str | Path | dict[str, Any]
     """A packaged space's name, the path of a YAML file, or what such a file would hold."""
+    model: str | None = None
+    """The network of every trial: a short name, or module:attribute [the space's own]."""
+    code: Path | None = None
+    """The folder of your own modules that the space names [that of its file, or the current one]."""
     study: Path | None = None
     """The study directory [studies/SPACE-DATA-PROFILE]."""
     data: str | None = None
@@ -105,7 +111,17 @@ class Request(Training):
 
     def basis(self) -> Basis:
         """The space and what its trials are made from. Raises as `basis` does."""
-        return basis(self.space, self.data, self.data_dir, self.profile, self.seeds, self.epochs, self.settings)
+        return basis(
+            self.space,
+            self.data,
+            self.data_dir,
+            self.profile,
+            self.seeds,
+            self.epochs,
+            self.settings,
+            model=self.model,
+            code=self.code,
+        )
 
 
 class Basis(NamedTuple):
@@ -127,9 +143,13 @@ def basis(
     seeds: int | None,
     epochs: int | None,
     settings: Mapping[str, Any],
+    *,
+    model: str | None = None,
+    code: Path | None = None,
 ) -> Basis:
     """What a space's trials are made from; arguments as the fields of `Request`.
 
+    From then on, modules that a part names are looked for where `code` says.
     Raises `InputError` for a space or a profile that is none, and for epochs that are given twice.
     """
     from ablate.search_spaces.profiles import PROFILES
@@ -139,7 +159,8 @@ def basis(
     name = profile or _default_profile()
     if name not in PROFILES:
         raise unknown("profile", name, PROFILES)
-    overrides = dict(settings)
+    use_code(UserCode(code_folders(space, code)))
+    overrides = {**({"model": {"name": model}} if model else {}), **settings}
     if epochs is not None:
         if "protocol.epochs" in overrides:
             raise InputError(f"--epochs {epochs}: --set protocol.epochs gives them too; leave one out")
@@ -158,6 +179,18 @@ def basis(
         "data": data, "data_dir": str(data_dir) if data_dir else None, "seeds": seeds, "overrides": overrides,
     }  # fmt: skip
     return Basis(parsed, name, PROFILES[name], dataset_of, rest)
+
+
+def code_folders(space: str | Path | Mapping[str, Any], code: Path | None) -> list[Path]:
+    """Where a user's modules are looked for: in `code`, and beside the space's file, or else in the current folder.
+
+    Raises `InputError` where `code` is no folder.
+    """
+    if code is not None and not code.is_dir():
+        raise InputError(f"--code '{code}' is not a folder: give the one that holds your modules")
+    is_file = not isinstance(space, Mapping) and Path(space).suffix in (".yaml", ".yml")
+    beside = Path(str(space)).parent if is_file else Path()
+    return [*([code] if code else []), *([beside] if is_file or code is None else [])]
 
 
 def _default_profile() -> str:

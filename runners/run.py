@@ -151,6 +151,7 @@ def _train_plan(trainer: Trainer, asked: _Asked, request: Request) -> None:
 
 def _say_what_is_missing(trainer: Trainer, trials: list[Planned], missing: list[Planned]) -> None:
     from ablate.runners.cli.shared import extent
+    from ablate.study.changed_code import changed_code
     from ablate.study.data_sets import changed_images
 
     study, out = trainer.study, trainer.out
@@ -159,7 +160,8 @@ def _say_what_is_missing(trainer: Trainer, trials: list[Planned], missing: list[
     kept = len(trials) - len(missing)
     if kept:
         out.print(f"{kept} of them are in the study already; {len(missing) or 'none'} to train")
-    for line in changed_images(study, [trial.config for trial in missing]):
+    asked = [trial.config for trial in missing]
+    for line in [*changed_images(study, asked), *changed_code(study, asked)]:
         out.print(f"Note: {line}", style="yellow", soft_wrap=True)
     before = study.manifest.threads
     if missing and before != trainer.threads:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ablate.data.dataset import Dataset
 from ablate.data.settings import Split
 from ablate.data.splits import Parts, split
-from ablate.errors import InputError, brief
+from ablate.errors import InputError, PartError, brief
 from ablate.kinds import KINDS, kind_at
 from ablate.kinds import parse as parse_part
 from ablate.part import DataPart, Part
@@ -212,6 +212,8 @@ class Planner:
             first = TrialConfig(**parts, seed=self.seeds[0])
         except ValidationError as error:
             raise ImpossibleError(explain(error)) from None
+        except PartError:  # what is no code is no configuration's fault
+            raise
         except InputError as error:
             raise ImpossibleError(str(error)) from None
         check(self.space, params, macs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -78,8 +80,14 @@ def _priced(config: Network | Part, in_channels: int, classes: int, size: tuple[
     check_input(config, *size)
     if _is_foreign(config):
         return _foreign(config, in_channels, classes, size)
+    model = build_on_meta(config, in_channels, classes)
+    if not _has_statistics(model.eval(), in_channels, size):
+        raise InputError(
+            f"{network_of(config).called} comes down to one pixel at {size[0]}x{size[1]}, of which its norm has no "
+            "statistics: use a larger data.size, fewer stages, or another norm"
+        )
     with torch.device("meta"):
-        return _Priced(_by_modules(config, build_on_meta(config, in_channels, classes), in_channels, size))
+        return _Priced(_by_modules(config, model, in_channels, size))
 
 
 def _is_foreign(config: Network | Part) -> bool:
@@ -110,26 +118,28 @@ def _compared(config: Network | Part, model: nn.Module, in_channels: int, size: 
     with counter, torch.no_grad():
         model.eval()(torch.zeros(1, in_channels, *size))
     macs = counter.get_total_flops() // 2
+    shared = len(list(model.named_modules(remove_duplicate=False))) > len(list(model.named_modules()))
     params, by_modules = _by_modules(config, model, in_channels, size)
-    if by_modules >= (1 - _TOLERANCE) * macs:
+    if not shared and by_modules >= (1 - _TOLERANCE) * macs:
         return _Priced(Cost(params, by_modules))
-    missed = 1 - by_modules / macs
-    note = f"{network_of(config).called}: MACs by PyTorch's counter, since ptflops' modules miss {missed:.0%}"
-    return _Priced(Cost(params, macs), note)
+    params = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    why = "counts a module that has two places twice" if shared else f"misses {1 - by_modules / macs:.0%} of them"
+    return _Priced(Cost(params, macs), f"{network_of(config).called}: MACs by PyTorch's own counter; ptflops {why}")
 
 
 def _by_modules(config: Network | Part, model: nn.Module, in_channels: int, size: tuple[int, int]) -> Cost:
     macs: Any
-    macs, params = get_model_complexity_info(
-        model,
-        (in_channels, *size),
-        as_strings=False,
-        print_per_layer_stat=False,
-        backend="pytorch",
-        backend_specific_config={"count_functional": False},
-    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        macs, params = get_model_complexity_info(
+            model,
+            (in_channels, *size),
+            as_strings=False,
+            print_per_layer_stat=False,
+            backend="pytorch",
+            backend_specific_config={"count_functional": False},
+        )
     if macs is None:
-        raise RuntimeError(f"ptflops could not count {network_of(config).called}; its own message is above")
+        raise RuntimeError(f"ptflops could not count {network_of(config).called}")
     return Cost(params, macs)
 
 
@@ -140,16 +150,25 @@ def try_one_image(config: Network | Part, in_channels: int, classes: int, size: 
     Raises `InputError` where batch norm would have a single value for each channel, of which there are no statistics.
     """
     try:
-        model = build_on_meta(config, in_channels, classes, size).train()
-        with torch.no_grad():
-            model(torch.empty(1, in_channels, *size, device="meta"))
-    except ValueError as error:
-        if "more than 1 " not in str(error):
+        holds = _has_statistics(build_on_meta(config, in_channels, classes, size).train(), in_channels, size)
+    except Exception:  # what others made may not run without memory
+        if not _is_foreign(config):
             raise
+        return
+    if not holds:
         raise InputError(
             f"in batches of one image {network_of(config).called} comes down to one pixel at {size[0]}x{size[1]}, of "
             "which batch norm has no statistics: use a larger protocol.batch_size or data.size, or fewer stages"
-        ) from None
-    except Exception:
-        if not _is_foreign(config):
+        )
+
+
+@torch.no_grad()
+def _has_statistics(model: nn.Module, in_channels: int, size: tuple[int, int]) -> bool:
+    """Whether each norm of `model`, on `meta`, has several values to normalise of one image."""
+    try:
+        model(torch.empty(1, in_channels, *size, device="meta"))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
             raise
+        return False
+    return True

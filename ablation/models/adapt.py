@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from ablate.calls import call
-from ablate.errors import InputError
+from ablate.errors import InputError, PartError
 
 CONSTANTS = {"spatial_dims": 2}
 """What is the same in every trial, by the names that libraries have for it."""
@@ -47,7 +47,7 @@ class CalledNetwork(NamedTuple):
 def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> CalledNetwork:
     """`target` called with `settings`. Raises `InputError` for a class that is no network."""
     if inspect.isclass(target) and not issubclass(target, nn.Module):
-        raise InputError(f"{what} is a class, and no torch.nn.Module: expected one, or a function that gives one")
+        raise PartError(f"{what} is a class, and no torch.nn.Module: expected one, or a function that gives one")
     return CalledNetwork(target, settings, what)
 
 

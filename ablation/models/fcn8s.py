@@ -6,13 +6,14 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ablate.models.blocks import biased_conv3x3
+from ablate.models.blocks import biased_conv3x3, normalisation, with_dropout
 from ablate.models.settings import FCN8s as FCN8sConfig
 
 
 class FCN8s(nn.Module):
     """Five learned ×2 up-samplings from VGG-16's last features, the fourth and third pooling's added on the way.
 
+    Dropout follows each pooling (which is as if it followed the ReLU before it) and each up-sampling's ReLU.
     Input (N, `in_channels`, H, W), H and W multiples of 32; output: logits (N, `classes`, H, W).
     """
 
@@ -20,10 +21,11 @@ class FCN8s(nn.Module):
 
     def __init__(self, config: FCN8sConfig, in_channels: int, classes: int) -> None:
         super().__init__()
-        self.encoder = VGG16Encoder(in_channels)
+        norm = normalisation(config.norm)
+        self.encoder = VGG16Encoder(in_channels, config.dropout)
         steps = list(pairwise((512, 512, 256, 128, 64, 32)))
-        self.up = nn.ModuleList(_up(*step) for step in steps)
-        self.norm = nn.ModuleList(nn.BatchNorm2d(channels) for _, channels in steps)
+        self.up = nn.ModuleList(with_dropout(_up(*step), config.dropout) for step in steps)
+        self.norm = nn.ModuleList(norm(channels) for _, channels in steps)
         self.head = nn.Conv2d(32, classes, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,21 +43,21 @@ class VGG16Encoder(nn.Module):
     The names in its state dict are torchvision's, without the `classifier`.
     """
 
-    def __init__(self, in_channels: int) -> None:
+    def __init__(self, in_channels: int, dropout: float = 0.0) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for width, convolutions in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
             for _ in range(convolutions):
                 layers += [biased_conv3x3(in_channels, width), nn.ReLU(inplace=True)]
                 in_channels = width
-            layers.append(nn.MaxPool2d(2))
+            layers.append(with_dropout(nn.MaxPool2d(2), dropout))
         self.features = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         pooled = []
         for layer in self.features:
             x = layer(x)
-            if isinstance(layer, nn.MaxPool2d):
+            if not isinstance(layer, nn.Conv2d | nn.ReLU):
                 pooled.append(x)
         return pooled
 

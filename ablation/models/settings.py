@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from ablate.errors import brief
 from ablate.files import read_regular
 from ablate.models.network import Network
-from ablate.settings import MOST_CHANNELS, Number, Whole, no_path_from_json
+from ablate.settings import MOST_CHANNELS, Number, Since, Whole, no_path_from_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +21,10 @@ _MOST_KERNEL = 1023
 _MOST_LEVELS = 8
 
 Upsampling = Literal["transposed", "bilinear"]
+Normalisation = Literal["batch", "instance", "group", "none"]
+"""`ablate.models.blocks.normalisation` says what each is."""
+Dropout = Annotated[Number, Field(ge=0, lt=1)]
+"""How probably a channel is left out in training, after a stage's last activation, in encoder and decoder alike."""
 
 
 class _Stages(Network):
@@ -35,13 +39,15 @@ class _Stages(Network):
 
 
 class UNet(_Stages):
-    """U-Net with same padding and batch norm: `stages` stages of widths `width`, 2·`width`, 4·`width`, ..."""
+    """U-Net with same padding and normalisation: `stages` stages of widths `width`, 2·`width`, 4·`width`, ..."""
 
     module = "ablate.models.unet:UNet"
     name: Literal["unet"] = "unet"
     width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
     stages: Whole = Field(5, ge=2, le=8)
     upsampling: Upsampling = "transposed"
+    norm: Annotated[Normalisation, Since("0.2")] = "batch"
+    dropout: Annotated[Dropout, Since("0.2")] = 0.0
 
 
 class UNetPlusPlus(_Stages):
@@ -52,6 +58,8 @@ class UNetPlusPlus(_Stages):
     width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
     stages: Whole = Field(5, ge=2, le=6)
     deep_supervision: bool = True
+    norm: Annotated[Normalisation, Since("0.2")] = "batch"
+    dropout: Annotated[Dropout, Since("0.2")] = 0.0
 
 
 class AttentionUNet(_Stages):
@@ -61,6 +69,8 @@ class AttentionUNet(_Stages):
     name: Literal["attention_unet"] = "attention_unet"
     width: Whole = Field(64, ge=2, le=MOST_CHANNELS)
     stages: Whole = Field(5, ge=2, le=8)
+    norm: Annotated[Normalisation, Since("0.2")] = "batch"
+    dropout: Annotated[Dropout, Since("0.2")] = 0.0
 
 
 class _WithEncoderWeights(Network):
@@ -101,13 +111,26 @@ class ResNet34UNet(_WithEncoderWeights):
 
     module = "ablate.models.resnet34_unet:ResNet34UNet"
     name: Literal["resnet34_unet"] = "resnet34_unet"
+    norm: Annotated[Normalisation, Since("0.2")] = "batch"
+    dropout: Annotated[Dropout, Since("0.2")] = 0.0
+
+    @model_validator(mode="after")
+    def _weights_are_of_batch_norm(self) -> ResNet34UNet:
+        if self.encoder_weights_sha256 is not None and self.norm != "batch":
+            raise ValueError(
+                f"norm {self.norm}: a file of ResNet-34's weights holds batch norms; "
+                "use norm batch, or leave encoder_weights out"
+            )
+        return self
 
 
 class FCN8s(_WithEncoderWeights):
-    """FCN-8s on VGG-16's convolutional layers."""
+    """FCN-8s on VGG-16's convolutional layers. VGG-16 has no normalisation: `norm` is the decoder's."""
 
     module = "ablate.models.fcn8s:FCN8s"
     name: Literal["fcn8s"] = "fcn8s"
+    norm: Annotated[Normalisation, Since("0.2")] = "batch"
+    dropout: Annotated[Dropout, Since("0.2")] = 0.0
 
 
 Levels = tuple[Whole, ...]
@@ -136,6 +159,8 @@ class PyConvUNet(_Stages):
     width: Whole = Field(32, ge=1, le=MOST_CHANNELS)
     stages: Whole = Field(5, ge=2, le=8)
     upsampling: Upsampling = "transposed"
+    norm: Annotated[Normalisation, Since("0.2")] = "batch"
+    dropout: Annotated[Dropout, Since("0.2")] = 0.0
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from ablate.errors import InputError
-from ablate.models.blocks import Bottleneck, Conv, conv1x1, conv3x3, double_conv, stage_widths, upsample
+from ablate.models.blocks import (
+    Bottleneck,
+    Conv,
+    conv1x1,
+    conv3x3,
+    double_conv,
+    normalisation,
+    stage_widths,
+    upsample,
+    with_dropout,
+)
 from ablate.models.pyconv import PyConv2d
 from ablate.models.settings import PyConvUNet as PyConvUNetConfig
 from ablate.models.settings import UNet as UNetConfig
@@ -23,18 +33,23 @@ class EncoderDecoder(nn.Module):
     """Stages down with 2×2 max pooling between them, as many less one up again, each joined with its encoder stage.
 
     `first` is the whole first stage, from the image to `widths[0]` channels; `block` makes all others, of the encoder
-    and of the decoder; `up(in_channels, out_channels)` makes what doubles height and width.
+    and of the decoder; `up(in_channels, out_channels)` makes what doubles height and width. Dropout follows each stage.
     Input (N, channels, H, W), H and W multiples of `downsampling`; output: logits (N, `classes`, H, W).
     """
 
-    def __init__(self, first: nn.Module, widths: Sequence[int], classes: int, block: Block, up: Conv) -> None:
+    def __init__(
+        self, first: nn.Module, widths: Sequence[int], classes: int, block: Block, up: Conv, dropout: float
+    ) -> None:
         super().__init__()
         self.downsampling = 2 ** (len(widths) - 1)
         steps = list(enumerate(pairwise(widths)))
-        self.encoder = nn.ModuleList([first, *(block(stage + 1, upper, lower) for stage, (upper, lower) in steps)])
+        encoder = [first, *(block(stage + 1, upper, lower) for stage, (upper, lower) in steps)]
+        self.encoder = nn.ModuleList(with_dropout(stage, dropout) for stage in encoder)
         self.pool = nn.MaxPool2d(2)
         self.up = nn.ModuleList(up(lower, upper) for _, (upper, lower) in steps)
-        self.decoder = nn.ModuleList(block(stage, 2 * upper, upper) for stage, (upper, _) in steps)
+        self.decoder = nn.ModuleList(
+            with_dropout(block(stage, 2 * upper, upper), dropout) for stage, (upper, _) in steps
+        )
         self.head = nn.Conv2d(widths[0], classes, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,15 +69,17 @@ class EncoderDecoder(nn.Module):
 
 
 class UNet(EncoderDecoder):
-    """U-Net (Ronneberger et al. 2015, arXiv 1505.04597) with same padding and batch norm."""
+    """U-Net (Ronneberger et al. 2015, arXiv 1505.04597) with same padding and normalisation."""
 
     def __init__(self, config: UNetConfig, in_channels: int, classes: int) -> None:
+        block = partial(double_conv, norm=normalisation(config.norm))
         super().__init__(
-            first=double_conv(in_channels, config.width),
+            first=block(in_channels, config.width),
             widths=stage_widths(config.width, config.stages),
             classes=classes,
-            block=lambda stage, inputs, outputs: double_conv(inputs, outputs),
+            block=lambda stage, inputs, outputs: block(inputs, outputs),
             up=partial(upsample, config.upsampling),
+            dropout=config.dropout,
         )
 
 
@@ -79,6 +96,7 @@ class PyConvUNet(EncoderDecoder):
             classes=classes,
             block=partial(_pyramid_stage, config),
             up=partial(upsample, config.upsampling),
+            dropout=config.dropout,
         )
 
 
@@ -88,11 +106,12 @@ def _pyramid_stage(
     """`config.blocks` blocks; `first` replaces the first convolution of the first block."""
     kernels, groups = config.levels(stage)
     pyconv = partial(PyConv2d, kernels=kernels, groups=groups, share=config.share)
+    norm = normalisation(config.norm)
 
     def block(inputs: int, outputs: int, first: Conv | None = None) -> nn.Module:
         if config.block == "plain":
-            return double_conv(inputs, outputs, first=first or pyconv, second=pyconv)
-        return Bottleneck(inputs, outputs, pyconv, first or conv1x1, config.expansion, config.residual)
+            return double_conv(inputs, outputs, norm, first=first or pyconv, second=pyconv)
+        return Bottleneck(inputs, outputs, pyconv, norm, first or conv1x1, config.expansion, config.residual)
 
     try:
         start = block(in_channels, out_channels, first)

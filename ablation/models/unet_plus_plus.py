@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from ablate.models.blocks import bilinear, double_conv, stage_widths
+from ablate.models.blocks import Norm, bilinear, double_conv, normalisation, stage_widths, with_dropout
 from ablate.models.settings import UNetPlusPlus as UNetPlusPlusConfig
 
 
@@ -24,12 +25,13 @@ class UNetPlusPlus(nn.Module):
         super().__init__()
         self.downsampling = 2 ** (config.stages - 1)
         widths = stage_widths(config.width, config.stages)
-        self.encoder = nn.ModuleList(double_conv(*step) for step in pairwise([in_channels, *widths]))
+        block = partial(_node, normalisation(config.norm), config.dropout)
+        self.encoder = nn.ModuleList(block(*step) for step in pairwise([in_channels, *widths]))
         self.pool = nn.MaxPool2d(2)
         self.up = bilinear()
         self.nodes = nn.ModuleDict(
             {
-                f"{stage}_{column}": double_conv(column * widths[stage] + widths[stage + 1], widths[stage])
+                f"{stage}_{column}": block(column * widths[stage] + widths[stage + 1], widths[stage])
                 for column in range(1, config.stages)
                 for stage in range(config.stages - column)
             }
@@ -50,3 +52,7 @@ class UNetPlusPlus(nn.Module):
         # All heads in prediction too: it costs 0.02 %, and Table 3 of Li et al. counts them.
         logits = tuple(head(node) for head, node in zip(self.heads, rows[0][-len(self.heads) :], strict=True))
         return logits if self.training and self.deep_supervision else logits[-1]
+
+
+def _node(norm: Norm, dropout: float, in_channels: int, out_channels: int) -> nn.Module:
+    return with_dropout(double_conv(in_channels, out_channels, norm), dropout)

@@ -6,9 +6,10 @@ from (seed, epoch, step), so a trial that was killed and resumed gives the numbe
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -159,7 +160,7 @@ def _train_epoch(
         images, masks = augment(images, masks, protocol.augment, _generator(trial.seed, epoch, step))
         own = group.share(len(batch))
         images, masks = images[own].to(device, memory_format=torch.channels_last), masks[own].to(device)
-        with autocast(device):
+        with _drawing(_seed(trial.seed, epoch, step, 1 + group.rank), device), autocast(device):
             loss = group.part_of_mean(loss_of(model(images), masks), len(images), len(batch))
         value = group.sum(loss.detach()).item()
         if not math.isfinite(value):
@@ -232,5 +233,16 @@ def _tensors(dataset: Dataset, indices: list[int]) -> tuple[Tensor, Tensor]:
 
 
 def _generator(seed: int, epoch: int, step: int) -> torch.Generator:
-    state = np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+    return torch.Generator().manual_seed(_seed(seed, epoch, step))
+
+
+@contextlib.contextmanager
+def _drawing(seed: int, device: torch.device) -> Iterator[None]:
+    """What a network draws as it is trained, as dropout does, comes from `seed`; the global state stays as it was."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def _seed(*path: int) -> int:
+    return int(np.random.SeedSequence(path).generate_state(1, np.uint64)[0] >> np.uint64(1))

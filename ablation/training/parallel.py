@@ -1,7 +1,8 @@
 """One trial trained by several processes that act as one: each takes its share of every batch, and sums make it whole.
 
 What one process computes as a mean over a batch is here the sum over ranks of each rank's part of that mean: the loss,
-its gradients, and the statistics of batch norm. So shares may be uneven, or empty.
+its gradients, and the statistics of batch norm. So shares may be uneven, or empty. The other norms see one image each.
+Dropout alone is not the same: each process draws the channels that it leaves out for its own images.
 """
 
 from __future__ import annotations

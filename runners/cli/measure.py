@@ -9,7 +9,15 @@ import click
 
 from ablate.errors import InputError, TrialError
 from ablate.runners.cli.output import console, plain_table, print_json, say
-from ablate.runners.cli.shared import json_option, open_study, parse_input, study_argument
+from ablate.runners.cli.shared import (
+    code_option,
+    json_option,
+    open_study,
+    parse_input,
+    say_imports,
+    study_argument,
+    use_own_code,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +48,17 @@ class _Job(NamedTuple):
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is a GPU]")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
 @click.option("--repeats", type=click.IntRange(5, 10_000), default=20, show_default=True, help="Forward passes timed.")
+@code_option
 @json_option
-def measure(study: Path, size: str | None, device: Device | None, threads: int, repeats: int, as_json: bool) -> None:
+def measure(
+    study: Path,
+    size: str | None,
+    device: Device | None,
+    threads: int,
+    repeats: int,
+    code: Path | None,
+    as_json: bool,
+) -> None:
     """Measure latency and peak memory of a study's networks.
 
     Inference of one image, one network at a time, each in a process of its
@@ -55,21 +72,16 @@ def measure(study: Path, size: str | None, device: Device | None, threads: int, 
     """
     from ablate.analysis.frames import load
     from ablate.analysis.measured import disagreements
-    from ablate.cost.measured import busy, choose_device
+    from ablate.cost.measured import choose_device
 
     opened = open_study(study)
     if opened.is_being_written():
         raise InputError(f"a run is writing '{study}': measure when it has ended, with the machine idle")
+    use_own_code(code)
     jobs = _jobs(opened, None if size is None else parse_input(size), threads)
     opened.measurements()  # damaged, they could not be added to
     place = choose_device(device)
-    load_average = busy()
-    if load_average is not None:
-        say(
-            f"The machine is busy (load average {load_average:.1f}): latencies will be too high and unsteady. "
-            "Measure again when it is idle.",
-            err=True,
-        )
+    _say_if_busy()
     results: dict[str, Measured] = {}
     failed: dict[str, str] = {}
     with opened.writing():
@@ -94,6 +106,18 @@ def measure(study: Path, size: str | None, device: Device | None, threads: int, 
     out = console()
     _print_table(out, jobs, results, failed)
     _print_disagreements(out, [pair.text for pair in pairs], len(results))
+
+
+def _say_if_busy() -> None:
+    from ablate.cost.measured import busy
+
+    load_average = busy()
+    if load_average is not None:
+        say(
+            f"The machine is busy (load average {load_average:.1f}): latencies will be too high and unsteady. "
+            "Measure again when it is idle.",
+            err=True,
+        )
 
 
 def _print_disagreements(out: Console, pairs: list[str], measured: int) -> None:
@@ -121,6 +145,7 @@ def _jobs(study: Study, given: tuple[int, int, int] | None, threads: int) -> lis
     complete = trials[trials["state"] == "complete"].drop_duplicates("cell").sort_values(["macs", "label"])
     if complete.empty:
         raise InputError(f"'{study.path}' has no complete trial: there is no network to measure yet")
+    say_imports([study.config(key) for key in complete["key"]])
     jobs: dict[str, _Job] = {}
     for key, cell, label in complete[["key", "cell", "label"]].itertuples(index=False):
         config = study.config(key)

@@ -9,7 +9,7 @@ import click
 
 from ablate.errors import InputError
 from ablate.runners.cli.output import check_place, say, study_of, write
-from ablate.runners.cli.shared import notes, open_study, study_argument
+from ablate.runners.cli.shared import code_option, notes, open_study, say_imports, study_argument, use_own_code
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @click.argument("key")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder for the masks.")
+@code_option
 @click.option("--overwrite", is_flag=True, help="Replace masks that are there; never the images.")
-def predict(study: Path, key: str, images: tuple[Path, ...], output: Path, overwrite: bool) -> None:
+def predict(study: Path, key: str, images: tuple[Path, ...], output: Path, code: Path | None, overwrite: bool) -> None:
     """Segment images with a trained trial.
 
     Each image becomes IMAGE's name with .png in the folder: a mask of the
@@ -45,6 +46,8 @@ def predict(study: Path, key: str, images: tuple[Path, ...], output: Path, overw
     from ablate.study.trial_folder import grey_levels, png
 
     opened = open_study(study)
+    use_own_code(code)
+    say_imports([opened.config(key)])
     predictor = Predictor.of_trial(opened, key)
     # All are read and segmented before the first is written, so that a bad one leaves nothing half done.
     masks: list[tuple[Path, NDArray[np.uint8]]] = []

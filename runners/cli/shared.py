@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from ablate.errors import InputError, brief
-from ablate.runners.cli.output import waiting
+from ablate.runners.cli.output import say, waiting
 
 if TYPE_CHECKING:
     from ablate.data.dataset import Dataset
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ablate.search_spaces.profiles import Profile
     from ablate.search_spaces.space import Space
     from ablate.study.study import Study
+    from ablate.trial import TrialConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,6 +28,12 @@ def space_options(command: F) -> F:
     """The options that say what to train."""
     options = [
         click.option("--space", required=True, help="A packaged space's name, or the path of a YAML file."),
+        click.option("--model", help="The network of every trial, module:attribute too [default: the space's own]."),
+        click.option(
+            "--code",
+            type=click.Path(path_type=Path),
+            help="The folder of your own modules [default: that of the space's file, or the current one].",
+        ),
         click.option("--data", help="The data set, by name [default: the space's own, or mni152]."),
         click.option("--data-dir", type=click.Path(path_type=Path), help="The folder that holds its files."),
         click.option("--profile", help="quick, standard or paper [default: standard with a GPU, else quick]."),
@@ -127,15 +134,15 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
 
     Raises `InputError` for what is no setting, and for a field that is given twice: itself, or as a part of another.
     """
-    from ablate.search_spaces.space import nested
+    from ablate.search_spaces.space import PARTS, nested
     from ablate.yaml_files import yaml_value
 
     fields: dict[str, Any] = {}
     for setting in settings:
         path, separator, value = setting.partition("=")
-        if not separator or not path.startswith(("model.", "data.", "protocol.")):
+        if not separator or path.partition(".")[0] not in PARTS:
             raise InputError(
-                f"--set {brief(setting)}: expected model.…, data.… or protocol.…, then =value (model.width=16)"
+                f"--set {brief(setting)}: expected a field of {', '.join(PARTS)}, then =value (model.width=16)"
             )
         if path in fields:
             raise InputError(f"--set {brief(path)} is given twice: leave one out")
@@ -178,6 +185,39 @@ def parse_input(text: str) -> tuple[int, int, int]:
         raise InputError(f"--input {text}: expected channels x height x width, such as 3x512x512")
     channels, height, width = map(int, match.groups())
     return channels, height, width
+
+
+def code_option(command: F) -> F:
+    """Where the user's modules are, for what makes a study's networks again."""
+    return click.option(
+        "--code",
+        type=click.Path(path_type=Path),
+        help="The folder of your own modules that the study names [default: the current one].",
+    )(command)
+
+
+def use_own_code(folder: Path | None) -> None:
+    """Look for the modules that a study names in this folder, never where the study says or is.
+
+    Raises `InputError` where it is no folder.
+    """
+    from ablate.modules import use_code
+    from ablate.runners.request import code_folders
+    from ablate.user_code import UserCode
+
+    use_code(UserCode(code_folders({}, folder)))
+
+
+def say_imports(configs: Sequence[TrialConfig]) -> None:
+    """Say on standard error which code of others these networks are, before any of it runs.
+
+    Raises `PartError` for what is neither the user's nor installed.
+    """
+    from ablate.modules import whereabouts
+
+    names = dict.fromkeys(config.model.name for config in configs if ":" in config.model.name)
+    for place in dict.fromkeys(whereabouts(name) for name in names):
+        say(f"imports {place}", err=True)
 
 
 def open_study(path: Path) -> Study:

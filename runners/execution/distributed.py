@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from ablate.modules import use_code, used_code
+
 if TYPE_CHECKING:
     from ray import ObjectRef
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ablate.training.loop import Result
     from ablate.training.parallel import Group
     from ablate.trial import TrialConfig
+    from ablate.user_code import UserCode
 
 
 LOOPBACK = "127.0.0.1"
@@ -86,7 +89,7 @@ def train_parallel(
         started(machines)
         apart = len({machine.node for machine in machines}) > 1
         meeting = ray.get(team[0].host.remote(machines[0].address if apart else LOOPBACK, workers))
-        job = ray.put(_Job(trial, dataset, checkpoint.read(), checkpoint, threads))
+        job = ray.put(_Job(trial, used_code(), dataset, checkpoint.read(), checkpoint, threads))
         running = [worker.train.remote(job, rank, meeting) for rank, worker in enumerate(team)]
         return _follow(team[0], running, report)
     except RayActorError as error:
@@ -133,6 +136,7 @@ class _Job(NamedTuple):
     """What a worker needs. `saved`: what the checkpoint held, read once, so that all workers start from the same."""
 
     trial: TrialConfig
+    code: UserCode
     dataset: ObjectRef[Dataset]
     saved: bytes | None
     checkpoint: Checkpoint
@@ -204,6 +208,7 @@ class _Worker:
                 self._asked.acquire()  # asked for the next: this one is reported
 
         torch.set_num_threads(job.threads)
+        use_code(job.code)
         group = self._join(rank, meeting)
         if rank == 0:
             self._asked.acquire()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate import DISTRIBUTION
 from ablate.errors import InputError
+from ablate.modules import fingerprint_on_path, used_code
 from ablate.runners.execution.storage import Storage, StorageError
 
 if TYPE_CHECKING:
@@ -73,15 +74,21 @@ def check_nodes(trials: Iterable[TrialConfig], timeout_seconds: float = TIMEOUT_
     """Ask every node of the connected cluster what it has, and return them.
 
     Raises `InputError`, naming the node, where its versions (the project's, Python's, those of what trials compute
-    with) or the project's code are not this driver's, where it lacks encoder weights that one of `trials` names, or
-    where it does not answer.
+    with, and of libraries that one of `trials` names) or the project's code are not this driver's, where it has another
+    version of a module of the user's, where it lacks encoder weights that one of `trials` names, or where it does not
+    answer. The user's modules themselves travel with the trials.
     """
-    asked = list(_PACKAGES), list(_COMPARED), sorted(_weights(trials))
+    trials = list(trials)
+    asked = list(_PACKAGES), [*_COMPARED, *sorted(_libraries(trials))], sorted(_weights(trials))
     nodes = _alive()
     own = _Answer.of(_probe()(*asked))
     told = _ask(nodes, _probe(), [asked] * len(nodes), timeout_seconds)
     answers = [_Answer.of(answer) for answer in told]
     _complain({node.name: _fault(answer, own) for node, answer in zip(nodes, answers, strict=True)})
+    modules = {module: used_code().fingerprint(module) for module in used_code().read}
+    if modules:
+        told = _ask(nodes, _other_module, [(modules,)] * len(nodes), timeout_seconds)
+        _complain({node.name: fault for node, fault in zip(nodes, told, strict=True)})
     return [node._replace(cards=answer.cards) for node, answer in zip(nodes, answers, strict=True)]
 
 
@@ -230,6 +237,21 @@ def _alive() -> list[Node]:
         )
         for node, address in zip(found, addresses, strict=True)
     ]
+
+
+def _libraries(trials: Iterable[TrialConfig]) -> set[str]:
+    """The distributions that trials name parts of."""
+    makers = {made for trial in trials for part in trial.parts.values() for made in part.made_by.split(", ")}
+    return {made.rpartition(" ")[0] for made in makers if made and not made.startswith("code ")}
+
+
+def _other_module(modules: Mapping[str, str]) -> str:
+    """On a node: which of the user's modules it has otherwise than the driver, in words; nothing if none."""
+    for module, fingerprint in modules.items():
+        there = fingerprint_on_path(module)
+        if there not in ("", fingerprint):
+            return f"has another {module} (code {there}) than this driver (code {fingerprint}): take it away there"
+    return ""
 
 
 def _weights(trials: Iterable[TrialConfig]) -> set[str]:

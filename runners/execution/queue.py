@@ -9,8 +9,10 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from ablate.modules import used_code
 from ablate.search_spaces.plan import Planned
 from ablate.study.study import Study
+from ablate.user_code import UserCode
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,13 @@ class Job:
     """What a worker needs to know of a trial."""
 
     planned: Planned
+    code: UserCode
+    """The user's modules that it names."""
 
 
 def suggestion(planned: Planned) -> dict[str, Any]:
     """A trial as Ray Tune's configuration; `levels` are for its loggers to show."""
-    return {"key": planned.key, "job": Job(planned), "levels": planned.levels, "seed": planned.config.seed}
+    return {"key": planned.key, "job": Job(planned, used_code()), "levels": planned.levels, "seed": planned.config.seed}
 
 
 class Queue(Searcher):

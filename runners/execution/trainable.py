@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ray.exceptions import RayError
 
 from ablate.errors import TrialError
+from ablate.modules import use_code
 from ablate.origin import origin_of
 from ablate.runners.execution.storage import Storage, StorageError, StoredCheckpoint
 from ablate.study.records import Record
@@ -62,6 +63,7 @@ def run_trial(config: dict[str, Any], workplace: Workplace) -> None:
     from ray import tune
 
     job: Job = config["job"]
+    use_code(job.code)
     printed = io.StringIO()
 
     def report(ended: bool = False, **what: Any) -> None:

@@ -115,7 +115,7 @@ def test_a_version_with_more_fields_keeps_the_keys_and_tells_its_own_apart(space
 
 
 def test_seeds_by_two_versions_of_a_block_are_never_one_mean_without_a_mark(space, tmp_path, tmp_path_factory):
-    line = "return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))"
+    line = "return nn.Sequential(conv, norm(out_channels), nn.ReLU(inplace=True))"
     edit = ("models/blocks.py", line, line.replace("ReLU", "LeakyReLU"))
     newer = another_version(tmp_path_factory.mktemp("newer"), edit)
     study = tmp_path / "study"

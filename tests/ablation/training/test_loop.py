@@ -77,8 +77,11 @@ def assert_same(one, other):
         assert torch.equal(tensor, other.weights[name]), name
 
 
+DROPOUT = UNet(width=8, stages=3, norm="group", dropout=0.3)
+
+
 @pytest.mark.parametrize(
-    "model", [UNet(width=8, stages=3), PyConvUNet(width=32, stages=2), UNetPlusPlus(width=4, stages=3)]
+    "model", [UNet(width=8, stages=3), PyConvUNet(width=32, stages=2), UNetPlusPlus(width=4, stages=3), DROPOUT]
 )
 def test_interrupted_equals_uninterrupted_bit_for_bit(dataset, model):
     config = trial(dataset, model=model)
@@ -113,12 +116,13 @@ def test_a_damaged_or_foreign_checkpoint_is_as_good_as_none(dataset):
     assert_same(train(config, dataset, device=CPU, checkpoint=checkpoint), whole)
 
 
-def test_training_ignores_and_leaves_the_global_random_state(dataset):
+@pytest.mark.parametrize("model", [UNet(width=8, stages=3), DROPOUT])
+def test_training_ignores_and_leaves_the_global_random_state(dataset, model):
     torch.manual_seed(1)
-    first = train(trial(dataset), dataset, device=CPU)
+    first = train(trial(dataset, model=model), dataset, device=CPU)
     torch.manual_seed(2)
     before = torch.get_rng_state()
-    second = train(trial(dataset), dataset, device=CPU)
+    second = train(trial(dataset, model=model), dataset, device=CPU)
     assert torch.equal(torch.get_rng_state(), before)
     assert_same(first, second)
 

@@ -161,9 +161,10 @@ def test_without_rounding_they_do_the_same(ranks, model):
         torch.testing.assert_close(first.weights[name], tensor, rtol=0, atol=1e-6)
 
 
-def test_ranks_without_an_image_change_nothing(ranks):
+@pytest.mark.parametrize("norm", ["batch", "instance", "group"])
+def test_ranks_without_an_image_change_nothing(ranks, norm):
     # Batches of 2 leave one of three ranks without any; so do the 2 images to validate on, and the 3 to test on do not.
-    config = trial(batch_size=2, epochs=2)
+    config = trial(UNet(width=4, stages=3, norm=norm), batch_size=2, epochs=2)
     alone = train_in_float64(ALONE, config)
     results = ranks(3, train_in_float64, config)
     for result in results:
@@ -199,7 +200,7 @@ def train_until(group: Group, config: TrialConfig, path: Path, last: int) -> Res
 
 
 def test_interrupted_equals_uninterrupted_bit_for_bit(ranks, tmp_path):
-    config = trial(epochs=4)
+    config = trial(UNet(width=4, stages=3, dropout=0.2), epochs=4)
     whole = ranks(3, train_it, config)[0]
     for moment in (1, 3):
         assert ranks(3, train_until, config, tmp_path / "checkpoint", moment) == [None] * 3
