@@ -167,16 +167,21 @@ def _bounds(schema: dict[str, Any]) -> str:
 
 @cache
 def _lines(config: type[BaseModel]) -> dict[str, str]:
-    """The text below each field in the source, of a class and of those it is made from."""
+    """The text below each field in the source, or the comment after it, of a class and of those it is made from."""
     found: dict[str, str] = {}
     for cls in reversed(config.__mro__):
         if not issubclass(cls, BaseModel) or cls.__module__.startswith("pydantic"):
             continue
         try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+            source = textwrap.dedent(inspect.getsource(cls))
+            tree = ast.parse(source).body[0]
         except (OSError, TypeError, SyntaxError, IndexError):  # made in a session, say
             continue
         body = tree.body if isinstance(tree, ast.ClassDef) else []
+        for field in body:
+            comment = source.splitlines()[(field.end_lineno or 1) - 1].encode()[field.end_col_offset or 0 :].decode()
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and "#" in comment:
+                found[field.target.id] = comment.partition("#")[2].strip()
         for field, below in itertools.pairwise(body):
             match field, below:
                 case ast.AnnAssign(target=ast.Name(name)), ast.Expr(value=ast.Constant(str(text))):

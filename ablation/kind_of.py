@@ -53,7 +53,7 @@ def kind_named(name: str) -> Kind:
 
 def _of_class(target: Any) -> Kind | None:
     for kind in KINDS.values():
-        if issubclass(target, load(kind.base)):
+        if own_parts(kind) and issubclass(target, load(kind.base)):
             return kind
     above = {(cls.__module__, cls.__name__) for cls in target.__mro__}
     kinds = [kind for module, name, kind in _LIBRARIES if (module, name) in above]

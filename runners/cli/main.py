@@ -29,6 +29,9 @@ _NO_SUCH_PLACE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 _LONGEST_MESSAGE = 500
 _LONGEST_REASON = 160
 _COMMANDS = {
+    "init": "make a folder with a network, a space and a claim of your own to start from",
+    "parts": "list what can be named in a space, and what each part can be set to",
+    "check": "try whether a part does what its kind must, and say what to mend",
     "spaces": "list the search spaces: what each asks, and how many configurations it has",
     "datasets": "list the data sets: what each is, and the files it expects",
     "plan": "price a space and reject what cannot be built, before anything is spent",
