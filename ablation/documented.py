@@ -107,7 +107,7 @@ def fields_of(config: type[BaseModel], below: str = "") -> list[Setting]:
         default = info.get_default(call_default_factory=True)
         plain = REQUIRED if default is PydanticUndefined else to_jsonable_python(default, fallback=_plain)
         what = info.description or lines.get(name) or _mentioned(config, name)
-        found.append(Setting(below + name, _type(schema) or "any", plain, tuple(schema.get("enum", ())), what))
+        found.append(Setting(below + name, _type(schema) or "any", plain, _choices(schema), what))
     return found
 
 
@@ -154,6 +154,17 @@ def _type(schema: dict[str, Any]) -> str:
         )
         return f"{len(each) if 'prefixItems' in schema else 'list of'} {plural or 'anything'}"
     return ", ".join(filter(None, (_TYPES.get(str(schema.get("type")), ""), _bounds(schema))))
+
+
+def _choices(schema: dict[str, Any]) -> tuple[Any, ...]:
+    """The values that a schema lists; nothing where it takes others too."""
+    if schema.get("type") == "boolean":
+        return True, False
+    if schema.get("type") == "null":
+        return (None,)
+    alternatives = [_choices(one) for one in schema.get("anyOf", ())]
+    listed = sum(alternatives, ()) if all(alternatives) else ()
+    return tuple(schema.get("enum", ())) or (("const" in schema and (schema["const"],)) or listed)
 
 
 def _bounds(schema: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablate.errors import InputError, brief
+from ablate.runners.cli import completion
 from ablate.runners.cli.output import console, print_json, waiting
 from ablate.runners.cli.shared import json_option, parse_input
 
@@ -18,11 +19,21 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.parts)
 @click.option(
-    "--set", "settings", multiple=True, metavar="SETTING=VALUE", help="A setting: width=8 (or model.width=8)."
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SETTING=VALUE",
+    help="A setting: width=8 (or model.width=8).",
+    shell_complete=completion.settings,
 )
-@click.option("--kind", "asked", help="What it is, where its class does not tell: network, loss, ….")
+@click.option(
+    "--kind",
+    "asked",
+    help="What it is, where its class does not tell: network, loss, ….",
+    shell_complete=completion.kinds,
+)
 @click.option(
     "--code", type=click.Path(path_type=Path), help="The folder of your own modules [default: the current one]."
 )

@@ -71,7 +71,7 @@ class _Commands(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             from ablate.errors import unknown
 
             raise unknown("command", args[0], _COMMANDS)
@@ -88,6 +88,11 @@ def ablate() -> None:
       ablate run --space pyramid_levels           a whole study, on packaged data
       ablate plan --space baselines               what it would cost
       ablate report studies/pyramid_levels-mni152-quick
+      ablate init mine                            a network of your own to start from
+
+    \b
+    Completion in bash (or zsh_source, fish_source):
+      eval "$(_ABLATE_COMPLETE=bash_source ablate)"
     """
 
 

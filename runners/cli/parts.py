@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablate.errors import InputError
+from ablate.runners.cli import completion
 from ablate.runners.cli.output import console, print_json
 from ablate.runners.cli.shared import json_option
 
@@ -50,8 +51,10 @@ class _Described:
 
 
 @click.command()
-@click.argument("name", required=False)
-@click.option("--kind", "asked", help="The kind of NAME, where several have it or none tells.")
+@click.argument("name", required=False, shell_complete=completion.parts_or_kinds)
+@click.option(
+    "--kind", "asked", help="The kind of NAME, where several have it or none tells.", shell_complete=completion.kinds
+)
 @click.option(
     "--code", type=click.Path(path_type=Path), help="The folder of your own modules [default: the current one]."
 )
