@@ -45,13 +45,15 @@ class TriedNetwork:
         if not self._sized:
             self.size, self._sized = self._smallest(), True
         everything_from(seed)
-        return build_model(self.part, self.in_channels, self.classes, self.size)
+        model = build_model(self.part, self.in_channels, self.classes, self.size)
+        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def images(self, count: int, seed: int = 1) -> Tensor:
-        """(count, channels, H, W) in [-1, 1]."""
+        """(count, channels, H, W) in [-1, 1], in the memory order in which a trial has them."""
         assert self.size is not None
         shape = (count, self.in_channels, *self.size)
-        return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+        drawn = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+        return drawn.contiguous(memory_format=torch.channels_last)
 
     def trained(self, seed: int = 0) -> nn.Module:
         """A network after two steps, so that no weight is what it began with; in evaluation mode."""
