@@ -40,8 +40,7 @@ class _Contract:
             cls.kind = kind
         if cls.part is not None:
             cls._found: dict[str, dict[str, Checked]] = {}
-            contract = contract_of(KINDS[cls.kind])
-            for check in (*contract.first, *contract.then):
+            for check in contract_of(KINDS[cls.kind]).checks:
                 setattr(cls, f"test_{check.__name__}", _test(check, cls.variants))
 
     @classmethod

@@ -21,7 +21,8 @@ from ablate.kinds import Kind
 from ablate.part import Part
 
 _PACKAGE = Path(__file__).parents[1]
-_LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
+_PYTHON = Path(sysconfig.get_path("stdlib"))
+_INSTALLED = {"site-packages", "dist-packages"}
 
 
 class Checked(NamedTuple):
@@ -54,6 +55,12 @@ class Contract(NamedTuple):
     then: tuple[Check, ...]
     quick: tuple[Check, ...] = ()
     """Those of a plan: milliseconds, and nothing is trained."""
+    last: tuple[Check, ...] = ()
+    """Those that rest on all others, which a failure of any of them would only say again."""
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        return (*self.first, *self.then, *self.last)
 
 
 def contract_of(kind: Kind) -> Contract:
@@ -65,13 +72,13 @@ def contract_of(kind: Kind) -> Contract:
 
 
 def run_contract(kind: Kind, part: Part, **tried: Any) -> list[Checked]:
-    """All checks of a part's kind, up to the first failure of one that the others rest on.
+    """All checks of a part's kind, but for those that rest on one that fails.
 
     `tried`: what the contract takes beside the part (`in_channels`, `classes`, `size` of a network, …).
     Raises `InputError` where the part cannot be found.
     """
     contract = contract_of(kind)
-    return _run(contract, (*contract.first, *contract.then), contract.tried(part, **tried))
+    return _run(contract, contract.checks, contract.tried(part, **tried))
 
 
 def quick_problems(kind: Kind, part: Part, in_channels: int, classes: int, size: tuple[int, int]) -> list[str]:
@@ -91,6 +98,8 @@ def quick_problems(kind: Kind, part: Part, in_channels: int, classes: int, size:
 def _run(contract: Contract, checks: tuple[Check, ...], subject: Any) -> list[Checked]:
     found: list[Checked] = []
     for check in checks:
+        if check in contract.last and any(one.problem for one in found):
+            continue
         found.append(_checked(check, subject))
         if found[-1].problem and check in contract.first:
             break
@@ -149,7 +158,8 @@ def _place(trace: TracebackType | None) -> str:
     found = ""
     while trace is not None:
         file = Path(trace.tb_frame.f_code.co_filename)
-        if file.is_absolute() and not any(file.is_relative_to(one) for one in (_PACKAGE, *_LIBRARIES)):
+        others = _INSTALLED & set(file.parts) or any(file.is_relative_to(one) for one in (_PACKAGE, _PYTHON))
+        if file.is_absolute() and not others:
             found = f"{file}, line {trace.tb_lineno}"
         trace = trace.tb_next
     return found

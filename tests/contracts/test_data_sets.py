@@ -7,7 +7,9 @@ from suites import suites
 from ablate.kinds import KINDS, find
 from ablate.testing import DataSetContract
 
+
 def built_in(name):
     return importlib.import_module(find(KINDS["data set"], name).target.module).INFO
+
 
 globals().update(suites(DataSetContract))
