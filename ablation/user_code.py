@@ -85,7 +85,7 @@ class UserCode:
     def load(self, module: str) -> ModuleType:
         """Import a module as it was read. Raises whatever it raises."""
         sources = self.modules(module)
-        if any(_is_other(name, source) for name, source in sources.items()):
+        if True in [_is_other(name, source) for name, source in sources.items()]:  # all are looked at
             for name in sources:  # what imports one that changed holds it as it was
                 sys.modules.pop(name, None)
         with _finding(sources):
@@ -176,6 +176,15 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 _FINDER = _Finder()
+
+
+def found_on_path(module: str) -> importlib.machinery.ModuleSpec | None:
+    """A top-level module as Python would find it, had nothing of the user's been read. Raises what finders raise."""
+    for finder in sys.meta_path:
+        spec = finder.find_spec(module, None) if finder is not _FINDER else None
+        if spec is not None:
+            return spec
+    return None
 
 
 @contextlib.contextmanager
