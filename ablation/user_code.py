@@ -200,6 +200,12 @@ def _finding(sources: Mapping[str, Source]) -> Iterator[None]:
         sys.dont_write_bytecode = before
 
 
+def is_users(target: object) -> bool:
+    """Whether a class or function is defined in a module of the user's."""
+    module = sys.modules.get(str(getattr(target, "__module__", "")))
+    return isinstance(getattr(getattr(module, "__spec__", None), "loader", None), _Loader)
+
+
 def _is_other(name: str, source: Source) -> bool:
     """Whether a module was imported from another source of the user's. Raises `PartError` for one of another's."""
     there = sys.modules.get(name)

@@ -164,6 +164,17 @@ def test_on_python_s_path_but_not_installed_it_is_the_user_s_own(folder, monkeyp
         assert network("nets:Small").text == beside
 
 
+def test_a_library_s_function_gives_a_network_only_if_it_says_so(folder):
+    (folder / "wrap.py").write_text(
+        "import torch\n\ndef net(in_channels, classes):\n    return torch.nn.Conv2d(1, 1, 1)\n"
+    )
+    with code_from(folder):
+        make(KINDS["network"], network("wrap:net")).build(1, 1)
+        for name in ("torch.hub:load", "torch:load", "pandas:read_pickle"):
+            with pytest.raises(PartError, match="call it in a function of your own"):
+                make(KINDS["network"], network(name))
+
+
 # What is refused -----------------------------------------------------------------------------------------------------
 
 

