@@ -30,7 +30,10 @@ _ALWAYS = ("ablate.training.loop", "ablate.data.dataset", "ablate.models.encoder
 _KEYED = ("settings", "trial", "data.settings", "models.settings")
 _NAMING = ("data.load", "models.build")
 _GATES = ("data.room", "errors", "files")
-_PACKAGES = ("data", "metrics", "models", "training")
+_PACKAGES = (
+    "data", "metrics", "models", "training", "training.augmentations", "training.losses", "training.optimizers",
+    "training.schedules",
+)  # fmt: skip
 APART = frozenset(("ablate", *(f"ablate.{name}" for name in (*_KEYED, *_NAMING, *_GATES, *_PACKAGES))))
 """What decides no number of a trial that its key does not hold, or only names the parts that do."""
 _DIGITS = 12
