@@ -35,3 +35,13 @@ def measure(
         worst = found[~((found >= 0) & (found <= 1))][0]
         raise TrialError(f"metric {brief(label)} gave {worst:g}: expected values from 0 to 1")
     return found
+
+
+def fill_undefined(
+    values: NDArray[np.floating], predicted: NDArray[np.uint8], masks: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    """Values (N, classes) where NaN became 1 for a class that neither mask nor prediction has, and 0 otherwise."""
+    filled = values.astype(np.float64)
+    for image, of_class in np.argwhere(np.isnan(filled)):
+        filled[image, of_class] = not ((predicted[image] == of_class).any() or (masks[image] == of_class).any())
+    return filled

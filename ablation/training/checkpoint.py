@@ -41,7 +41,7 @@ class Checkpoint(Protocol):
 class TrainingState:
     """A training so far, and its checkpoint: one safetensors document, replaced whole after each epoch.
 
-    `pace` and `average` are of the schedule and of the weights' average, where there is one.
+    `pace` is of the learning rate, and `average` of the weights, where there is one.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class TrainingState:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         scaler: torch.amp.GradScaler,
-        pace: Pace | None = None,
+        pace: Pace,
         average: Average | None = None,
     ) -> None:
         self._key = key
@@ -123,8 +123,7 @@ class TrainingState:
             self.average.steps = int(metadata["averaged"])
         self.epochs = [Epoch(*row) for row in json.loads(metadata["epochs"])]
         self.selected = json.loads(metadata["selected"])
-        if self.pace:
-            self.pace.replay([row.val_loss for row in self.epochs])
+        self.pace.replay([row.val_loss for row in self.epochs])
         read_state(self.optimizer, json.loads(metadata["optimizer"]), groups["optimizer"])
         self.scaler.load_state_dict(json.loads(metadata["scaler"]))
         self.best = groups["best"] or groups["average"] or groups["model"]

@@ -113,6 +113,7 @@ def train(
             images_per_second=len(parts.train) / (trained - started),
         )
         progress.add(row, selects)
+        progress.pace.after_epoch(val_loss)
         if checkpoint is not None and group.rank == 0:
             checkpoint.write(progress.saved())
         report(row)
@@ -143,13 +144,13 @@ def _begin(run: _Run, train: tuple[int, ...]) -> TrainingState:
     """The network as its seed has it, and its optimiser, before the first epoch."""
     trial, config, device = run.trial, run.dataset.config, run.device
     protocol = trial.protocol
+    if protocol.initialisation and getattr(trial.model, "encoder_weights_sha256", None):
+        raise InputError("protocol.initialisation would overwrite model.encoder_weights: give one of them")
     make_deterministic(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trial.seed)
         model = build_model(trial.model, config.channels, config.classes)  # type: ignore[arg-type]
         if protocol.initialisation:
-            if getattr(trial.model, "encoder_weights_sha256", None):
-                raise InputError("protocol.initialisation would overwrite model.encoder_weights: give one of them")
             initialise(model, protocol.initialisation)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run.group.synchronise(model)
@@ -204,7 +205,6 @@ def _train_epoch(run: _Run, progress: TrainingState, indices: tuple[int, ...], e
             nn.utils.clip_grad_norm_(model.parameters(), protocol.clip_norm)
         scaler.step(optimizer)
         scaler.update()
-        assert progress.pace is not None
         progress.pace.after_step()
         if progress.average:
             progress.average.follow(model)

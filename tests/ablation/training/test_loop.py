@@ -25,6 +25,9 @@ from ablate.training.devices import precision
 from ablate.training.inference import classify, predict, predict_probabilities
 from ablate.training.loop import _batches, _generator, _Run, _validate, judge_trivial, train
 from ablate.training.losses.cross_entropy import CrossEntropy
+from ablate.training.pace import Pace
+from ablate.training.schedules.base import Steps
+from ablate.training.schedules.curves import Constant
 from ablate.trial import Protocol, TrialConfig
 
 CPU = torch.device("cpu")
@@ -249,7 +252,8 @@ def test_a_foreground_probability_of_exactly_one_half_is_foreground():
 
 def progress(model: torch.nn.Module, key: str = "k") -> TrainingState:
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    return TrainingState(key, model, torch.optim.Adam(model.parameters(), lr=0.1), scaler)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    return TrainingState(key, model, optimizer, scaler, Pace(Constant(), optimizer, Steps(4, 1)))
 
 
 def epoch_of(number: int, val_dice: float, val_loss: float) -> Epoch:
