@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from ablate.calls import call
+from ablate.calls import call, check_settings
 from ablate.errors import InputError, PartError
 from ablate.user_code import is_users
 
@@ -18,11 +18,6 @@ CONSTANTS = {"spatial_dims": 2}
 _CHANNELS = ("in_channels", "n_channels", "in_chans", "input_channels", "num_input_channels")
 _CLASSES = ("out_channels", "classes", "num_classes", "n_classes", "out_chans", "output_channels")
 _SIZES = ("img_size", "image_size", "input_size")
-
-
-def data_names(target: Callable[..., Any]) -> tuple[str, ...]:
-    """Arguments that are no settings."""
-    return ()
 
 
 class CalledNetwork(NamedTuple):
@@ -54,6 +49,7 @@ def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> Ca
             f"{what} is a library's function that does not say that it gives a torch.nn.Module: call it in a function "
             "of your own, and name that"
         )
+    check_settings(target, settings, what)
     return CalledNetwork(target, settings, what)
 
 
