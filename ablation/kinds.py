@@ -24,7 +24,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import PlainSerializer, PlainValidator, ValidationInfo
 
-from ablate.calls import check_settings, without_defaults
+from ablate.calls import without_defaults
 from ablate.errors import InputError, PartError, brief, unknown
 from ablate.modules import Found, load, named, used_code
 from ablate.part import MADE_BY, DataPart, Part
@@ -193,8 +193,9 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
     if not found.made_by:
         raise PartError(f"{what} is of ablate, and no {kind.name}")
     adapter = _adapter(kind)
-    check_settings(found.target, settings, what, adapter.data_names(found.target))
-    settings = {n: value for n, value in settings.items() if value != adapter.CONSTANTS.get(n, adapter)}
+    adapter.adapt(found.target, settings, what)  # which checks them
+    constants = getattr(adapter, "CONSTANTS", {})
+    settings = {n: value for n, value in settings.items() if n not in constants or value != constants[n]}
     try:
         plain = cls({"name": name, **without_defaults(found.target, settings)}, local)
     except ValueError as error:

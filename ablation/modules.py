@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.metadata
-import importlib.util
 import inspect
 import site
 import sys
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 
 from ablate.calls import said
 from ablate.errors import InputError, PartError, brief, unknown
-from ablate.user_code import UserCode
+from ablate.user_code import UserCode, found_on_path
 
 
 class Found(NamedTuple):
@@ -111,7 +110,7 @@ def _library(module: str, what: str) -> str:
         top = module.partition(".")[0]
         if top in _STANDARD:
             raise PartError(f"{what}: {top} is a module of Python itself; {_EXPECTED}")
-        spec = importlib.util.find_spec(top)
+        spec = found_on_path(top)
         if spec is None:
             where = ", ".join(f"'{folder}'" for folder in code.folders)
             looked = f"neither in {where} nor installed; name its folder (--code)" if where else "it is not installed"
@@ -130,7 +129,7 @@ def _library(module: str, what: str) -> str:
 def fingerprint_on_path(module: str) -> str:
     """The fingerprint of a module as Python would find it here, without the user's folder; nothing if it does not."""
     try:
-        origin = _origin(importlib.util.find_spec(module.partition(".")[0]))
+        origin = _origin(found_on_path(module.partition(".")[0]))
     except (ImportError, ValueError):
         origin = None
     there = UserCode([origin] if origin else [])

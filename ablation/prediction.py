@@ -56,9 +56,10 @@ class Predictor:
 
     def of_dataset(self, dataset: Dataset) -> NDArray[np.uint8]:
         """Class indices (N, H, W) of the test images of the trial's data set, in the split's order."""
-        test = split(dataset.groups, self._trial.protocol.split).test
+        protocol = self._trial.protocol
+        test = split(dataset.groups, protocol.split).test
         images = dataset.images[list(test)]
-        return predict(self._model, images, self._trial.protocol.batch_size, self._device)
+        return predict(self._model, images, protocol.batch_size, self._device, protocol.test_flips)
 
     def segment(self, path: Path) -> NDArray[np.uint8]:
         """Class indices of an image file at its own size: (H, W), or (slices, H, W) for a volume.
@@ -70,7 +71,8 @@ class Predictor:
         images = slices[..., 0] if slices.shape[-1] == 1 else slices
         blank = np.zeros(images.shape[1:3], dtype=np.uint8)
         prepared = prepare_images([Sample(path.name, path.name, image, blank) for image in images], self._trial.data)
-        batches = predict_probabilities(self._model, prepared, self._trial.protocol.batch_size, self._device)
+        protocol = self._trial.protocol
+        batches = predict_probabilities(self._model, prepared, protocol.batch_size, self._device, protocol.test_flips)
         masks = [
             classify(F.interpolate(batch, size=images.shape[1:3], mode="bilinear", align_corners=False))
             for batch in batches

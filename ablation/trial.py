@@ -22,10 +22,12 @@ SCHEMA_VERSION = 1
 KEY_LENGTH = 12
 
 Augmentation = Literal["hflip", "vflip", "rot90", "rot180"]
+Flip = Literal["hflip", "vflip"]
+Initialisation = Literal["kaiming", "xavier", "orthogonal", "normal"]
 
 
 class Protocol(Config):
-    """How a network is trained and judged: Adam on binary cross-entropy (cross-entropy for several classes)."""
+    """How long a network is trained, on which images, and how it is judged."""
 
     epochs: Whole = Field(50, ge=1, le=1_000_000)
     batch_size: Whole = Field(5, ge=1, le=100_000)
@@ -33,11 +35,46 @@ class Protocol(Config):
     augment: tuple[Augmentation, ...] = ("hflip", "vflip", "rot90", "rot180")
     """Each is applied to each training image with probability 1/2, in this order."""
     split: Split = Split()
+    warmup_epochs: Annotated[Whole, Since("0.2")] = Field(0, ge=0, le=1_000_000)
+    """The learning rate rises evenly over the steps of so many epochs; the schedule runs over what is left."""
+    clip_norm: Annotated[Number | None, Since("0.2")] = Field(None, gt=0, le=1e30)
+    """What the norm of all gradients together is cut to in each step."""
+    patience: Annotated[Whole | None, Since("0.2")] = Field(None, ge=1, le=1_000_000)
+    """A training ends after so many epochs in a row without a better one."""
+    ema: Annotated[Number, Since("0.2")] = Field(0.0, ge=0, lt=1)
+    """Decay of an exponential moving average of the weights, which is what is validated, selected, tested and kept."""
+    deep_supervision: Annotated[tuple[Number, ...] | None, Since("0.2")] = Field(None, min_length=1, max_length=64)
+    """Weights of the heads of a network that has several, its output last; without, they count the same."""
+    select: Annotated[str, Since("0.2")] = Field("dice", pattern=r"^[A-Za-z_][\w.:-]{0,79}$")
+    """What the best epoch is best by, on the validation images: `dice`, `iou`, `miou`, `loss`, or a metric's label."""
+    initialisation: Annotated[Initialisation | None, Since("0.2")] = None
+    """How weights of convolutions and linear layers are drawn; without, as the network does by itself."""
+    test_flips: Annotated[tuple[Flip, ...], Since("0.2")] = ()
+    """Test images, and those of `ablate predict`, get the mean of the probabilities of their flips. Validation images
+    do not: it would make each epoch dearer."""
 
     @field_validator("augment")
     @classmethod
     def _canonical_order(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(name for name in get_args(Augmentation) if name in value)
+
+    @field_validator("test_flips")
+    @classmethod
+    def _canonical_flips(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in get_args(Flip) if name in value)
+
+    @field_validator("deep_supervision")
+    @classmethod
+    def _weights(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and not (min(value) >= 0 and 0 < sum(value) <= 1e30):
+            raise ValueError("expected weights of at least 0, and one above it")
+        return value
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> Protocol:
+        if self.warmup_epochs and self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs {self.warmup_epochs}: expected fewer than the {self.epochs} epochs")
+        return self
 
 
 TRIVIAL = ("all_foreground", "all_background", "mean_mask")

@@ -85,7 +85,7 @@ class UserCode:
     def load(self, module: str) -> ModuleType:
         """Import a module as it was read. Raises whatever it raises."""
         sources = self.modules(module)
-        if any(_is_other(name, source) for name, source in sources.items()):
+        if True in [_is_other(name, source) for name, source in sources.items()]:  # all are looked at
             for name in sources:  # what imports one that changed holds it as it was
                 sys.modules.pop(name, None)
         with _finding(sources):
@@ -178,6 +178,15 @@ class _Finder(importlib.abc.MetaPathFinder):
 _FINDER = _Finder()
 
 
+def found_on_path(module: str) -> importlib.machinery.ModuleSpec | None:
+    """A top-level module as Python would find it, had nothing of the user's been read. Raises what finders raise."""
+    for finder in sys.meta_path:
+        spec = finder.find_spec(module, None) if finder is not _FINDER else None
+        if spec is not None:
+            return spec
+    return None
+
+
 @contextlib.contextmanager
 def _finding(sources: Mapping[str, Source]) -> Iterator[None]:
     """What is imported now, or later by what is: the user's first, as it was read."""
@@ -189,6 +198,12 @@ def _finding(sources: Mapping[str, Source]) -> Iterator[None]:
         yield
     finally:
         sys.dont_write_bytecode = before
+
+
+def is_users(target: object) -> bool:
+    """Whether a class or function is defined in a module of the user's."""
+    module = sys.modules.get(str(getattr(target, "__module__", "")))
+    return isinstance(getattr(getattr(module, "__spec__", None), "loader", None), _Loader)
 
 
 def _is_other(name: str, source: Source) -> bool:

@@ -5,6 +5,7 @@ No part of it but the trials' threads decides a number of a trial.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -122,6 +123,12 @@ class Request(Training):
             model=self.model,
             code=self.code,
         )
+
+
+def default_study(space: str, data: str, profile: str) -> Path:
+    """Where a run keeps its study, if it is not told."""
+    name = "-".join((space, re.sub(r"[^\w.-]+", "_", data), profile))
+    return Path("studies") / name
 
 
 class Basis(NamedTuple):

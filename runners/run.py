@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.runners.conclusion import check_that_some_succeeded, conclude
 from ablate.runners.execution.ending import Ends
-from ablate.runners.request import SEARCH_TRIALS, Request
+from ablate.runners.request import SEARCH_TRIALS, Request, default_study
 from ablate.runners.trainer import Trainer, check_cluster, find_cluster
 from ablate.settings import parse
 
@@ -63,7 +63,7 @@ def carry_out(request: Request, out: Console, ends: Ends) -> Study:
     request.check()
     check_cluster(cluster)
     asked = _asked_for(request)
-    path = request.study or Path("studies") / f"{asked.space.name}-{asked.data}-{asked.profile}"
+    path = request.study or default_study(asked.space.name, asked.data, asked.profile)
     study = Study.open_or_new(path)
     ends.study = path
     trainer = Trainer(study, request, cluster, out, ends, epochs=asked.epochs)

@@ -23,7 +23,8 @@ from torch.utils.weak import WeakIdKeyDictionary
 from ablate.models.build import build_model, check_input
 from ablate.models.network import Network
 from ablate.part import Part
-from ablate.training.losses import loss_of
+from ablate.training.heads import loss_of
+from ablate.training.losses.cross_entropy import CrossEntropy
 
 WORKSPACE = 1.25
 """Peak memory over that of the tensors: kernels' workspaces, and what the allocator cannot give out again.
@@ -55,6 +56,9 @@ def training_memory(
 ) -> int:
     """The most bytes that training `config` takes on its device, as `ablate.training.loop.train` does it.
 
+    Whatever the recipe, the loss is taken to be cross-entropy and the optimiser Adam: SGD holds one moment less, and
+    losses that make probabilities of all classes several masks' worth more.
+
     Args:
         size: height and width of an image, in pixels.
         batch_size: images of the largest batch.
@@ -75,7 +79,7 @@ def training_memory(
         cast = {name: p.to(precision) for name, p in parameters.items()}
         outputs = functional_call(model, cast, (images.to(precision),))
         del cast
-        loss = loss_of(outputs, masks)
+        loss = loss_of(CrossEntropy().build(classes), outputs, masks)
         del outputs
         for p in parameters.values():
             p.grad = None

@@ -7,19 +7,13 @@ from typing import Any
 
 from pydantic import Field
 
-from ablate.calls import call, without_defaults
+from ablate.calls import call, check_settings, without_defaults
 from ablate.data.settings import DataSource
 from ablate.data.source import Sample
 from ablate.errors import InputError
 from ablate.settings import parse
 
-CONSTANTS: dict[str, Any] = {}
 _OF_ALL = ("size", "channels", "root", "fingerprint", "n_classes")
-
-
-def data_names(target: Callable[..., Any]) -> tuple[str, ...]:
-    """Arguments that are no settings."""
-    return ()
 
 
 class CalledSource(DataSource):
@@ -42,8 +36,10 @@ class CalledSource(DataSource):
 
 
 def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> CalledSource:
+    """`target` as a data set, with its own settings and what every one has. Raises `InputError` for any other."""
     own = {name: settings[name] for name in _OF_ALL if name in settings}
     rest = {name: value for name, value in settings.items() if name not in own}
+    check_settings(target, rest, what)
     return parse(
         CalledSource, {**own, "target": target, "settings": without_defaults(target, rest), "what": what}, what
     )

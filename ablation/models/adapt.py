@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from ablate.calls import call
+from ablate.calls import call, check_settings
 from ablate.errors import InputError, PartError
+from ablate.user_code import is_users
 
 CONSTANTS = {"spatial_dims": 2}
 """What is the same in every trial, by the names that libraries have for it."""
@@ -17,11 +19,6 @@ CHANNELS = ("in_channels", "n_channels", "in_chans", "input_channels", "num_inpu
 CLASSES = ("out_channels", "classes", "num_classes", "n_classes", "out_chans", "output_channels")
 SIZES = ("img_size", "image_size", "input_size")
 """Arguments that are filled in where they are not set."""
-
-
-def data_names(target: Callable[..., Any]) -> tuple[str, ...]:
-    """Arguments that are no settings."""
-    return ()
 
 
 class CalledNetwork(NamedTuple):
@@ -48,7 +45,22 @@ def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> Ca
     """`target` called with `settings`. Raises `InputError` for a class that is no network."""
     if inspect.isclass(target) and not issubclass(target, nn.Module):
         raise PartError(f"{what} is a class, and no torch.nn.Module: expected one, or a function that gives one")
+    if not inspect.isclass(target) and not is_users(target) and not _says_that_it_gives_one(target):
+        raise PartError(
+            f"{what} is a library's function that does not say that it gives a torch.nn.Module: call it in a function "
+            "of your own, and name that"
+        )
+    check_settings(target, settings, what)
     return CalledNetwork(target, settings, what)
+
+
+def _says_that_it_gives_one(target: Callable[..., Any]) -> bool:
+    """By its annotation. Else a stranger's study could name whatever function is installed, and have it called."""
+    try:
+        given = typing.get_type_hints(target).get("return")
+    except Exception:  # names that are not there
+        return False
+    return inspect.isclass(given) and issubclass(given, nn.Module)
 
 
 def _plain_output(model: nn.Module, inputs: Any, output: Any) -> Any:

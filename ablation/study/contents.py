@@ -64,7 +64,7 @@ def _wrong_epochs(folder: Path, record: Record, config: TrialConfig | None) -> s
         return "it has rows of another trial"
     if len(epochs) != record.epochs or epochs != list(range(1, len(epochs) + 1)):
         return f"its epochs are not 1 to {record.epochs}"
-    if record.state == "complete" and config is not None and record.epochs != config.protocol.epochs:
+    if record.state == "complete" and config is not None and not _ended(record, config):
         return f"it has {record.epochs} epochs of {config.protocol.epochs}"
     if record.best_epoch is None:
         return ""
@@ -73,6 +73,14 @@ def _wrong_epochs(folder: Path, record: Record, config: TrialConfig | None) -> s
     if any(table[score][record.best_epoch - 1] != getattr(record, score) for score in VALIDATION):
         return "its best epoch has other scores than the record"
     return ""
+
+
+def _ended(record: Record, config: TrialConfig) -> bool:
+    """Whether a complete trial has the epochs that it should: all, or those until its patience was at an end."""
+    asked, patience = config.protocol.epochs, config.protocol.patience
+    if record.epochs == asked or patience is None or record.best_epoch is None:
+        return record.epochs == asked
+    return record.epochs < asked and record.epochs - record.best_epoch == patience
 
 
 def _wrong_images(folder: Path, record: Record, config: TrialConfig | None) -> str:

@@ -10,6 +10,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from ablate.training.average import Average
+from ablate.training.optimizer_state import read_state, write_state
+from ablate.training.pace import Pace
+
+_FORM = "2"
+"""Of the document: another one is not read."""
+
 
 class Epoch(NamedTuple):
     """What one epoch gave. `seconds` are of training and validation, `images_per_second` of training alone."""
@@ -32,68 +39,95 @@ class Checkpoint(Protocol):
 
 
 class TrainingState:
-    """A training so far, and its checkpoint: one safetensors document, replaced whole after each epoch."""
+    """A training so far, and its checkpoint: one safetensors document, replaced whole after each epoch.
+
+    `pace` is of the learning rate, and `average` of the weights, where there is one.
+    """
 
     def __init__(
-        self, key: str, model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+        self,
+        key: str,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler,
+        pace: Pace,
+        average: Average | None = None,
     ) -> None:
         self._key = key
-        self.model, self.optimizer, self.scaler = model, optimizer, scaler
+        self.model, self.optimizer, self.scaler, self.pace, self.average = model, optimizer, scaler, pace, average
         self.epochs: list[Epoch] = []
+        self.selected: list[float] = []
+        """What of each epoch selects the best: the larger the better."""
         self.best_epoch = 0
         self.best: dict[str, Tensor] = {}
 
-    def add(self, row: Epoch) -> None:
-        """Append an epoch; its weights are kept if it is the best: highest validation Dice, then lowest loss."""
-        best = self.epochs[self.best_epoch - 1] if self.epochs else None
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated, selected, tested and kept: the average's, or the one in training."""
+        return self.average.model if self.average else self.model
+
+    def add(self, row: Epoch, selects: float | None = None) -> None:
+        """Append an epoch; its weights are kept if it is the best: highest `selects`, then lowest validation loss.
+
+        `selects` is the validation Dice where it is not given.
+        """
         self.epochs.append(row)
-        if best is None or (row.val_dice, -row.val_loss) > (best.val_dice, -best.val_loss):
+        self.selected.append(row.val_dice if selects is None else selects)
+        if not self.best_epoch or self._rank(row.epoch) > self._rank(self.best_epoch):
             self.best_epoch = row.epoch
             self.best = {
                 name: tensor.detach().to("cpu", copy=True).contiguous()
-                for name, tensor in self.model.state_dict().items()
+                for name, tensor in self.judged.state_dict().items()
             }
 
+    def _rank(self, epoch: int) -> tuple[float, float]:
+        return self.selected[epoch - 1], -self.epochs[epoch - 1].val_loss
+
     def saved(self) -> bytes:
+        """Raises `TrialError` where the optimiser holds what cannot be saved."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        if self.best_epoch != len(self.epochs):  # else they are the model's
+        if self.average:
+            tensors |= {f"average.{name}": tensor for name, tensor in self.average.model.state_dict().items()}
+        if self.best_epoch != len(self.epochs):  # else they are the network's that is judged
             tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"adam.{index}.{name}": tensor for name, tensor in state.items()}
+        optimizer, held = write_state(self.optimizer)
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in held.items()}
         metadata = {
+            "form": _FORM,
             "key": self._key,
             "best_epoch": str(self.best_epoch),
             "epochs": json.dumps(self.epochs),
+            "selected": json.dumps(self.selected),
             "scaler": json.dumps(self.scaler.state_dict()),
+            "optimizer": json.dumps(optimizer),
+            "averaged": str(self.average.steps if self.average else 0),
         }
-        return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
+        # A copy of each: safetensors saves no two tensors of one storage, which tied weights are.
+        return save({n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}, metadata)
 
     def restore(self, saved: bytes) -> None:
-        """Go on from `saved`. What is damaged or of another trial is as good as none."""
+        """Go on from `saved`. What is damaged, of another trial or of an earlier version is as good as none."""
         try:
             tensors, metadata = load(saved), _metadata(saved)
         except (SafetensorError, ValueError):
             return
-        if metadata.get("key") != self._key:
+        if (metadata.get("key"), metadata.get("form")) != (self._key, _FORM):
             return
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "adam": {}}
+        groups: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "best": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition(".")
             groups[kind][rest] = tensor
         self.model.load_state_dict(groups["model"])
-        parameters = list(self.model.parameters())
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in groups["adam"].items():
-            index, _, field = name.partition(".")
-            if field != "step":
-                # The fused step reads parameter and moments alike in memory order, so their layouts must agree.
-                tensor = torch.empty_like(parameters[int(index)]).copy_(tensor)
-            state.setdefault(int(index), {})[field] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
-        self.scaler.load_state_dict(json.loads(metadata["scaler"]))
-        self.best = groups["best"] or groups["model"]
-        self.best_epoch = int(metadata["best_epoch"])
+        if self.average:
+            self.average.model.load_state_dict(groups["average"])
+            self.average.steps = int(metadata["averaged"])
         self.epochs = [Epoch(*row) for row in json.loads(metadata["epochs"])]
+        self.selected = json.loads(metadata["selected"])
+        self.pace.replay([row.val_loss for row in self.epochs])
+        read_state(self.optimizer, json.loads(metadata["optimizer"]), groups["optimizer"])
+        self.scaler.load_state_dict(json.loads(metadata["scaler"]))
+        self.best = groups["best"] or groups["average"] or groups["model"]
+        self.best_epoch = int(metadata["best_epoch"])
 
 
 def _metadata(saved: bytes) -> dict[str, str]:

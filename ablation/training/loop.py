@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,20 +19,32 @@ from torch import Tensor, nn
 
 from ablate.data.dataset import Dataset
 from ablate.data.splits import split
-from ablate.errors import TrialError
+from ablate.errors import InputError, TrialError, unknown
+from ablate.metrics.base import measure
 from ablate.metrics.counts import Scores, class_count, confusion, scores
 from ablate.models.build import build_model
 from ablate.training.augmentation import augment
+from ablate.training.average import Average
 from ablate.training.checkpoint import Checkpoint, Epoch, TrainingState
 from ablate.training.devices import autocast, make_deterministic, precision
+from ablate.training.heads import loss_of
 from ablate.training.inference import batch_logits, classify, predict
-from ablate.training.losses import loss_of
+from ablate.training.initialisation import initialise
+from ablate.training.pace import Pace
 from ablate.training.parallel import ALONE, Group
-from ablate.trial import TrialConfig
+from ablate.training.recipe import Recipe, recipe_of
+from ablate.training.schedules.base import Steps
+from ablate.trial import Protocol, TrialConfig
+
+SELECTED_BY = (*Scores._fields, "loss")
+"""What the best epoch can be best by, beside the recipe's metrics."""
 
 
 class Result(NamedTuple):
-    """A finished trial: `counts` (N, classes, 4) and `predictions` (N, H, W) are of the test images, in `ids`' order"""
+    """A finished trial: `counts` (N, classes, 4) and `predictions` (N, H, W) are of the test images, in `ids`' order.
+
+    So are the values of the recipe's metrics, `more`: each (N, classes), by its label.
+    """
 
     epochs: list[Epoch]
     best_epoch: int
@@ -40,6 +52,7 @@ class Result(NamedTuple):
     counts: NDArray[np.int64]
     predictions: NDArray[np.uint8]
     weights: dict[str, Tensor]
+    more: Mapping[str, NDArray[np.float64]] = {}
 
     @property
     def test(self) -> Scores:
@@ -67,24 +80,26 @@ def train(
             return the same and call `report`; the first alone writes the checkpoint.
 
     Raises:
-        TrialError: the loss became NaN or infinite.
+        TrialError: the loss became NaN or infinite, a part of the recipe gave what it must not, or the optimiser's
+            state cannot be kept.
+        InputError: the recipe does not go with the network, or its parts with each other.
         PeerLostError: another process of the group is gone.
     """
     if getattr(trial.model, "encoder_weights_sha256", None) and not getattr(trial.model, "encoder_weights", None):
         raise TrialError("its encoder starts from weights whose file is not named any more: give model.encoder_weights")
-    protocol, parts = trial.protocol, split(dataset.groups, trial.protocol.split)
-    progress = _begin(trial, dataset, device, group)
+    parts, run = split(dataset.groups, trial.protocol.split), _Run(trial, dataset, device, group)
+    progress = _begin(run, parts.train)
     if checkpoint is not None and (saved := checkpoint.read()) is not None:
         progress.restore(saved)
     for row in progress.epochs:
         report(row)
 
-    for epoch in range(len(progress.epochs) + 1, protocol.epochs + 1):
-        started = time.perf_counter()
-        train_loss = _train_epoch(progress, trial, dataset, parts.train, epoch, device, group)
+    while not _ended(progress, trial.protocol):
+        epoch, started = len(progress.epochs) + 1, time.perf_counter()
+        train_loss = _train_epoch(run, progress, parts.train, epoch)
         trained = time.perf_counter()
 
-        val_loss, val = _validate(progress.model, dataset, parts.val, protocol.batch_size, device, group)
+        val_loss, val, selects = _validate(run, progress.judged, parts.val)
         if not math.isfinite(val_loss):
             raise TrialError(f"diverged: the validation loss was {val_loss} after epoch {epoch}")
         row = Epoch(
@@ -97,81 +112,113 @@ def train(
             seconds=time.perf_counter() - started,
             images_per_second=len(parts.train) / (trained - started),
         )
-        progress.add(row)
+        progress.add(row, selects)
+        progress.pace.after_epoch(val_loss)
         if checkpoint is not None and group.rank == 0:
             checkpoint.write(progress.saved())
         report(row)
 
-    return _judge_best(progress, trial, dataset, parts.test, device, group)
+    return _judge_best(run, progress, parts.test)
 
 
-def _begin(trial: TrialConfig, dataset: Dataset, device: torch.device, group: Group) -> TrainingState:
+class _Run:
+    """What stays the same through a training."""
+
+    def __init__(self, trial: TrialConfig, dataset: Dataset, device: torch.device, group: Group = ALONE) -> None:
+        self.trial, self.dataset, self.device, self.group = trial, dataset, device, group
+        self.recipe: Recipe = recipe_of(trial)
+        self.loss = self.recipe.loss.build(dataset.config.classes)
+        self.augmentations = [part.build() for part in self.recipe.augmentations]
+        self.metrics = {label: part.build() for label, part in self.recipe.metrics}
+        if trial.protocol.select not in {*SELECTED_BY, *self.metrics}:
+            raise unknown("protocol.select", trial.protocol.select, {*SELECTED_BY, *self.metrics})
+
+
+def _ended(progress: TrainingState, protocol: Protocol) -> bool:
+    done = len(progress.epochs)
+    patience = protocol.patience
+    return done >= protocol.epochs or (patience is not None and done - progress.best_epoch >= patience)
+
+
+def _begin(run: _Run, train: tuple[int, ...]) -> TrainingState:
     """The network as its seed has it, and its optimiser, before the first epoch."""
+    trial, config, device = run.trial, run.dataset.config, run.device
+    protocol = trial.protocol
+    if protocol.initialisation and getattr(trial.model, "encoder_weights_sha256", None):
+        raise InputError("protocol.initialisation would overwrite model.encoder_weights: give one of them")
     make_deterministic(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trial.seed)
-        model = build_model(trial.model, dataset.config.channels, dataset.config.classes, dataset.config.size)
+        model = build_model(trial.model, config.channels, config.classes, config.size)
+        if protocol.initialisation:
+            initialise(model, protocol.initialisation)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    group.synchronise(model)
-    fused = device.type in ("cpu", "cuda")
-    optimizer = torch.optim.Adam(model.parameters(), lr=trial.protocol.learning_rate, fused=fused)
+    run.group.synchronise(model)
+    optimizer = run.recipe.optimizer.build([{"params": list(model.parameters())}], protocol.learning_rate, device)
+    steps = Steps(protocol.epochs, len(_batches(train, protocol.batch_size, trial.seed, 1)))
+    pace = Pace(run.recipe.schedule, optimizer, steps, protocol.warmup_epochs)
     scaler = torch.amp.GradScaler(device.type, enabled=precision(device) == torch.float16)
-    return TrainingState(trial.key, model, optimizer, scaler)
+    average = Average(model, protocol.ema) if protocol.ema else None
+    return TrainingState(trial.key, model, optimizer, scaler, pace, average)
 
 
-def _judge_best(
-    progress: TrainingState,
-    trial: TrialConfig,
-    dataset: Dataset,
-    test: tuple[int, ...],
-    device: torch.device,
-    group: Group,
-) -> Result:
+def _judge_best(run: _Run, progress: TrainingState, test: tuple[int, ...]) -> Result:
     """The best epoch's network on the images `test`."""
-    progress.model.load_state_dict(progress.best)
+    dataset, group, protocol = run.dataset, run.group, run.trial.protocol
+    model, classes = progress.judged, class_count(dataset.config.classes)
+    model.load_state_dict(progress.best)
     own = list(test[group.share(len(test))])
-    own_predictions = predict(progress.model, dataset.images[own], trial.protocol.batch_size, device)
-    predictions = group.gather(own_predictions, len(test))
+    predicted = predict(model, dataset.images[own], protocol.batch_size, run.device, protocol.test_flips)
+    predictions, masks = group.gather(predicted, len(test)), dataset.masks[list(test)]
     return Result(
         epochs=progress.epochs,
         best_epoch=progress.best_epoch,
         ids=tuple(dataset.ids[i] for i in test),
-        counts=confusion(predictions, dataset.masks[list(test)], class_count(dataset.config.classes)),
+        counts=confusion(predictions, masks, classes),
         predictions=predictions,
         weights=progress.best,
+        more={label: measure(label, metric, predictions, masks, classes) for label, metric in run.metrics.items()},
     )
 
 
-def _train_epoch(
-    progress: TrainingState,
-    trial: TrialConfig,
-    dataset: Dataset,
-    indices: tuple[int, ...],
-    epoch: int,
-    device: torch.device,
-    group: Group,
-) -> float:
+def _train_epoch(run: _Run, progress: TrainingState, indices: tuple[int, ...], epoch: int) -> float:
     """Train on every image of `indices` once; the mean loss over them. Raises as `train` does."""
-    model, optimizer, scaler, protocol = progress.model, progress.optimizer, progress.scaler, trial.protocol
+    model, optimizer, scaler, protocol = progress.model, progress.optimizer, progress.scaler, run.trial.protocol
+    group, device, seed = run.group, run.device, run.trial.seed
     model.train()
     total = 0.0
-    for step, batch in enumerate(_batches(indices, protocol.batch_size, trial.seed, epoch)):
-        images, masks = _tensors(dataset, batch)
-        images, masks = augment(images, masks, protocol.augment, _generator(trial.seed, epoch, step))
+    for step, batch in enumerate(_batches(indices, protocol.batch_size, seed, epoch)):
+        images, masks = _augmented(run, batch, _generator(seed, epoch, step))
         own = group.share(len(batch))
         images, masks = images[own].to(device, memory_format=torch.channels_last), masks[own].to(device)
-        with _drawing(_seed(trial.seed, epoch, step, 1 + group.rank), device), autocast(device):
-            loss = group.part_of_mean(loss_of(model(images), masks), len(images), len(batch))
+        with _drawing(_seed(seed, epoch, step, 1 + group.rank), device), autocast(device):
+            mean = loss_of(run.loss, model(images), masks, protocol.deep_supervision)
+            loss = group.part_of_mean(mean, len(images), len(batch))
         value = group.sum(loss.detach()).item()
         if not math.isfinite(value):
             raise TrialError(f"diverged: the training loss was {value} in epoch {epoch}, step {step + 1}")
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         group.sum_gradients(model.parameters())
+        if protocol.clip_norm is not None:
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(model.parameters(), protocol.clip_norm)
         scaler.step(optimizer)
         scaler.update()
+        progress.pace.after_step()
+        if progress.average:
+            progress.average.follow(model)
         total += value * len(batch)
     return total / len(indices)
+
+
+def _augmented(run: _Run, batch: list[int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The images of a batch and their masks: flipped and turned as the paper does, then by the recipe's parts."""
+    images, masks = torch.tensor(run.dataset.images[batch]), torch.tensor(run.dataset.masks[batch])
+    images, masks = augment(images, masks, run.trial.protocol.augment, generator)
+    for augmentation in run.augmentations:
+        images, masks = augmentation(images, masks, generator)
+    return images, masks
 
 
 def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
@@ -203,19 +250,26 @@ def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
 
 
 @torch.no_grad()
-def _validate(
-    model: nn.Module, dataset: Dataset, indices: tuple[int, ...], batch_size: int, device: torch.device, group: Group
-) -> tuple[float, Scores]:
+def _validate(run: _Run, model: nn.Module, indices: tuple[int, ...]) -> tuple[float, Scores, float]:
+    """The mean loss over images, the scores, and what the best epoch is best by."""
+    dataset, group, device, protocol = run.dataset, run.group, run.device, run.trial.protocol
     chosen, classes = list(indices[group.share(len(indices))]), class_count(dataset.config.classes)
     total, counts, done = 0.0, [np.empty((0, classes, 4), dtype=np.int64)], 0
-    for logits in batch_logits(model, dataset.images[chosen], batch_size, device):
+    measured, metric = [np.empty((0, classes))], run.metrics.get(protocol.select)
+    for logits in batch_logits(model, dataset.images[chosen], protocol.batch_size, device):
         masks = dataset.masks[chosen[done : done + len(logits)]]
-        total += loss_of(logits, torch.tensor(masks, device=device)).item() * len(logits)
+        total += loss_of(run.loss, logits, torch.tensor(masks, device=device)).item() * len(logits)
         probabilities = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
-        counts.append(confusion(classify(probabilities.cpu()), masks, classes))
+        predicted = classify(probabilities.cpu())
+        counts.append(confusion(predicted, masks, classes))
+        if metric is not None:
+            measured.append(measure(protocol.select, metric, predicted, masks, classes))
         done += len(logits)
-    total = group.sum(torch.tensor(total, dtype=torch.float64)).item()
-    return total / len(indices), scores(group.gather(np.concatenate(counts), len(indices)))
+    loss = group.sum(torch.tensor(total, dtype=torch.float64)).item() / len(indices)
+    found = scores(group.gather(np.concatenate(counts), len(indices)))
+    if metric is not None:  # of the foreground, as Dice is
+        return loss, found, float(group.gather(np.concatenate(measured), len(indices))[:, 1:].mean())
+    return loss, found, -loss if protocol.select == "loss" else getattr(found, protocol.select)
 
 
 def _batches(indices: tuple[int, ...], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -226,10 +280,6 @@ def _batches(indices: tuple[int, ...], batch_size: int, seed: int, epoch: int) -
         single = batches.pop()
         batches[-1] += single
     return batches
-
-
-def _tensors(dataset: Dataset, indices: list[int]) -> tuple[Tensor, Tensor]:
-    return torch.tensor(dataset.images[indices]), torch.tensor(dataset.masks[indices])
 
 
 def _generator(seed: int, epoch: int, step: int) -> torch.Generator:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from ablate.errors import InputError
 from ablate.runners.cli.design import write_design
 from ablate.runners.cli.output import console, plain_table, print_json
-from ablate.runners.cli.shared import extent, json_option, plan_notes, prepare, space_options
+from ablate.runners.cli.shared import Prepared, extent, json_option, open_study, plan_notes, prepare, space_options
 
 
 @click.command()
 @space_options
+@click.option(
+    "--study",
+    type=click.Path(path_type=Path),
+    help="Say what of it this study has [default: studies/SPACE-DATA-PROFILE, if it is there].",
+)
 @click.option("--design", type=click.Choice(["leave_one_out"]), help="Write out this design of --model as a space.")
 @click.option("-o", "output", type=click.Path(path_type=Path), help="With --design: the space's file [default: print].")
 @json_option
-def plan(as_json: bool, design: str | None, output: Path | None, **options: Any) -> None:
+def plan(study: Path | None, as_json: bool, design: str | None, output: Path | None, **options: Any) -> None:
     """Price a space, and reject what cannot be built, before anything is spent.
 
     \b
@@ -29,7 +34,7 @@ def plan(as_json: bool, design: str | None, output: Path | None, **options: Any)
       ablate plan --design leave_one_out --model my_nets:LightNet -o space.yaml
     """
     if design is not None:
-        write_design(output, as_json, **options)
+        write_design(output, as_json, study=study, **options)
         return
     if options["space"] is None or output is not None:
         raise InputError("give --space to price one, or --design, --model and -o to write one")
@@ -38,7 +43,8 @@ def plan(as_json: bool, design: str | None, output: Path | None, **options: Any)
 
     prepared = prepare(**options)
     trials, rejected, same, _ = prepared.plan
-    said = plan_notes(prepared.plan)
+    kept = _kept(study, prepared)
+    said = [*plan_notes(prepared.plan), *kept.said]
     if as_json:
         print_json(
             {
@@ -57,6 +63,7 @@ def plan(as_json: bool, design: str | None, output: Path | None, **options: Any)
                 ],
                 "rejected": [row._asdict() for row in rejected],
                 "same": same,
+                "in_study": kept.keys,
                 "notes": [*said, *([prepared.profile.note] if prepared.profile.note else [])],
             }
         )
@@ -77,6 +84,28 @@ def plan(as_json: bool, design: str | None, output: Path | None, **options: Any)
         out.print(f"Note: {note}", style="yellow")
     if prepared.profile.note:
         out.print(prepared.profile.note, style="yellow")
+
+
+class _Kept(NamedTuple):
+    """What a study has of a plan: the trials' keys, and what is to be said of it."""
+
+    keys: list[str]
+    said: list[str]
+
+
+def _kept(study: Path | None, prepared: Prepared) -> _Kept:
+    from ablate.runners.request import default_study
+    from ablate.study.changed_code import changed_code
+    from ablate.study.manifest import is_study
+
+    configs = [trial.config for trial in prepared.plan.trials]
+    path = study or default_study(prepared.space.name, configs[0].data.name, prepared.profile_name)
+    if study is None and not is_study(path):
+        return _Kept([], [])
+    opened = open_study(path)
+    keys = [config.key for config in configs if opened.has(config.key)]
+    trials = f"{len(keys)} of the {len(configs)} trials are in '{path}' already"
+    return _Kept(keys, [trials, *changed_code(opened, configs)])
 
 
 next(one for one in plan.params if one.name == "space").required = False  # --design writes one

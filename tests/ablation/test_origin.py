@@ -81,7 +81,9 @@ def test_a_trial_is_made_by_its_own_network_and_its_own_reader():
         "training.checkpoint",
         "training.devices",
         "training.inference",
-        "training.losses",
+        "training.losses.cross_entropy",
+        "training.optimizers.adam",
+        "training.schedules.curves",
         "training.parallel",
         "training.augmentation",
         "metrics.counts",
@@ -148,7 +150,7 @@ def test_another_block_marks_the_networks_that_have_it_and_no_other(monkeypatch)
 
 def test_a_comment_marks_nothing(monkeypatch):
     before = origin_of(trial()).code
-    changed(monkeypatch, "ablate.training.loop", "    protocol, parts =", "    # more\n    protocol, parts =")
+    changed(monkeypatch, "ablate.training.loop", "    parts, run =", "    # more\n    parts, run =")
     assert origin_of(trial()).code == before
 
 

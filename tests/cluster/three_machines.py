@@ -38,12 +38,20 @@ name: cluster
 question: Do wider networks pay?
 design: grid
 base:
-  model: {name: unet, stages: 3}
+  model: {name: "my_nets:narrow"}
   data: {name: phantom, count: 20, size: [48, 48]}
   protocol: {epochs: %d}
 factors:
   model.width: [4, 6, 8]
 """
+NETS = {
+    "my_nets.py": "from my_parts import stages\n\n\n"
+    "def narrow(in_channels, classes, width=4):\n"
+    "    from ablate.models.settings import UNet\n\n"
+    "    return UNet(width=width, stages=stages()).build(in_channels, classes)\n",
+    "my_parts.py": "def stages():\n    return 3\n",
+}
+"""The user's own network, which is on the driver alone."""
 BEGAN = re.compile(r"on (\w+), process \d+")
 """What a trial's log says where it begins, or goes on."""
 EPOCHS = 250
@@ -67,6 +75,7 @@ def main() -> None:
             step("the workers join")
             wait_for("three nodes", lambda: nodes(head) == 3, 180, every=2)
             only_friends_get_in(laptop, cluster)
+            another_version_is_named(head, two)
             survived = survive_the_loss_of_two(head, one, two)
             step("the lost machines come back")
             one.link("up")
@@ -120,11 +129,34 @@ def only_friends_get_in(laptop: Machine, cluster: list[Machine]) -> None:
     assert dashboard == ["127.0.0.1:8265"]
 
 
+def put_space(folder: Path) -> None:
+    (folder / "space.yaml").write_text(SPACE % EPOCHS)
+    for name, text in NETS.items():
+        (folder / name).write_text(text)
+
+
+def another_version_is_named(head: Machine, two: Machine) -> None:
+    step("a node that has another version of the user's module is named")
+    put_space(head.disk / "root")
+    find = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    installed = f'$(~/ablate-env/bin/python -c "{find}")/my_parts.py'
+    two.run(f"echo 'def stages(): return 2' > {installed}")
+    try:
+        ask = "ablate run --space ~/space.yaml --study ~/none --address auto"
+        refused = subprocess.run(head.command(ask), capture_output=True, text=True)
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert f"node {two.address} has another my_parts (code " in refused.stderr, refused.stderr
+        assert not list((head.disk / "root/none").glob("trials/*")), "something was trained"
+        print(refused.stderr, flush=True)
+    finally:
+        two.run(f"rm -r {installed}")
+
+
 def survive_the_loss_of_two(head: Machine, one: Machine, two: Machine) -> Path:
     """Run the study; cut `one` off and kill `two`'s raylet, each while it trains. The study, as seen from outside."""
     step(f"ablate run --address auto: {TRIALS} trials")
     study = head.disk / "root/study"
-    (head.disk / "root/space.yaml").write_text(SPACE % EPOCHS)
+    put_space(head.disk / "root")
     command = f"ablate run --space ~/space.yaml --seeds {SEEDS} --study ~/study --cpus-per-trial 1 --address auto"
     with (head.disk / "run.log").open("wb") as log:
         run = subprocess.Popen(head.command(command), stdout=log, stderr=subprocess.STDOUT)
@@ -181,7 +213,7 @@ def calm_study() -> Iterator[Callable[[], dict[str, str]]]:
     """The same study on this machine alone, trained meanwhile. What gives its tables waits for it."""
     with tempfile.TemporaryDirectory() as folder:
         study, space, log = (Path(folder) / name for name in ("study", "space.yaml", "log"))
-        space.write_text(SPACE % EPOCHS)
+        put_space(Path(folder))
         command = [ABLATE, "run", "--space", str(space), "--seeds", str(SEEDS), "--study", str(study)]
         with log.open("wb") as output:
             run = subprocess.Popen([*command, "--cpus-per-trial", "1"], stdout=output, stderr=subprocess.STDOUT)

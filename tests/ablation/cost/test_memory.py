@@ -18,7 +18,8 @@ from ablate.errors import InputError
 from ablate.models.build import build_model
 from ablate.models.network import network
 from ablate.models.settings import UNet
-from ablate.training.losses import loss_of
+from ablate.training.heads import loss_of
+from ablate.training.losses.cross_entropy import CrossEntropy
 
 NETWORKS = {
     "unet": {"width": 16},
@@ -48,7 +49,7 @@ def profiled_peak(config, channels: int, classes: int, size: int, batch: int, dt
             images = torch.rand(batch, channels, size, size).to(memory_format=torch.channels_last)
             masks = torch.ones(batch, size, size, dtype=torch.uint8)
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-                loss = loss_of(model(images), masks)
+                loss = loss_of(CrossEntropy().build(classes), model(images), masks)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

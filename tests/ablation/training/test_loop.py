@@ -23,9 +23,11 @@ from ablate.training.augmentation import augment
 from ablate.training.checkpoint import Epoch, TrainingState
 from ablate.training.devices import precision
 from ablate.training.inference import classify, predict, predict_probabilities
-from ablate.training.loop import _batches, _generator, _validate, judge_trivial, train
-from ablate.training.losses import loss_of
-from ablate.training.parallel import ALONE
+from ablate.training.loop import _batches, _generator, _Run, _validate, judge_trivial, train
+from ablate.training.losses.cross_entropy import CrossEntropy
+from ablate.training.pace import Pace
+from ablate.training.schedules.base import Steps
+from ablate.training.schedules.curves import Constant
 from ablate.trial import Protocol, TrialConfig
 
 CPU = torch.device("cpu")
@@ -178,13 +180,6 @@ def test_a_last_batch_of_one_joins_the_one_before():
     assert len(train(config, dataset, device=CPU).epochs) == 1
 
 
-def test_deep_supervision_is_the_mean_of_the_heads_losses():
-    masks = torch.tensor([[[0, 1], [1, 0]]])
-    heads = tuple(torch.full((1, 1, 2, 2), value) for value in (0.0, 1.0, -2.0))
-    expected = torch.stack([loss_of(head, masks) for head in heads]).mean()
-    assert loss_of(heads, masks) == expected
-
-
 def test_trivial_rows_follow_from_the_masks(dataset):
     config = trial(dataset)
     rows = {row.model.name: judge_trivial(row, dataset) for row in config.trivial()}
@@ -221,7 +216,8 @@ def test_validation_is_the_mean_over_images_whatever_the_batches(dataset, batch_
     torch.manual_seed(0)
     model = build_model(UNet(width=8, stages=3), 1, 1)
     indices = (3, 0, 7, 9, 11)
-    loss, found = _validate(model, dataset, indices, batch_size, CPU, ALONE)
+    run = _Run(trial(dataset, protocol={"batch_size": batch_size}), dataset, CPU)
+    loss, found, selects = _validate(run, model, indices)
     losses, counts = [], []
     model.eval()
     with torch.no_grad():
@@ -232,6 +228,7 @@ def test_validation_is_the_mean_over_images_whatever_the_batches(dataset, batch_
             counts.append(confusion((logits[:, 0] >= 0).numpy().astype(np.uint8), mask, 2))
     assert loss == pytest.approx(np.mean(losses), rel=1e-5)
     assert found == scores(np.concatenate(counts))
+    assert selects == found.dice
 
 
 def test_the_training_loss_is_the_mean_over_images_of_unequal_batches(dataset):
@@ -241,12 +238,12 @@ def test_the_training_loss_is_the_mean_over_images_of_unequal_batches(dataset):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = build_model(config.model, 1, 1).train()
-    total, sizes = 0.0, []
+    total, sizes, loss = 0.0, [], CrossEntropy().build(1)
     for step, indices in enumerate(_batches(split(dataset.groups, config.protocol.split).train, 4, config.seed, 1)):
         images, masks = torch.tensor(dataset.images[indices]), torch.tensor(dataset.masks[indices])
         images, masks = augment(images, masks, config.protocol.augment, _generator(config.seed, 1, step))
         with torch.no_grad():
-            total += loss_of(model(images), masks).item() * len(indices)
+            total += loss(model(images), masks.long()).item() * len(indices)
         sizes.append(len(indices))
     assert len(set(sizes)) > 1
     assert epoch.train_loss == pytest.approx(total / sum(sizes), rel=1e-4)
@@ -259,7 +256,8 @@ def test_a_foreground_probability_of_exactly_one_half_is_foreground():
 
 def progress(model: torch.nn.Module, key: str = "k") -> TrainingState:
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    return TrainingState(key, model, torch.optim.Adam(model.parameters(), lr=0.1), scaler)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    return TrainingState(key, model, optimizer, scaler, Pace(Constant(), optimizer, Steps(4, 1)))
 
 
 def epoch_of(number: int, val_dice: float, val_loss: float) -> Epoch:
@@ -357,7 +355,8 @@ def test_validation_of_several_classes_is_the_mean_over_images(of_three, batch_s
     torch.manual_seed(0)
     model = build_model(UNet(width=8, stages=2), 1, 3).eval()
     indices = (3, 0, 7, 9)
-    loss, found = _validate(model, of_three, indices, batch_size, CPU, ALONE)
+    run = _Run(trial(of_three, protocol={"batch_size": batch_size}), of_three, CPU)
+    loss, found, selects = _validate(run, model, indices)
     losses, counts = [], []
     with torch.no_grad():
         for index in indices:
@@ -366,6 +365,7 @@ def test_validation_of_several_classes_is_the_mean_over_images(of_three, batch_s
             counts.append(confusion(logits.argmax(dim=1).numpy(), mask, 3))
     assert loss == pytest.approx(np.mean(losses), rel=1e-5)
     assert found == scores(np.concatenate(counts))
+    assert selects == found.dice
 
 
 def test_probabilities_are_the_softmax_over_classes_or_the_sigmoid(of_three):

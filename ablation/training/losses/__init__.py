@@ -1,0 +1,1 @@
+"""What training makes small: each a part with typed settings, and what others wrote, adapted."""

@@ -1,0 +1,46 @@
+"""What every loss is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ablate.settings import Config
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LossFunction = Callable[["Tensor", "Tensor"], "Tensor"]
+"""From logits (N, C, H, W) float32 and masks (N, H, W) int64, class indices, to a scalar."""
+
+
+class Loss(Config):
+    """Base of the losses: settings, and the function that they make.
+
+    A loss should be a mean over images: then several processes that train one trial find what one would.
+    """
+
+    def build(self, classes: int) -> LossFunction:
+        """The loss of a network with `classes` output channels, one of which is the foreground's sigmoid.
+
+        It takes logits (N, classes, H, W) float32 and masks (N, H, W) int64, class indices, on one device, and gives
+        a scalar; finite also where a class covers nothing, or everything. Raises `InputError` for settings that do not
+        go with so many classes.
+        """
+        raise NotImplementedError
+
+
+def of_monai(name: str, classes: int, include_background: bool = True, **settings: Any) -> LossFunction:
+    """MONAI's loss `name` on probabilities: the sigmoid of one class, or the softmax of several against one-hot masks.
+
+    `include_background`: whether class 0 of several counts.
+    """
+    from monai import losses
+
+    loss, focal = getattr(losses, name), name == "FocalLoss"  # which takes logits, and knows the sigmoid by itself
+    if classes == 1:
+        of_one = loss(**settings, include_background=True, **({} if focal else {"sigmoid": True}))
+        return lambda logits, masks: of_one(logits, masks[:, None].float())
+    softmax = {"use_softmax" if focal else "softmax": True}
+    of_several = loss(**settings, include_background=include_background, to_onehot_y=True, **softmax)
+    return lambda logits, masks: of_several(logits, masks[:, None])
