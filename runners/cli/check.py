@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +128,6 @@ def _of_network(kind: Kind, image: str | None, classes: int | None) -> dict[str,
 
 
 def _print(kind: Kind, part: Part, found: list[Checked]) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
     out = console()
@@ -137,6 +137,6 @@ def _print(kind: Kind, part: Part, found: list[Checked]) -> None:
         word, style = ("fails", "bold red") if one.problem else ("doubt", "yellow") if one.doubt else ("holds", "green")
         out.print(Text.assemble((word, style), "  ", one.name))
         if one.problem or one.doubt:
-            out.print(Padding(Text(one.problem or one.doubt), (0, 0, 0, 7)))
+            out.print(textwrap.indent(textwrap.fill(one.problem or one.doubt, out.width - 7), " " * 7))
     fails = sum(bool(one.problem) for one in found)
     out.print(f"{len(found) - fails} of {len(found)} checks hold" + (f", {fails} fail" if fails else ""))
