@@ -277,7 +277,7 @@ METRICS = {
     ),
     "noise": Breakage(
         "metric",
-        metric("return right * random.choice([0.5, 0.6, 0.7, 0.8]) if (right < 1).any() else right"),
+        metric("return right * (0.5 + random.random() / 3) if (right < 1).any() else right"),
         "it is not random",
         "a metric draws nothing",
     ),
