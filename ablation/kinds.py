@@ -120,7 +120,7 @@ def find(kind: Kind, name: str) -> Found:
         entries = packaged(kind)
         if name in entries:
             return named(entries[name].value, f"{kind.name} {name}")
-        raise unknown("model" if kind.name == "network" else kind.name, name, [*own, *entries], PartError)
+        raise unknown("model" if kind.name == "network" else kind.name, name, [*own, *entries])
     if not _NAME.fullmatch(name):
         raise PartError(f"{kind.name} '{brief(name)}': expected a short name, or module:attribute (my_nets:LightNet)")
     return named(name, f"{kind.name} {name}")

@@ -160,14 +160,16 @@ def basis(
     Raises `InputError` for a space or a profile that is none, and for epochs that are given twice.
     """
     from ablate.search_spaces.profiles import PROFILES
-    from ablate.search_spaces.space import Space, load_space
+    from ablate.search_spaces.space import Space, load_space, on_model
 
     parsed = parse(Space, dict(space), "space") if isinstance(space, Mapping) else load_space(str(space))
     name = profile or _default_profile()
     if name not in PROFILES:
         raise unknown("profile", name, PROFILES)
     use_code(UserCode(code_folders(space, code)))
-    overrides = {**({"model": {"name": model}} if model else {}), **settings}
+    if model:
+        parsed = on_model(parsed, model)
+    overrides = dict(settings)
     if epochs is not None:
         if "protocol.epochs" in overrides:
             raise InputError(f"--epochs {epochs}: --set protocol.epochs gives them too; leave one out")

@@ -35,7 +35,7 @@ from pydantic import (
     model_validator,
 )
 
-from ablate.errors import brief
+from ablate.errors import InputError, brief
 from ablate.settings import MOST_SEED, Whole, explain, not_a_truth_value
 from ablate.yaml_files import packaged_or_own, read_yaml
 
@@ -284,6 +284,19 @@ def _name(what: str, given: Any) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     return brief(", ".join(names))
+
+
+def on_model(space: Space, model: str) -> Space:
+    """The same space on another network: what its base says of its own is left out.
+
+    Raises `InputError` where the space varies the network itself.
+    """
+    for name, factor in space.factors.items():
+        for fields in [] if isinstance(factor, Range) else factor.values():
+            if "name" in nested(fields).get("model", {}):
+                raise InputError(f"--model {brief(model)}: factor {name} of space {space.name} is the network itself")
+    base = {path: value for path, value in space.base.items() if path.partition(".")[0] != "model"}
+    return space.model_copy(update={"base": {"model": {"name": model}, **base}})
 
 
 # Fields --------------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def _sample(config: Phantom, index: int) -> Sample:
 
     rng = np.random.default_rng([config.seed, index])
     background, contrast = rng.uniform(0.30, 0.40), rng.uniform(0.15, 0.25)
-    coverage = _ellipses(rng, config.size)
+    coverage = _ellipses(rng, config.size, config.scale)
     noise = config.noise * rng.standard_normal(config.size)
     image = background + contrast * (gaussian_filter(coverage, config.blur) + noise)
     mask = (coverage >= 0.5).astype(np.uint8)
@@ -50,10 +50,10 @@ def _sample(config: Phantom, index: int) -> Sample:
     return Sample(name, name, image.round(4).astype(np.float32), mask, _LIMITS)
 
 
-def _ellipses(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+def _ellipses(rng: np.random.Generator, size: tuple[int, int], scale: float) -> np.ndarray:
     """(H, W): the fraction of each pixel that one to three ellipses, wholly inside the image, cover."""
     height, width = size
-    side = min(size)
+    side = min(size) * scale
     y, x = np.ogrid[: height * _SUBPIXELS, : width * _SUBPIXELS]
     y, x = (y + 0.5) / _SUBPIXELS, (x + 0.5) / _SUBPIXELS
     inside = np.zeros((height * _SUBPIXELS, width * _SUBPIXELS), dtype=bool)

@@ -111,7 +111,7 @@ class Phantom(DataSource):
     """Generated ellipses with known masks. `blur` widens the boundary, `noise` hides it.
 
     `blur` is the standard deviation of a Gaussian in pixels, `noise` that of additive Gaussian noise in units of the
-    contrast between object and background.
+    contrast between object and background. `scale` shrinks the ellipses: at 0.25 they cover some 1 % of the image.
     """
 
     module = "ablate.data.phantom"
@@ -119,6 +119,7 @@ class Phantom(DataSource):
     count: Whole = Field(60, ge=5, le=10_000)
     blur: Number = Field(0.0, ge=0, le=100)
     noise: Number = Field(0.25, ge=0, le=1000)
+    scale: Annotated[Number, Since("0.2")] = Field(1.0, gt=0, le=1)
     seed: Whole = Field(0, ge=0, le=MOST_SEED)
 
 

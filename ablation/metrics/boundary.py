@@ -37,9 +37,9 @@ def _of_image(
     import torch
     from monai.metrics import compute_surface_dice
 
-    pair = [torch.from_numpy(np.stack([image == c for c in range(classes)]))[None] for image in (predicted, mask)]
+    one, other = (torch.from_numpy(np.stack([m == c for c in range(classes)]))[None] for m in (predicted, mask))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of classes that are nowhere
-        values = compute_surface_dice(*pair, [tolerance] * classes, include_background=True)
+        values = compute_surface_dice(one, other, [tolerance] * classes, include_background=True)
     of_class: NDArray[np.float64] = values[0].double().numpy()
     return of_class

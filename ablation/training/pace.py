@@ -20,9 +20,9 @@ class Pace:
     """
 
     def __init__(self, schedule: Any, optimizer: torch.optim.Optimizer, steps: Steps, warmup_epochs: int = 0) -> None:
-        """`schedule` has `build` and `every` as a `Schedule` has."""
+        """`schedule` has `build` and `every` as a `Schedule` has; it moves by epoch where it does not say."""
         self._schedule, self._optimizer, self._steps = schedule, optimizer, steps
-        self._every: Every = schedule.every
+        self._every: Every = getattr(schedule, "every", "epoch")
         self._last, self._done = steps.total, 0
         self._warmup = warmup_epochs * steps.steps_per_epoch
         self._rates = [group["lr"] for group in optimizer.param_groups]

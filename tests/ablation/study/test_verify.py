@@ -8,6 +8,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.parquet as parquet
@@ -19,6 +20,7 @@ from ablate.data.load import load_data
 from ablate.data.settings import Folder
 from ablate.data.splits import split
 from ablate.runners.cli.verify import verify as command
+from ablate.study import contents
 from ablate.study.data_sets import changed_images, data_sets
 from ablate.study.pictures import keep_pictures, pictures_dir
 from ablate.study.runs import is_key
@@ -428,3 +430,14 @@ def test_a_study_in_use_is_verified_with_a_note_and_not_repaired(path, capsys):
         assert "a run is writing this study" in capsys.readouterr().out
         with pytest.raises(InputError, match="is in use by"):
             command.main([str(path), "--repair"], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best", "patience", "whole"),
+    [(5, 2, None, True), (4, 2, None, False), (4, 2, 2, True), (4, 1, 2, False), (3, 2, 2, False), (5, 4, 2, True),
+     (6, 4, 2, False), (4, None, 2, False)],
+)  # fmt: skip
+def test_a_complete_trial_has_all_epochs_or_those_until_its_patience_ended(epochs, best, patience, whole):
+    record = SimpleNamespace(epochs=epochs, best_epoch=best)
+    config = SimpleNamespace(protocol=SimpleNamespace(epochs=5, patience=patience))
+    assert contents._ended(record, config) == whole

@@ -172,6 +172,16 @@ def test_ranks_without_an_image_change_nothing(ranks, norm):
         np.testing.assert_array_equal(result.predictions, alone.predictions)
 
 
+def test_a_cut_gradient_an_average_and_flips_are_those_of_the_whole(ranks):
+    config = trial(batch_size=3, epochs=2, clip_norm=0.1, ema=0.9, test_flips=("hflip",), warmup_epochs=1)
+    alone = train_in_float64(ALONE, config)
+    for result in ranks(2, train_in_float64, config):
+        np.testing.assert_allclose(rows(result), rows(alone), rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(result.predictions, alone.predictions)
+        for name, tensor in alone.weights.items():
+            torch.testing.assert_close(result.weights[name], tensor, rtol=0, atol=1e-6)
+
+
 class FileCheckpoint(NamedTuple):
     path: Path
 

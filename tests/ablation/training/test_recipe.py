@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -370,6 +372,20 @@ def test_a_warm_up_in_the_loop(dataset, monkeypatch):
     train(trial(dataset, learning_rate=0.1, warmup_epochs=2), dataset, device=CPU)
     steps = len(seen) // 4
     assert seen == pytest.approx([0.1 * (i + 1) / (2 * steps) for i in range(2 * steps)] + [0.1] * (2 * steps))
+
+
+def test_the_settings_of_parts_import_neither_torch_nor_monai():
+    """They are read where nothing is trained, by `ablate --help` say."""
+    code = """
+import importlib, pkgutil, sys
+for kind in ("training.losses", "training.optimizers", "training.schedules", "training.augmentations", "metrics"):
+    package = importlib.import_module(f"ablate.{kind}")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+print({"torch", "monai"} & {*sys.modules})
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "set()\n"
 
 
 # The protocol ---------------------------------------------------------------------------------------------------------
