@@ -94,7 +94,11 @@ def _named(
     if len(kinds) > 1:
         raise InputError(f"{name} is a {' and a '.join(kind.name for kind in kinds)}: say which by --kind")
     kind = kinds[0]
-    own = {path.removeprefix(f"{place_of(kind)}."): value for path, value in settings.items()}
+    prefix = f"{place_of(kind)}."
+    for path in settings:
+        if path.startswith(prefix) and path.removeprefix(prefix) in settings:
+            raise InputError(f"--set {path} and --set {path.removeprefix(prefix)} are one setting: leave one out")
+    own = {path.removeprefix(prefix): value for path, value in settings.items()}
     if data_dir is not None and kind.name != "data set":
         raise InputError(f"--data-dir {data_dir}: {name} is a {kind.name}; leave it out")
     return kind, parse(kind, {"name": name, **own}, local={"root": str(data_dir)} if data_dir else None)
