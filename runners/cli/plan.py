@@ -94,5 +94,5 @@ def _kept(study: Path | None, prepared: Prepared) -> _Kept:
         return _Kept([], [])
     opened = open_study(path)
     keys = [config.key for config in configs if opened.has(config.key)]
-    trials = f"{len(keys)} of the {len(configs)} trials are in '{path}' already"
-    return _Kept(keys, [trials, *changed_code(opened, configs)])
+    said = [f"{len(keys)} of the {len(configs)} trials are in '{path}' already"] if keys else []
+    return _Kept(keys, [*said, *changed_code(opened, configs)])
