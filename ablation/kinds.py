@@ -310,7 +310,7 @@ def of_kind(name: str) -> Any:
         if isinstance(value, Config):
             part = cls.of(value)
             return _without_own_defaults(part, value) if kind.sparse else part
-        if info.mode == "json":
+        if info.mode == "json" or (isinstance(value, Mapping) and MADE_BY in value):
             return cls(value)
         return parse(kind, {"name": value} if isinstance(value, str) else value)
 

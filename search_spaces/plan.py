@@ -56,7 +56,7 @@ class Plan(NamedTuple):
     same: list[list[dict[str, str]]]
     """The levels that come to one configuration, which is trained once: a list for each such configuration."""
     notes: list[str]
-    """What must be said of the data."""
+    """What must be said of the data, and of prices."""
 
 
 def make_plan(
@@ -150,6 +150,7 @@ class Planner:
         self._overrides = overrides or {}
         self._datasets: dict[tuple[str, str], Dataset | InputError] = {}
         """What was read, or why it cannot be."""
+        self._said: dict[str, None] = {}
         self._splits: dict[tuple[tuple[str, ...], Split], Parts] = {}
         try:
             nested(self._overrides)
@@ -206,7 +207,8 @@ class Planner:
             place = dataset.groups, protocol.split
             if place not in self._splits:
                 self._splits[place] = split(dataset.groups, protocol.split)
-            params, macs = _price(model, source)
+            params, macs, note = _price(model, source)
+            self._said |= {note: None} if note else {}
             if 1 in (len(self._splits[place].train), protocol.batch_size):  # else no batch is of one
                 _try_one_image(model, source)
             first = TrialConfig(**parts, seed=self.seeds[0])
@@ -220,9 +222,9 @@ class Planner:
         return [Planned(first.model_copy(update={"seed": seed}), variant.levels, params, macs) for seed in self.seeds]
 
     def notes(self) -> list[str]:
-        """What must be said of the data sets read so far, each once."""
+        """What must be said of the data sets read and the networks priced so far, each once."""
         read = [dataset for dataset in self._datasets.values() if not isinstance(dataset, InputError)]
-        return list(dict.fromkeys(note for dataset in read for note in dataset.notes))
+        return list(dict.fromkeys([*(note for dataset in read for note in dataset.notes), *self._said]))
 
 
 def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Run:
@@ -252,10 +254,12 @@ def check(space: Space, params: int, macs: int) -> None:
             raise ImpossibleError(f"{constraint.cost} {spent:,}: the space allows {constraint.most:,.12g}", over)
 
 
-def _price(model: Part, source: DataPart) -> tuple[int, int]:
-    from ablate.cost.counted import cost
+def _price(model: Part, source: DataPart) -> tuple[int, int, str]:
+    """Parameters, MACs, and what must be said of them."""
+    from ablate.cost.counted import cost, cost_note
 
-    return cost(model, source.channels, source.classes, source.size)
+    asked = model, source.channels, source.classes, source.size
+    return (*cost(*asked), cost_note(*asked))
 
 
 def _try_one_image(model: Part, source: DataPart) -> None:
