@@ -61,6 +61,17 @@ class Part:
         return {name: value for name, value in self.canonical().items() if name not in ("name", MADE_BY)}
 
     @property
+    def label(self) -> str:
+        """What a user would call it: its name, with its settings if it has any."""
+        settings = ", ".join(f"{name}: {json.dumps(value)}" for name, value in self.settings.items())
+        return f"{self.name} ({settings})" if settings else self.name
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its name says all: it is this project's, with no settings."""
+        return self._fields.keys() == {"name"}
+
+    @property
     def text(self) -> str:
         """What it is, on one line: two parts are the same if this is."""
         return self._text

@@ -194,7 +194,7 @@ def _searcher(strategy: Strategy, trials: pd.DataFrame, curves: Mapping[str, Cur
     if strategy.sampler == "shuffled":
         return Keys(order[at] for at in np.random.default_rng(repeat).permutation(len(order)))
     from ablate.runners.search.catalogue import recorded_catalogue
-    from ablate.runners.search.samplers import make_proposer
+    from ablate.runners.search.proposer import make_proposer
     from ablate.runners.search.search_queue import SearchQueue
 
     offered = recorded_catalogue(trials)
