@@ -21,7 +21,7 @@ from ray.tune.search import Searcher
 
 from ablate.errors import InputError
 from ablate.foreign import keys, need, numbers_of, whole
-from ablate.runners.search.stopping import make_scheduler
+from ablate.runners.search.schedulers.base import make_scheduler
 
 if TYPE_CHECKING:
     import pandas as pd
