@@ -21,6 +21,15 @@ _MOST_TEXT = 10_000
 _MOST_NUMBER = 1e300
 
 
+def label_of(asked: str | Mapping[str, Any]) -> str:
+    """What messages call a part that was asked for by its name, or by its name with settings."""
+    if isinstance(asked, str):
+        return asked
+    settings = {name: value for name, value in asked.items() if name not in ("name", MADE_BY)}
+    said = ", ".join(f"{name}: {json.dumps(value)}" for name, value in settings.items())
+    return f"{asked.get('name')} ({said})" if said else str(asked.get("name"))
+
+
 class Part:
     """A part by its name and settings, in canonical form; immutable. Its settings are attributes, lists as tuples."""
 
@@ -59,12 +68,6 @@ class Part:
     def settings(self) -> dict[str, Any]:
         """Its settings as plain data."""
         return {name: value for name, value in self.canonical().items() if name not in ("name", MADE_BY)}
-
-    @property
-    def label(self) -> str:
-        """What a user would call it: its name, with its settings if it has any."""
-        settings = ", ".join(f"{name}: {json.dumps(value)}" for name, value in self.settings.items())
-        return f"{self.name} ({settings})" if settings else self.name
 
     @property
     def is_plain(self) -> bool:

@@ -168,10 +168,11 @@ def reached(steps: Iterable[Step], curves: Mapping[str, Curve], against: Referen
 
 class Strategy(NamedTuple):
     """A way to search a recorded grid. `sampler`: `plan` (all trials, the most expensive first, as `ablate run` without
-    a sampler), `shuffled` (all, in random order), or a sampler by name, which proposes `trials` configurations."""
+    a sampler), `shuffled` (all, in random order), or a sampler, which proposes `trials` configurations. Both are named
+    as in `ablate run`: by name, or by a name with settings."""
 
-    scheduler: str = "none"
-    sampler: str = "shuffled"
+    scheduler: str | Mapping[str, Any] = "none"
+    sampler: str | Mapping[str, Any] = "shuffled"
     workers: int = 1
     trials: int | None = None
 

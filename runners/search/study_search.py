@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +21,6 @@ from ablate.study.records import Record
 from ablate.study.study import Study
 
 if TYPE_CHECKING:
-    from ablate.kinds import Asked
     from ablate.part import Part
     from ablate.search_spaces.plan import Planned, Planner
 
@@ -31,7 +30,7 @@ DESIGN = "search"
 class Search(NamedTuple):
     """What a search is asked for. `trials`: configurations, each with all of its seeds. `seed`: the sampler's own."""
 
-    sampler: Asked
+    sampler: str | Mapping[str, Any]
     trials: int
     seed: int = 0
     budget_epochs: int | None = None
