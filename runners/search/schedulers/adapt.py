@@ -49,8 +49,12 @@ def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> Ca
         raise InputError(
             f"{what} is a class, and no ray.tune.schedulers.TrialScheduler: expected one, or a function giving one"
         )
-    if issubclass(target, schedulers.PopulationBasedTraining | schedulers.ResourceChangingScheduler):
-        raise InputError(
-            f"{what} changes a trial's configuration while it trains, and here a trial is its configuration"
-        )
-    return CalledScheduler(target, settings, what, issubclass(target, schedulers.HyperBandScheduler))
+    changing = (
+        schedulers.PopulationBasedTraining,
+        schedulers.PopulationBasedTrainingReplay,
+        schedulers.ResourceChangingScheduler,
+    )
+    if issubclass(target, changing):
+        raise InputError(f"{what} changes a trial while it trains, and here a trial is its configuration")
+    pausing = (schedulers.HyperBandScheduler, schedulers.MedianStoppingRule)
+    return CalledScheduler(target, settings, what, issubclass(target, pausing))
