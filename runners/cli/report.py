@@ -50,7 +50,7 @@ def report(study: Path, output: Path | None, sections: tuple[str | dict[str, Any
     opened = open_study(study)
     path = output or study / "report.html"
     check_place(path)
-    with code_from(Path.cwd()):
+    with code_from(Path.cwd() if sections else None):
         asked = [part_of(KINDS["section"], section) for section in sections]
         with waiting("writing the report"):
             write_report(opened, load(opened), path, asked)

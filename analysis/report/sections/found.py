@@ -34,18 +34,23 @@ class Missing(Section):
 def found_sections(asked: Iterable[Part] = ()) -> list[Any]:
     """In the order of their places. One that is asked for by the name of another that is there takes its place."""
     found = {name: make(KIND, Part({"name": name})) for name in own_parts(KIND)}
-    names = attempt(lambda: list(packaged(KIND)), lambda why: [Missing(title="Sections of other packages", why=why)])
-    for name in names:
-        missing = isinstance(name, Missing)
-        found[str(name)] = name if missing else attempt(partial(_packaged, name), partial(_missing, name))
+    found |= attempt(_packaged, partial(_missing, "Sections of other packages"))
     for part in asked:
         found[part.name if part.name in found else part.text] = make(KIND, part)
     return sorted(found.values(), key=lambda one: one.place)
 
 
-def _packaged(name: str) -> Any:
-    return make(KIND, part_of(KIND, name))
+def _packaged() -> dict[str, Any]:
+    """Of installed packages, by name; each is loaded by itself."""
+    found: dict[str, Any] = {}
+    for name in packaged(KIND):
+        found |= attempt(partial(_loaded, name), partial(_missing, name))
+    return found
 
 
-def _missing(name: str, why: str) -> Missing:
-    return Missing(title=name[:200], why=why)
+def _loaded(name: str) -> dict[str, Any]:
+    return {name: make(KIND, part_of(KIND, name))}
+
+
+def _missing(name: str, why: str) -> dict[str, Any]:
+    return {name: Missing(title=name[:200], why=why)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -27,5 +27,6 @@ class Median(Scheduler):
         from ablate.runners.search.of_epochs import RULE, OfEpochs
 
         # Ray's pauses trials until there are three to compare with; a pause costs a new start.
-        scheduler = MedianStoppingRule(**RULE, grace_period=self.grace, min_time_slice=math.inf)
+        never: Any = math.inf
+        scheduler = MedianStoppingRule(**RULE, grace_period=self.grace, min_time_slice=never)
         return OfEpochs(scheduler, max_epochs)
