@@ -1,4 +1,4 @@
-"""A sampler that is any callable: one of Optuna's samplers, OptunaHub's, or a function that gives one."""
+"""A sampler that is any callable: one of Optuna's samplers as it is, or a function that gives one."""
 
 from __future__ import annotations
 
