@@ -151,6 +151,7 @@ class Planner:
         self._datasets: dict[tuple[str, str], Dataset | InputError] = {}
         """What was read, or why it cannot be."""
         self._said: dict[str, None] = {}
+        self._tried: set[tuple[str, str]] = set()
         self._splits: dict[tuple[tuple[str, ...], Split], Parts] = {}
         try:
             nested(self._overrides)
@@ -204,6 +205,8 @@ class Planner:
             model, protocol = parts["model"], parts["protocol"]
             dataset = self._read(parts["data"])
             source = parts["data"] = parts["data"].but(fingerprint=dataset.config.fingerprint)
+            first = TrialConfig(**parts, seed=self.seeds[0])
+            self._try_parts(first)
             place = dataset.groups, protocol.split
             if place not in self._splits:
                 self._splits[place] = split(dataset.groups, protocol.split)
@@ -211,7 +214,6 @@ class Planner:
             self._said |= {note: None} if note else {}
             if 1 in (len(self._splits[place].train), protocol.batch_size):  # else no batch is of one
                 _try_one_image(model, source)
-            first = TrialConfig(**parts, seed=self.seeds[0])
         except ValidationError as error:
             raise ImpossibleError(explain(error)) from None
         except PartError:  # what is no code is no configuration's fault
@@ -220,6 +222,20 @@ class Planner:
             raise ImpossibleError(str(error)) from None
         check(self.space, params, macs)
         return [Planned(first.model_copy(update={"seed": seed}), variant.levels, params, macs) for seed in self.seeds]
+
+    def _try_parts(self, trial: TrialConfig) -> None:
+        """See that the code of others in a trial does what its kind must, each once.
+
+        Raises `PartError` with the first thing that it does not.
+        """
+        for place, part in trial.parts.items():
+            tried = place.partition(".")[0], part.text
+            if part.made_by and place != "data" and tried not in self._tried:
+                self._tried.add(tried)
+                problems, doubts = _contract(place, part, trial)
+                self._said |= dict.fromkeys(doubts)
+                if problems:
+                    raise PartError(problems[0])
 
     def notes(self) -> list[str]:
         """What must be said of the data sets read and the networks priced so far, each once."""
@@ -252,6 +268,18 @@ def check(space: Space, params: int, macs: int) -> None:
         if constraint.excess(spent) > 0:
             over: dict[str, float] = {constraint.cost: constraint.excess(spent)}
             raise ImpossibleError(f"{constraint.cost} {spent:,}: the space allows {constraint.most:,.12g}", over)
+
+
+def _contract(place: str, part: Part, trial: TrialConfig) -> tuple[list[str], list[str]]:
+    """What is wrong with a part of others, and what is doubtful, a line each."""
+    from ablate.contracts.contract import quick_problems, run_contract
+
+    kind, data = kind_at(place), trial.data
+    if kind.name == "network":
+        return quick_problems(kind, part, data.channels, data.classes, data.size), []
+    found = run_contract(kind, part)
+    problems = [f"{part.name}: {checked.name}: {checked.problem}" for checked in found if checked.problem]
+    return problems, [f"{part.name}: {checked.name}: {checked.doubt}" for checked in found if checked.doubt]
 
 
 def _price(model: Part, source: DataPart) -> tuple[int, int, str]:
