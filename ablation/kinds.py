@@ -228,7 +228,8 @@ def name_of(asked: Asked) -> Any:
 
 def _settings_class(kind: Kind, target: Any) -> type[Config] | None:
     """A subclass of the kind; None for any other callable."""
-    return target if inspect.isclass(target) and issubclass(target, load(kind.base)) else None
+    base: type[Config] = load(kind.base)
+    return target if inspect.isclass(target) and issubclass(target, base) else None
 
 
 def _word(kind: Kind) -> str:

@@ -131,10 +131,9 @@ def check(config: Network | Part, in_channels: int, classes: int, size: tuple[in
     params = cost(config, in_channels, classes, size).params
     least, memory = 4 * (params + in_channels * size[0] * size[1]), _memory()
     if least > memory:
-        given = f"{in_channels}x{size[0]}x{size[1]}"
+        given = f"{network_of(config).called} and an image of {in_channels}x{size[0]}x{size[1]}"
         raise InputError(
-            f"{network_of(config).called} and an image of {given} take {least / 1e9:,.0f} GB, of which this machine has "
-            f"{memory / 1e9:,.0f}: give a smaller input"
+            f"{given} take {least / 1e9:,.0f} GB, of which this machine has {memory / 1e9:,.0f}: give a smaller input"
         )
 
 
