@@ -1,4 +1,4 @@
-"""`ablate.testing` as another package uses it: a class for each part, a test for each check, and a line for what fails."""
+"""`ablate.testing` as another package uses it: a class a part, a test a check, and a line for what fails."""
 
 import subprocess
 import sys
