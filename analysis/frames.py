@@ -26,13 +26,14 @@ from ablate.study.tables import (
     metric_column,
     own_metrics,
 )
+from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:
     from ablate.cost.measured import Measured
+    from ablate.part import Part
     from ablate.study.records import Record
     from ablate.study.study import Study
     from ablate.study.tables import TableName
-    from ablate.trial import TrialConfig
 
 _STATES: tuple[str, ...] = get_args(State)
 _MEASURED = ("latency_ms", "latency_iqr_ms", "peak_memory_mb")
@@ -283,17 +284,33 @@ def _options(config: TrialConfig) -> dict[str, str]:
 
 
 def level_label(levels: dict[str, str]) -> str:
-    """The levels of a design as a short name: `levels=4`; a network is its own name."""
+    """The levels of a design as a short name: `levels=4`; a network is its own name.
+
+    Where components are left out one at a time: `without residual`, or `full`.
+    """
+    if levels and set(levels.values()) <= {"with", "without"}:
+        gone = [name.split(".")[-1] for name, level in levels.items() if level == "without"]
+        return f"without {', '.join(gone)}" if gone else "full"
     return ", ".join(level if name == "network" else f"{name.split('.')[-1]}={level}" for name, level in levels.items())
 
 
 def describe(config: TrialConfig) -> str:
-    """A network's configuration in one line."""
+    """A network's configuration in one line, and what of its recipe's parts is not as it is without a word."""
 
     def text(value: Any) -> str:
-        if isinstance(value, list):
+        if isinstance(value, list) and value:
             return "/".join(map(text, value)) if isinstance(value[0], list) else ",".join(map(text, value))
         return str(value)
 
-    fields = {name: value for name, value in config.model.settings.items() if value is not None}
-    return " ".join([config.model.name, *(f"{name}={text(value)}" for name, value in fields.items())])
+    def settings(part: Part, before: str) -> list[str]:
+        return [f"{before}{name}={text(value)}" for name, value in part.settings.items() if value is not None]
+
+    said = [config.model.name, *settings(config.model, "")]
+    fields = TrialConfig.model_fields
+    for place, part in config.parts.items():
+        of_recipe = place not in ("model", "data") and not place.startswith("metrics.")
+        if of_recipe and (
+            place not in fields or part != fields[place].default
+        ):  # each augmentation, and what is changed
+            said += [f"{place}={part.name}", *settings(part, f"{place}.")]
+    return " ".join(said)
