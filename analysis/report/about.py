@@ -12,7 +12,7 @@ import yaml
 from ablate.analysis.format import listing, several
 from ablate.analysis.guard import noted
 from ablate.analysis.report.content import About
-from ablate.analysis.report.recipe import own_metrics, selection, training
+from ablate.analysis.report.recipe import own_metrics, selection, trainings
 from ablate.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def about(study: Study, frames: Frames) -> About:
         "Spaces": lambda: ", ".join(f"{run.space} ({run.design}, {run.profile} profile)" for run in runs),
         "Data": lambda: _distinct(map(_data, trained)),
         "Split": lambda: _distinct(map(_split, trained)),
-        "Training": lambda: _distinct(map(training, trained)),
+        "Training": lambda: trainings(trained),
         "Selection": lambda: _distinct(map(selection, trained)),
         "Scores": lambda: (
             "Dice and IoU of the foreground, MIoU over all classes (Eq. 1): means over images. "

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ablate.analysis.format import listing, setting
+from ablate.analysis.format import listing, setting, several
 from ablate.kinds import kind_at, own_defaults
 from ablate.metrics.counts import METRICS
 
@@ -18,8 +18,17 @@ _LEAST_SAID = 1e-3
 """Of a setting at its default: smaller ones keep from dividing by zero."""
 
 
-def training(config: TrialConfig) -> str:
-    """How a network is trained; what a recipe does without is not said."""
+def trainings(configs: Iterable[TrialConfig]) -> str:
+    """How networks are trained: what all have in common, then what differs."""
+    distinct = list(dict.fromkeys(map(_training, configs)))
+    common = [part for part in distinct[0] if all(part in other for other in distinct)] if distinct else []
+    rest = [", ".join(part for part in parts if part not in common) for parts in distinct]
+    varied = f"; varied: {' / '.join(text or 'none of these' for text in rest)}" if len(distinct) > 1 else ""
+    return ", ".join(common) + varied
+
+
+def _training(config: TrialConfig) -> tuple[str, ...]:
+    """What a recipe does without is not said."""
     protocol = config.protocol
     optimizer = named("optimizer", config.optimizer, f" at {protocol.learning_rate:g}")
     parts = [f"{protocol.epochs} epochs", f"batch {protocol.batch_size}", optimizer, *_over_time(config)]
@@ -30,7 +39,7 @@ def training(config: TrialConfig) -> str:
     if protocol.initialisation is not None:
         parts.append(f"{protocol.initialisation} initialisation")
     augmented = [*protocol.augment, *(named("augmentation", part) for part in config.augmentation)]
-    return ", ".join([*parts, f"augmented by {', '.join(augmented)}" if augmented else "not augmented"])
+    return (*parts, f"augmented by {', '.join(augmented)}" if augmented else "not augmented")
 
 
 def _over_time(config: TrialConfig) -> Iterator[str]:
@@ -38,13 +47,13 @@ def _over_time(config: TrialConfig) -> Iterator[str]:
     if config.schedule.name != "constant":
         yield f"{named('schedule', config.schedule)} schedule"
     if protocol.warmup_epochs:
-        yield f"warm-up over {protocol.warmup_epochs} epochs"
+        yield f"warm-up over {several(protocol.warmup_epochs, 'epoch')}"
     if protocol.clip_norm is not None:
         yield f"gradients clipped to {protocol.clip_norm:g}"
     if protocol.ema:
         yield f"averaged weights (decay {protocol.ema:g})"
     if protocol.patience is not None:
-        yield f"ended after {protocol.patience} epochs without a better one"
+        yield f"ended after {several(protocol.patience, 'epoch')} without a better one"
 
 
 def selection(config: TrialConfig) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ablate.analysis.frames import describe, level_label
-from ablate.analysis.report.recipe import own_metrics, selection, training
+from ablate.analysis.report.recipe import own_metrics, selection, trainings
 from ablate.data.settings import Mni152
 from ablate.models.settings import UNet
 from ablate.part import Part
@@ -17,6 +17,19 @@ from ablate.trial import Protocol, TrialConfig
 def trial(protocol: dict[str, Any] | None = None, **parts: Any) -> TrialConfig:
     data = Mni152(fingerprint="abc")
     return TrialConfig(model=UNet(width=8), data=data, protocol=Protocol(**(protocol or {})), **parts)
+
+
+def training(config: TrialConfig) -> str:
+    return trainings([config])
+
+
+def test_of_several_recipes_what_they_share_is_said_once():
+    configs = [trial({"augment": ()}, loss=loss) for loss in ("dice", "cross_entropy", "dice")]
+    assert trainings(configs) == (
+        "50 epochs, batch 5, Adam at 0.001, not augmented; varied: dice / binary cross-entropy"
+    )
+    assert trainings([trial(), trial({"ema": 0.5})]).endswith("; varied: none of these / averaged weights (decay 0.5)")
+    assert trainings([]) == ""
 
 
 def test_the_paper_s_recipe_is_said_as_it_was():
