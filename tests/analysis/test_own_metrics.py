@@ -30,6 +30,7 @@ from ablate.runners.cli.main import main
 from ablate.study.study import Study
 from ablate.study.tables import read_table
 from ablate.study.verify import verify
+from ablate.training import loop
 from ablate.training.loop import train
 
 LABEL, COLUMN = "surface_dice", "metric.surface_dice"
@@ -190,6 +191,20 @@ def test_a_column_that_is_no_metric_is_refused(trials, column, values, what):
     table = _images(packed(trials[0])).assign(**{column: values})
     with pytest.raises(ValueError, match=what):
         read_table(table.to_parquet(index=False), "images", key)
+
+
+def test_a_trivial_row_that_a_metric_cannot_score_is_without_it(trials, tmp_path, monkeypatch):
+    class Fails:
+        def build(self):
+            raise ZeroDivisionError
+
+    [scored] = [one for one in trials if one.trial.metrics and one.trial.model.name == "mean_mask"]
+    monkeypatch.setattr(loop, "metrics_of", lambda trial: ((LABEL, Fails()),))
+    without = Trained(scored.trial, scored.dataset, loop.judge_trivial(scored.trial, scored.dataset))
+    assert without.result.more == {}
+    study = made_study(tmp_path / "study", trials[0], without)
+    assert verify(study) == []
+    assert load(study).trials.set_index("model")[LABEL].isna().to_dict() == {"unet": False, "mean_mask": True}
 
 
 @pytest.mark.parametrize("change", [lambda t: t.drop(columns=COLUMN), lambda t: t.assign(**{COLUMN: 2.0})])
