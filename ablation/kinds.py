@@ -144,6 +144,19 @@ def own_parts(kind: Kind) -> dict[str, str]:
     return found
 
 
+def own_defaults(kind: Kind, part: Part) -> dict[str, Any]:
+    """What the settings of a part of this project are that it leaves out; of anybody else's nothing is known.
+
+    This imports this project's own code alone.
+    """
+    home = own_parts(kind).get(part.name)
+    if part.made_by or home is None:
+        return {}
+    fields = load(home).model_fields
+    given = {"name", *part.settings}
+    return {n: i.get_default(call_default_factory=True) for n, i in fields.items() if n not in given}
+
+
 def _literal_name(node: ast.ClassDef) -> str:
     for line in node.body:
         match line:
