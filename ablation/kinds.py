@@ -210,7 +210,7 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
     constants = getattr(adapter, "CONSTANTS", {})
     settings = {n: value for n, value in settings.items() if n not in constants or value != constants[n]}
     try:
-        of_all = adapted.of_all() if isinstance(adapted, Config) else {}
+        of_all = adapted.of_all() if kind.name == "data set" else {}
         plain = cls({"name": name, **without_defaults(found.target, settings), **of_all}, local)
     except ValueError as error:
         raise InputError(f"{what}: {error}") from None
