@@ -200,6 +200,27 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
     return cls({**plain.canonical(), **({MADE_BY: made_by} if made_by else {})}, local)
 
 
+Asked = Part | Config | str | Mapping[str, Any]
+"""The forms in which a part may be asked for: made already, as typed settings, by its name, by a name with settings."""
+
+
+def part_of(kind: Kind, asked: Asked) -> Part:
+    """A part in whatever form it was asked for. Raises as `parse` does."""
+    if isinstance(asked, Part):
+        return asked
+    if isinstance(asked, Config):
+        part = (DataPart if kind.name == "data set" else Part).of(asked)
+        return _without_own_defaults(part, asked) if kind.sparse else part
+    return parse(kind, {"name": asked} if isinstance(asked, str) else asked)
+
+
+def name_of(asked: Asked) -> Any:
+    """The name by which a part was asked for: a text, unless it is to be refused."""
+    if isinstance(asked, Part | Config):
+        return getattr(asked, "name", "")
+    return asked.get("name") if isinstance(asked, Mapping) else asked
+
+
 def _word(kind: Kind) -> str:
     return {"network": "model", "data set": "data"}.get(kind.name, kind.name)
 
@@ -300,14 +321,7 @@ def of_kind(name: str) -> Any:
     cls = DataPart if name == "data set" else Part
 
     def validate(value: Any, info: ValidationInfo) -> Part:
-        if isinstance(value, Part):
-            return value
-        if isinstance(value, Config):
-            part = cls.of(value)
-            return _without_own_defaults(part, value) if kind.sparse else part
-        if info.mode == "json":
-            return cls(value)
-        return parse(kind, {"name": value} if isinstance(value, str) else value)
+        return cls(value) if info.mode == "json" and not isinstance(value, Part | Config) else part_of(kind, value)
 
     def dump(part: Part) -> dict[str, Any]:
         return part.canonical()

@@ -21,6 +21,15 @@ _MOST_TEXT = 10_000
 _MOST_NUMBER = 1e300
 
 
+def label_of(asked: str | Mapping[str, Any]) -> str:
+    """What messages call a part that was asked for by its name, or by its name with settings."""
+    if isinstance(asked, str):
+        return asked
+    settings = {name: value for name, value in asked.items() if name not in ("name", MADE_BY)}
+    said = ", ".join(f"{name}: {json.dumps(value)}" for name, value in settings.items())
+    return f"{asked.get('name')} ({said})" if said else str(asked.get("name"))
+
+
 class Part:
     """A part by its name and settings, in canonical form; immutable. Its settings are attributes, lists as tuples."""
 
@@ -59,6 +68,11 @@ class Part:
     def settings(self) -> dict[str, Any]:
         """Its settings as plain data."""
         return {name: value for name, value in self.canonical().items() if name not in ("name", MADE_BY)}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its name says all: it is this project's, with no settings."""
+        return self._fields.keys() == {"name"}
 
     @property
     def text(self) -> str:

@@ -26,7 +26,7 @@ import numpy as np
 
 from ablate.data.load import load_data
 from ablate.runners.execution.trainable import make_record
-from ablate.runners.search.samplers import Proposer
+from ablate.runners.search.proposer import Proposer
 from ablate.runners.search.study_search import Search, make_queue
 from ablate.search_spaces.plan import Planned, Planner
 from ablate.search_spaces.profiles import PROFILES

@@ -23,7 +23,6 @@ import optuna
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablate.runners.search.samplers import KNOWN_COST
 from ablate.runners.simulate import Strategy, reached, recorded, reference, replay, trivial_bar
 
 
@@ -40,7 +39,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30)
     parser.add_argument("--trials", type=int, default=48)
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--samplers", default=f"random,tpe,nsgaii,gp,{KNOWN_COST}")
+    parser.add_argument("--samplers", default="random,tpe,nsgaii,gp,known_cost")
     options = parser.parse_args()
     samplers = options.samplers.split(",")
     jobs = [Job(name, seed, options.trials, options.curves) for name in samplers for seed in range(options.repeats)]
@@ -71,11 +70,11 @@ def report(paths: dict[str, NDArray[np.float64]], trials: int) -> None:
     for name, path in paths.items():
         error = path.std(axis=0, ddof=1) / np.sqrt(len(path))
         print(f"{name:12s}" + "".join(f"{path[:, n - 1].mean():9.4f} ({error[n - 1]:.4f})" for n in marks))
-    if KNOWN_COST not in paths or len(paths) < 2:
+    if "known_cost" not in paths or len(paths) < 2:
         return
-    own = paths[KNOWN_COST].mean(axis=0)
-    others = {name: path.mean(axis=0) for name, path in paths.items() if name != KNOWN_COST}
-    print(f"\ntrials that {KNOWN_COST} needs for the mean share that the best other has")
+    own = paths["known_cost"].mean(axis=0)
+    others = {name: path.mean(axis=0) for name, path in paths.items() if name != "known_cost"}
+    print("\ntrials that known_cost needs for the mean share that the best other has")
     for n in marks:
         best = max(others, key=lambda name: others[name][n - 1])
         there = own >= others[best][n - 1]

@@ -29,7 +29,7 @@ import pandas as pd
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from ablate.runners.search.stopping import make_scheduler
+from ablate.runners.search.schedulers.base import make_scheduler
 from ablate.runners.simulate import Curve, Keys, Reference, reached, recorded, reference, simulate, trivial_bar
 
 STRATEGIES = {

@@ -54,15 +54,18 @@ class Training(BaseModel):
     """Train trials that failed once more."""
     share: bool = False
     """Work beside another run of this study, on trials that it has not taken."""
-    scheduler: str = "none"
-    """Stop what promises nothing: pareto, pareto-promote, asha, median, hyperband; none finishes what was stopped."""
+    scheduler: str | dict[str, Any] = "none"
+    """Stop what promises nothing: pareto, pareto-promote, asha, median, hyperband; none finishes what was stopped.
+
+    By name, or with settings: {"name": "asha", "grace": 3}.
+    """
     log: tuple[str, ...] = ()
     """Also log to these of tensorboard, mlflow and wandb."""
 
     @property
     def finish_stopped(self) -> bool:
         """Whether trials that a scheduler stopped are trained to their end."""
-        return self.scheduler == "none"
+        return self.scheduler in ("none", {"name": "none"})
 
 
 class Request(Training):
@@ -90,8 +93,11 @@ class Request(Training):
     """Fields to set in every trial, by dotted path: {"model.width": 16}."""
     retrain_other_versions: bool = False
     """Train what other code or PyTorch made once more."""
-    sampler: str | None = None
-    """Search the space: known_cost, tpe, nsgaii, gp, random, … propose what to train."""
+    sampler: str | dict[str, Any] | None = None
+    """Search the space: known_cost, tpe, nsgaii, gp, random, … propose what to train.
+
+    By name, or with settings: {"name": "tpe", "n_startup_trials": 4}.
+    """
     trials: _Count | None = None
     """Configurations that a search trains [24]."""
     budget_epochs: _Count | None = None

@@ -188,6 +188,7 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     """Train what a search proposes."""
     from ablate.analysis.format import several
     from ablate.analysis.frames import level_label
+    from ablate.part import label_of
     from ablate.runners.execution.tune import score_trivial
     from ablate.runners.search.study_search import Search, make_queue
     from ablate.runners.watch.progress import Progress
@@ -217,8 +218,8 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     )
     height, width = dataset.config.size
     out.print(
-        f"Up to {several(search.trials, 'configuration')} proposed by {search.sampler}, {asked.epochs} epochs, "
-        f"{asked.data} at {dataset.config.channels}x{height}x{width}"
+        f"Up to {several(search.trials, 'configuration')} proposed by {label_of(search.sampler)}, "
+        f"{asked.epochs} epochs, {asked.data} at {dataset.config.channels}x{height}x{width}"
     )
     for note in planner.notes():
         out.print(f"Note: {note}", style="yellow")

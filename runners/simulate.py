@@ -21,7 +21,7 @@ from ray.tune.search import Searcher
 
 from ablate.errors import InputError
 from ablate.foreign import keys, need, numbers_of, whole
-from ablate.runners.search.stopping import make_scheduler
+from ablate.runners.search.schedulers.base import make_scheduler
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,10 +168,11 @@ def reached(steps: Iterable[Step], curves: Mapping[str, Curve], against: Referen
 
 class Strategy(NamedTuple):
     """A way to search a recorded grid. `sampler`: `plan` (all trials, the most expensive first, as `ablate run` without
-    a sampler), `shuffled` (all, in random order), or a sampler by name, which proposes `trials` configurations."""
+    a sampler), `shuffled` (all, in random order), or a sampler, which proposes `trials` configurations. Both are named
+    as in `ablate run`: by name, or by a name with settings."""
 
-    scheduler: str = "none"
-    sampler: str = "shuffled"
+    scheduler: str | Mapping[str, Any] = "none"
+    sampler: str | Mapping[str, Any] = "shuffled"
     workers: int = 1
     trials: int | None = None
 
@@ -194,7 +195,7 @@ def _searcher(strategy: Strategy, trials: pd.DataFrame, curves: Mapping[str, Cur
     if strategy.sampler == "shuffled":
         return Keys(order[at] for at in np.random.default_rng(repeat).permutation(len(order)))
     from ablate.runners.search.catalogue import recorded_catalogue
-    from ablate.runners.search.samplers import make_proposer
+    from ablate.runners.search.proposer import make_proposer
     from ablate.runners.search.search_queue import SearchQueue
 
     offered = recorded_catalogue(trials)

@@ -69,7 +69,7 @@ class Trainer:
         """`epochs`: the most of any trial, for a scheduler."""
         from ablate.runners.execution.resources import choose_resources
         from ablate.runners.execution.storage import check_storage, choose_storage
-        from ablate.runners.search.stopping import make_scheduler
+        from ablate.runners.search.schedulers.base import make_scheduler
 
         self.study, self.training, self.out = study, training, out
         self._cluster, self._epochs, self._ends = cluster, epochs, ends

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +13,6 @@ from ablate.analysis.figures.hypervolume import Spent
 from ablate.analysis.figures.parallel import Parallel
 from ablate.analysis.format import between, score
 from ablate.analysis.pareto import Cell, Cost, Pareto, cells, fronts, tasks
-from ablate.analysis.report.results import interval_of
 from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
     from ablate.analysis.measured import Disagreement
     from ablate.analysis.uncertainty import UncertainFront
+    from ablate.study.study import Study
+
+
+Intervals = Mapping[MetricName, Mapping[str, "Interval"]]
+"""Of the mean scores, by metric and cell."""
 
 
 class About(NamedTuple):
@@ -61,6 +66,27 @@ class Evidence(NamedTuple):
     notes: Sequence[str] = ()
 
 
+class Prediction(NamedTuple):
+    """A predicted mask as a PNG like `Picture.mask`, and its Dice on this image."""
+
+    mask: bytes
+    dice: float
+
+
+class Picture(NamedTuple):
+    """A test image as PNGs: the input, and its mask, whose grey levels are classes with 0 the background.
+
+    `predictions` are by cell. `role` says why it is shown (worst, median, best), or is empty. `task` is its data set.
+    """
+
+    image: str
+    source: bytes
+    mask: bytes
+    predictions: Mapping[str, Prediction]
+    role: str = ""
+    task: str = ""
+
+
 @dataclass(frozen=True)
 class Content:
     """What every section is made from. What is computed of it is computed once, when a section first asks."""
@@ -68,8 +94,14 @@ class Content:
     frames: Frames
     about: About
     evidence: Evidence
-    pictured: Collection[str]
-    """The cells whose predictions are shown."""
+    pictures: Sequence[Picture] = ()
+    study: Study | None = None
+    """What the tables are of; None where a page is made from tables alone."""
+
+    @cached_property
+    def pictured(self) -> set[str]:
+        """The cells whose predictions are shown."""
+        return {cell for picture in self.pictures for cell in picture.predictions}
 
     @cached_property
     def known(self) -> tuple[Cell, ...]:
@@ -102,3 +134,14 @@ class Content:
             if (record.x, record.y) == (x, y) and record.seeds > 1:
                 return record.probability
         return {}
+
+
+def interval_of(intervals: Intervals, found: Cell, metric: MetricName) -> Interval | None:
+    """A cell's interval, unless nothing is known of its seeds."""
+    interval = intervals.get(metric, {}).get(found.id)
+    return interval if interval is not None and math.isfinite(interval.low) and not found.trivial else None
+
+
+def best_first(known: Sequence[Cell]) -> list[Cell]:
+    """By Dice, those without one last."""
+    return sorted(known, key=lambda one: -one.dice.mean if math.isfinite(one.dice.mean) else math.inf)

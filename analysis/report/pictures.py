@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ablate.analysis.guard import noted
 from ablate.analysis.pareto import cells, fronts, tasks
-from ablate.analysis.report.segmentations import Picture, Prediction
+from ablate.analysis.report.content import Picture, Prediction
 from ablate.analysis.scores import image_scores
 from ablate.errors import InputError
 from ablate.study.pictures import pictures_dir, read_pictures

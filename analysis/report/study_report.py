@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ablate.analysis.guard import noted
@@ -12,12 +13,17 @@ from ablate.analysis.report.report import render
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
+    from ablate.part import Part
     from ablate.study.study import Study
 
 
-def study_report(study: Study, frames: Frames) -> str:
-    """The HTML document of `study`, whose tables are `frames`. Whatever cannot be made of it is said in its place."""
+def study_report(study: Study, frames: Frames, sections: Sequence[Part] = ()) -> str:
+    """The HTML document of `study`, whose tables are `frames`. Whatever cannot be made of it is said in its place.
+
+    `sections` are shown beside those that there are.
+    """
     notes: list[str] = []
     shown = noted(notes, "test images", lambda: pictures(study, frames, notes), [])
     found = evidence(study, frames)
-    return render(frames, about(study, frames), shown, found._replace(notes=(*found.notes, *notes)))
+    found = found._replace(notes=(*found.notes, *notes))
+    return render(frames, about(study, frames), shown, found, study=study, more=sections)

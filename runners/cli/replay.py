@@ -10,6 +10,9 @@ import click
 
 from ablate.errors import InputError
 from ablate.files import kind
+from ablate.modules import code_from
+from ablate.part import label_of
+from ablate.runners.cli.named_parts import named_part
 from ablate.runners.cli.output import check_target, console, plain_table, print_json, progress, write
 from ablate.runners.cli.shared import json_option, open_study
 
@@ -45,13 +48,18 @@ class Result(NamedTuple):
 @click.option(
     "--scheduler",
     "schedulers",
+    metavar="PART",
     multiple=True,
-    help="none, pareto, pareto-promote, asha, median or hyperband; give it again to compare [default: pareto-promote].",
+    callback=named_part,
+    help="none, pareto, pareto-promote, asha, median, hyperband, or your own; give it again to compare [default: "
+    "pareto-promote].",
 )
 @click.option(
     "--sampler",
     "samplers",
+    metavar="PART",
     multiple=True,
+    callback=named_part,
     help="shuffled (all trials, in random order), plan (the most expensive first), or a sampler: random, tpe, nsgaii, "
     "gp, known_cost, …; give it again to compare [default: shuffled].",
 )
@@ -68,8 +76,8 @@ class Result(NamedTuple):
 @json_option
 def replay(
     study: Path,
-    schedulers: tuple[str, ...],
-    samplers: tuple[str, ...],
+    schedulers: tuple[str | dict[str, Any], ...],
+    samplers: tuple[str | dict[str, Any], ...],
     trials: int | None,
     repeats: int,
     workers: int,
@@ -79,8 +87,9 @@ def replay(
     """What a search would have found in a finished study, and at what cost.
 
     Searches and schedulers are simulated on the study's recorded curves, with
-    the code that real runs use. STUDY may also be a folder with trials.parquet
-    (key, params, macs) and epochs.parquet (key, epoch, val_dice, seconds).
+    the code that real runs use; your own are looked for in the current folder.
+    STUDY may also be a folder with trials.parquet (key, params, macs) and
+    epochs.parquet (key, epoch, val_dice, seconds).
 
     \b
     Examples:
@@ -104,7 +113,8 @@ def replay(
     if simulated > _MOST_EPOCHS:
         raise InputError(f"{simulated:,} epochs to simulate: expected at most {_MOST_EPOCHS:,}; give fewer --repeats")
     bar = trivial_bar(table)
-    results = [_run(strategy, table, curves, repeats, bar) for strategy in strategies]
+    with code_from(Path.cwd()):
+        results = [_run(strategy, table, curves, repeats, bar) for strategy in strategies]
     if output:
         write(output, _page(study, results).encode())
     if as_json:
@@ -158,7 +168,8 @@ def _run(strategy: Strategy, table: pd.DataFrame, curves: Any, repeats: int, bar
 
 
 def _name(strategy: Strategy) -> str:
-    return strategy.scheduler if strategy.sampler == "shuffled" else f"{strategy.scheduler}, {strategy.sampler}"
+    scheduler = label_of(strategy.scheduler)
+    return scheduler if strategy.sampler == "shuffled" else f"{scheduler}, {label_of(strategy.sampler)}"
 
 
 def _page(study: Path, results: list[Result]) -> str:

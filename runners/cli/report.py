@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablate.runners.cli.named_parts import named_part
 from ablate.runners.cli.output import check_place, check_target, say, waiting, write
 from ablate.runners.cli.shared import open_study, study_argument
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
+    from ablate.part import Part
     from ablate.study.study import Study
 
 
 @click.command()
 @study_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write [default: STUDY/report.html].")
-def report(study: Path, output: Path | None) -> None:
+@click.option(
+    "--section",
+    "sections",
+    metavar="PART",
+    multiple=True,
+    callback=named_part,
+    help="Show this section too: my_code:Section or my_code:function, looked for in the current folder; or one that "
+    "is there, with settings. Give it again for more.",
+)
+def report(study: Path, output: Path | None, sections: tuple[str | dict[str, Any], ...]) -> None:
     """Write a study's report: one HTML file that works offline.
 
     It has the verdict on the claims that apply, the fronts and how sure they
@@ -26,23 +38,28 @@ def report(study: Path, output: Path | None) -> None:
     marked, every cell, and how the numbers were made.
 
     \b
-    Example:
+    Examples:
       ablate report studies/pyramid_levels-mni152-quick -o report.html
+      ablate report STUDY --section my_sections:slowest_trials
     """
     from ablate.analysis.frames import load
+    from ablate.kinds import KINDS, part_of
+    from ablate.modules import code_from
 
     check_target(output, ".html")
     opened = open_study(study)
     path = output or study / "report.html"
     check_place(path)
-    with waiting("writing the report"):
-        write_report(opened, load(opened), path)
+    with code_from(Path.cwd() if sections else None):
+        asked = [part_of(KINDS["section"], section) for section in sections]
+        with waiting("writing the report"):
+            write_report(opened, load(opened), path, asked)
     say(path)
 
 
-def write_report(study: Study, frames: Frames, path: Path) -> Path:
-    """Write the report to `path`, and return it."""
+def write_report(study: Study, frames: Frames, path: Path, sections: Sequence[Part] = ()) -> Path:
+    """Write the report, with these sections too, to `path`, and return it."""
     from ablate.analysis.report.study_report import study_report
 
-    write(path, study_report(study, frames).encode())
+    write(path, study_report(study, frames, sections).encode())
     return path

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ablate.runners.cli.named_parts import named_part
 from ablate.runners.cli.output import console
 from ablate.runners.cli.shared import parse_settings, space_options, training_options
 from ablate.runners.cli.training import ending
@@ -19,15 +20,24 @@ from ablate.runners.cli.training import ending
 )
 @training_options
 @click.option("--retrain-other-versions", is_flag=True, help="Train what other code or PyTorch made once more.")
-@click.option("--sampler", help="Search the space: known_cost, tpe, nsgaii, gp, random, … propose what to train.")
+@click.option(
+    "--sampler",
+    metavar="PART",
+    callback=named_part,
+    help="Search the space: known_cost, tpe, nsgaii, gp, random, …, or your own (my_code:Sampler), propose what to "
+    "train.",
+)
 @click.option("--trials", type=click.IntRange(1), help="Configurations that a search trains [default: 24].")
 @click.option("--budget-epochs", type=click.IntRange(1), help="A search proposes no more after so many epochs.")
 @click.option("--sampler-seed", type=click.IntRange(0), default=0, show_default=True, help="The search's own seed.")
 @click.option(
     "--scheduler",
+    metavar="PART",
+    callback=named_part,
     default="none",
     show_default=True,
-    help="Stop what promises nothing: pareto, pareto-promote, asha, median, hyperband; none finishes what was stopped.",
+    help="Stop what promises nothing: pareto, pareto-promote, asha, median, hyperband, or your own; none finishes what "
+    "was stopped. With settings: '{name: asha, grace: 3}'.",
 )
 def run(**options: Any) -> None:
     """Train what a space asks for and a study does not have yet; then report.

@@ -250,7 +250,7 @@ def _tune(
     from ray import tune
     from ray.tune.stopper import FunctionStopper, Stopper
 
-    from ablate.runners.search.stopping import PAUSING
+    from ablate.runners.search.schedulers.base import pauses
 
     class Halt(Stopper):
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -285,7 +285,7 @@ def _tune(
             scheduler=_scheduler(study, queue, how),
             num_samples=-1,
             # Ray counts paused trials among those at a time, so there the machine's room alone is the limit.
-            max_concurrent_trials=None if how.asked.scheduler in PAUSING else how.resources.max_concurrent,
+            max_concurrent_trials=None if pauses(how.asked.scheduler) else how.resources.max_concurrent,
             reuse_actors=True,
             trial_name_creator=lambda trial: trial.config["key"],
             trial_dirname_creator=lambda trial: trial.config["key"],
@@ -305,14 +305,14 @@ def _tune(
 
 def _scheduler(study: Study, queue: Queue, how: How) -> Any:
     """The scheduler that was asked for. What an earlier run found is what it judges by."""
-    from ablate.runners.search.stopping import ParetoStopping, make_scheduler
+    from ablate.runners.search.schedulers.base import make_scheduler
 
     scheduler = make_scheduler(how.asked.scheduler, costs=queue.costs, max_epochs=how.max_epochs)
-    if isinstance(scheduler, ParetoStopping):
+    if observe := getattr(scheduler, "observe", None):
         for key, record in study.records().items():
             if record.state == "complete":
                 queue.costs[key] = record.params, record.macs
-                scheduler.observe(key, study.table(key, "epochs")["val_dice"])
+                observe(key, study.table(key, "epochs")["val_dice"])
     return scheduler
 
 

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 class KnownCostSampler(BaseSampler):
     """Trains the configuration that promises most hypervolume, at the price that it is known to have.
 
-    Ordinary samplers learn a model of every objective, or rank trials by all of them. Here `POOL` configurations are
+    Ordinary samplers learn a model of every objective, or rank trials by all of them. Here `pool` configurations are
     made, half of them by changing one on the front, and priced before anything is trained, each with `EACH` settings
     of what makes no difference to its price. A Gaussian process models validation Dice alone, from the factors and the
     logarithms of the prices; the expected hypervolume improvement over (Dice, log parameters, log MACs) is then exact
     (`ablate.runners.search.surrogate`). Running trials are taken to score as expected.
-    The first `STARTUP` configurations are spread over prices and factors.
+    The first `startup` configurations are spread over prices and factors.
 
     Costs count by their logarithms: a price range from 1 to 2 million is worth as much as one from 10 to 20.
     """
@@ -41,8 +41,9 @@ class KnownCostSampler(BaseSampler):
     EACH = 4
     STARTUP = 5
 
-    def __init__(self, catalogue: Catalogue, seed: int) -> None:
+    def __init__(self, catalogue: Catalogue, seed: int, *, startup: int = STARTUP, pool: int = POOL) -> None:
         self._catalogue = catalogue
+        self._startup, self._most = startup, pool
         self._distributions = distributions(catalogue.space)
         self._rng = np.random.default_rng(seed)
         self._random = RandomSampler(seed=seed)
@@ -76,7 +77,7 @@ class KnownCostSampler(BaseSampler):
         ]
         points = np.array(trained).reshape(-1, len(self._named))
         chances = self._chances(candidates, seen)
-        if len(complete) < self.STARTUP:
+        if len(complete) < self._startup:
             gains = _distances(candidates, np.concatenate([points, started]), self._named)
         else:
             gains = self._improvements(candidates, points, values[:, 0], started)
@@ -110,7 +111,7 @@ class KnownCostSampler(BaseSampler):
         """Configurations that can be had and were not asked yet, with their prices."""
         space, pool = self._catalogue.space, {}
         priced_ones = 0
-        for _ in range(4 * self.POOL):
+        for _ in range(4 * self._most):
             parent = front[int(self._rng.integers(len(front)))] if front and self._rng.random() < 0.5 else None
             choice = self._changed(parent) if parent else draw(space, self._rng)
             priced = self._priced(as_params(choice, self._distributions))
@@ -121,7 +122,7 @@ class KnownCostSampler(BaseSampler):
                 if (identity := _identity(params)) not in taken:
                     pool[identity] = (params, priced)
             priced_ones += 1
-            if priced_ones == self.POOL:
+            if priced_ones == self._most:
                 break
         return list(pool.values())
 

@@ -39,6 +39,8 @@ class Proposal(BaseModel):
     """What the sampler noted (NSGA-II's generation, say)."""
     settled: tuple[Settled, ...] = ()
     """What was proposed before it, and cannot be had."""
+    sampler: dict[str, Any] | None = None
+    """What proposed it, where that has settings or is others' code; else the file's name says it."""
 
 
 class Scored(NamedTuple):
@@ -74,4 +76,5 @@ def read_proposals(file: Path) -> list[Proposal]:
 def append_proposal(file: Path, proposal: Proposal) -> None:
     """Add a proposal to `file`, for good."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    append_line(file, proposal.model_dump_json().encode())
+    unsaid = {"sampler"} if proposal.sampler is None else None
+    append_line(file, proposal.model_dump_json(exclude=unsaid).encode())

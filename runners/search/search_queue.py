@@ -8,8 +8,8 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from ablate.runners.execution.queue import Queue
-from ablate.runners.search.proposals import Proposal
-from ablate.runners.search.samplers import Proposer, Scored
+from ablate.runners.search.proposals import Proposal, Scored
+from ablate.runners.search.proposer import Proposer
 
 
 class SearchQueue(Queue):

@@ -4,7 +4,7 @@ Ordinary early stopping keeps whose score is best so far: the networks that lear
 rule. Here a trial is held against those only that cost no more than it does, so that each price range keeps its best.
 Costs are known before training, so they need no model.
 
-All schedulers are Ray Tune's or stand on its interface. Trials have {"key": …} in their configuration and report
+Both schedulers here stand on Ray Tune's interface. Trials have {"key": …} in their configuration and report
 {"epoch": from 1, "val_dice": …} after each epoch; other reports are passed over. Ray starts a paused trial anew: it
 must go on from a checkpoint of its own, and may report its earlier epochs again.
 """
@@ -13,31 +13,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import moocore
 import numpy as np
 from numpy.typing import NDArray
 from ray.tune.experiment import Trial
-from ray.tune.result import DEFAULT_METRIC
-from ray.tune.schedulers import (
-    AsyncHyperBandScheduler,
-    FIFOScheduler,
-    HyperBandScheduler,
-    MedianStoppingRule,
-    TrialScheduler,
-)
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from ablate.errors import InputError, unknown
 from ablate.foreign import LARGEST
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
 
-Name = Literal["none", "pareto", "pareto-promote", "asha", "median", "hyperband"]
-NAMES: tuple[Name, ...] = get_args(Name)
-PAUSING: tuple[Name, ...] = ("pareto-promote", "hyperband")
-"""Those that pause trials."""
 SCORE, TIME = "val_dice", "epoch"
 NEIGHBOURS = 3
 """How many finished trials say what a trial of about their cost may still become."""
@@ -48,49 +36,6 @@ MARGIN = math.log(1.1)
 
 Points = NDArray[np.float64]
 """(trials, 1 + costs): scores, to be large, and logarithms of costs, to be small."""
-
-
-def make_scheduler(
-    name: str,
-    *,
-    costs: Mapping[str, Sequence[float]],
-    max_epochs: int,
-    grace: int = 1,
-    reduction_factor: float | None = None,
-) -> TrialScheduler:
-    """The scheduler of that name, for one run.
-
-    `costs`: what a trial costs (parameters, MACs, …) by its key; asked when a trial first reports, so it may grow
-    during the run. `grace`: epochs that every trial has (not HyperBand's). `reduction_factor`: one in so many goes on
-    at each rung; by default 2 (pareto), 4 (pareto-promote, asha) or 3 (hyperband).
-    Raises `InputError` for a name that is none of `NAMES`, or numbers out of range.
-    """
-    if name == "pbt":
-        raise InputError(
-            "scheduler pbt: population-based training changes a trial's configuration while it trains, and here a "
-            f"trial is its configuration: choose one of {', '.join(NAMES)}"
-        )
-    if name not in NAMES:
-        raise unknown("scheduler", name, NAMES)
-    if grace < 1 or (reduction_factor is not None and reduction_factor <= 1):
-        raise InputError(f"grace {grace}, reduction factor {reduction_factor}: expected 1 or more, and more than 1")
-    rule: dict[str, Any] = {"time_attr": TIME, "metric": SCORE, "mode": "max"}
-    factor = {} if reduction_factor is None else {"reduction_factor": reduction_factor}
-    match name:
-        case "pareto":
-            return ParetoStopping(costs, max_epochs, grace, **factor)
-        case "pareto-promote":
-            return ParetoPromotion(costs, max_epochs, grace, **factor)
-        case "asha":
-            until = max(max_epochs, grace)
-            return _Asha(max_epochs, **rule, **factor, max_t=until, grace_period=grace, stop_last_trials=False)
-        case "median":
-            # Ray's pauses trials until there are three to compare with; a pause costs a new start.
-            return _Median(max_epochs, **rule, grace_period=grace, min_time_slice=math.inf)
-        case "hyperband":
-            return _HyperBand(max_epochs, **rule, **factor, max_t=max_epochs, stop_last_trials=False)
-        case _:
-            return FIFOScheduler()
 
 
 # Points --------------------------------------------------------------------------------------------------------------
@@ -202,7 +147,7 @@ class Standings:
         return np.flatnonzero(np.isfinite(self._best[:, -1]))
 
 
-# The project's own ---------------------------------------------------------------------------------------------------
+# Schedulers -----------------------------------------------------------------------------------------------------------
 
 
 class ParetoStopping(FIFOScheduler):
@@ -217,19 +162,13 @@ class ParetoStopping(FIFOScheduler):
     Schmucker et al. 2021, "Multi-objective asynchronous successive halving"; there, costs are outcomes.
     """
 
-    reduction_factor = 2.0
-
     def __init__(
-        self,
-        costs: Mapping[str, Sequence[float]],
-        max_epochs: int,
-        grace: int = 1,
-        reduction_factor: float | None = None,
+        self, costs: Mapping[str, Sequence[float]], max_epochs: int, grace: int = 1, reduction_factor: float = 2.0
     ) -> None:
         super().__init__()
         self._last = max_epochs
-        self._factor = reduction_factor or self.reduction_factor
-        self._rungs = rungs(max_epochs, grace, self._factor)
+        self.reduction_factor = reduction_factor
+        self._rungs = rungs(max_epochs, grace, reduction_factor)
         self.standings = Standings(costs, max_epochs)
 
     def observe(self, key: str, scores: Iterable[float]) -> None:
@@ -252,7 +191,7 @@ class ParetoStopping(FIFOScheduler):
         keys, points = self.standings.after(epoch)
         at = keys.index(key)
         place, front = (found[at] for found in places(points))
-        goes_on = front == 0 or place < math.ceil(len(keys) / self._factor)
+        goes_on = front == 0 or place < math.ceil(len(keys) / self.reduction_factor)
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
 
@@ -267,8 +206,6 @@ class ParetoPromotion(ParetoStopping):
 
     Ray's `max_concurrent_trials` counts paused trials too: beside this scheduler it would leave workers idle.
     """
-
-    reduction_factor = 4.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -299,7 +236,7 @@ class ParetoPromotion(ParetoStopping):
             here = [trial for trial in paused if length(trial.config["key"]) == rung]
             came, went_on = (len(self.standings.after(epochs)[0]) for epochs in (rung, rung + 1))
             went_on += sum(length(trial.config["key"]) == rung for trial in running)
-            if here and went_on < came // self._factor and (best := self._most_promising(here)):
+            if here and went_on < came // self.reduction_factor and (best := self._most_promising(here)):
                 return best
         if pending:
             return pending[0]
@@ -333,36 +270,3 @@ def rungs(max_epochs: int, grace: int, reduction_factor: float) -> tuple[int, ..
         found.append(round(at))
         at *= reduction_factor
     return tuple(dict.fromkeys(found))
-
-
-# Ray's ---------------------------------------------------------------------------------------------------------------
-
-
-class _KeepsFinished(TrialScheduler):
-    """A trial that has had its last epoch is neither stopped nor paused: only its test images are left to do."""
-
-    metric = DEFAULT_METRIC  # what Ray demands in each result; not each of a trial's is of an epoch
-
-    def __init__(self, last: int, **options: Any) -> None:
-        super().__init__(**options)
-        self._last_epoch = last
-
-    def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
-        if TIME not in result:
-            return TrialScheduler.CONTINUE
-        decision = super().on_trial_result(tune_controller, trial, result)
-        return TrialScheduler.CONTINUE if result[TIME] >= self._last_epoch else decision
-
-
-class _Asha(_KeepsFinished, AsyncHyperBandScheduler):
-    pass
-
-
-class _Median(_KeepsFinished, MedianStoppingRule):
-    def on_trial_complete(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> None:
-        if TIME in result:
-            super().on_trial_complete(tune_controller, trial, result)
-
-
-class _HyperBand(_KeepsFinished, HyperBandScheduler):
-    pass

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import hashlib
+import re
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +12,8 @@ from ablate.errors import InputError
 from ablate.runners.execution.queue import suggestion
 from ablate.runners.search.catalogue import kept_latency, space_catalogue
 from ablate.runners.search.proposals import Proposal, Scored, append_proposal, read_proposals
-from ablate.runners.search.samplers import make_proposer
+from ablate.runners.search.proposer import make_proposer
+from ablate.runners.search.samplers.base import sampler_part
 from ablate.runners.search.search_queue import SearchQueue
 from ablate.search_spaces.designs import variant
 from ablate.search_spaces.plan import run_of
@@ -18,6 +21,7 @@ from ablate.study.records import Record
 from ablate.study.study import Study
 
 if TYPE_CHECKING:
+    from ablate.part import Part
     from ablate.search_spaces.plan import Planned, Planner
 
 DESIGN = "search"
@@ -26,7 +30,7 @@ DESIGN = "search"
 class Search(NamedTuple):
     """What a search is asked for. `trials`: configurations, each with all of its seeds. `seed`: the sampler's own."""
 
-    sampler: str
+    sampler: str | Mapping[str, Any]
     trials: int
     seed: int = 0
     budget_epochs: int | None = None
@@ -52,7 +56,8 @@ def make_queue(
     proposed is damaged: what it had scored decides what is proposed next.
     """
     space = planner.space
-    file = study.path / "searches" / f"{space.name}-{profile}-{search.sampler}-{search.seed}.jsonl"
+    sampler = sampler_part(search.sampler)
+    file = study.path / "searches" / f"{space.name}-{profile}-{file_name(sampler)}-{search.seed}.jsonl"
     past = read_proposals(file)
     trials = {proposal.cell: planner.trials(variant(space, proposal.choice)) for proposal in past}
     ended = _ended(study, {planned.key for found in trials.values() for planned in found}, finish_stopped)
@@ -64,7 +69,7 @@ def make_queue(
     }
     latency = kept_latency(study) if any(bound.cost == "latency_ms" for bound in space.constraints) else None
     catalogue = space_catalogue(planner, latency)
-    proposer = make_proposer(catalogue, search.sampler, search.trials, search.seed, past, scored)
+    proposer = make_proposer(catalogue, sampler, search.trials, search.seed, past, scored)
 
     def trials_of(proposal: Proposal) -> list[dict[str, Any]]:
         found = trials[proposal.cell]
@@ -89,6 +94,13 @@ def make_queue(
         budget_epochs=search.budget_epochs,
         spent=sum(record.epochs for record in ended.values()),
     )
+
+
+def file_name(sampler: Part) -> str:
+    """What tells a sampler's searches from those of others: its name, and what its settings and its code come to."""
+    if sampler.is_plain:
+        return sampler.name
+    return f"{re.sub('[^A-Za-z0-9_.]', '.', sampler.name)}-{hashlib.sha256(sampler.text.encode()).hexdigest()[:8]}"
 
 
 def _ended(study: Study, keys: Collection[str], finish_stopped: bool) -> dict[str, Record]:

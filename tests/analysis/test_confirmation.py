@@ -18,7 +18,7 @@ from ablate.analysis.confirmation import (
     searched_and_fresh,
 )
 from ablate.analysis.frames import Frames
-from ablate.analysis.report.confirmation import confirmation_section
+from ablate.analysis.report.sections.confirmation import confirmation_section
 from ablate.errors import InputError
 from ablate.study.runs import Run
 

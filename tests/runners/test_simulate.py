@@ -12,7 +12,8 @@ import pytest
 from ablate.analysis.figures.replay import band, replay_figure
 from ablate.errors import InputError
 from ablate.runners.cli.replay import replay as command
-from ablate.runners.search.stopping import Standings, make_scheduler, places
+from ablate.runners.search.schedulers.base import make_scheduler
+from ablate.runners.search.stopping import Standings, places
 from ablate.runners.simulate import Curve, Keys, Step, reached, recorded, reference, simulate, trivial_bar
 
 EPOCHS = 8

@@ -17,7 +17,7 @@ from test_report import _sections as sections
 from test_report import about as report_about
 
 import ablate.analysis.report.evidence
-import ablate.analysis.report.report
+import ablate.analysis.report.sections.findings
 from ablate.analysis.claims.schema import Claim
 from ablate.analysis.figures.hypervolume import spent
 from ablate.analysis.frames import Frames
@@ -170,19 +170,19 @@ def fails(*_: object, **__: object) -> Any:
 
 
 PARTS = {
-    "report": [
-        *["claim_section", "confirmation_section", "findings_section", "front_section", "front_marks", "spent_section"],
-        *["disagreements_section", "effects_section", "training_section", "_images", "images_section", "_results"],
-        *["results_section", "method_section", "left_out", "failed_section"],
+    "sections.verdict": ["claim_section"],
+    "sections.confirmation": ["confirmation_section"],
+    "sections.findings": ["findings_section", "_findings"],
+    "sections.front": ["front_section", "front_marks", "spent_section", "pareto_figure", "spent_figure"],
+    "sections.disagreements": ["disagreements_section"],
+    "sections.effects": [
+        *["effects_section", "effects_figure", "heatmap_figure", "parallel_figure", "_interactions", "_importances"],
     ],
+    "sections.training": ["training_section", "curves_figure"],
+    "sections.segmentations": ["_images", "images_section", "_grey", "overlay", "_small"],
+    "sections.results": ["_results", "results_section", "results_table"],
+    "sections.method": ["method_section", "left_out", "failed_section", "_failed_table"],
     "content": ["cells", "tasks", "fronts"],
-    "findings": ["_findings"],
-    "front": ["pareto_figure", "spent_figure"],
-    "training": ["curves_figure"],
-    "results": ["results_table"],
-    "method": ["_failed_table"],
-    "effects": ["effects_figure", "heatmap_figure", "parallel_figure", "_interactions", "_importances"],
-    "segmentations": ["_grey", "overlay", "_small"],
 }
 
 
@@ -246,7 +246,7 @@ def test_an_interrupt_and_memory_that_runs_out_are_no_notes(
     def interrupted(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(ablate.analysis.report.report, "findings_section", interrupted)
+    monkeypatch.setattr(ablate.analysis.report.sections.findings, "findings_section", interrupted)
     with pytest.raises(error):
         render(synthetic_study(), report_about())
 

@@ -11,16 +11,18 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from ablate.errors import InputError
+from ablate.kinds import KINDS, own_parts
 from ablate.runners.search.catalogue import Catalogue, Priced, distributions, recorded_catalogue
 from ablate.runners.search.known_cost import KnownCostSampler, softened
 from ablate.runners.search.proposals import Proposal, Scored, append_proposal, read_proposals
-from ablate.runners.search.samplers import SAMPLERS, Proposer, make_proposer
+from ablate.runners.search.proposer import Proposer, make_proposer
 from ablate.runners.search.search_queue import SearchQueue
 from ablate.runners.search.surrogate import fit, improvement
 from ablate.search_spaces.plan import ImpossibleError
 from ablate.search_spaces.space import Space
 
 LIMIT = 60_000
+SAMPLERS = tuple(own_parts(KINDS["sampler"]))
 
 
 def space(**more: object) -> Space:
@@ -160,7 +162,7 @@ def test_failed_and_running_trials_are_borne():
     ("sampler", "message"),
     [
         ("tpee", "unknown sampler 'tpee': did you mean 'tpe'"),
-        ("cmaes", "sampler cmaes optimises one objective, this search has three; choose one of: known_cost"),
+        ("cmaes", "sampler cmaes optimises one objective, this search has three; choose one of: gp, known_cost"),
     ],
 )
 def test_a_sampler_that_does_not_apply_is_one_line(sampler, message):

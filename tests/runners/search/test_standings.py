@@ -12,7 +12,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from ablate.foreign import LARGEST
-from ablate.runners.search.stopping import ParetoStopping, Standings, gain, make_scheduler, places
+from ablate.runners.search.schedulers.base import make_scheduler
+from ablate.runners.search.stopping import ParetoStopping, Standings, gain, places
 
 CONTINUE, PAUSE, STOP = TrialScheduler.CONTINUE, TrialScheduler.PAUSE, TrialScheduler.STOP
 

@@ -7,10 +7,13 @@ import pytest
 from ray.tune.search import ConcurrencyLimiter
 
 from ablate.errors import InputError
-from ablate.runners.search.stopping import FEWEST, MARGIN, NAMES, dominated, gain, make_scheduler, places, rungs
+from ablate.kinds import KINDS, own_parts
+from ablate.runners.search.schedulers.base import make_scheduler
+from ablate.runners.search.stopping import FEWEST, MARGIN, dominated, gain, places, rungs
 from ablate.runners.simulate import Curve, Keys, simulate
 
 EPOCHS = 27
+NAMES = tuple(own_parts(KINDS["scheduler"]))
 
 
 def curve(cost, final, pace, epochs=EPOCHS):
@@ -158,8 +161,8 @@ def test_rungs_grow_by_the_factor_and_end_before_the_last_epoch():
     [
         ("pbt", {}, "changes a trial's configuration"),
         ("pareta", {}, "did you mean 'pareto'"),
-        ("pareto", {"grace": 0}, "expected 1 or more"),
-        ("asha", {"reduction_factor": 1.0}, "more than 1"),
+        ("pareto", {"grace": 0}, "grace: Input should be greater than or equal to 1"),
+        ("asha", {"reduction_factor": 1.0}, "reduction_factor: Input should be greater than 1"),
     ],
 )
 def test_what_cannot_be_scheduled_is_said_in_one_line(name, options, message):

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from markupsafe import Markup
 
 from ablate.analysis.format import listing, model_name, score
 from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered
-from ablate.analysis.report.page import laid_out
+from ablate.analysis.report.content import Content, Intervals, best_first, interval_of
+from ablate.analysis.report.page import NOTHING, Part, laid_out
+from ablate.analysis.report.sections.base import Section
 from ablate.analysis.report.table import Header, Place, Table, TableRow, headed, number, worded
 from ablate.metrics.counts import METRICS, MetricName
-
-if TYPE_CHECKING:
-    from ablate.analysis.crossed import Interval
+from ablate.settings import Number
 
 _MOST_ROWS = 500
-Intervals = Mapping[MetricName, Mapping[str, "Interval"]]
-"""Of the mean scores, by metric and cell."""
 
 
-def interval_of(intervals: Intervals, found: Cell, metric: MetricName) -> Interval | None:
-    """A cell's interval, unless nothing is known of its seeds."""
-    interval = intervals.get(metric, {}).get(found.id)
-    return interval if interval is not None and math.isfinite(interval.low) and not found.trivial else None
+class AllResults(Section):
+    """Every scored cell and the trivial rows."""
+
+    name: Literal["results"] = "results"
+    title: str = "All results"
+    place: Number = 90
+
+    def parts(self, content: Content) -> Iterable[Part]:
+        return [lambda: _results(content)]
 
 
-def best_first(known: Sequence[Cell]) -> list[Cell]:
-    """By Dice, those without one last."""
-    return sorted(known, key=lambda one: -one.dice.mean if math.isfinite(one.dice.mean) else math.inf)
+def _results(content: Content) -> Markup:
+    if not content.known:
+        return NOTHING
+    chances = {name: chance for task in content.fronts for name, chance in content.chances(task).items()}
+    records = [record for found in content.fronts.values() for record in found]
+    return results_section(content.known, Results(records, content.evidence.intervals, chances, content.pictured))
 
 
 class Results(NamedTuple):

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
 
 from markupsafe import Markup
 
 from ablate.analysis.confirmation import table
 from ablate.analysis.format import shortened, si
-from ablate.analysis.report.page import NOTHING, laid_out
+from ablate.analysis.report.content import Content
+from ablate.analysis.report.page import NOTHING, Part, laid_out
+from ablate.analysis.report.sections.base import Section
 from ablate.analysis.report.table import Header, Place, Table, TableRow, number, worded
+from ablate.settings import Number
 
 if TYPE_CHECKING:
     from ablate.analysis.confirmation import Confirmation
 
 _HEADERS = ("Network", "Parameters", "MACs", "Search's validation", "Fresh validation", "Fresh test", "Front")
+
+
+class Confirmed(Section):
+    """What a search's front is worth with seeds that it did not use."""
+
+    name: Literal["confirmation"] = "confirmation"
+    title: str = "What the front is worth"
+    place: Number = 20
+
+    def parts(self, content: Content) -> Iterable[Part]:
+        return [lambda: confirmation_section(content.evidence.confirmation)]
 
 
 def confirmation_section(found: Confirmation | None) -> Markup:

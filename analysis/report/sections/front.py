@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from markupsafe import Markup
 
 from ablate.analysis.figures.hypervolume import Spent, spent_figure
 from ablate.analysis.figures.pareto import pareto_figure
 from ablate.analysis.format import several, shortened
-from ablate.analysis.measured import Disagreement
 from ablate.analysis.pareto import COST_WORDS, Pareto, amount
 from ablate.analysis.report.content import Content
-from ablate.analysis.report.page import NOTHING, laid_out, made, plot
+from ablate.analysis.report.page import NOTHING, Part, laid_out, made, plot
+from ablate.analysis.report.sections.base import Section, of_tasks
 from ablate.metrics.counts import METRICS
+from ablate.settings import Number
 
 if TYPE_CHECKING:
     from ablate.analysis.uncertainty import UncertainFront
 
-_MOST_DISAGREEMENTS = 10
+
+class Fronts(Section):
+    """The Pareto plot of each data set, how to read it, and what the training bought."""
+
+    name: Literal["front"] = "front"
+    title: str = "Score against cost"
+    place: Number = 40
+
+    def parts(self, content: Content) -> Iterable[Part]:
+        return [
+            lambda: of_tasks(content, front_section),
+            lambda: front_marks(content),
+            lambda: spent_section(content.evidence.spent),
+        ]
 
 
 def front_section(content: Content, task: str) -> Markup:
@@ -77,14 +91,3 @@ def spent_section(records: tuple[Spent, ...]) -> Markup:
     if not any(len(record.epochs) > 1 for record in records):
         return NOTHING
     return laid_out("spent", plot=plot(spent_figure(records), "spent", "Hypervolume against epochs"))
-
-
-def disagreements_section(found: Sequence[Disagreement]) -> Markup:
-    """Pairs of networks that MACs and latency order differently, by the setting that they were measured in."""
-    if not found:
-        return NOTHING
-    by_setting: dict[tuple[str, str], list[str]] = {}
-    for pair in found[:_MOST_DISAGREEMENTS]:
-        by_setting.setdefault((pair.device, pair.input), []).append(pair.text)
-    more = len(found) - _MOST_DISAGREEMENTS
-    return laid_out("disagreements", by_setting=by_setting, more=several(more, "more pair") if more > 0 else "")

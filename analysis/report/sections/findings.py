@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
 
 from markupsafe import Markup
 
 from ablate.analysis.format import NO_BREAK, cut, score, shortened
 from ablate.analysis.pareto import Cell, amount
 from ablate.analysis.report.content import Content
-from ablate.analysis.report.page import laid_out
+from ablate.analysis.report.page import Part, laid_out
+from ablate.analysis.report.sections.base import Section, of_tasks
+from ablate.settings import Number
 
 
 class Named(NamedTuple):
@@ -42,6 +44,17 @@ class Findings(NamedTuple):
     below: Listed
     """Networks that are no better than it."""
     one_seed: bool
+
+
+class Found(Section):
+    """The answer in a few sentences, for each data set."""
+
+    name: Literal["findings"] = "findings"
+    title: str = "What was found"
+    place: Number = 30
+
+    def parts(self, content: Content) -> Iterable[Part]:
+        return [lambda: of_tasks(content, findings_section)]
 
 
 def findings_section(content: Content, task: str) -> Markup:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from markupsafe import Markup
 
@@ -14,14 +14,29 @@ from ablate.analysis.figures.heatmap import LevelMeans, heatmap_figure
 from ablate.analysis.figures.parallel import Parallel, parallel_figure
 from ablate.analysis.format import several, shortened
 from ablate.analysis.pareto import COSTS
+from ablate.analysis.report.content import Content
 from ablate.analysis.report.page import NOTHING, Part, laid_out, made, plot, together
+from ablate.analysis.report.sections.base import Section
 from ablate.analysis.report.table import Header, Place, Table, TableRow, headed, number, worded
 from ablate.metrics.counts import METRICS
+from ablate.settings import Number
 
 if TYPE_CHECKING:
     from ablate.analysis.effects import Effect, Effects, Interaction
 
 _MOST_ROWS, _MOST_NOTES, _MOST_INTERACTIONS = 500, 4, 10
+
+
+class Worths(Section):
+    """What each level is worth, alone and together with others."""
+
+    name: Literal["effects"] = "effects"
+    title: str = "What each part is worth"
+    place: Number = 60
+
+    def parts(self, content: Content) -> Iterable[Part]:
+        found = content.evidence
+        return [lambda: effects_section(found.effects, found.maps, found.parallels, lambda: content.on_a_front)]
 
 
 def effects_section(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from ablate.analysis.format import shortened
 from ablate.analysis.guard import attempt
-from ablate.analysis.report.page import laid_out
+from ablate.analysis.report.content import Content, Picture, best_first
+from ablate.analysis.report.page import NOTHING, Part, laid_out
+from ablate.analysis.report.sections.base import Section
 from ablate.errors import InputError
+from ablate.settings import Number
 
 _RIGHT, _FALSE_POSITIVE, _FALSE_NEGATIVE, _WRONG_CLASS = (255, 255, 255), (230, 159, 0), (0, 114, 178), (213, 94, 0)
 """White, and Okabe and Ito's orange, blue and vermillion: in grey still light to dark in that order."""
@@ -26,25 +30,20 @@ _MOST_COLUMNS, _MOST_ON_PAPER = 12, 7
 """Networks beside each other; the others are there, and come into view when they are asked for."""
 
 
-class Prediction(NamedTuple):
-    """A predicted mask as a PNG like `Picture.mask`, and its Dice on this image."""
+class Segmentations(Section):
+    """Test images beside their masks and predictions."""
 
-    mask: bytes
-    dice: float
+    name: Literal["segmentations"] = "segmentations"
+    title: str = "Test images"
+    place: Number = 80
+
+    def parts(self, content: Content) -> Iterable[Part]:
+        return [lambda: _images(content)]
 
 
-class Picture(NamedTuple):
-    """A test image as PNGs: the input, and its mask, whose grey levels are classes with 0 the background.
-
-    `predictions` are by cell. `role` says why it is shown (worst, median, best), or is empty. `task` is its data set.
-    """
-
-    image: str
-    source: bytes
-    mask: bytes
-    predictions: Mapping[str, Prediction]
-    role: str = ""
-    task: str = ""
+def _images(content: Content) -> Markup:
+    names = {cell.id: shortened(cell.label, 60) for cell in best_first(content.known)}
+    return images_section(content.pictures, names) if content.pictures else NOTHING
 
 
 class Shown(NamedTuple):

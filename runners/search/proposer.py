@@ -1,8 +1,6 @@
-"""Samplers: what a search trains next.
+"""A search: one configuration after another of a space, whatever the space's design, as its sampler proposes them.
 
-A search asks one configuration after another of a space, whatever the space's design. The sampler is one of Optuna's by
-name, or the project's own, which knows the price of what it has not trained. What is impossible, too dear or a
-duplicate is settled before a trial starts, and costs nothing.
+What is impossible, too dear or a duplicate is settled before a trial starts, and costs nothing.
 
 A search has no memory but what is written down: its proposals, each before its first trial starts, and how they
 ended. Every question is put to a fresh sampler, seeded with (seed, number of the proposal), over an Optuna study made
@@ -12,81 +10,49 @@ of these; so a search that was killed and goes on asks what it would have asked.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 from threadpoolctl import threadpool_limits
 
-from ablate.errors import InputError, unknown
+from ablate.calls import said
+from ablate.errors import InputError
+from ablate.kinds import KINDS, Asked, make
+from ablate.part import Part
 from ablate.runners.search.catalogue import Catalogue, Priced, as_params, combinations, distributions
-from ablate.runners.search.known_cost import KnownCostSampler
 from ablate.runners.search.memory import Memory, constraints
 from ablate.runners.search.proposals import Proposal, Scored, Settled
+from ablate.runners.search.samplers.base import Setting, sampler_part
 from ablate.search_spaces.designs import Choice, choose, draw, variant
 from ablate.search_spaces.plan import ImpossibleError
 from ablate.search_spaces.space import Range
 
-KNOWN_COST = "known_cost"
 ATTEMPTS = 100
 """How often a sampler may propose what is settled already, before the rest of the space is gone through."""
 
 
-class Setting(NamedTuple):
-    """What a sampler is made for: `seed` is the search's, `fresh` this question's."""
-
-    catalogue: Catalogue
-    trials: int
-    seed: int
-    fresh: int
-
-
-def _population(trials: int) -> int:
-    """Some generations' worth; Optuna's 50 is a search at random where there are fewer trials."""
-    return min(50, max(4, trials // 5))
-
-
-_SAMPLERS: dict[str, Callable[[Setting], BaseSampler]] = {
-    KNOWN_COST: lambda s: KnownCostSampler(s.catalogue, s.fresh),
-    "random": lambda s: RandomSampler(seed=s.fresh),
-    "tpe": lambda s: TPESampler(seed=s.fresh, constant_liar=True),
-    "nsgaii": lambda s: NSGAIISampler(seed=s.fresh, population_size=_population(s.trials)),
-    "nsgaiii": lambda s: NSGAIIISampler(seed=s.fresh, population_size=_population(s.trials)),
-    "gp": lambda s: GPSampler(seed=s.fresh, warn_independent_sampling=False),
-    "qmc": lambda s: QMCSampler(
-        seed=s.seed, scramble=True, independent_sampler=RandomSampler(seed=s.fresh), warn_independent_sampling=False
-    ),
-}
-SAMPLERS = tuple(_SAMPLERS)
-
-
 def make_proposer(
     catalogue: Catalogue,
-    sampler: str,
+    sampler: Asked,
     trials: int,
     seed: int,
     past: Iterable[Proposal] = (),
     scored: Mapping[str, Scored] | None = None,
 ) -> Proposer:
-    """A search for up to `trials` configurations by the sampler of that name, with what it has asked before (`past`)
-    and how that ended (`scored`, by cell).
+    """A search for up to `trials` configurations by a sampler, however it is named, with what it has asked before
+    (`past`) and how that ended (`scored`, by cell).
 
     Raises `InputError` for a sampler that does not exist or does not apply.
     """
-    if sampler in ("cmaes", "grid", "bruteforce"):
-        reason = {"cmaes": "optimises one objective, this search has three"}.get(
-            sampler, "is a design: use design: grid"
-        )
-        raise InputError(f"sampler {sampler} {reason}; choose one of: {', '.join(SAMPLERS)}")
-    if sampler not in _SAMPLERS:
-        raise unknown("sampler", sampler, _SAMPLERS)
+    part = sampler_part(sampler)
     if catalogue.latency_ms is None and any(c.cost == "latency_ms" for c in catalogue.space.constraints):
         raise InputError(f"space {catalogue.space.name} bounds latency_ms, which is not measured here: take it out")
-    return Proposer(catalogue, sampler, trials, seed, past, scored or {})
+    return Proposer(catalogue, part, trials, seed, past, scored or {})
 
 
 class Proposer:
@@ -95,7 +61,7 @@ class Proposer:
     def __init__(
         self,
         catalogue: Catalogue,
-        sampler: str,
+        sampler: Part,
         trials: int,
         seed: int,
         past: Iterable[Proposal],
@@ -103,8 +69,9 @@ class Proposer:
     ) -> None:
         self.proposals = list(past)
         self.scored = dict(scored)
+        self.sampler = sampler
         self._catalogue = catalogue
-        self._sampler = sampler
+        self._made = make(KINDS["sampler"], sampler)
         self._trials = trials
         self._seed = seed
         self._distributions = distributions(catalogue.space)
@@ -142,14 +109,12 @@ class Proposer:
         setting = Setting(self._catalogue, self._trials, self._seed, fresh)
         memory = self._memory or Memory(self._distributions, self.proposals, self.scored)
         self._memory = None  # of what is asked now, it would remember more than is written down
-        study = memory.study_for(_SAMPLERS[self._sampler](setting))
+        study = memory.study_for(self._fresh_sampler(setting))
         known = memory.attrs()
-        space = self._catalogue.space
         settled: list[Settled] = []
         repeated = False
         for _ in range(ATTEMPTS):
-            trial = study.ask()
-            choice = choose(space, lambda name, options, trial=trial: self._suggest(trial, name, options))  # type: ignore[misc]
+            trial, choice = self._drawn(study)
             found, over, reason = self._settle(choice)
             for name, value in over.items():
                 trial.set_constraint(name, value)
@@ -167,6 +132,31 @@ class Proposer:
                 self._memory = None if repeated else memory
                 return proposal
         return self._left(number, fresh, settled)
+
+    def _fresh_sampler(self, setting: Setting) -> BaseSampler:
+        try:
+            found = self._made.build(setting)
+        except Exception as error:
+            raise self._explained(error) from error
+        if not isinstance(found, BaseSampler):
+            raise InputError(
+                f"sampler {self.sampler.name} gives a {type(found).__name__}: expected an optuna.samplers.BaseSampler"
+            )
+        return found
+
+    def _drawn(self, study: optuna.Study) -> tuple[optuna.Trial, Choice]:
+        """What the sampler proposes next, as Optuna has it and as the space does."""
+        try:
+            trial = study.ask()
+            return trial, choose(self._catalogue.space, lambda name, options: self._suggest(trial, name, options))
+        except Exception as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> Exception:
+        """What others' sampler raises is said in one line; what this project's raises is its defect."""
+        if isinstance(error, InputError) or not self.sampler.made_by:
+            return error
+        return InputError(f"sampler {self.sampler.name} fails: {said(error)}")
 
     def _left(self, number: int, fresh: int, settled: list[Settled]) -> Proposal | None:
         """What the sampler does not come to: one of a finite space's remaining configurations, or a random one."""
@@ -224,6 +214,7 @@ class Proposer:
         study_attrs: Mapping[str, Any],
     ) -> Proposal:
         proposal = Proposal(
+            sampler=None if self.sampler.is_plain else self.sampler.canonical(),
             number=len(self.proposals),
             cell=priced.cell,
             params=dict(params),

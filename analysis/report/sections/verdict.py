@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 from markupsafe import Markup
 
 from ablate.analysis.figures.effects import cost_text, signed
 from ablate.analysis.format import several
-from ablate.analysis.report.page import laid_out
+from ablate.analysis.report.content import Content
+from ablate.analysis.report.page import Part, laid_out
+from ablate.analysis.report.sections.base import Section
+from ablate.settings import Number
 
 if TYPE_CHECKING:
     from ablate.analysis.claims.verdict import ClaimResult, Verdict
+
+
+class Verdicts(Section):
+    """The claims that apply, the first in full."""
+
+    name: Literal["verdict"] = "verdict"
+    title: str = "Verdict"
+    place: Number = 10
+
+    def parts(self, content: Content) -> Iterable[Part]:
+        claims = content.evidence.claims
+        return [partial(claim_section, claim, first=claim is claims[0]) for claim in claims]
 
 
 def claim_section(result: ClaimResult, first: bool) -> Markup:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Literal
+
 from markupsafe import Markup
 
 from ablate.analysis.figures.curves import curves, curves_figure
 from ablate.analysis.format import shortened
-from ablate.analysis.report.content import Content
-from ablate.analysis.report.page import NOTHING, laid_out, plot
-from ablate.analysis.report.results import best_first
+from ablate.analysis.report.content import Content, best_first
+from ablate.analysis.report.page import NOTHING, Part, laid_out, plot
+from ablate.analysis.report.sections.base import Section
+from ablate.settings import Number
 
 _MOST_CURVES, _CURVES_OF_MANY = 50, 12
+
+
+class Curves(Section):
+    """The curves of every cell."""
+
+    name: Literal["training"] = "training"
+    title: str = "Training"
+    place: Number = 70
+
+    def parts(self, content: Content) -> Iterable[Part]:
+        return [lambda: training_section(content)]
 
 
 def training_section(content: Content) -> Markup:

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
 
 from markupsafe import Markup
 
 from ablate.analysis.format import model_name, several
 from ablate.analysis.report.content import About, Content
-from ablate.analysis.report.page import NOTHING, laid_out
+from ablate.analysis.report.page import NOTHING, Part, laid_out
+from ablate.analysis.report.sections.base import Section
 from ablate.analysis.report.table import Header, Place, Table, TableRow, headed, worded
+from ablate.settings import Number
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _MOST_FAILED, _MOST_NOTES = 200, 50
+
+
+class Method(Section):
+    """The settings, what was left out, and the trials that failed."""
+
+    name: Literal["method"] = "method"
+    title: str = "How this was made"
+    place: Number = 100
+
+    def parts(self, content: Content) -> Iterable[Part]:
+        return [
+            lambda: method_section(content.about),
+            lambda: left_out(content),
+            lambda: failed_section(content.frames.trials),
+        ]
 
 
 def method_section(about: About) -> Markup:

@@ -1,0 +1,1 @@
+"""Samplers: what a search trains next. A file each; users' own are named beside them."""
