@@ -99,6 +99,11 @@ def kind_at(place: str) -> Kind:
     return KINDS[_PLACES.get(part, part)]
 
 
+def place_of(kind: Kind) -> str:
+    """Where a configuration has a part of this kind: `model`, `loss`, …"""
+    return next((place for place, name in _PLACES.items() if name == kind.name), kind.name)
+
+
 # Finding -------------------------------------------------------------------------------------------------------------
 
 

@@ -15,9 +15,10 @@ from ablate.user_code import is_users
 
 CONSTANTS = {"spatial_dims": 2}
 """What is the same in every trial, by the names that libraries have for it."""
-_CHANNELS = ("in_channels", "n_channels", "in_chans", "input_channels", "num_input_channels")
-_CLASSES = ("out_channels", "classes", "num_classes", "n_classes", "out_chans", "output_channels")
-_SIZES = ("img_size", "image_size", "input_size")
+CHANNELS = ("in_channels", "n_channels", "in_chans", "input_channels", "num_input_channels")
+CLASSES = ("out_channels", "classes", "num_classes", "n_classes", "out_chans", "output_channels")
+SIZES = ("img_size", "image_size", "input_size")
+"""Arguments that are filled in where they are not set."""
 
 
 class CalledNetwork(NamedTuple):
@@ -31,8 +32,8 @@ class CalledNetwork(NamedTuple):
 
     def build(self, in_channels: int, classes: int, size: tuple[int, int] | None = None) -> nn.Module:
         """`size`: height and width of the images, for networks that must know them."""
-        known: dict[str, Any] = dict.fromkeys(_CHANNELS, in_channels) | dict.fromkeys(_CLASSES, classes) | CONSTANTS
-        known |= dict.fromkeys(_SIZES, size) if size else {}
+        known: dict[str, Any] = dict.fromkeys(CHANNELS, in_channels) | dict.fromkeys(CLASSES, classes) | CONSTANTS
+        known |= dict.fromkeys(SIZES, size) if size else {}
         model = call(self.target, self.settings, known, self.called)
         if not isinstance(model, nn.Module):
             raise InputError(f"{self.called} gives a {type(model).__name__}: expected a torch.nn.Module")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ablate.errors import InputError
+from ablate.runners.cli import completion
 from ablate.runners.cli.output import console, plain_table, print_json
 from ablate.runners.cli.shared import json_option, parse_input, parse_settings
 
@@ -15,10 +16,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--model", help="A network by name.")
-@click.option("--space", help="A space: every network in it.")
+@click.option("--model", help="A network by name.", shell_complete=completion.networks)
+@click.option("--space", help="A space: every network in it.", shell_complete=completion.spaces)
 @click.option("--input", "size", default="3x512x512", show_default=True, help="Channels x height x width.")
-@click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field: model.width=16.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Set a field: model.width=16.",
+    shell_complete=completion.fields,
+)
 @json_option
 def cost(model: str | None, space: str | None, size: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Parameters and MACs (multiply-accumulates; the paper's "FLOPs").

@@ -29,6 +29,9 @@ _NO_SUCH_PLACE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR)
 _LONGEST_MESSAGE = 500
 _LONGEST_REASON = 160
 _COMMANDS = {
+    "init": "make a folder with a network, a space and a claim of your own to start from",
+    "parts": "list what can be named in a space, and what each part can be set to",
+    "check": "try whether a part does what its kind must, and say what to mend",
     "spaces": "list the search spaces: what each asks, and how many configurations it has",
     "datasets": "list the data sets: what each is, and the files it expects",
     "plan": "price a space and reject what cannot be built, before anything is spent",
@@ -68,7 +71,7 @@ class _Commands(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             from ablate.errors import unknown
 
             raise unknown("command", args[0], _COMMANDS)
@@ -85,6 +88,11 @@ def ablate() -> None:
       ablate run --space pyramid_levels           a whole study, on packaged data
       ablate plan --space baselines               what it would cost
       ablate report studies/pyramid_levels-mni152-quick
+      ablate init mine                            a network of your own to start from
+
+    \b
+    Completion in bash (or zsh_source, fish_source):
+      eval "$(_ABLATE_COMPLETE=bash_source ablate)"
     """
 
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import click
 
+from ablate.errors import InputError
+from ablate.runners.cli.design import write_design
 from ablate.runners.cli.output import console, plain_table, print_json
 from ablate.runners.cli.shared import Prepared, extent, json_option, open_study, plan_notes, prepare, space_options
 
@@ -18,8 +20,10 @@ from ablate.runners.cli.shared import Prepared, extent, json_option, open_study,
     type=click.Path(path_type=Path),
     help="Say what of it this study has [default: studies/SPACE-DATA-PROFILE, if it is there].",
 )
+@click.option("--design", type=click.Choice(["leave_one_out"]), help="Write out this design of --model as a space.")
+@click.option("-o", "output", type=click.Path(path_type=Path), help="With --design: the space's file [default: print].")
 @json_option
-def plan(study: Path | None, as_json: bool, **options: Any) -> None:
+def plan(study: Path | None, as_json: bool, design: str | None, output: Path | None, **options: Any) -> None:
     """Price a space, and reject what cannot be built, before anything is spent.
 
     \b
@@ -27,7 +31,13 @@ def plan(study: Path | None, as_json: bool, **options: Any) -> None:
       ablate plan --space pyramid_levels
       ablate plan --space group_splits --set model.width=64 --seeds 3
       ablate plan --space my_space.yaml --data folder --data-dir images/
+      ablate plan --design leave_one_out --model my_nets:LightNet -o space.yaml
     """
+    if design is not None:
+        write_design(output, as_json, study=study, **options)
+        return
+    if options["space"] is None or output is not None:
+        raise InputError("give --space to price one, or --design, --model and -o to write one")
     from ablate.analysis.format import si
     from ablate.analysis.frames import level_label
 
@@ -96,3 +106,6 @@ def _kept(study: Path | None, prepared: Prepared) -> _Kept:
     keys = [config.key for config in configs if opened.has(config.key)]
     trials = f"{len(keys)} of the {len(configs)} trials are in '{path}' already"
     return _Kept(keys, [trials, *changed_code(opened, configs)])
+
+
+next(one for one in plan.params if one.name == "space").required = False  # --design writes one

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from ablate.errors import InputError, brief
+from ablate.runners.cli import completion
 from ablate.runners.cli.output import say, waiting
 
 if TYPE_CHECKING:
@@ -27,19 +28,39 @@ F = TypeVar("F", bound=Callable[..., Any])
 def space_options(command: F) -> F:
     """The options that say what to train."""
     options = [
-        click.option("--space", required=True, help="A packaged space's name, or the path of a YAML file."),
-        click.option("--model", help="The network of every trial, module:attribute too [default: the space's own]."),
+        click.option(
+            "--space",
+            required=True,
+            help="A packaged space's name, or the path of a YAML file.",
+            shell_complete=completion.spaces,
+        ),
+        click.option(
+            "--model",
+            help="The network of every trial, module:attribute too [default: the space's own].",
+            shell_complete=completion.networks,
+        ),
         click.option(
             "--code",
             type=click.Path(path_type=Path),
             help="The folder of your own modules [default: that of the space's file, or the current one].",
         ),
-        click.option("--data", help="The data set, by name [default: the space's own, or mni152]."),
+        click.option(
+            "--data",
+            help="The data set, by name [default: the space's own, or mni152].",
+            shell_complete=completion.data_sets,
+        ),
         click.option("--data-dir", type=click.Path(path_type=Path), help="The folder that holds its files."),
         click.option("--profile", help="quick, standard or paper [default: standard with a GPU, else quick]."),
         click.option("--seeds", type=click.IntRange(1), help="Seeds of each configuration [default: the profile's]."),
         click.option("--epochs", type=click.IntRange(1), help="Epochs of each trial [default: the profile's]."),
-        click.option("--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Set a field in every trial."),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="FIELD=VALUE",
+            help="Set a field in every trial.",
+            shell_complete=completion.fields,
+        ),
     ]
     for option in reversed(options):
         command = option(command)

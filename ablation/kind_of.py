@@ -1,0 +1,62 @@
+"""Of which kind a part is that was named without its kind."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from ablate.errors import InputError, unknown
+from ablate.kinds import KINDS, Kind, own_parts, packaged
+from ablate.modules import load, named
+
+_LIBRARIES = (
+    ("torch.nn.modules.loss", "_Loss", "loss"),
+    ("torch.optim.optimizer", "Optimizer", "optimizer"),
+    ("torch.optim.lr_scheduler", "LRScheduler", "schedule"),
+    ("torch.nn.modules.module", "Module", "network"),
+    ("optuna.samplers._base", "BaseSampler", "sampler"),
+    ("ray.tune.schedulers.trial_scheduler", "TrialScheduler", "scheduler"),
+)
+"""What others' classes derive from, the first that fits, by module and class: nothing is imported to ask."""
+
+
+def kinds_of(name: str, asked: str | None = None) -> list[Kind]:
+    """The kinds that have a part of this name: of a short name all of them, of `module:attribute` the one it is.
+
+    `asked`: the kind, where the user says it. Raises `InputError` for a name that no kind has, for a kind that does
+    not exist, and for a function, which may be anything.
+    """
+    if asked is not None:
+        return [kind_named(asked)]
+    if ":" not in name:
+        found = [kind for kind in KINDS.values() if name in own_parts(kind) or name in packaged(kind)]
+        if not found:
+            every = {one for kind in KINDS.values() for one in (*own_parts(kind), *packaged(kind))}
+            raise unknown("part", name, every)
+        return found
+    target = named(name, name).target
+    kind = _of_class(target) if inspect.isclass(target) else None
+    if kind is None:
+        raise InputError(f"{name} may be of any kind: say which by --kind ({', '.join(KINDS)})")
+    return [kind]
+
+
+def kind_named(name: str) -> Kind:
+    """A kind by its name, also in the plural, or as a configuration calls it. Raises `InputError` for none."""
+    words = {"model": "network", "data": "data set", "dataset": "data set", "lr_scheduler": "schedule"}
+    single = words.get(name, name).replace("_", " ").replace("-", " ")
+    for one in (single, single.removesuffix("s"), words.get(single.removesuffix("s"), "")):
+        if one in KINDS:
+            return KINDS[one]
+    raise unknown("kind", name, KINDS)
+
+
+def _of_class(target: Any) -> Kind | None:
+    for kind in KINDS.values():
+        if own_parts(kind) and issubclass(target, load(kind.base)):
+            return kind
+    above = {(cls.__module__, cls.__name__) for cls in target.__mro__}
+    kinds = [kind for module, name, kind in _LIBRARIES if (module, name) in above]
+    if kinds and kinds[0] == "network" and "loss" in target.__name__.lower():
+        return KINDS["loss"]
+    return KINDS[kinds[0]] if kinds else None
