@@ -193,11 +193,12 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
     if not found.made_by:
         raise PartError(f"{what} is of ablate, and no {kind.name}")
     adapter = _adapter(kind)
-    adapter.adapt(found.target, settings, what)  # which checks them
+    adapted = adapter.adapt(found.target, settings, what)  # which checks them
     constants = getattr(adapter, "CONSTANTS", {})
     settings = {n: value for n, value in settings.items() if n not in constants or value != constants[n]}
+    of_all = adapter.of_all(adapted) if kind.name == "data set" else {}
     try:
-        plain = cls({"name": name, **without_defaults(found.target, settings)}, local)
+        plain = cls({"name": name, **without_defaults(found.target, settings), **of_all}, local)
     except ValueError as error:
         raise InputError(f"{what}: {error}") from None
     others = [found.made_by, *_nested_makers(plain.settings)]
@@ -301,7 +302,7 @@ def _make(kind: Kind, text: str, local: tuple[tuple[str, str], ...], code: int) 
         return parse_settings(found.target, {**own_name, **fields, **dict(local)}, what)
     _check_maker(what, made_by, [found.made_by, *_nested_makers(fields)])
     settings = {field: made(value, what) for field, value in fields.items()}
-    return _adapter(kind).adapt(found.target, settings, what)
+    return _adapter(kind).adapt(found.target, {**settings, **dict(local)}, what)
 
 
 def _check_maker(what: str, made_by: str, here: list[str]) -> None:

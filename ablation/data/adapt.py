@@ -43,3 +43,8 @@ def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> Ca
     return parse(
         CalledSource, {**own, "target": target, "settings": without_defaults(target, rest), "what": what}, what
     )
+
+
+def of_all(source: CalledSource) -> dict[str, Any]:
+    """What a configuration keeps of every data set, also where it was not set."""
+    return source.model_dump(mode="json", include={"size", "channels", "fingerprint", "n_classes"})
