@@ -80,7 +80,7 @@ def description(target: Any) -> str:
 def first_line(text: str) -> str:
     """The first sentence, or line, of a docstring."""
     paragraph = " ".join(inspect.cleandoc(text).split("\n\n")[0].split())
-    return _SENTENCES.split(paragraph)[0].rstrip(".:")
+    return _SENTENCES.split(paragraph)[0].rstrip(".:, ")
 
 
 def _own_docstring(place: str) -> str:

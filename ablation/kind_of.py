@@ -45,9 +45,9 @@ def kind_named(name: str) -> Kind:
     """A kind by its name, also in the plural, or as a configuration calls it. Raises `InputError` for none."""
     words = {"model": "network", "data": "data set", "dataset": "data set", "lr_scheduler": "schedule"}
     single = words.get(name, name).replace("_", " ").replace("-", " ")
-    for one in (single, single.removesuffix("s"), words.get(single.removesuffix("s"), "")):
-        if one in KINDS:
-            return KINDS[one]
+    for one in (single, single.removesuffix("s"), single.removesuffix("es")):
+        if words.get(one, one) in KINDS:
+            return KINDS[words.get(one, one)]
     raise unknown("kind", name, KINDS)
 
 

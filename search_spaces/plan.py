@@ -56,7 +56,7 @@ class Plan(NamedTuple):
     same: list[list[dict[str, str]]]
     """The levels that come to one configuration, which is trained once: a list for each such configuration."""
     notes: list[str]
-    """What must be said of the data."""
+    """What must be said of the data, and of prices."""
 
 
 def make_plan(
@@ -150,6 +150,8 @@ class Planner:
         self._overrides = overrides or {}
         self._datasets: dict[tuple[str, str], Dataset | InputError] = {}
         """What was read, or why it cannot be."""
+        self._said: dict[str, None] = {}
+        self._tried: set[tuple[str, str]] = set()
         self._splits: dict[tuple[tuple[str, ...], Split], Parts] = {}
         try:
             nested(self._overrides)
@@ -203,13 +205,15 @@ class Planner:
             model, protocol = parts["model"], parts["protocol"]
             dataset = self._read(parts["data"])
             source = parts["data"] = parts["data"].but(fingerprint=dataset.config.fingerprint)
+            first = TrialConfig(**parts, seed=self.seeds[0])
+            self._try_parts(first)
             place = dataset.groups, protocol.split
             if place not in self._splits:
                 self._splits[place] = split(dataset.groups, protocol.split)
-            params, macs = _price(model, source)
+            params, macs, note = _price(model, source)
+            self._said |= {note: None} if note else {}
             if 1 in (len(self._splits[place].train), protocol.batch_size):  # else no batch is of one
                 _try_one_image(model, source)
-            first = TrialConfig(**parts, seed=self.seeds[0])
         except ValidationError as error:
             raise ImpossibleError(explain(error)) from None
         except PartError:  # what is no code is no configuration's fault
@@ -219,10 +223,24 @@ class Planner:
         check(self.space, params, macs)
         return [Planned(first.model_copy(update={"seed": seed}), variant.levels, params, macs) for seed in self.seeds]
 
+    def _try_parts(self, trial: TrialConfig) -> None:
+        """See that the code of others in a trial does what its kind must, each once.
+
+        Raises `PartError` with the first thing that it does not.
+        """
+        for place, part in trial.parts.items():
+            tried = place.partition(".")[0], part.text
+            if part.made_by and place != "data" and tried not in self._tried:
+                self._tried.add(tried)
+                problems, doubts = _contract(place, part, trial)
+                self._said |= dict.fromkeys(doubts)
+                if problems:
+                    raise PartError(problems[0])
+
     def notes(self) -> list[str]:
-        """What must be said of the data sets read so far, each once."""
+        """What must be said of the data sets read and the networks priced so far, each once."""
         read = [dataset for dataset in self._datasets.values() if not isinstance(dataset, InputError)]
-        return list(dict.fromkeys(note for dataset in read for note in dataset.notes))
+        return list(dict.fromkeys([*(note for dataset in read for note in dataset.notes), *self._said]))
 
 
 def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Run:
@@ -252,10 +270,24 @@ def check(space: Space, params: int, macs: int) -> None:
             raise ImpossibleError(f"{constraint.cost} {spent:,}: the space allows {constraint.most:,.12g}", over)
 
 
-def _price(model: Part, source: DataPart) -> tuple[int, int]:
-    from ablate.cost.counted import cost
+def _contract(place: str, part: Part, trial: TrialConfig) -> tuple[list[str], list[str]]:
+    """What is wrong with a part of others, and what is doubtful, a line each."""
+    from ablate.contracts.contract import quick_problems, run_contract
 
-    return cost(model, source.channels, source.classes, source.size)
+    kind, data = kind_at(place), trial.data
+    if kind.name == "network":
+        return quick_problems(kind, part, data.channels, data.classes, data.size), []
+    found = run_contract(kind, part)
+    problems = [f"{part.name}: {checked.name}: {checked.problem}" for checked in found if checked.problem]
+    return problems, [f"{part.name}: {checked.name}: {checked.doubt}" for checked in found if checked.doubt]
+
+
+def _price(model: Part, source: DataPart) -> tuple[int, int, str]:
+    """Parameters, MACs, and what must be said of them."""
+    from ablate.cost.counted import cost, cost_note
+
+    asked = model, source.channels, source.classes, source.size
+    return (*cost(*asked), cost_note(*asked))
 
 
 def _try_one_image(model: Part, source: DataPart) -> None:

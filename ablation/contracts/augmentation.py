@@ -143,13 +143,12 @@ def a_mask_moves_with_its_image(tried: TriedAugmentation) -> str:
 
 CONTRACT = Contract(
     TriedAugmentation,
-    first=(it_builds, shapes_and_types_stay),
+    first=(it_builds, shapes_and_types_stay, images_stay_finite),
     then=(
-        images_stay_finite,
         masks_keep_their_labels,
-        the_same_generator_gives_the_same,
-        other_generators_give_others,
         the_global_random_state_is_left_alone,
+        other_generators_give_others,
         a_mask_moves_with_its_image,
     ),
+    last=(the_same_generator_gives_the_same,),
 )

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from ablate.contracts.contract import Contract, Doubt
+from ablate.contracts.contract import Contract, Doubt, reason
 from ablate.kinds import KINDS, make
 from ablate.part import Part
+from ablate.training.schedules.base import Steps
 
 _RATE = 1e-2
 _EPOCHS, _STEPS = 10, 4
@@ -22,8 +23,6 @@ class TriedSchedule:
 
     def begun(self) -> tuple[torch.optim.Optimizer, Any]:
         """An optimizer, with a scheduler of ten epochs of four steps."""
-        from ablate.training.schedules.base import Steps
-
         optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(2))], lr=_RATE)
         return optimizer, self.schedule.build(optimizer, Steps(_EPOCHS, _STEPS))
 
@@ -72,7 +71,12 @@ def the_learning_rate_is_a_positive_number(tried: TriedSchedule) -> str:
 
 
 def it_lasts_as_long_as_the_training(tried: TriedSchedule) -> str:
-    tried.rates()  # torch's own raise where they are asked for more steps than they have
+    try:
+        tried.rates()
+    except Exception as error:  # of torch's own, where they are asked for more steps than they have
+        return (
+            f"{reason(error)}; of {_EPOCHS} epochs of {_STEPS} steps: take total_steps, or epochs and steps_per_epoch"
+        )
     return ""
 
 

@@ -64,7 +64,10 @@ def _says_that_it_gives_one(target: Callable[..., Any]) -> bool:
 
 
 def _plain_output(model: nn.Module, inputs: Any, output: Any) -> Any:
-    """Logits, or a tuple of them: of what libraries give, torchvision's mapping and lists."""
+    """Logits, or a tuple of them, the output last: of what libraries give, torchvision's mapping, lists, and MONAI's
+    heads in one tensor (N, heads, C, H, W), the output first."""
     if isinstance(output, dict) and isinstance(output.get("out"), Tensor):
         output = output["out"]
+    if isinstance(output, Tensor) and output.ndim == 5:
+        return tuple(reversed(output.unbind(1)))
     return tuple(output) if isinstance(output, list) else output

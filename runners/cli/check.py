@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,11 @@ def _named(
     if len(kinds) > 1:
         raise InputError(f"{name} is a {' and a '.join(kind.name for kind in kinds)}: say which by --kind")
     kind = kinds[0]
-    own = {path.removeprefix(f"{place_of(kind)}."): value for path, value in settings.items()}
+    prefix = f"{place_of(kind)}."
+    for path in settings:
+        if path.startswith(prefix) and path.removeprefix(prefix) in settings:
+            raise InputError(f"--set {path} and --set {path.removeprefix(prefix)} are one setting: leave one out")
+    own = {path.removeprefix(prefix): value for path, value in settings.items()}
     if data_dir is not None and kind.name != "data set":
         raise InputError(f"--data-dir {data_dir}: {name} is a {kind.name}; leave it out")
     return kind, parse(kind, {"name": name, **own}, local={"root": str(data_dir)} if data_dir else None)
@@ -127,7 +132,6 @@ def _of_network(kind: Kind, image: str | None, classes: int | None) -> dict[str,
 
 
 def _print(kind: Kind, part: Part, found: list[Checked]) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
     out = console()
@@ -137,6 +141,6 @@ def _print(kind: Kind, part: Part, found: list[Checked]) -> None:
         word, style = ("fails", "bold red") if one.problem else ("doubt", "yellow") if one.doubt else ("holds", "green")
         out.print(Text.assemble((word, style), "  ", one.name))
         if one.problem or one.doubt:
-            out.print(Padding(Text(one.problem or one.doubt), (0, 0, 0, 7)))
+            out.print(textwrap.indent(textwrap.fill(one.problem or one.doubt, out.width - 7), " " * 7))
     fails = sum(bool(one.problem) for one in found)
     out.print(f"{len(found) - fails} of {len(found)} checks hold" + (f", {fails} fail" if fails else ""))

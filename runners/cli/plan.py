@@ -86,6 +86,9 @@ def plan(study: Path | None, as_json: bool, design: str | None, output: Path | N
         out.print(prepared.profile.note, style="yellow")
 
 
+next(one for one in plan.params if one.name == "space").required = False  # --design writes one
+
+
 class _Kept(NamedTuple):
     """What a study has of a plan: the trials' keys, and what is to be said of it."""
 
@@ -104,8 +107,5 @@ def _kept(study: Path | None, prepared: Prepared) -> _Kept:
         return _Kept([], [])
     opened = open_study(path)
     keys = [config.key for config in configs if opened.has(config.key)]
-    trials = f"{len(keys)} of the {len(configs)} trials are in '{path}' already"
-    return _Kept(keys, [trials, *changed_code(opened, configs)])
-
-
-next(one for one in plan.params if one.name == "space").required = False  # --design writes one
+    said = [f"{len(keys)} of the {len(configs)} trials are in '{path}' already"] if keys else []
+    return _Kept(keys, [*said, *changed_code(opened, configs)])

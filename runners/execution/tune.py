@@ -250,6 +250,7 @@ def _tune(
     from ray import tune
     from ray.tune.stopper import FunctionStopper, Stopper
 
+    from ablate.runners.search.of_epochs import failing_in_a_line
     from ablate.runners.search.schedulers.base import pauses
 
     class Halt(Stopper):
@@ -277,12 +278,13 @@ def _tune(
     def resources_of(config: dict[str, Any]) -> Any:
         return tune.PlacementGroupFactory(how.resources.bundles(config["job"].planned))
 
+    scheduler = _scheduler(study, queue, how)
     scratch = tempfile.mkdtemp(prefix="ablate-")
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources_of),
         tune_config=tune.TuneConfig(
             search_alg=queue,
-            scheduler=_scheduler(study, queue, how),
+            scheduler=scheduler,
             num_samples=-1,
             # Ray counts paused trials among those at a time, so there the machine's room alone is the limit.
             max_concurrent_trials=None if pauses(how.asked.scheduler) else how.resources.max_concurrent,
@@ -299,7 +301,7 @@ def _tune(
             failure_config=tune.FailureConfig(max_failures=how.asked.max_failures),
         ),
     )
-    with at_last(lambda: shutil.rmtree(scratch, ignore_errors=True)), same_signals():
+    with at_last(lambda: shutil.rmtree(scratch, ignore_errors=True)), same_signals(), failing_in_a_line(scheduler):
         tuner.fit()
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.experiment import Trial
 from ray.tune.result import DEFAULT_METRIC
 from ray.tune.schedulers import TrialScheduler
 
+from ablate.calls import said
+from ablate.errors import InputError
 from ablate.runners.search.stopping import SCORE, TIME
 
 if TYPE_CHECKING:
@@ -27,9 +30,13 @@ class OfEpochs(TrialScheduler):
 
     metric = DEFAULT_METRIC  # what Ray demands in no report
 
-    def __init__(self, scheduler: TrialScheduler, last: int) -> None:
+    def __init__(self, scheduler: TrialScheduler, last: int, called: str = "") -> None:
+        """`called`: the name of one that others wrote, whose failures are said in one line."""
         super().__init__()
         self.scheduler = scheduler
+        self.failed: InputError | None = None
+        """What it raised; Ray raises a whole traceback in its place."""
+        self._called = called
         self._last_epoch = last
         self._reports: dict[str, dict[str, Any]] = {}
         scheduler.set_search_properties(SCORE, "max")  # of one that has none yet
@@ -47,15 +54,18 @@ class OfEpochs(TrialScheduler):
         if TIME not in result:
             return TrialScheduler.CONTINUE
         self._reports[trial.trial_id] = result
-        decision: str = self.scheduler.on_trial_result(tune_controller, trial, result)
+        with self._explained():
+            decision: str = self.scheduler.on_trial_result(tune_controller, trial, result)
         return TrialScheduler.CONTINUE if result[TIME] >= self._last_epoch else decision
 
     def on_trial_complete(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> None:
         last = self._reports.pop(trial.trial_id, result)
-        self.scheduler.on_trial_complete(tune_controller, trial, result if TIME in result else last)
+        with self._explained():
+            self.scheduler.on_trial_complete(tune_controller, trial, result if TIME in result else last)
 
     def on_trial_add(self, tune_controller: TuneController, trial: Trial) -> None:
-        self.scheduler.on_trial_add(tune_controller, trial)
+        with self._explained():
+            self.scheduler.on_trial_add(tune_controller, trial)
 
     def on_trial_error(self, tune_controller: TuneController, trial: Trial) -> None:
         self.scheduler.on_trial_error(tune_controller, trial)
@@ -64,7 +74,30 @@ class OfEpochs(TrialScheduler):
         self.scheduler.on_trial_remove(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: TuneController) -> Trial | None:
-        return self.scheduler.choose_trial_to_run(tune_controller)
+        with self._explained():
+            return self.scheduler.choose_trial_to_run(tune_controller)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if self._called:
+                self.failed = InputError(f"scheduler {self._called} fails: {said(error)}")
+                raise self.failed from error
+            raise
 
     def debug_string(self) -> str:
         return str(self.scheduler.debug_string())
+
+
+@contextlib.contextmanager
+def failing_in_a_line(scheduler: TrialScheduler) -> Iterator[None]:
+    """Where others' scheduler ends a run by what it raises, that is said in a line, without Ray's traceback of it."""
+    try:
+        yield
+    except Exception:
+        failed = getattr(scheduler, "failed", None)
+        if failed is not None:
+            raise failed from None
+        raise

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from breakages import DATA, NETWORKS, Breakage, network
+from breakages_of_recipe import AUGMENTATIONS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
 
 from ablate.contracts.contract import Checked, quick_problems, run_contract
 from ablate.kinds import KINDS, parse
 from ablate.modules import code_from
 
-BREAKAGES = NETWORKS | DATA
+_OF_KINDS = (NETWORKS, LOSSES, OPTIMIZERS, SCHEDULES, AUGMENTATIONS, METRICS, DATA)
+BREAKAGES = {name: one for kind in _OF_KINDS for name, one in kind.items()}
 
 
 def checked(breakage: Breakage, folder: Path) -> list[Checked]:
@@ -32,7 +34,12 @@ def test_what_breaks_a_contract_is_named_by_the_check_it_breaks(breakage: Breaka
 
 
 def test_every_breakage_has_a_line_of_its_own() -> None:
-    assert len({(one.kind, one.check, one.says) for one in BREAKAGES.values()}) == len(BREAKAGES) >= 12
+    assert (
+        len({(one.kind, one.check, one.says) for one in BREAKAGES.values()})
+        == len(BREAKAGES)
+        == sum(map(len, _OF_KINDS))
+        >= 12
+    )
 
 
 def test_what_is_right_is_not_faulted(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ablate.analysis.report.content import Content
 from ablate.analysis.report.page import Part
 from ablate.analysis.report.sections.base import LATE, built, in_words
-from ablate.calls import call
+from ablate.calls import call, check_settings
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
@@ -41,5 +41,6 @@ class CalledSection(NamedTuple):
 
 
 def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> CalledSection:
-    """`target` called with `settings`, under its own name."""
+    """`target` called with `settings`, under its own name. Raises `InputError` for a setting that it does not take."""
+    check_settings(target, settings, what, data_names(target))
     return CalledSection(target, settings, what, in_words(getattr(target, "__name__", what)))

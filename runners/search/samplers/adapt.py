@@ -1,4 +1,4 @@
-"""A sampler that is any callable: one of Optuna's samplers, OptunaHub's, or a function that gives one."""
+"""A sampler that is any callable: one of Optuna's samplers as it is, or a function that gives one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ablate.calls import call
+from ablate.calls import call, check_settings
 from ablate.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> Ca
     """`target` called with `settings` for each question. Raises `InputError` for a class that is no sampler."""
     from optuna.samplers import BaseSampler
 
+    check_settings(target, settings, what, data_names(target))
     if inspect.isclass(target) and not issubclass(target, BaseSampler):
         raise InputError(
             f"{what} is a class, and no optuna.samplers.BaseSampler: expected one, or a function giving one"

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ablate.calls import call
+from ablate.calls import call, check_settings
 from ablate.errors import InputError
 from ablate.runners.search.schedulers.base import Costs
 
@@ -43,6 +43,7 @@ def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> Ca
     """`target` called with `settings`. Raises `InputError` for a class that is no scheduler, or changes what trains."""
     from ray.tune import schedulers
 
+    check_settings(target, settings, what, data_names(target))
     if not inspect.isclass(target):
         return CalledScheduler(target, settings, what, pauses=False)
     if not issubclass(target, schedulers.TrialScheduler):

@@ -77,4 +77,4 @@ def make_scheduler(asked: Asked, *, costs: Costs, max_epochs: int, **settings: A
         raise InputError(
             f"scheduler {part.name} gives a {type(found).__name__}: expected a ray.tune.schedulers.TrialScheduler"
         )
-    return OfEpochs(found, max_epochs) if part.made_by else found
+    return OfEpochs(found, max_epochs, part.name) if part.made_by else found

@@ -32,22 +32,23 @@ class Impatient(Scheduler):
 
     least: float = 0.5
     grace: int = 2
+    column: str = "val_dice"
 
     def build(self, costs, max_epochs):
-        return Below(self.least, self.grace, costs)
+        return Below(self.least, self.grace, costs, self.column)
 
 
 class Below(FIFOScheduler):
-    def __init__(self, least, grace, costs):
+    def __init__(self, least, grace, costs, column):
         super().__init__()
-        self.least, self.grace, self.costs, self.observed = least, grace, costs, {}
+        self.least, self.grace, self.costs, self.column, self.observed = least, grace, costs, column, {}
 
     def observe(self, key, scores):
         self.observed[key] = list(scores)
 
     def on_trial_result(self, tune_controller, trial, result):
         is_cheapest = self.costs[trial.config["key"]] == min(self.costs.values())
-        if result["epoch"] < self.grace or result["val_dice"] >= self.least or is_cheapest:
+        if result["epoch"] < self.grace or result[self.column] >= self.least or is_cheapest:
             return TrialScheduler.CONTINUE
         return TrialScheduler.STOP
 
@@ -166,6 +167,13 @@ def test_what_is_no_scheduler_is_said_in_one_line(asked, said, mine):
     with pytest.raises(InputError, match=said) as error:
         make_scheduler(asked, costs={}, max_epochs=9)
     assert "\n" not in str(error.value)
+
+
+def test_what_a_users_scheduler_raises_is_said_in_one_line(mine):
+    with pytest.raises(
+        InputError, match=r"scheduler my_schedulers:Impatient fails: KeyError: .*my_schedulers\.py, line "
+    ):
+        replayed({"a": curve(1, 0.5, 1)}, {"name": "my_schedulers:Impatient", "column": "x"})
 
 
 # How they are named --------------------------------------------------------------------------------------------------
