@@ -99,6 +99,11 @@ def kind_at(place: str) -> Kind:
     return KINDS[_PLACES.get(part, part)]
 
 
+def place_of(kind: Kind) -> str:
+    """Where a configuration has a part of this kind: `model`, `loss`, …"""
+    return next((place for place, name in _PLACES.items() if name == kind.name), kind.name)
+
+
 # Finding -------------------------------------------------------------------------------------------------------------
 
 
@@ -322,10 +327,8 @@ def of_kind(name: str) -> Any:
     cls = DataPart if name == "data set" else Part
 
     def validate(value: Any, info: ValidationInfo) -> Part:
-        recorded = info.mode == "json" and not isinstance(value, Part | Config)
-        if recorded or (isinstance(value, Mapping) and MADE_BY in value):
-            return cls(value)
-        return part_of(kind, value)
+        written = info.mode == "json" or (isinstance(value, Mapping) and MADE_BY in value)
+        return cls(value) if written and not isinstance(value, Part | Config) else part_of(kind, value)
 
     def dump(part: Part) -> dict[str, Any]:
         return part.canonical()
