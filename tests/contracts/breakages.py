@@ -105,13 +105,6 @@ NETWORKS = {
         "its state survives saving",
         "_extra_state is a dict, which is not saved",
     ),
-    "one tensor under two names": Breakage(
-        "network",
-        network("self.same = nn.Conv2d(1, 1, 3, padding=1); self.same.weight = self.head.weight",
-                "return self.head(x) + (self.same(x) if x.shape[1] == 1 else 0)"),
-        "its state survives saving",
-        "head.weight and same.weight are one tensor",
-    ),
     "its input is not looked at": Breakage(
         "network",
         network("", "return self.head(torch.ones_like(x))"),
