@@ -185,9 +185,9 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
     found = find(kind, name)
     what = f"{_word(kind)} {name}"
     cls = DataPart if kind.name == "data set" else Part
-    base = load(kind.base)
-    if inspect.isclass(found.target) and issubclass(found.target, base):
-        typed = parse_settings(found.target, {**settings, **(local or {})}, what)
+    own = _settings_class(kind, found.target)
+    if own is not None:
+        typed = parse_settings(own, {**settings, **(local or {})}, what)
         part = cls.of(typed, name, found.made_by)
         return _without_own_defaults(part, typed) if kind.sparse else part
     if not found.made_by:
@@ -225,6 +225,12 @@ def name_of(asked: Asked) -> Any:
     if isinstance(asked, Part | Config):
         return getattr(asked, "name", "")
     return asked.get("name") if isinstance(asked, Mapping) else asked
+
+
+def _settings_class(kind: Kind, target: Any) -> type[Config] | None:
+    """A subclass of the kind; None for any other callable."""
+    base: type[Config] = load(kind.base)
+    return target if inspect.isclass(target) and issubclass(target, base) else None
 
 
 def _word(kind: Kind) -> str:
@@ -291,15 +297,15 @@ def _make(kind: Kind, text: str, local: tuple[tuple[str, str], ...], code: int) 
     made_by = fields.pop(MADE_BY, "")
     found = find(kind, name)
     what = f"{_word(kind)} {name}"
-    base = load(kind.base)
-    if inspect.isclass(found.target) and issubclass(found.target, base):
+    own = _settings_class(kind, found.target)
+    if own is not None:
         _check_maker(what, made_by, [found.made_by])
-        known = found.target.model_fields
+        known = own.model_fields
         paths = [field for field in fields if field in known and known[field].exclude]
         if paths:
             raise InputError(f"{what}: {paths[0]} has no place in a recorded configuration")
         own_name = {"name": name} if "name" in known else {}
-        return parse_settings(found.target, {**own_name, **fields, **dict(local)}, what)
+        return parse_settings(own, {**own_name, **fields, **dict(local)}, what)
     _check_maker(what, made_by, [found.made_by, *_nested_makers(fields)])
     settings = {field: made(value, what) for field, value in fields.items()}
     return _adapter(kind).adapt(found.target, {**settings, **dict(local)}, what)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from ablate.errors import brief
 from ablate.settings import MOST_CHANNELS, MOST_SIDE, Config
@@ -47,7 +47,7 @@ class Part:
         self._text = json.dumps(self._fields, sort_keys=True)
 
     @classmethod
-    def of(cls, config: Config, name: str | None = None, made_by: str = "") -> Part:
+    def of(cls, config: Config, name: str | None = None, made_by: str = "") -> Self:
         """A part's typed settings as data; `name` where they have none."""
         paths = {field for field, info in type(config).model_fields.items() if info.exclude}
         fields = ({"name": name} if name else {}) | config.canonical()
@@ -84,7 +84,7 @@ class Part:
         found: dict[str, Any] = json.loads(json.dumps(self._fields))
         return found
 
-    def but(self, **changes: Any) -> Part:
+    def but(self, **changes: Any) -> Self:
         """With some settings changed."""
         return type(self)(self._fields | changes, self.local)
 

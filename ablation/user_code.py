@@ -210,8 +210,10 @@ def _is_other(name: str, source: Source) -> bool:
     """Whether a module was imported from another source of the user's. Raises `PartError` for one of another's."""
     there = sys.modules.get(name)
     loader = getattr(getattr(there, "__spec__", None), "loader", None)
-    if there is None or isinstance(loader, _Loader):
-        return there is not None and loader.source != source
+    if isinstance(loader, _Loader):
+        return loader.source != source
+    if there is None:
+        return False
     own = getattr(there, "__file__", None)
     if own and Path(own).resolve() != Path(source.path).resolve():
         raise PartError(f"'{source.path}' has the name of a module that is in use ('{own}'): give it another name")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,14 +10,14 @@ from pydantic import ValidationError
 from ablate.data.dataset import Dataset
 from ablate.data.settings import Split
 from ablate.data.splits import Parts, split
-from ablate.errors import InputError, PartError, brief
-from ablate.kinds import KINDS, kind_at
-from ablate.kinds import parse as parse_part
+from ablate.errors import InputError, PartError
+from ablate.kinds import kind_at
 from ablate.part import DataPart, Part
 from ablate.search_spaces.designs import Variant, expand
+from ablate.search_spaces.fields import assign, network_of_space, overlay, parts_of
 from ablate.search_spaces.profiles import Profile
-from ablate.search_spaces.space import MOST_SEEDS, SEVERAL, Fields, Range, Space, nested, spelled_out
-from ablate.settings import explain, parse
+from ablate.search_spaces.space import MOST_SEEDS, Fields, Range, Space, nested
+from ablate.settings import explain
 from ablate.trial import Protocol, TrialConfig
 
 if TYPE_CHECKING:
@@ -177,8 +175,8 @@ class Planner:
         for factor in self.space.factors:
             if any(path.split(".")[0] == "data" for path in _varied(self.space, factor)):
                 raise InputError(f"factor {factor} varies the data: a search compares on one data set")
-        fields = _overlay(self.space, {}, self._profile, self._data, self._overrides)
-        parts = _parts(fields, self.space.name, self._data_dir)
+        fields = overlay(self.space, {}, self._profile, self._data, self._overrides)
+        parts = parts_of(fields, self.space.name, self._data_dir)
         return self._read(parts["data"]), parts["protocol"]
 
     def _read(self, source: DataPart) -> Dataset:
@@ -200,8 +198,8 @@ class Planner:
         cannot be read), cannot be built, or costs more than the space allows.
         """
         try:
-            fields = _overlay(self.space, variant.fields, self._profile, self._data, self._overrides)
-            parts = _parts(fields, self.space.name, self._data_dir)
+            fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides)
+            parts = parts_of(fields, self.space.name, self._data_dir)
             model, protocol = parts["model"], parts["protocol"]
             dataset = self._read(parts["data"])
             source = parts["data"] = parts["data"].but(fingerprint=dataset.config.fingerprint)
@@ -310,94 +308,6 @@ def _leaves(tree: Mapping[str, Any], above: str = "") -> list[str]:
     return found
 
 
-def _overlay(
-    space: Space, level_fields: Fields, profile: Profile, data: str | None, overrides: Fields
-) -> dict[str, Any]:
-    """What a configuration has of each field: the profile's defaults of its own data set lie under all else.
-
-    What the base says of one data set's fields is not taken over to another.
-    """
-    over: dict[str, Any] = {}
-    for path, value in {**level_fields, **overrides}.items():
-        _assign(over, path, value)
-    tree = nested(space.base)
-    own = tree.get("data", {}).get("name")
-    name = over.get("data", {}).get("name", data or own or "mni152")
-    if own not in (None, name):
-        tree["data"] = {}
-    for path, value in {**level_fields, **overrides}.items():
-        _assign(tree, path, value)
-    tree.setdefault("data", {})["name"] = name
-    _fill(tree, nested(profile.fields(name)))
-    return tree
-
-
-def _fill(tree: dict[str, Any], defaults: Mapping[str, Any]) -> None:
-    for name, value in defaults.items():
-        if isinstance(value, dict) and isinstance(tree.setdefault(name, {}), dict):
-            _fill(tree[name], value)
-        else:
-            tree.setdefault(name, value)
-
-
-def _assign(tree: dict[str, Any], path: str, value: Any) -> None:
-    """Set a field, or a part whole."""
-    *parents, last = path.split(".")
-    for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
-            raise InputError(f"field '{brief(path)}': '{brief(parent)}' is a value and has no fields")
-    tree[last] = copy.deepcopy(spelled_out(path, value))
-
-
-def _parts(fields: dict[str, Any], space: str, data_dir: str | None) -> dict[str, Any]:
-    """What a trial's configuration is made of, but for the seed."""
-    data, protocol = dict(fields["data"]), dict(fields.get("protocol", {}))
-    root = data_dir if data_dir is not None else data.pop("root", None)
-    data.pop("root", None)
-    optimizer = {"name": "adam"} | fields["optimizer"] if fields.get("optimizer") else {}
-    if "lr" in optimizer:  # one place for it, whatever the optimizer
-        given = optimizer.pop("lr")
-        if protocol.setdefault("learning_rate", given) != given:
-            raise InputError(
-                f"optimizer.lr {brief(given)}: protocol.learning_rate is {brief(protocol['learning_rate'])}; give one"
-            )
-    found: dict[str, Any] = {
-        "model": _network(fields, space),
-        "data": parse_part(KINDS["data set"], data, local={"root": root}),
-        "protocol": parse(Protocol, protocol, "protocol"),
-    }
-    single = {"loss": fields.get("loss"), "optimizer": optimizer, "schedule": fields.get("schedule")}
-    found |= {name: parse_part(KINDS[name], given) for name, given in single.items() if given}
-    for name in SEVERAL:
-        labelled = fields.get(name) or {}
-        kind = kind_at(name)
-        given = [{"name": label} | settings for label, settings in labelled.items() if settings is not None]
-        found[name] = tuple(parse_part(kind, one) for one in given)
-    return found
-
-
-def _network(fields: dict[str, Any], space: str) -> Part:
-    model = dict(fields.get("model", {}))
-    if "name" not in model:
-        raise InputError(f"space {space} names no model: give base.model.name, or --model")
-    return parse_part(KINDS["network"], {field: _listed(field, value) for field, value in model.items()})
-
-
-def _listed(field: str, value: Any) -> Any:
-    """A list given place by place, counted from 1: `model.kernels.1`, `model.kernels.2`, …"""
-    if not isinstance(value, dict) or not all(_PLACE.fullmatch(place) for place in value):
-        return value
-    places = {int(place): entry for place, entry in value.items()}
-    if set(places) != set(range(1, len(places) + 1)):
-        given = ", ".join(f"{field}.{place}" for place in sorted(places))
-        raise InputError(f"model.{field}: places are counted from 1 without a gap, given: {given}")
-    return [places[place] for place in sorted(places)]
-
-
-_PLACE = re.compile("[1-9][0-9]{0,2}")
-
-
 def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], Part]]:
     """The distinct networks of `space` that can be built, each with the levels it has first.
 
@@ -411,8 +321,8 @@ def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], P
         tree = nested(space.base)
         try:
             for path, value in {**made.fields, **overrides}.items():
-                _assign(tree, path, value)
-            model = _network(tree, space.name)
+                assign(tree, path, value)
+            model = network_of_space(tree, space.name)
             if model not in found:
                 build_on_meta(model, 1, 1)
                 found[model] = made.levels

@@ -123,6 +123,7 @@ def measure(
 def check(config: Network | Part, in_channels: int, classes: int, size: tuple[int, int], threads: int) -> None:
     """That this can be measured here, as far as it can be told beforehand. Raises `InputError` as `measure` does."""
     from ablate.cost.counted import cost
+    from ablate.models.network import network_of
 
     available = os.cpu_count() or 1
     if threads > available:
@@ -130,10 +131,9 @@ def check(config: Network | Part, in_channels: int, classes: int, size: tuple[in
     params = cost(config, in_channels, classes, size).params
     least, memory = 4 * (params + in_channels * size[0] * size[1]), _memory()
     if least > memory:
-        given = f"{in_channels}x{size[0]}x{size[1]}"
+        given = f"{network_of(config).called} and an image of {in_channels}x{size[0]}x{size[1]}"
         raise InputError(
-            f"{config.name} and an image of {given} take {least / 1e9:,.0f} GB, of which this machine has "
-            f"{memory / 1e9:,.0f}: give a smaller input"
+            f"{given} take {least / 1e9:,.0f} GB, of which this machine has {memory / 1e9:,.0f}: give a smaller input"
         )
 
 

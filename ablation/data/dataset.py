@@ -47,22 +47,22 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Datase
     Raises `InputError` if `config` has a fingerprint and the samples have another, or if the arrays would not fit into
     this machine's memory.
     """
-    config = config if isinstance(config, DataPart) else DataPart.of(config)
-    check_room(len(samples), config)
+    part = config if isinstance(config, DataPart) else DataPart.of(config)
+    check_room(len(samples), part)
     found = fingerprint(samples)
-    if config.fingerprint not in ("", found):
+    if part.fingerprint not in ("", found):
         raise InputError(
-            f"the images or masks of {config.name} changed: their fingerprint is {found}, not {config.fingerprint}; "
+            f"the images or masks of {part.name} changed: their fingerprint is {found}, not {part.fingerprint}; "
             "restore them, or start a new study"
         )
-    masks = np.stack([resize_mask(sample.mask, config.size) for sample in samples])
+    masks = np.stack([resize_mask(sample.mask, part.size) for sample in samples])
     return Dataset(
-        config=config.but(fingerprint=found),
+        config=part.but(fingerprint=found),
         ids=tuple(sample.id for sample in samples),
         groups=tuple(sample.group for sample in samples),
-        images=prepare_images(samples, config),
+        images=prepare_images(samples, part),
         masks=masks,
-        notes=_notes(samples, config),
+        notes=_notes(samples, part),
     )
 
 
@@ -71,10 +71,15 @@ def check_room(count: int, config: DataPart | DataSource) -> None:
     height, width = config.size
     needed, available = count * height * width * (4 * config.channels + 1), available_memory()
     if needed > available:
+        images = f"{count:,} images at {config.channels}x{height}x{width}"
         raise InputError(
-            f"{config.name}: {count:,} images at {config.channels}x{height}x{width} take {needed / 1e9:,.1f} GB, and "
-            f"{available / 1e9:,.1f} GB of memory are available: choose a smaller data.size, or fewer images"
+            f"{_called(config)}: {images} take {needed / 1e9:,.1f} GB, and {available / 1e9:,.1f} GB of memory are "
+            "available: choose a smaller data.size, or fewer images"
         )
+
+
+def _called(config: DataPart | DataSource) -> str:
+    return config.name if isinstance(config, DataPart) else config.called
 
 
 def _notes(samples: Sequence[Sample], config: DataPart) -> tuple[str, ...]:

@@ -1,0 +1,105 @@
+"""From a space's fields, by dotted path, to what a trial's configuration is made of."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ablate.errors import InputError, brief
+from ablate.kinds import KINDS, kind_at
+from ablate.kinds import parse as parse_part
+from ablate.part import Part
+from ablate.search_spaces.profiles import Profile
+from ablate.search_spaces.space import SEVERAL, Fields, Space, nested, spelled_out
+from ablate.settings import parse
+from ablate.trial import Protocol
+
+
+def overlay(
+    space: Space, level_fields: Fields, profile: Profile, data: str | None, overrides: Fields
+) -> dict[str, Any]:
+    """What a configuration has of each field: the profile's defaults of its own data set lie under all else.
+
+    What the base says of one data set's fields is not taken over to another.
+    """
+    over: dict[str, Any] = {}
+    for path, value in {**level_fields, **overrides}.items():
+        assign(over, path, value)
+    tree = nested(space.base)
+    own = tree.get("data", {}).get("name")
+    name = over.get("data", {}).get("name", data or own or "mni152")
+    if own not in (None, name):
+        tree["data"] = {}
+    for path, value in {**level_fields, **overrides}.items():
+        assign(tree, path, value)
+    tree.setdefault("data", {})["name"] = name
+    _fill(tree, nested(profile.fields(name)))
+    return tree
+
+
+def _fill(tree: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+    for name, value in defaults.items():
+        if isinstance(value, dict) and isinstance(tree.setdefault(name, {}), dict):
+            _fill(tree[name], value)
+        else:
+            tree.setdefault(name, value)
+
+
+def assign(tree: dict[str, Any], path: str, value: Any) -> None:
+    """Set a field, or a part whole."""
+    *parents, last = path.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise InputError(f"field '{brief(path)}': '{brief(parent)}' is a value and has no fields")
+    tree[last] = copy.deepcopy(spelled_out(path, value))
+
+
+def parts_of(fields: dict[str, Any], space: str, data_dir: str | None) -> dict[str, Any]:
+    """What a trial's configuration is made of, but for the seed."""
+    data, protocol = dict(fields["data"]), dict(fields.get("protocol", {}))
+    root = data_dir if data_dir is not None else data.pop("root", None)
+    data.pop("root", None)
+    optimizer = {"name": "adam"} | fields["optimizer"] if fields.get("optimizer") else {}
+    if "lr" in optimizer:  # one place for it, whatever the optimizer
+        given = optimizer.pop("lr")
+        if protocol.setdefault("learning_rate", given) != given:
+            raise InputError(
+                f"optimizer.lr {brief(given)}: protocol.learning_rate is {brief(protocol['learning_rate'])}; give one"
+            )
+    found: dict[str, Any] = {
+        "model": network_of_space(fields, space),
+        "data": parse_part(KINDS["data set"], data, local={"root": root}),
+        "protocol": parse(Protocol, protocol, "protocol"),
+    }
+    single = {"loss": fields.get("loss"), "optimizer": optimizer, "schedule": fields.get("schedule")}
+    found |= {name: parse_part(KINDS[name], given) for name, given in single.items() if given}
+    for name in SEVERAL:
+        labelled = fields.get(name) or {}
+        kind = kind_at(name)
+        given = [{"name": label} | settings for label, settings in labelled.items() if settings is not None]
+        found[name] = tuple(parse_part(kind, one) for one in given)
+    return found
+
+
+def network_of_space(fields: dict[str, Any], space: str) -> Part:
+    model = dict(fields.get("model", {}))
+    if "name" not in model:
+        raise InputError(f"space {space} names no model: give base.model.name, or --model")
+    return parse_part(KINDS["network"], {field: _listed(field, value) for field, value in model.items()})
+
+
+def _listed(field: str, value: Any) -> Any:
+    """A list given place by place, counted from 1: `model.kernels.1`, `model.kernels.2`, …"""
+    if not isinstance(value, dict) or not all(_PLACE.fullmatch(place) for place in value):
+        return value
+    places = {int(place): entry for place, entry in value.items()}
+    if set(places) != set(range(1, len(places) + 1)):
+        given = ", ".join(f"{field}.{place}" for place in sorted(places))
+        raise InputError(f"model.{field}: places are counted from 1 without a gap, given: {given}")
+    return [places[place] for place in sorted(places)]
+
+
+_PLACE = re.compile("[1-9][0-9]{0,2}")
