@@ -1,7 +1,7 @@
 """The pages of docs/ as a user follows them: their files, and the commands that they give.
 
-A block with a title is a file; the blocks of one YAML file add up. In a block of `console`, lines that begin with `$` are
-commands.
+A block with a title is a file, and the blocks of one YAML file add up. In a block of `console`, lines that begin with
+`$` are commands.
 """
 
 from __future__ import annotations
