@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import ablate
+from ablate.kinds import KINDS
+from ablate.modules import load
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("ablation", "search_spaces", "analysis", "runners")
@@ -102,11 +104,16 @@ def test_a_file_and_a_function_are_read_in_one_sitting(folder):
 def test_the_package_itself_imports_nothing():
     code = "import ablate, sys; assert ablate.DISTRIBUTION; print([name for name in sys.modules if 'ablate.' in name])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
-    for name in ("run", "Study", "PyConv2d"):
+    for name in ("run", "Study", "PyConv2d", "Sample"):
         assert name in dir(ablate)
         assert callable(getattr(ablate, name))
     with pytest.raises(AttributeError, match="has no attribute 'runs'"):
         ablate.runs  # noqa: B018
+
+
+def test_the_base_of_every_kind_is_a_public_name():
+    names = {getattr(ablate, name) for name in dir(ablate) if name[0].isupper() and name != "DISTRIBUTION"}
+    assert {load(kind.base) for kind in KINDS.values()} <= names
 
 
 def test_every_folder_is_installed_as_a_part_of_the_one_package():

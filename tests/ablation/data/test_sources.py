@@ -15,6 +15,8 @@ from ablate.data.settings import DataSource, Folder, Isbi2012, KaggleLung, Liver
 from ablate.data.source import Sample
 from ablate.errors import InputError
 from ablate.kinds import KINDS, parse
+from ablate.modules import code_from
+from ablate.part import DataPart
 
 REAL = Path(__file__).parents[4] / "shared" / "data"
 RNG = np.random.default_rng(0)
@@ -212,6 +214,75 @@ def test_the_number_of_classes_reaches_the_data_set(tmp_path: Path) -> None:
     data = load_data(Folder(root=root, n_classes=3, size=(8, 8)))
     assert data.config.classes == 3
     assert set(np.unique(data.masks)) <= {0, 1, 2}
+
+
+FUNCTIONS = """
+import numpy as np
+from ablate import Sample
+
+
+def lines(size, count=6, n_classes=2):
+    for n in range(count):
+        mask = np.zeros(size, np.uint8)
+        mask[n] = n_classes - 1
+        yield f"{n}", mask * 50, mask
+
+
+def files(root):
+    return [Sample(file.stem, "one", np.load(file), np.load(file) > 1) for file in sorted(root.glob("*.npy"))]
+
+
+def numbers():
+    return [1, 2]
+"""
+
+
+@pytest.fixture
+def functions(tmp_path: Path):
+    (tmp_path / "my_data.py").write_text(FUNCTIONS)
+    with code_from(tmp_path):
+        yield tmp_path
+
+
+def of_function(name: str, root: Path | None = None, **settings: object) -> DataPart:
+    part = parse(KINDS["data set"], {"name": f"my_data:{name}", **settings}, local={"root": root})
+    assert isinstance(part, DataPart)
+    return part
+
+
+def test_a_function_is_a_data_set_and_is_told_what_every_one_has(functions: Path) -> None:
+    data = load_data(of_function("lines", size=[8, 12], n_classes=3))
+    assert data.images.shape == (6, 1, 8, 12)
+    assert data.masks.max() == 2
+    assert data.config.settings == {
+        "size": [8, 12], "channels": 1, "n_classes": 3, "fingerprint": data.config.fingerprint,
+    }  # fmt: skip
+    again = load_data(DataPart(data.config.canonical()))
+    assert np.array_equal(again.images, data.images)
+
+
+def test_what_a_function_is_told_may_be_left_out(functions: Path) -> None:
+    plain = of_function("lines")
+    assert (plain.size, plain.channels, plain.classes) == ((128, 128), 1, 1)
+    assert of_function("lines", n_classes=1, count=6, channels=1, size=[128, 128]).text == plain.text
+    assert of_function("lines", count=7).text != plain.text
+
+
+def test_a_function_is_told_where_its_files_are(functions: Path) -> None:
+    for n in range(3):
+        np.save(functions / f"{n}.npy", np.eye(8, dtype=np.uint8) * (n + 2))
+    data = load_data(of_function("files", functions, size=[8, 8]))
+    assert data.ids == ("0", "1", "2")
+    assert str(functions) not in data.config.text
+
+
+def test_a_function_that_gives_no_samples_is_refused(functions: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"my_data:numbers gives int: expected ablate.Sample, or \(name, image, mask\)"
+    ):
+        load_data(of_function("numbers"))
+    with pytest.raises(InputError, match="setting 'cuont': did you mean 'count'"):
+        of_function("lines", cuont=3)
 
 
 # What is wrong with the input ----------------------------------------------------------------------------------------
