@@ -198,9 +198,9 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
     found = find(kind, name)
     what = f"{_word(kind)} {name}"
     cls = DataPart if kind.name == "data set" else Part
-    own = _settings_class(kind, found.target)
-    if own is not None:
-        typed = parse_settings(own, {**settings, **(local or {})}, what)
+    typed_by = _settings_class(kind, found.target)
+    if typed_by is not None:
+        typed = parse_settings(typed_by, {**settings, **(local or {})}, what)
         part = cls.of(typed, name, found.made_by)
         return _without_own_defaults(part, typed) if kind.sparse else part
     if not found.made_by:
@@ -210,8 +210,8 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
     constants = getattr(adapter, "CONSTANTS", {})
     settings = {n: value for n, value in settings.items() if n not in constants or value != constants[n]}
     try:
-        of_all = adapted.of_all() if kind.name == "data set" else {}
-        plain = cls({"name": name, **without_defaults(found.target, settings), **of_all}, local)
+        own = adapted.canonical_settings() if kind.name == "data set" else without_defaults(found.target, settings)
+        plain = cls({"name": name, **own}, local)
     except ValueError as error:
         raise InputError(f"{what}: {error}") from None
     others = [found.made_by, *_nested_makers(plain.settings)]

@@ -27,9 +27,11 @@ class CalledSource(DataSource):
         known = {"root": self.root, "size": self.size, "channels": self.channels, "n_classes": self.n_classes}
         return [self._sample(one) for one in call(self.target, self.settings, known, self.what)]
 
-    def of_all(self) -> dict[str, Any]:
-        """What it has of that which every data set has, in its canonical form."""
-        return DataSource(**{name: getattr(self, name) for name in _OF_ALL if name != "root"}).canonical()
+    def canonical_settings(self) -> dict[str, Any]:
+        """Its function's settings, and what it has of that which every data set has."""
+        return (
+            self.settings | DataSource(**{name: getattr(self, name) for name in _OF_ALL if name != "root"}).canonical()
+        )
 
     def _sample(self, one: Any) -> Sample:
         if isinstance(one, Sample):
