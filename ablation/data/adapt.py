@@ -10,8 +10,9 @@ from pydantic import Field
 from ablate.calls import call, check_settings, without_defaults
 from ablate.data.settings import DataSource
 from ablate.data.source import Sample
-from ablate.errors import InputError
+from ablate.errors import InputError, PartError
 from ablate.settings import parse
+from ablate.user_code import is_users
 
 _OF_ALL = ("size", "channels", "root", "fingerprint", "n_classes")
 
@@ -43,6 +44,10 @@ class CalledSource(DataSource):
 
 def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> CalledSource:
     """`target` as a data set, with its own settings and what every one has. Raises `InputError` for any other."""
+    if not is_users(target):
+        raise PartError(
+            f"{what} is a library's, and no ablate.DataSource: call it in a function of your own, and name that"
+        )
     own = {name: settings[name] for name in _OF_ALL if name in settings}
     rest = {name: value for name, value in settings.items() if name not in own}
     check_settings(target, rest, what)
