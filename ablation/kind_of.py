@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from ablate.calls import parameters
 from ablate.errors import InputError, unknown
 from ablate.kinds import KINDS, Kind, own_parts, packaged
+from ablate.models.network import CHANNELS, CLASSES
 from ablate.modules import load, named
 
 _LIBRARIES = (
@@ -20,11 +22,20 @@ _LIBRARIES = (
 """What others' classes derive from, the first that fits, by module and class: nothing is imported to ask."""
 
 
+_ARGUMENTS = {
+    "network": ({*CHANNELS}, {*CLASSES}),
+    "loss": ({"logits", "outputs", "output"}, {"masks", "mask", "target", "targets"}),
+    "augmentation": ({"images", "image"}, {"masks", "mask", "generator", "rng"}),
+    "metric": ({"predicted", "prediction", "y_pred"}, {"masks", "mask", "y", "target"}),
+}
+"""What others' functions take, by kind: one of each group."""
+
+
 def kinds_of(name: str, asked: str | None = None) -> list[Kind]:
     """The kinds that have a part of this name: of a short name all of them, of `module:attribute` the one it is.
 
     `asked`: the kind, where the user says it. Raises `InputError` for a name that no kind has, for a kind that does
-    not exist, and for a function, which may be anything.
+    not exist, and for a function whose arguments do not tell.
     """
     if asked is not None:
         return [kind_named(asked)]
@@ -35,7 +46,7 @@ def kinds_of(name: str, asked: str | None = None) -> list[Kind]:
             raise unknown("part", name, every)
         return found
     target = named(name, name).target
-    kind = _of_class(target) if inspect.isclass(target) else None
+    kind = _of_class(target) if inspect.isclass(target) else _of_function(target)
     if kind is None:
         raise InputError(f"{name} may be of any kind: say which by --kind ({', '.join(KINDS)})")
     return [kind]
@@ -49,6 +60,13 @@ def kind_named(name: str) -> Kind:
         if words.get(one, one) in KINDS:
             return KINDS[words.get(one, one)]
     raise unknown("kind", name, KINDS)
+
+
+def _of_function(target: Any) -> Kind | None:
+    """By what its arguments are customarily called."""
+    given = set(parameters(target) or ())
+    kinds = [kind for kind, of_each in _ARGUMENTS.items() if all(given & names for names in of_each)]
+    return KINDS[kinds[0]] if len(kinds) == 1 else None
 
 
 def _of_class(target: Any) -> Kind | None:

@@ -144,6 +144,19 @@ def own_parts(kind: Kind) -> dict[str, str]:
     return found
 
 
+def own_defaults(kind: Kind, part: Part) -> dict[str, Any]:
+    """What the settings of a part of this project are that it leaves out; of anybody else's nothing is known.
+
+    This imports this project's own code alone.
+    """
+    home = own_parts(kind).get(part.name)
+    if part.made_by or home is None:
+        return {}
+    fields = load(home).model_fields
+    given = {"name", *part.settings}
+    return {n: i.get_default(call_default_factory=True) for n, i in fields.items() if n not in given}
+
+
 def _literal_name(node: ast.ClassDef) -> str:
     for line in node.body:
         match line:
@@ -196,8 +209,8 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
     adapted = adapter.adapt(found.target, settings, what)  # which checks them
     constants = getattr(adapter, "CONSTANTS", {})
     settings = {n: value for n, value in settings.items() if n not in constants or value != constants[n]}
-    of_all = adapter.of_all(adapted) if kind.name == "data set" else {}
     try:
+        of_all = adapted.of_all() if isinstance(adapted, Config) else {}
         plain = cls({"name": name, **without_defaults(found.target, settings), **of_all}, local)
     except ValueError as error:
         raise InputError(f"{what}: {error}") from None
@@ -307,6 +320,8 @@ def _make(kind: Kind, text: str, local: tuple[tuple[str, str], ...], code: int) 
         own_name = {"name": name} if "name" in known else {}
         return parse_settings(own, {**own_name, **fields, **dict(local)}, what)
     _check_maker(what, made_by, [found.made_by, *_nested_makers(fields)])
+    if kind.name == "data set" and "root" in fields:
+        raise InputError(f"{what}: root has no place in a recorded configuration")
     settings = {field: made(value, what) for field, value in fields.items()}
     return _adapter(kind).adapt(found.target, {**settings, **dict(local)}, what)
 

@@ -34,12 +34,15 @@ _ALWAYS = ("ablate.training.loop", "ablate.data.dataset", "ablate.models.encoder
 _KEYED = ("settings", "trial", "data.settings", "models.settings")
 _NAMING = ("calls", "data.load", "kinds", "models.build", "models.network", "modules", "part", "sources", "user_code")
 _ADAPTING = ("data.adapt", "models.adapt", "training.recipe")
+_TABLES = ("study", "study.tables")
 _GATES = ("data.room", "errors", "files")
 _PACKAGES = (
     "data", "metrics", "models", "training", "training.augmentations", "training.losses", "training.optimizers",
     "training.schedules",
 )  # fmt: skip
-APART = frozenset(("ablate", *(f"ablate.{name}" for name in (*_KEYED, *_NAMING, *_ADAPTING, *_GATES, *_PACKAGES))))
+APART = frozenset(
+    ("ablate", *(f"ablate.{name}" for name in (*_KEYED, *_NAMING, *_ADAPTING, *_TABLES, *_GATES, *_PACKAGES)))
+)
 """What decides no number of a trial that its key does not hold, or only names the parts that do."""
 _DIGITS = 12
 

@@ -34,12 +34,13 @@ class _Contract:
     """What the checks are given beside the part: of a network in_channels, classes and size (height, width)."""
     local: ClassVar[Mapping[str, Any]] = {}
     """Paths on this machine: of a data set its root."""
+    _found: ClassVar[dict[str, dict[str, Checked]]]
 
     def __init_subclass__(cls, kind: str | None = None) -> None:
         if kind is not None:
             cls.kind = kind
         if cls.part is not None:
-            cls._found: dict[str, dict[str, Checked]] = {}
+            cls._found = {}
             for check in contract_of(KINDS[cls.kind]).checks:
                 setattr(cls, f"test_{check.__name__}", _test(check, cls.variants))
 

@@ -7,16 +7,20 @@ is a hash of the canonical form, so the same experiment has the same key on ever
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import re
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import to_json
 
 from ablate.data.settings import Split
+from ablate.errors import unknown
 from ablate.kinds import of_kind
 from ablate.part import Part
 from ablate.settings import MOST_SEED, Config, Number, Since, Whole
+from ablate.study.tables import MOST_METRICS, is_metric_label
 
 SCHEMA_VERSION = 1
 KEY_LENGTH = 12
@@ -24,6 +28,8 @@ KEY_LENGTH = 12
 Augmentation = Literal["hflip", "vflip", "rot90", "rot180"]
 Flip = Literal["hflip", "vflip"]
 Initialisation = Literal["kaiming", "xavier", "orthogonal", "normal"]
+SELECTED_BY = ("dice", "iou", "miou", "loss")
+"""What the best epoch can be best by, beside the trial's own metrics."""
 
 
 class Protocol(Config):
@@ -93,8 +99,8 @@ class TrialConfig(Config):
     schedule: Annotated[of_kind("schedule"), Since("0.2")] = Part({"name": "constant"})  # type: ignore[valid-type]
     augmentation: Annotated[tuple[of_kind("augmentation"), ...], Since("0.2")] = ()  # type: ignore[valid-type]
     """Beside `protocol.augment`, and after it, in this order."""
-    metrics: Annotated[tuple[of_kind("metric"), ...], Since("0.2")] = ()  # type: ignore[valid-type]
-    """Scores of each test image beside those that follow from its confusion counts."""
+    metrics: Annotated[tuple[of_kind("metric"), ...], Since("0.2")] = Field((), max_length=MOST_METRICS)  # type: ignore[valid-type]
+    """Scores of each test image and class beside those that follow from its confusion counts."""
     seed: Whole = Field(0, ge=0, le=MOST_SEED)
 
     @field_validator("model", mode="before")
@@ -107,6 +113,13 @@ class TrialConfig(Config):
         height, width = self.data.size
         if "rot90" in self.protocol.augment and height != width:
             raise ValueError(f"augment rot90 needs square images, not {height}x{width}: drop it or change data.size")
+        return self
+
+    @model_validator(mode="after")
+    def _selects_by_what_it_has(self) -> TrialConfig:
+        known = (*SELECTED_BY, *self.metric_labels)
+        if self.protocol.select not in known:
+            raise unknown("protocol.select", self.protocol.select, known)
         return self
 
     @property
@@ -128,9 +141,25 @@ class TrialConfig(Config):
         return self.model.name in TRIVIAL
 
     def trivial(self) -> list[TrialConfig]:
-        """The three trivial predictors on this trial's data and split (the rest of the protocol does not matter)."""
-        protocol = Protocol(augment=(), split=self.protocol.split)
-        return [TrialConfig(model=Part({"name": n}), data=self.data, protocol=protocol) for n in TRIVIAL]
+        """The three trivial predictors on this trial's data and split, scored by its metrics; the rest of it does not
+        matter."""
+        same = {"data": self.data, "protocol": Protocol(augment=(), split=self.protocol.split), "metrics": self.metrics}
+        return [TrialConfig(model=Part({"name": n}), **same) for n in TRIVIAL]
+
+    @property
+    def metric_labels(self) -> tuple[str, ...]:
+        """What each of `metrics` is called in tables, each another name: its short name, or that of its class or
+        function. One that says something else there, or that several have, is numbered: `surface_dice_2`."""
+        names = [
+            re.sub(r"\W", "_", part.name.rpartition(":")[2].rpartition(".")[2][:60], flags=re.ASCII)
+            for part in self.metrics
+        ]
+        labels: list[str] = []
+        for number, name in enumerate(names, 1):
+            numbered = (f"{'metric' if name[:1].isdigit() else name}_{n}" for n in itertools.count(number))
+            candidates = itertools.chain([name] if names.count(name) == 1 else [], numbered)
+            labels.append(next(one for one in candidates if is_metric_label(one) and one not in labels))
+        return tuple(labels)
 
     @property
     def parts(self) -> dict[str, Part]:

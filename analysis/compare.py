@@ -16,10 +16,10 @@ import numpy as np
 from ablate.analysis.crossed import Interval
 from ablate.analysis.format import listing, model_name, several
 from ablate.analysis.pareto import COSTS, Cell, Cost, cells, tasks, value
-from ablate.analysis.scores import cell_scores
+from ablate.analysis.scores import cell_scores, metrics_of
 from ablate.analysis.significance import mean_interval
-from ablate.errors import InputError
-from ablate.metrics.counts import COUNTS, MetricName
+from ablate.errors import InputError, unknown
+from ablate.metrics.counts import COUNTS, METRICS, MetricName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,9 +82,9 @@ class _Judged(NamedTuple):
 def compare(studies: Mapping[str, Frames], metric: MetricName = "dice") -> Comparison:
     """The networks of several studies, by name, over all their data sets.
 
-    Raises `InputError` where there are not two data sets with a scored network.
+    Raises `InputError` where there are not two data sets with a scored network, or a study does not have the metric.
     """
-    judged = _judged(studies)
+    judged = _judged(studies, metric)
     if len(judged) < 2:
         found = (
             f"one data set with scored networks ({judged[0].name})" if judged else "no data set with scored networks"
@@ -118,8 +118,12 @@ def compare(studies: Mapping[str, Frames], metric: MetricName = "dice") -> Compa
     return Comparison(metric, tuple(one.name for one in judged), tuple(networks), friedman, tuple(notes))
 
 
-def _judged(studies: Mapping[str, Frames]) -> list[_Judged]:
-    """Every data set with a trained cell; its name is the task's, with the study's where several share it."""
+def _judged(studies: Mapping[str, Frames], metric: MetricName) -> list[_Judged]:
+    """Every data set with a trained cell that has the metric; its name is the task's, with the study's where several
+    share it."""
+    for study, frames in studies.items():
+        if metric not in metrics_of(frames.images):
+            raise unknown(f"metric of {study}", metric, metrics_of(frames.images))
     by_study = {
         (study, task): (trials, frames.images)
         for study, frames in studies.items()
@@ -128,7 +132,7 @@ def _judged(studies: Mapping[str, Frames]) -> list[_Judged]:
     shared = Counter(task for _, task in by_study)
     found = []
     for (study, task), (trials, images) in by_study.items():
-        known = cells(trials)
+        known = tuple(one for one in cells(trials) if metric in METRICS or math.isfinite(value(one, metric)))
         if any(not one.trivial for one in known):
             found.append(_Judged(f"{study}: {task}" if shared[task] > 1 else task, trials, images, known))
     return found

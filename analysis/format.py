@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _NAMES = {
     "unet": "U-Net",
@@ -74,6 +74,13 @@ def between(mean: float, low: float, high: float) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
         return score(mean)
     return f"{mean:.3f}{NO_BREAK}[{low:.3f},{NO_BREAK}{high:.3f}]"
+
+
+def setting(value: Any) -> str:
+    """A setting's value, compactly: `0.9`, `3,5,7`, `3,5/3,7`."""
+    if isinstance(value, list | tuple) and value:
+        return ("/" if isinstance(value[0], list | tuple) else ",").join(map(setting, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def several(count: int, noun: str) -> str:

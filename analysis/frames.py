@@ -11,20 +11,29 @@ import numpy as np
 import pandas as pd
 
 from ablate.analysis.format import MIXED
-from ablate.analysis.scores import image_scores
+from ablate.analysis.scores import image_scores, metrics_of
 from ablate.errors import InputError
-from ablate.foreign import LARGEST, bounded, keys, need, whole
+from ablate.foreign import LARGEST, bounded, keys, need, numbers_of, whole
 from ablate.metrics.counts import METRICS
 from ablate.origin import mixed
 from ablate.study.records import State
-from ablate.study.tables import EPOCH_COLUMNS, IMAGE_COLUMNS, JUDGED, TRIAL_COLUMNS, VALIDATION
+from ablate.study.tables import (
+    EPOCH_COLUMNS,
+    IMAGE_COLUMNS,
+    JUDGED,
+    TRIAL_COLUMNS,
+    VALIDATION,
+    metric_column,
+    own_metrics,
+)
+from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:
     from ablate.cost.measured import Measured
+    from ablate.part import Part
     from ablate.study.records import Record
     from ablate.study.study import Study
     from ablate.study.tables import TableName
-    from ablate.trial import TrialConfig
 
 _STATES: tuple[str, ...] = get_args(State)
 _MEASURED = ("latency_ms", "latency_iqr_ms", "peak_memory_mb")
@@ -34,7 +43,10 @@ DURATIONS = ["train_seconds", "latency_ms", "latency_iqr_ms", "peak_memory_mb", 
 
 class Frames(NamedTuple):
     """`trials`: a row a trial, with a column `factor.<name>` for each factor. `epochs`: a row an epoch of a trial.
-    `images`: a row a test image of a trial, and class (0 is the background)."""
+    `images`: a row a test image of a trial, and class (0 is the background).
+
+    A metric of the trials' own has a column `metric.<label>` of the images, and its mean in `<label>` of the trials;
+    both are NaN of trials without it."""
 
     trials: pd.DataFrame
     epochs: pd.DataFrame
@@ -66,7 +78,8 @@ def load(study: Study) -> Frames:
     except InputError as error:
         study.faults["measurements.json"] = str(error)
     records = {key: sound.records[key] for key in configs}
-    images = _concat(tables["images"], IMAGE_COLUMNS)
+    labels = sorted({label for table in tables["images"] for label in own_metrics(table)})
+    images = _concat(tables["images"], [*IMAGE_COLUMNS, *map(metric_column, labels)])
     trials = _trials(study, records, configs, measurements, images)
     return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images)
 
@@ -82,7 +95,7 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
 
     `trials` needs `key, cell, seed, model, params, macs`, and `images` all of its columns; the others are assumed or
     empty where they are missing. Keys may be numbers: they become text. Scores are derived from `images`, whatever
-    `trials` says.
+    `trials` says; a column `metric.<label>` there, of 0 to 1 or missing, is one more.
     Raises `InputError` for missing columns, missing values, those that are no finite numbers within bounds, repeated
     rows, states that are none, or images of unknown trials.
     """
@@ -95,8 +108,9 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
     )
     found["seed"] = whole("trials", found, "seed", high=_MOST_COUNT).astype(np.int64)
     counts = {name: whole("images", images, name, high=_MOST_COUNT).astype(np.int64) for name in IMAGE_COLUMNS[2:]}
-    judged = images.assign(**{name: keys("images", images, name) for name in ("key", "image")}, **counts)
-    judged = judged[list(IMAGE_COLUMNS)]
+    more = {metric_column(label): _of_some("images", images, metric_column(label)) for label in own_metrics(images)}
+    judged = images.assign(**{name: keys("images", images, name) for name in ("key", "image")}, **counts, **more)
+    judged = judged[[*IMAGE_COLUMNS, *more]]
     _refuse_repeated("trials", found, ["key"])
     _refuse_repeated("images", judged, ["key", "image", "class"])
     strange = set(judged["key"]) - set(found["key"])
@@ -113,13 +127,26 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
         found[name] = [bounded(value) for value in found[name]] if name in found else np.nan
     labels = dict(zip(found["cell"], found["label"], strict=True))
     found["label"] = found["cell"].map(_told_apart(labels, {cell: cell[:4] for cell in labels}))
-    found = found.drop(columns=[c for c in METRICS if c in found])
+    found = found.drop(columns=[c for c in metrics_of(judged) if c in found])
     found = found.merge(scores_by_trial(judged), how="left", left_on="key", right_index=True)
     factors = [name for name in found.columns if str(name).startswith("factor.")]
-    found = found.reindex(columns=[*TRIAL_COLUMNS[:3], *factors, *TRIAL_COLUMNS[3:]])
+    found = found.reindex(columns=_trial_columns(factors, own_metrics(judged)))
     for name in VALIDATION:
         found[name] = [bounded(value, 1) for value in found[name]]
     return Frames(found, _curves(epochs), judged)
+
+
+def _of_some(name: str, table: pd.DataFrame, column: str) -> pd.Series:
+    """A column of scores, NaN where it has none. Raises `InputError` for what is no score."""
+    need(name, table, [column])
+    known = table[column].notna()
+    scores = numbers_of(name, table.assign(**{column: table[column].where(known, 0.0)}), column, high=1)
+    return pd.Series(scores, table.index).where(known)
+
+
+def _trial_columns(factors: Sequence[str], metrics: Sequence[str]) -> list[str]:
+    after = TRIAL_COLUMNS.index("miou") + 1
+    return [*TRIAL_COLUMNS[:3], *factors, *TRIAL_COLUMNS[3:after], *metrics, *TRIAL_COLUMNS[after:]]
 
 
 def _curves(epochs: pd.DataFrame | None) -> pd.DataFrame:
@@ -142,8 +169,9 @@ def _refuse_repeated(name: str, table: pd.DataFrame, columns: list[str]) -> None
 
 
 def scores_by_trial(images: pd.DataFrame) -> pd.DataFrame:
-    """`dice`, `iou` (foreground) and `miou` (Eq. 1) of each key: means over images of the per-image scores."""
-    return pd.DataFrame({m: image_scores(images, m).groupby("key")["score"].mean() for m in METRICS})
+    """`dice`, `iou` (foreground), `miou` (Eq. 1) and the trials' own metrics of each key: means over images of the
+    per-image scores."""
+    return pd.DataFrame({m: image_scores(images, m).groupby("key")["score"].mean() for m in metrics_of(images)})
 
 
 def _concat(tables: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
@@ -184,7 +212,7 @@ def _trials(
         scores_by_trial(images), how="left", left_on="key", right_index=True
     )
     frame["best_epoch"] = frame["best_epoch"].astype("Int64")
-    return frame[[*TRIAL_COLUMNS[:3], *factors, *TRIAL_COLUMNS[3:]]]
+    return frame[_trial_columns(factors, own_metrics(images))]
 
 
 def _measured(found: Measured | None) -> dict[str, Any]:
@@ -256,17 +284,33 @@ def _options(config: TrialConfig) -> dict[str, str]:
 
 
 def level_label(levels: dict[str, str]) -> str:
-    """The levels of a design as a short name: `levels=4`; a network is its own name."""
+    """The levels of a design as a short name: `levels=4`; a network is its own name.
+
+    Where components are left out one at a time: `without residual`, or `full`.
+    """
+    if levels and set(levels.values()) <= {"with", "without"}:
+        gone = [name.split(".")[-1] for name, level in levels.items() if level == "without"]
+        return f"without {', '.join(gone)}" if gone else "full"
     return ", ".join(level if name == "network" else f"{name.split('.')[-1]}={level}" for name, level in levels.items())
 
 
 def describe(config: TrialConfig) -> str:
-    """A network's configuration in one line."""
+    """A network's configuration in one line, and what of its recipe's parts is not as it is without a word."""
 
     def text(value: Any) -> str:
-        if isinstance(value, list):
+        if isinstance(value, list) and value:
             return "/".join(map(text, value)) if isinstance(value[0], list) else ",".join(map(text, value))
         return str(value)
 
-    fields = {name: value for name, value in config.model.settings.items() if value is not None}
-    return " ".join([config.model.name, *(f"{name}={text(value)}" for name, value in fields.items())])
+    def settings(part: Part, before: str) -> list[str]:
+        return [f"{before}{name}={text(value)}" for name, value in part.settings.items() if value is not None]
+
+    said = [config.model.name, *settings(config.model, "")]
+    fields = TrialConfig.model_fields
+    for place, part in config.parts.items():
+        of_recipe = place not in ("model", "data") and not place.startswith("metrics.")
+        if of_recipe and (
+            place not in fields or part != fields[place].default
+        ):  # each augmentation, and what is changed
+            said += [f"{place}={part.name}", *settings(part, f"{place}.")]
+    return " ".join(said)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import moocore
@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ablate.analysis.format import NO_BREAK, si
+from ablate.analysis.scores import metrics_of
 from ablate.errors import InputError, unknown
 from ablate.metrics.counts import METRICS, MetricName
-from ablate.study.tables import JUDGED
+from ablate.study.tables import JUDGED, own_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +70,12 @@ class Cell(NamedTuple):
     iou: Score
     epochs: float
     train_seconds: float
+    more: Mapping[MetricName, Score] = {}
+    """By metrics of the trials' own; NaN where they have none."""
+
+    def score(self, metric: MetricName) -> Score:
+        found: Score = self.more[metric] if metric in self.more else getattr(self, metric)
+        return found
 
 
 class Point(NamedTuple):
@@ -147,7 +154,7 @@ def hypervolume(points: ArrayLike, reference: Sequence[float], maximise: Sequenc
 
 def maximised(objective: Objective) -> bool:
     """Scores are to be large, costs small."""
-    return objective in METRICS
+    return objective not in COSTS
 
 
 # Of cells ------------------------------------------------------------------------------------------------------------
@@ -166,8 +173,9 @@ def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
     groups = scored.groupby("cell", sort=False)
     texts = groups[["label", "model", "configuration", "state", "device"]].first().to_dict("index")
     seeds = groups.size().to_dict()
-    means = groups[[*COSTS, "epochs", "train_seconds", *METRICS]].mean().to_dict("index")
-    spreads = groups[[*METRICS]].std(ddof=1).to_dict("index")
+    metrics = metrics_of(scored)
+    means = groups[[*COSTS, "epochs", "train_seconds", *metrics]].mean().to_dict("index")
+    spreads = groups[metrics].std(ddof=1).to_dict("index")
 
     def cell(name: str) -> Cell:
         def score(metric: MetricName) -> Score:
@@ -192,6 +200,7 @@ def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
             iou=score("iou"),
             epochs=float(mean["epochs"]),
             train_seconds=float(mean["train_seconds"]),
+            more={label: score(label) for label in own_metrics(scored)},
         )
 
     return tuple(sorted((cell(str(name)) for name in texts), key=lambda row: row.trivial))
@@ -214,8 +223,7 @@ def offered(known: Iterable[Cell]) -> tuple[Cost, ...]:
 
 def value(cell: Cell, objective: Objective) -> float:
     """A cell's cost, or its mean score."""
-    found = getattr(cell, objective)
-    return found.mean if isinstance(found, Score) else found
+    return float(getattr(cell, objective)) if objective in COSTS else cell.score(objective).mean
 
 
 # Fronts --------------------------------------------------------------------------------------------------------------
@@ -233,10 +241,11 @@ def pareto(trials: pd.DataFrame, x: Cost, y: MetricName, reference: tuple[float,
 
 
 def fronts(trials: pd.DataFrame, x: Cost = "params", y: MetricName = "dice") -> tuple[Pareto, ...]:
-    """The records of every score and every cost that was measured, that of `x` and `y` first."""
+    """The records of every score and every cost that a cell has, that of `x` and `y` first."""
     known = cells(trials)
     measured = offered(known)
-    pairs = [(cost, metric) for cost in COSTS if cost == x or cost in measured for metric in METRICS]
+    scored = [m for m in metrics_of(trials) if m in (*METRICS, y) or any(math.isfinite(value(c, m)) for c in known)]
+    pairs = [(cost, metric) for cost in COSTS if cost == x or cost in measured for metric in scored]
     return tuple(_pareto(known, *pair) for pair in sorted(pairs, key=lambda pair: pair != (x, y)))
 
 
@@ -247,8 +256,8 @@ def front(trials: pd.DataFrame, objectives: Sequence[Objective], reference: Sequ
     that are unknown, fewer than two, or named twice.
     """
     for name in objectives:
-        if name not in COSTS and name not in METRICS:
-            raise unknown("objective", name, [*COSTS, *METRICS])
+        if name not in COSTS and name not in metrics_of(trials):
+            raise unknown("objective", name, [*COSTS, *metrics_of(trials)])
     if len(set(objectives)) != len(objectives) or len(objectives) < 2:
         raise InputError(f"objectives {', '.join(objectives)}: expected two or more different ones")
     known = cells(trials)
@@ -321,8 +330,7 @@ def _on_one_device(measured: list[Cell]) -> list[Cell]:
 
 
 def _point(cell: Cell, x: Cost, y: MetricName) -> Point:
-    measured: Score = getattr(cell, y)
-    cost = value(cell, x)
+    measured, cost = cell.score(y), value(cell, x)
     return Point(
         cell=cell.id,
         label=cell.label,

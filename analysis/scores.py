@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ablate.errors import unknown
 from ablate.metrics.counts import METRICS, MetricName
-from ablate.study.tables import JUDGED
+from ablate.study.tables import JUDGED, metric_column, own_metrics
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
@@ -45,18 +46,33 @@ class CostedScores(NamedTuple):
     macs: float
 
 
+def metrics_of(table: pd.DataFrame) -> list[MetricName]:
+    """What a table of images, or of trials, has scores by: what follows from counts, then the trials' own metrics."""
+    return [*METRICS, *own_metrics(table)]
+
+
 def image_scores(images: pd.DataFrame, metric: MetricName) -> pd.DataFrame:
-    """`key`, `image`, `score`: the mean over the classes that the metric is of."""
+    """`key`, `image`, `score`: the mean over the classes that the metric is of.
+
+    Only of trials that have the metric. Raises `InputError` where none has.
+    """
+    if metric not in metrics_of(images):
+        raise unknown("metric", metric, metrics_of(images))
     found = METRICS[metric]
-    counts = (images[name].to_numpy() for name in ("tp", "fp", "fn"))
-    per_class = images[["key", "image"]].assign(score=found.of_class(*counts))
+    if found.of_class is None:
+        of_class = images[metric_column(metric)].to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        of_class = found.of_class(*(images[name].to_numpy() for name in ("tp", "fp", "fn")))
+    per_class = images[["key", "image"]].assign(score=of_class)
     if not found.background:
         per_class = per_class[images["class"] > 0]
+    if found.of_class is None:
+        per_class = per_class.dropna(subset=["score"])
     return per_class.groupby(["key", "image"], sort=False)["score"].mean().reset_index()
 
 
 def cell_scores(frames: Frames, metric: MetricName) -> dict[str, CellScores]:
-    """The scores of every cell with a scored trial, by cell, in the trial table's order."""
+    """The scores of every cell with a scored trial, by cell, in the trial table's order. Raises as `image_scores`."""
     columns = ["key", "cell", "label", "model", "data", "state", "seed"]
     trials = frames.trials.loc[frames.trials["state"].isin(JUDGED), columns]
     joined = image_scores(frames.images, metric).merge(trials, on="key")

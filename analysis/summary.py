@@ -75,7 +75,7 @@ def _task_summary(
     }
 
     def row(cell: Cell) -> list[Text]:
-        first, other, interval = getattr(cell, y), getattr(cell, second), sure.get(cell.id)
+        first, other, interval = cell.score(y), cell.score(second), sure.get(cell.id)
         return [
             Text(model_name(cell.model) if cell.trivial else cell.label),
             *(Text(amount(cost, value(cell, cost))) for cost in costs),

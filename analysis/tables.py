@@ -104,7 +104,7 @@ def results_table(
     Raises `InputError` where nothing was scored.
     """
     scores = {metric: cell_scores(frames, metric) for metric in metrics}
-    known = scores[metrics[0]]
+    known = {cell: one for of_cell in scores.values() for cell, one in of_cell.items()}
     if all(one.trivial for one in known.values()):
         raise InputError("no network has been scored: a table needs a complete trial")
     compared, tests = _corrected({metric: _compared(metric, of_cell, level) for metric, of_cell in scores.items()})
@@ -114,7 +114,8 @@ def results_table(
         by_task.setdefault(one.task, []).append(_row(one, costs, compared))
 
     def place(row: Row) -> tuple[bool, float, str]:
-        return row.trivial, -row.scores[metrics[0]].interval.estimate if row.trivial else row.params, row.label
+        score = row.scores[metrics[0]].interval.estimate
+        return row.trivial, row.params if not row.trivial else -score if math.isfinite(score) else 0.0, row.label
 
     sections = tuple(Section(task, tuple(sorted(rows, key=place))) for task, rows in sorted(by_task.items()))
     devices = tuple(dict.fromkeys(row.device for section in sections for row in section.rows if row.device))
@@ -206,7 +207,7 @@ def _to_best(metric: MetricName, scores: CellScores, best: CellScores, level: fl
 
 def _shown(one: CellScores, of_cell: Mapping[str, TableScore]) -> TableScore:
     """The cell's score; what is printed like the best is printed as best, unless it is known to be worse."""
-    score = of_cell[one.cell]
+    score = of_cell.get(one.cell, TableScore(Interval(math.nan, math.nan, math.nan, 0.95)))
     if one.trivial or score.worse or score.to_best is None:
         return score
     best = of_cell[score.to_best.b].interval.estimate
@@ -248,7 +249,7 @@ def _details(metrics: Sequence[MetricName], devices: Sequence[str], facts: Mappi
 
 def _meanings(metrics: Sequence[MetricName]) -> list[str]:
     foreground = [METRICS[metric].label for metric in metrics if not METRICS[metric].background]
-    found = [f"{' and '.join(foreground)} {'is' if len(foreground) == 1 else 'are'} of the foreground."]
+    found = [f"{listing(foreground)} {'is' if len(foreground) == 1 else 'are'} of the foreground."]
     mean = ["MIoU is the mean of IoU over classes, background included."] if "miou" in metrics else []
     return found * bool(foreground) + mean
 

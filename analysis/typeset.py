@@ -88,7 +88,9 @@ def latex(table: ResultsTable, label: str = "results") -> str:
         r"\footnotesize\setlength{\tabcolsep}{4pt}" if long else r"\small",
         rf"\begin{{{environment}}}{total}{{@{{}}{names}{'l' * len(table.metrics)}{'r' * len(columns)}@{{}}}}",
         r"\toprule",
-        " & ".join(["Network", *(METRICS[m].label for m in table.metrics), *(latex_text(c.title) for c in columns)])
+        " & ".join(
+            ["Network", *(latex_text(METRICS[m].label) for m in table.metrics), *(latex_text(c.title) for c in columns)]
+        )
         + r" \\",
     ]
     for section in table.sections:
@@ -145,7 +147,11 @@ def _latex_score(row: Row, score: TableScore) -> str:
 def markdown(table: ResultsTable) -> str:
     """A pipe table for each task, and the caption beneath."""
     columns = _columns(table)
-    heads = ["Network", *(METRICS[metric].label for metric in table.metrics), *(column.title for column in columns)]
+    heads = [
+        "Network",
+        *(markdown_text(METRICS[m].label) for m in table.metrics),
+        *(column.title for column in columns),
+    ]
     rule = ["---", *("---" for _ in table.metrics), *("---:" for _ in columns)]
     blocks = []
     for section in table.sections:

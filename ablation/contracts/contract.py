@@ -20,7 +20,6 @@ from ablate.errors import InputError, brief
 from ablate.kinds import Kind
 from ablate.part import Part
 
-_PACKAGE = Path(__file__).parents[1]
 _PYTHON = Path(sysconfig.get_path("stdlib"))
 _INSTALLED = {"site-packages", "dist-packages"}
 
@@ -158,7 +157,8 @@ def _place(trace: TracebackType | None) -> str:
     found = ""
     while trace is not None:
         file = Path(trace.tb_frame.f_code.co_filename)
-        others = _INSTALLED & set(file.parts) or any(file.is_relative_to(one) for one in (_PACKAGE, _PYTHON))
+        ours = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] == __name__.partition(".")[0]
+        others = ours or _INSTALLED & set(file.parts) or file.is_relative_to(_PYTHON)
         if file.is_absolute() and not others:
             found = f"{file}, line {trace.tb_lineno}"
         trace = trace.tb_next

@@ -46,7 +46,7 @@ class TriedNetwork:
             self.size, self._sized = self._smallest(), True
         everything_from(seed)
         model = build_model(self.part, self.in_channels, self.classes, self.size)
-        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def images(self, count: int, seed: int = 1) -> Tensor:
         """(count, channels, H, W) in [-1, 1], in the memory order in which a trial has them."""

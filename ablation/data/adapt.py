@@ -27,6 +27,10 @@ class CalledSource(DataSource):
         known = {"root": self.root, "size": self.size, "channels": self.channels, "n_classes": self.n_classes}
         return [self._sample(one) for one in call(self.target, self.settings, known, self.what)]
 
+    def of_all(self) -> dict[str, Any]:
+        """What it has of that which every data set has, in its canonical form."""
+        return DataSource(**{name: getattr(self, name) for name in _OF_ALL if name != "root"}).canonical()
+
     def _sample(self, one: Any) -> Sample:
         if isinstance(one, Sample):
             return one
@@ -43,8 +47,3 @@ def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> Ca
     return parse(
         CalledSource, {**own, "target": target, "settings": without_defaults(target, rest), "what": what}, what
     )
-
-
-def of_all(source: CalledSource) -> dict[str, Any]:
-    """What a configuration keeps of every data set, also where it was not set."""
-    return source.model_dump(mode="json", include={"size", "channels", "fingerprint", "n_classes"})

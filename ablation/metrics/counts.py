@@ -7,7 +7,7 @@ A class that neither mask nor prediction contains scores 1: nothing was there an
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -58,7 +58,8 @@ def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
     return np.divide(part, whole, out=np.ones_like(whole), where=whole > 0)
 
 
-MetricName = Literal["dice", "miou", "iou"]
+MetricName = str
+"""One of `METRICS`, or the label of a metric of the trials' own (`ablate.trial.TrialConfig.metric_labels`)."""
 
 
 class Metric(NamedTuple):
@@ -67,17 +68,24 @@ class Metric(NamedTuple):
     name: MetricName
     """That of its column in the tables; of the validation images it has a `val_` before it."""
     label: str
-    of_class: Callable[[ArrayLike, ArrayLike, ArrayLike], NDArray[np.float64]]
-    """What TP, FP and FN of one image and class give, elementwise."""
+    of_class: Callable[[ArrayLike, ArrayLike, ArrayLike], NDArray[np.float64]] | None
+    """What TP, FP and FN of one image and class give, elementwise; None where the score is kept by itself."""
     background: bool
     """Whether the mean over classes has the background too."""
 
 
-METRICS: dict[MetricName, Metric] = {
-    "dice": Metric("dice", "Dice", dice, background=False),
-    "miou": Metric("miou", "MIoU", iou, background=True),
-    "iou": Metric("iou", "IoU", iou, background=False),
-}
+class _Metrics(dict[MetricName, Metric]):
+    def __missing__(self, name: MetricName) -> Metric:
+        return Metric(name, name, None, background=False)
+
+
+METRICS = _Metrics(
+    dice=Metric("dice", "Dice", dice, background=False),
+    miou=Metric("miou", "MIoU", iou, background=True),
+    iou=Metric("iou", "IoU", iou, background=False),
+)
+"""What every study has, for it follows from confusion counts. Any other name is looked up as a metric of the trials'
+own, of the foreground as Dice is; which of those a study has, its tables say (`ablate.study.tables.own_metrics`)."""
 
 
 class Scores(NamedTuple):
@@ -93,6 +101,7 @@ def scores(counts: NDArray[np.integer]) -> Scores:
     tp, fp, fn = counts[..., 0], counts[..., 1], counts[..., 2]
 
     def mean(metric: Metric) -> float:
+        assert metric.of_class is not None
         by_class = metric.of_class(tp, fp, fn)
         return float((by_class if metric.background else by_class[:, 1:]).mean())
 

@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from ablate.calls import call, check_settings
 from ablate.errors import InputError, PartError
+from ablate.models.network import CHANNELS, CLASSES
 from ablate.user_code import is_users
 
 CONSTANTS = {"spatial_dims": 2}
 """What is the same in every trial, by the names that libraries have for it."""
-CHANNELS = ("in_channels", "n_channels", "in_chans", "input_channels", "num_input_channels")
-CLASSES = ("out_channels", "classes", "num_classes", "n_classes", "out_chans", "output_channels")
 SIZES = ("img_size", "image_size", "input_size")
 """Arguments that are filled in where they are not set."""
 

@@ -12,6 +12,10 @@ from ablate.settings import Config
 if TYPE_CHECKING:
     from torch import nn
 
+CHANNELS = ("in_channels", "n_channels", "in_chans", "input_channels", "num_input_channels")
+CLASSES = ("out_channels", "classes", "num_classes", "n_classes", "out_chans", "output_channels")
+"""What libraries call the channels of images, and those of logits."""
+
 
 class Network(Config):
     """Base of all networks: settings as typed fields, and `build`.

@@ -11,7 +11,7 @@ import numpy as np
 from ablate.files import read_regular
 from ablate.metrics.counts import COUNTS, class_count
 from ablate.study.records import Record
-from ablate.study.tables import JUDGED, VALIDATION
+from ablate.study.tables import JUDGED, VALIDATION, metric_column
 from ablate.trial import TrialConfig
 
 
@@ -87,8 +87,7 @@ def _wrong_images(folder: Path, record: Record, config: TrialConfig | None) -> s
     import pyarrow
     import pyarrow.parquet as parquet
 
-    columns = ["key", "image", "class", *COUNTS]
-    table = parquet.read_table(pyarrow.BufferReader(read_regular(folder / "images.parquet")), columns=columns)
+    table = parquet.read_table(pyarrow.BufferReader(read_regular(folder / "images.parquet")))
     if set(table["key"].to_pylist()) != {folder.name}:
         return "it has rows of another trial, or none"
     counts = np.stack([table[name].to_numpy() for name in COUNTS], axis=1)
@@ -104,6 +103,13 @@ def _wrong_images(folder: Path, record: Record, config: TrialConfig | None) -> s
     height, width = config.data.size
     if (counts.sum(axis=1) != height * width).any():
         return f"its counts do not sum to {height}x{width} pixels"
+    for label in config.metric_labels:
+        column = metric_column(label)
+        if column not in table.column_names:
+            if record.state == "complete":  # some metrics cannot score a trivial predictor
+                return f"it has no {column}"
+        elif not ((values := table[column].to_numpy()) >= 0).all() or not (values <= 1).all():
+            return f"its {column} are not all between 0 and 1"
     return ""
 
 

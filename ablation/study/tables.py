@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING, Literal
 
+from ablate.errors import brief
 from ablate.metrics.counts import COUNTS
 
 if TYPE_CHECKING:
@@ -19,17 +21,43 @@ VALIDATION = ("val_dice", "val_iou", "val_miou")
 EPOCH_COLUMNS = ("key", "epoch", "train_loss", "val_loss", *VALIDATION, "seconds", "images_per_second")
 """After the key, what `ablate.training.loop.Epoch` has."""
 IMAGE_COLUMNS = ("key", "image", "class", *COUNTS)
+"""Those that every trial's have; after them, one for each metric of the trial's own (`metric_column`)."""
 TRIAL_COLUMNS = (
     "key", "cell", "space", "data", "model", "seed", "state", "params", "macs", "latency_ms", "latency_iqr_ms",
     "latency_device", "latency_input", "peak_memory_mb", "best_epoch", "epochs", "train_seconds", "dice", "iou", "miou",
     *VALIDATION, "error", "label", "configuration", "made_by",
 )  # fmt: skip
-"""Of the table of all trials, which has the factors' columns after the third of these."""
+"""Of the table of all trials, which has the factors' columns after the third of these, and after `miou` those of the
+trials' own metrics, by their labels."""
 JUDGED = ("complete", "trivial")
 """The states of trials that have test images: one that failed or was stopped early has none."""
 _COLUMNS = {"epochs": EPOCH_COLUMNS, "images": IMAGE_COLUMNS}
 _MOST = 2**53
 """Of a count: a float holds it exactly."""
+_METRIC = "metric."
+_LABEL = re.compile(r"[A-Za-z_]\w{0,79}", re.ASCII)
+MOST_METRICS = 100
+"""Of a trial's own."""
+_TAKEN = {*TRIAL_COLUMNS, "device", "loss"}
+"""What no metric can be called: it would be another column of the trials, or of what is derived from them."""
+
+
+def metric_column(label: str) -> str:
+    """The column of the images' table that has the values of the metric `label`."""
+    return f"{_METRIC}{label}"
+
+
+def is_metric_label(label: str) -> bool:
+    return _LABEL.fullmatch(label) is not None and label not in _TAKEN
+
+
+def own_metrics(table: pd.DataFrame) -> list[str]:
+    """The labels of the metrics of the trials' own that a table of images or of trials has columns of."""
+    names = [str(name) for name in table.columns]
+    if "miou" in names and "val_dice" in names:  # of trials
+        return names[names.index("miou") + 1 : names.index("val_dice")]
+    labels = (name.removeprefix(_METRIC) for name in names if name.startswith(_METRIC))
+    return [label for label in labels if is_metric_label(label)]
 
 
 def read_table(content: bytes, name: TableName, key: str) -> pd.DataFrame:
@@ -41,6 +69,8 @@ def read_table(content: bytes, name: TableName, key: str) -> pd.DataFrame:
     except Exception as error:  # the decoder raises anything at all on what is no Parquet
         raise ValueError(f"it cannot be read ({type(error).__name__})") from error
     _need(table, *_COLUMNS[name])
+    if not table.columns.is_unique:
+        raise ValueError("it has a column twice")
     if table.empty:  # the epochs of a trivial row: its columns have no types
         return table
     if set(table["key"]) != {key}:
@@ -53,6 +83,8 @@ def read_table(content: bytes, name: TableName, key: str) -> pd.DataFrame:
         raise ValueError("its images have no names")
     elif table.duplicated(["image", "class"]).any():
         raise ValueError("it has an image and class twice")
+    else:
+        _check_metrics(table)
     return table
 
 
@@ -67,6 +99,19 @@ def _check_counts(column: pd.Series) -> None:
 
     if not is_integer_dtype(column.dtype) or column.isna().any() or not column.between(0, _MOST).all():
         raise ValueError(f"its {column.name} are not all counts")
+
+
+def _check_metrics(table: pd.DataFrame) -> None:
+    from pandas.api.types import is_float_dtype
+
+    named = [str(name) for name in table.columns if str(name).startswith(_METRIC)]
+    for name in named:
+        if not is_metric_label(name.removeprefix(_METRIC)):
+            raise ValueError(f"{brief(name)} is no metric's column")
+        if not is_float_dtype(table[name].dtype) or not table[name].between(0, 1).all():  # NaN is not either
+            raise ValueError(f"its {name} are not all between 0 and 1")
+    if len(named) > MOST_METRICS:
+        raise ValueError(f"it has {len(named)} metrics: at most {MOST_METRICS} are read")
 
 
 def _check_epochs(table: pd.DataFrame) -> None:

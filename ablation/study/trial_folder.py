@@ -3,7 +3,7 @@
 config.json       the configuration, whose hash is the trial's key
 record.json       the `Record`
 epochs.parquet    a row an epoch
-images.parquet    confusion counts: a row a test image and class (of a trial that was judged)
+images.parquet    confusion counts, and the trial's own metrics: a row a test image and class (of one that was judged)
 model.safetensors the best epoch's weights
 samples/          predictions of the test images, as PNG
 plan.json         what was planned of it: see `manifest` (added by the driver)
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ablate.files import flush_directory, kind, read_regular, sha256, write_new, write_whole
 from ablate.study.records import Record, read_record
 from ablate.study.runs import is_key
-from ablate.study.tables import EPOCH_COLUMNS
+from ablate.study.tables import EPOCH_COLUMNS, metric_column
 from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _image_table(key: str, result: Result) -> pd.DataFrame:
     frame.insert(0, "key", key)
     frame.insert(1, "image", np.repeat(np.array(result.ids, dtype=object), classes))
     frame.insert(2, "class", np.tile(np.arange(classes), images))
-    return frame
+    return frame.assign(**{metric_column(label): values.reshape(-1) for label, values in result.more.items()})
 
 
 def picture_name(image: str) -> str:

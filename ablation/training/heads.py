@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ablate.errors import InputError
 
@@ -16,11 +17,11 @@ def loss_of(
     masks: Tensor,
     weights: Sequence[float] | None = None,
 ) -> Tensor:
-    """The mean of `loss` over heads.
+    """The mean of `loss` over heads; one of another resolution than the masks is resized to theirs (bilinear).
 
     Args:
         loss: of logits (N, C, H, W) float32 and class indices (N, H, W) int64.
-        output: logits, or several of them.
+        output: logits (N, C, h, w), or several of them.
         masks: class indices (N, H, W); zero of no image.
         weights: of the heads in that mean, which are equal without.
 
@@ -33,8 +34,14 @@ def loss_of(
         )
     if not len(masks):
         return torch.stack([head.float().sum() for head in heads]).sum() * 0
-    losses = torch.stack([loss(head.float(), masks.long()) for head in heads])
+    losses = torch.stack([loss(_resized(head.float(), masks.shape[-2:]), masks.long()) for head in heads])
     if weights is None:
         return losses.mean()
     of_head = losses.new_tensor(weights)
     return (losses * of_head).sum() / of_head.sum()
+
+
+def _resized(logits: Tensor, size: torch.Size) -> Tensor:
+    if logits.shape[-2:] == size:
+        return logits
+    return interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ablate.data.dataset import Dataset
 from ablate.data.splits import split
-from ablate.errors import InputError, TrialError, unknown
+from ablate.errors import InputError, TrialError
 from ablate.metrics.base import measure
 from ablate.metrics.counts import Scores, class_count, confusion, scores
 from ablate.models.build import build_model
@@ -32,12 +32,9 @@ from ablate.training.inference import batch_logits, classify, predict
 from ablate.training.initialisation import initialise
 from ablate.training.pace import Pace
 from ablate.training.parallel import ALONE, Group
-from ablate.training.recipe import Recipe, recipe_of
+from ablate.training.recipe import Recipe, metrics_of, recipe_of
 from ablate.training.schedules.base import Steps
 from ablate.trial import Protocol, TrialConfig
-
-SELECTED_BY = (*Scores._fields, "loss")
-"""What the best epoch can be best by, beside the recipe's metrics."""
 
 
 class Result(NamedTuple):
@@ -130,8 +127,6 @@ class _Run:
         self.loss = self.recipe.loss.build(dataset.config.classes)
         self.augmentations = [part.build() for part in self.recipe.augmentations]
         self.metrics = {label: part.build() for label, part in self.recipe.metrics}
-        if trial.protocol.select not in {*SELECTED_BY, *self.metrics}:
-            raise unknown("protocol.select", trial.protocol.select, {*SELECTED_BY, *self.metrics})
 
 
 def _ended(progress: TrainingState, protocol: Protocol) -> bool:
@@ -225,7 +220,7 @@ def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
     """Score a trivial predictor on the test images as a network is scored.
 
     With several classes, "all foreground" is the training masks' most frequent foreground class, and the mean mask the
-    most frequent class of each pixel.
+    most frequent class of each pixel. A metric that cannot score a predictor is left out.
     """
     assert trial.is_trivial
     parts = split(dataset.groups, trial.protocol.split)
@@ -239,13 +234,18 @@ def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
     else:
         mask = np.zeros(frequency.shape[1:])
     predictions = np.repeat(mask.astype(np.uint8)[None], len(parts.test), axis=0)
+    masks, more = dataset.masks[list(parts.test)], {}
+    for label, metric in metrics_of(trial):
+        with contextlib.suppress(Exception):  # others' code, which need not be ready for what no network predicts
+            more[label] = measure(label, metric.build(), predictions, masks, classes)
     return Result(
         epochs=[],
         best_epoch=0,
         ids=tuple(dataset.ids[i] for i in parts.test),
-        counts=confusion(predictions, dataset.masks[list(parts.test)], classes),
+        counts=confusion(predictions, masks, classes),
         predictions=predictions,
         weights={},
+        more=more,
     )
 
 

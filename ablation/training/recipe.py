@@ -22,22 +22,24 @@ class Recipe(NamedTuple):
     augmentations: tuple[Any, ...] = ()
     """After `protocol.augment`, in this order."""
     metrics: tuple[tuple[str, Any], ...] = ()
-    """Each with the label under which its values are kept."""
+    """Each with its label (`TrialConfig.metric_labels`)."""
 
 
 def recipe_of(trial: TrialConfig) -> Recipe:
     """The recipe of `trial`, its parts made; this imports what they name. Raises `InputError` as `kinds.make` does."""
-    made = {place: make(kind_at(place), part) for place, part in trial.parts.items()}
+    parts = {place: part for place, part in trial.parts.items() if not place.startswith("metrics.")}
+    made = {place: make(kind_at(place), part) for place, part in parts.items()}
     return Recipe(
         loss=made["loss"],
         optimizer=made["optimizer"],
         schedule=made["schedule"],
         augmentations=tuple(made[place] for place in made if place.startswith("augmentation.")),
-        metrics=tuple((label, made[f"metrics.{n}"]) for n, label in enumerate(metric_labels(trial), 1)),
+        metrics=metrics_of(trial),
     )
 
 
-def metric_labels(trial: TrialConfig) -> list[str]:
-    """Under what the values of each of a trial's metrics are kept: its short name, or that of its class or function."""
-    names = [part.name.rpartition(":")[2].rpartition(".")[2] for part in trial.metrics]
-    return [name if names.count(name) == 1 else f"{name}_{n}" for n, name in enumerate(names, 1)]
+def metrics_of(trial: TrialConfig) -> tuple[tuple[str, Any], ...]:
+    """The metrics of `trial` by their labels; raises as `recipe_of` does."""
+    return tuple(
+        (label, make(kind_at("metrics"), part)) for label, part in zip(trial.metric_labels, trial.metrics, strict=True)
+    )

@@ -11,12 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.analysis.claims.judge import Judged, named, rivals_of, select, verdicts_on
-from ablate.analysis.claims.schema import Claim, load_claim, packaged
+from ablate.analysis.claims.schema import Claim, Fewest, load_claim, packaged
 from ablate.analysis.claims.verdict import ClaimResult, Outcome
 from ablate.analysis.format import listing
 from ablate.analysis.guard import noted
 from ablate.analysis.pareto import cells, tasks
-from ablate.errors import InputError
+from ablate.analysis.scores import metrics_of
+from ablate.errors import InputError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +29,13 @@ def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
     """The claim judged on each data set that has its subject.
 
     A hypothesis that cannot be judged is inconclusive, and says why.
-    Raises `InputError` if no data set has the subject, or if the subject or a rival is not one cell but several.
+    Raises `InputError` if no data set has the subject, if the subject or a rival is not one cell but several, or for a
+    metric that no trial has.
     """
+    known_metrics = metrics_of(frames.images)
+    for metric in (one.metric for one in claim.hypotheses if not isinstance(one, Fewest)):
+        if metric not in known_metrics:
+            raise unknown(f"metric of claim {claim.name}", metric, known_metrics)
     results = []
     for task, trials in tasks(frames.trials).items():
         rows = _complete(trials)

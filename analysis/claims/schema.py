@@ -17,7 +17,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ablate.analysis.pareto import Cost
-from ablate.metrics.counts import MetricName
 from ablate.yaml_files import packaged_or_own, read_yaml
 
 _MOST = 100
@@ -31,6 +30,10 @@ Selector = Annotated[
 ]
 """What a cell must have: columns of the trial table (`model`, `label`, `cell`, `factor.levels`, …), or fields of the
 network's configuration (`width`, `stages`, `block`, …), with their values."""
+
+
+_Metric = Annotated[str, Field(pattern=r"^[A-Za-z_]\w{0,79}$")]
+"""`dice`, `iou`, `miou`, or the label of a metric of the trials' own; a study says which it has."""
 
 
 class _Hypothesis(BaseModel):
@@ -53,7 +56,7 @@ class NonInferior(_AgainstRivals):
     """The subject's score is less than each rival's by at most `margin`: a one-sided bound lies above it."""
 
     kind: Literal["non_inferior"]
-    metric: MetricName
+    metric: _Metric
     margin: float = Field(gt=0, lt=1)
 
 
@@ -61,7 +64,7 @@ class Superior(_AgainstRivals):
     """The subject's score is above each rival's (Holm's correction over the rivals)."""
 
     kind: Literal["superior"]
-    metric: MetricName
+    metric: _Metric
 
 
 class OnFront(_Hypothesis):
@@ -69,7 +72,7 @@ class OnFront(_Hypothesis):
 
     kind: Literal["on_front"]
     cost: Cost
-    metric: MetricName
+    metric: _Metric
     probability: float = Field(0.95, gt=0.5, lt=1)
 
 
@@ -81,7 +84,7 @@ class MatchedBudget(_Hypothesis):
     """
 
     kind: Literal["matched_budget"]
-    metric: MetricName
+    metric: _Metric
     cost: Cost
     family: Selector
     margin: float = Field(0.0, ge=0, lt=1)

@@ -64,7 +64,7 @@ def parallel(
         factors = [f for f in run.factors if len({places.get(f) for places in levels.values()}) > 1]
         if len(factors) < 2:
             continue
-        cells = sorted((known[cell] for cell in levels), key=lambda cell: -getattr(cell, metric).mean)
+        cells = sorted((known[cell] for cell in levels), key=lambda cell: -value(cell, metric))
         chosen = _sample(cells)
         coordinates = [
             *(_levels(f, [levels[cell.id].get(f, "") for cell in chosen], run.factors[f]) for f in factors),

@@ -40,7 +40,8 @@ def pareto_figure(
     (`ablate.analysis.significance`), or, without them, the standard deviation over seeds.
     """
     costs = [cost for cost in COSTS if any(front.x == cost for front in fronts)]
-    metrics = [metric for metric in METRICS if any(front.y == metric for front in fronts)]
+    drawn_by = {front.y for front in fronts}
+    metrics = [*(metric for metric in METRICS if metric in drawn_by), *sorted(drawn_by - METRICS.keys())]
     shown = fronts[0]
     scale = "log" if _spreads(shown) else "linear"
     record = drawn(fronts, uncertain, intervals)

@@ -7,13 +7,13 @@ and whose y is empty unless its score is: Plotly draws the one trace that has bo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
 from ablate.analysis.pareto import COSTS, Cost, Pareto
-from ablate.metrics.counts import METRICS, MetricName
+from ablate.metrics.counts import MetricName
 
 
 class Switched(NamedTuple):
@@ -22,10 +22,12 @@ class Switched(NamedTuple):
     trace: go.Scatter
     by_cost: dict[Cost, dict[str, Any]]
     by_metric: dict[MetricName, dict[str, Any]]
+    by_others: Mapping[str, Any] = {}
+    """What metrics that are not in `by_metric` make of it."""
 
     def choose(self, cost: Cost, metric: MetricName) -> None:
         """Make the trace that of a pair of axes."""
-        self.trace.update(nested({**self.by_cost.get(cost, {}), **self.by_metric.get(metric, {})}))
+        self.trace.update(nested({**self.by_cost.get(cost, {}), **self.by_metric.get(metric, self.by_others)}))
 
 
 def only_on(front: Pareto, trace: go.Scatter, xs: list[float], ys: list[float]) -> Switched:
@@ -33,11 +35,12 @@ def only_on(front: Pareto, trace: go.Scatter, xs: list[float], ys: list[float]) 
     return Switched(
         trace,
         {cost: {"x": xs if cost == front.x else []} for cost in COSTS},
-        {metric: {"y": ys if metric == front.y else []} for metric in METRICS},
+        {front.y: {"y": ys}},
+        {"y": []},
     )
 
 
-Changes = Sequence[tuple[go.Scatter, dict[str, Any]]]
+Changes = Sequence[tuple[go.Scatter, Mapping[str, Any]]]
 """What becomes of each trace."""
 
 
@@ -46,7 +49,7 @@ def by_cost(traces: Sequence[Switched], cost: Cost) -> Changes:
 
 
 def by_metric(traces: Sequence[Switched], metric: MetricName) -> Changes:
-    return [(one.trace, one.by_metric.get(metric, {})) for one in traces]
+    return [(one.trace, one.by_metric.get(metric, one.by_others)) for one in traces]
 
 
 def button(label: str, changes: Changes, layout: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import yaml
 from ablate.analysis.format import listing, several
 from ablate.analysis.guard import noted
 from ablate.analysis.report.content import About
+from ablate.analysis.report.recipe import own_metrics, selection, trainings
 from ablate.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,16 +44,12 @@ def about(study: Study, frames: Frames) -> About:
         "Spaces": lambda: ", ".join(f"{run.space} ({run.design}, {run.profile} profile)" for run in runs),
         "Data": lambda: _distinct(map(_data, trained)),
         "Split": lambda: _distinct(map(_split, trained)),
-        "Training": lambda: _distinct(map(_training, trained)),
-        "Selection": lambda: _distinct(
-            "epoch with the best Dice on the test images themselves"
-            if config.protocol.split.method == "paper"
-            else "epoch with the best Dice on the validation images; scores are of the test images"
-            for config in trained
-        ),
+        "Training": lambda: trainings(trained),
+        "Selection": lambda: _distinct(map(selection, trained)),
         "Scores": lambda: (
             "Dice and IoU of the foreground, MIoU over all classes (Eq. 1): means over images. "
             "An image whose mask and prediction are both empty scores 1."
+            + "".join(dict.fromkeys(map(own_metrics, trained)))
         ),
         "MACs": lambda: _distinct(
             f"multiply–accumulates of one {c.data.channels}×{c.data.size[0]}×{c.data.size[1]} image, ptflops, modules"
@@ -98,6 +95,7 @@ def _unbuildable(run: Run) -> str:
     """Which of a space's configurations were never planned, because they cannot be built."""
     from pydantic import ValidationError
 
+    from ablate.analysis.frames import level_label
     from ablate.search_spaces.designs import expand
     from ablate.search_spaces.space import Space
 
@@ -109,7 +107,7 @@ def _unbuildable(run: Run) -> str:
         return ""
     planned = {tuple(sorted(levels.items())) for levels in run.trials.values()}
     absent = [variant.levels for variant in variants if tuple(sorted(variant.levels.items())) not in planned]
-    names = [", ".join(f"{name}={level}" for name, level in levels.items()) for levels in absent]
+    names = [level_label(levels) for levels in absent]
     return (
         f"{several(len(absent), 'configuration')} of {run.space} cannot be built (`ablate plan` has the reasons): "
         f"{listing(names)}."
@@ -154,12 +152,3 @@ def _split(config: TrialConfig) -> str:
     if split.method == "kfold":
         return f"fold {split.fold} of {split.folds} tests, the next validates; {order}"
     return f"{1 - split.val - split.test:.0%} train, {split.val:.0%} validation, {split.test:.0%} test; {order}"
-
-
-def _training(config: TrialConfig) -> str:
-    protocol = config.protocol
-    augment = f"augmented by {', '.join(protocol.augment)}" if protocol.augment else "not augmented"
-    loss = "binary cross-entropy" if config.data.classes == 1 else "cross-entropy"
-    return (
-        f"{protocol.epochs} epochs, batch {protocol.batch_size}, Adam at {protocol.learning_rate:g}, {loss}, {augment}"
-    )

@@ -18,7 +18,7 @@ from ablate.analysis.guard import noted
 from ablate.analysis.measured import disagreements
 from ablate.analysis.pareto import cells, fronts, tasks
 from ablate.analysis.report.content import Evidence
-from ablate.analysis.scores import CellScores, cell_scores
+from ablate.analysis.scores import CellScores, cell_scores, metrics_of
 from ablate.analysis.significance import mean_interval
 from ablate.analysis.uncertainty import uncertain_fronts
 from ablate.metrics.counts import METRICS, MetricName
@@ -41,7 +41,7 @@ def evidence(study: Study, frames: Frames) -> Evidence:
     judged = noted(notes, "fresh seeds", lambda: of_fresh_seeds(frames, fresh) if fresh else frames, frames)
     scores = {
         metric: noted(notes, f"{METRICS[metric].label} of images", partial(cell_scores, frames, metric), {})
-        for metric in METRICS
+        for metric in metrics_of(frames.images)
     }
     known = {cell.id: cell for cell in noted(notes, "networks", lambda: cells(frames.trials), ()) if not cell.trivial}
     claims = noted(notes, "claims", lambda: applicable(judged), Applicable((), ()))

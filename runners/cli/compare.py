@@ -10,7 +10,7 @@ import click
 
 from ablate.errors import InputError
 from ablate.runners.cli.output import check_target, console, plain_table, print_json, write
-from ablate.runners.cli.shared import json_option, notes, open_study
+from ablate.runners.cli.shared import json_option, metric_option, notes, open_study
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...", type=click.Path(path_type=Path))
-@click.option(
-    "--metric", type=click.Choice(["dice", "iou", "miou"]), default="dice", show_default=True, help="The score."
-)
+@metric_option("--metric")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a page here that works offline.")
 @json_option
 def compare(studies: tuple[Path, ...], metric: MetricName, output: Path | None, as_json: bool) -> None:

@@ -12,7 +12,7 @@ import click
 
 from ablate.errors import unknown
 from ablate.runners.cli.output import console, print_json
-from ablate.runners.cli.shared import json_option, notes, open_study, study_argument
+from ablate.runners.cli.shared import json_option, metric_option, notes, open_study, study_argument
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @study_argument
-@click.option(
-    "--metric", type=click.Choice(["dice", "iou", "miou"]), default="dice", show_default=True, help="The score."
-)
+@metric_option("--metric")
 @click.option("--space", help="Only this space of the study.")
 @json_option
 def effects(study: Path, metric: MetricName, space: str | None, as_json: bool) -> None:

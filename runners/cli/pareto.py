@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ablate.errors import InputError
+from ablate.errors import InputError, unknown
 from ablate.runners.cli.output import check_target, console, print_json, write
-from ablate.runners.cli.shared import json_option, notes, open_study, study_argument
+from ablate.runners.cli.shared import json_option, metric_option, notes, open_study, study_argument
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="The cost.",
 )
-@click.option("--y", type=click.Choice(["dice", "iou", "miou"]), default="dice", show_default=True, help="The score.")
+@metric_option("--y")
 @click.option(
     "--resamples",
     type=click.IntRange(1, 100_000),
@@ -55,18 +55,20 @@ def pareto(study: Path, x: Cost, y: MetricName, resamples: int, output: Path | N
     from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
     from ablate.analysis.frames import load
     from ablate.analysis.report.report import figure_page
-    from ablate.analysis.scores import cell_scores
+    from ablate.analysis.scores import cell_scores, metrics_of
     from ablate.analysis.significance import mean_interval
     from ablate.analysis.summary import front_summary
     from ablate.analysis.uncertainty import uncertain_fronts
-    from ablate.metrics.counts import METRICS
 
     check_target(output, ".html")
     opened = open_study(study)
     frames = load(opened)
+    known = metrics_of(frames.images)
+    if y not in known:
+        raise unknown("metric", y, known)
     records = _fronts(frames.trials, x, y, study)
     # A page has every pair of axes; the terminal has one.
-    wanted = METRICS if output else (y,)
+    wanted = known if output else [y]
     scores = {metric: cell_scores(frames, metric) for metric in wanted}
     intervals = {metric: {cell: mean_interval(one) for cell, one in found.items()} for metric, found in scores.items()}
     uncertain = {

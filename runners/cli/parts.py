@@ -79,9 +79,9 @@ def parts(name: str | None, asked: str | None, code: Path | None, as_json: bool)
     from ablate.user_code import UserCode
 
     use_code(UserCode(code_folders({}, code)))
-    if name is None or (asked is None and (kind := _kind(name)) is not None):
-        kinds = list(KINDS.values()) if name is None else [kind]  # type: ignore[list-item]
-        listed = {one: _named(one) for one in kinds}
+    kind = _kind(name) if name is not None and asked is None else None
+    if name is None or kind is not None:
+        listed = {one: _named(one) for one in ([kind] if kind else KINDS.values())}
         if as_json:
             print_json({one.name: {"what": one.what, "parts": found} for one, found in listed.items()})
         else:

@@ -42,31 +42,11 @@ def plan(study: Path | None, as_json: bool, design: str | None, output: Path | N
     from ablate.analysis.frames import level_label
 
     prepared = prepare(**options)
-    trials, rejected, same, _ = prepared.plan
+    trials, rejected, _, _ = prepared.plan
     kept = _kept(study, prepared)
     said = [*plan_notes(prepared.plan), *kept.said]
     if as_json:
-        print_json(
-            {
-                "space": prepared.space.name,
-                "profile": prepared.profile_name,
-                "trials": [
-                    {
-                        "key": trial.key,
-                        "cell": trial.config.cell,
-                        "seed": trial.config.seed,
-                        "params": trial.params,
-                        "macs": trial.macs,
-                        "levels": trial.levels,
-                    }
-                    for trial in trials
-                ],
-                "rejected": [row._asdict() for row in rejected],
-                "same": same,
-                "in_study": kept.keys,
-                "notes": [*said, *([prepared.profile.note] if prepared.profile.note else [])],
-            }
-        )
+        print_json(_document(prepared, kept, said))
         return
     out = console()
     cells = {trial.config.cell: trial for trial in trials}
@@ -94,6 +74,29 @@ class _Kept(NamedTuple):
 
     keys: list[str]
     said: list[str]
+
+
+def _document(prepared: Prepared, kept: _Kept, said: list[str]) -> dict[str, Any]:
+    trials = [
+        {
+            "key": trial.key,
+            "cell": trial.config.cell,
+            "seed": trial.config.seed,
+            "params": trial.params,
+            "macs": trial.macs,
+            "levels": trial.levels,
+        }
+        for trial in prepared.plan.trials
+    ]
+    return {
+        "space": prepared.space.name,
+        "profile": prepared.profile_name,
+        "trials": trials,
+        "rejected": [row._asdict() for row in prepared.plan.rejected],
+        "same": prepared.plan.same,
+        "in_study": kept.keys,
+        "notes": [*said, *([prepared.profile.note] if prepared.profile.note else [])],
+    }
 
 
 def _kept(study: Path | None, prepared: Prepared) -> _Kept:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from ablate.errors import InputError, brief
+from ablate.errors import InputError, brief, unknown
 from ablate.runners.cli import completion
 from ablate.runners.cli.output import say, waiting
 
@@ -65,6 +65,27 @@ def space_options(command: F) -> F:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def metric_option(name: str) -> Callable[[F], F]:
+    """Which score. What a study has by a metric of its trials' own is known once it is read."""
+    return click.option(
+        name,
+        default="dice",
+        show_default=True,
+        callback=lambda context, option, text: metric_name(text),
+        help="The score: dice, iou, miou, or a metric of the trials' own.",
+    )
+
+
+def metric_name(text: str) -> str:
+    """The name of a score. Raises `InputError` for what cannot be one in any study."""
+    from ablate.metrics.counts import METRICS
+    from ablate.study.tables import is_metric_label
+
+    if text not in METRICS and not is_metric_label(text):
+        raise unknown("metric", text, METRICS)
+    return text
 
 
 def training_options(command: F) -> F:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from ablate.errors import unknown
 from ablate.runners.cli.output import check_target, data, say, write
-from ablate.runners.cli.shared import notes, open_study, study_argument
-
-if TYPE_CHECKING:
-    from ablate.metrics.counts import MetricName
+from ablate.runners.cli.shared import metric_name, notes, open_study, study_argument
 
 _ENDINGS = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
 
@@ -25,7 +20,12 @@ _ENDINGS = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
     type=click.Choice(["latex", "markdown", "csv"]),
     help="[default: -o's ending (.tex, .md, .csv), or markdown]",
 )
-@click.option("--metrics", default="dice,miou", show_default=True, help="Any of dice, iou and miou, with commas.")
+@click.option(
+    "--metrics",
+    default="dice,miou",
+    show_default=True,
+    help="Any of dice, iou, miou and the trials' own metrics, with commas.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write [default: standard output].")
 def table(study: Path, kind: str | None, metrics: str, output: Path | None) -> None:
     """A study's results as a paper prints them.
@@ -45,7 +45,7 @@ def table(study: Path, kind: str | None, metrics: str, output: Path | None) -> N
     from ablate.analysis.typeset import comma_separated, latex, markdown
 
     check_target(output, *(ending for ending, written in _ENDINGS.items() if kind in (None, written)))
-    chosen = _metrics(metrics)
+    chosen = [metric_name(name) for name in dict.fromkeys(part.strip() for part in metrics.split(","))]
     opened = open_study(study)
     frames = load(opened)
     found = results_table(frames, chosen, facts=about(opened, frames).facts, notes=notes(opened))
@@ -59,15 +59,3 @@ def table(study: Path, kind: str | None, metrics: str, output: Path | None) -> N
     if kind == "csv":
         for note in notes(opened):
             say(note, err=True)
-
-
-def _metrics(text: str) -> list[MetricName]:
-    from ablate.metrics.counts import METRICS
-
-    known: dict[str, MetricName] = {metric: metric for metric in METRICS}
-    chosen = []
-    for name in dict.fromkeys(part.strip() for part in text.split(",")):
-        if name not in known:
-            raise unknown("metric", name, known)
-        chosen.append(known[name])
-    return chosen

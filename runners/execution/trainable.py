@@ -173,14 +173,20 @@ def make_record(
     threads: int = 1,
     workers: int = 1,
 ) -> Record:
-    """The record of a trial that ended. Validation scores are those of the best epoch."""
+    """The record of a trial that ended. Validation scores are those of the best epoch.
+
+    Of a trial that was stopped it is the best by what selects it; where that is a metric of its own, which its epochs
+    do not have, by Dice.
+    """
     import torch
 
     from ablate.training.devices import precision as precision_on
 
     best = epochs[result.best_epoch - 1] if result and epochs else None
     if stopped and epochs:
-        best = max(epochs, key=lambda epoch: (epoch.val_dice, -epoch.val_loss))
+        select = config.protocol.select
+        selects = (-e.val_loss if select == "loss" else getattr(e, f"val_{select}", e.val_dice) for e in epochs)
+        best = max(zip(selects, epochs, strict=True), key=lambda pair: (pair[0], -pair[1].val_loss))[1]
     state = "stopped" if stopped else "failed" if result is None else "trivial" if config.is_trivial else "complete"
     memory = torch.cuda.max_memory_reserved() / 1e6 if device == "cuda" and torch.cuda.is_available() else None
     return Record(

@@ -13,6 +13,7 @@ from ablate.errors import InputError
 from ablate.models.build import build_model
 from ablate.models.network import network
 from ablate.models.settings import PyConvUNet, ResNet34UNet, UNet
+from ablate.part import Part
 from ablate.trial import Protocol, TrialConfig
 
 
@@ -91,6 +92,27 @@ def test_trivial_rows_depend_on_data_and_split_alone():
     assert len(set(keys[0])) == 3
     other_split = Protocol(split={"shuffle": False})
     assert trial(protocol=other_split).trivial()[0].key not in keys[0]
+
+
+def test_trivial_rows_are_scored_by_the_trials_metrics():
+    scored = trial(metrics=("surface_dice",), protocol=Protocol(select="surface_dice"))
+    assert all(row.metrics == scored.metrics for row in scored.trivial())
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (("surface_dice",), ("surface_dice",)),
+        (("surface_dice", "mine:surface_dice"), ("surface_dice_1", "surface_dice_2")),
+        (("a.b:C.overlap", "my-metric"), ("overlap", "my_metric")),
+        (("mine:dice", "mine:loss", "mine:params", "mine:device"), ("dice_1", "loss_2", "params_3", "device_4")),
+        (("mine:x_2", "mine:x", "other:x"), ("x_2", "x_3", "x_4")),
+        (("3d",), ("metric_1",)),
+        (("x" * 1000,), ("x" * 60,)),
+    ],
+)
+def test_every_metric_has_a_name_of_its_own(names, labels):
+    assert trial(metrics=tuple(Part({"name": name}) for name in names)).metric_labels == labels
 
 
 @pytest.mark.parametrize(

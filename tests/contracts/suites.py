@@ -9,12 +9,17 @@ from ablate.kinds import KINDS, own_parts
 
 
 def suites(
-    base: type, settings: Callable[[str], dict[str, Any]] = lambda name: {}, **attributes: Any
+    base: type,
+    settings: Callable[[str], dict[str, Any]] = lambda name: {},
+    local: Callable[[str], dict[str, Any]] = lambda name: {},
 ) -> dict[str, type]:
-    """A test class for each part of the kind that `base` is of, by its name; `settings` of each, to be small."""
+    """A test class for each part of the kind that `base` is of, by its name.
+
+    `settings` are those of each: what it must have, and what makes it small. `local`: the paths.
+    """
     made = {}
     for name in own_parts(KINDS[base.kind]):
         title = f"Test_{name}"
-        made[title] = type(title, (base,), {"part": name, "variants": (settings(name),), **attributes})
+        made[title] = type(title, (base,), {"part": name, "variants": (settings(name),), "local": local(name)})
     assert made
     return made

@@ -8,12 +8,14 @@ import pytest
 import torch
 from breakages import DATA, NETWORKS, Breakage, network
 from breakages_of_recipe import AUGMENTATIONS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
+from breakages_of_search import SAMPLERS, SCHEDULERS, SECTIONS
 
 from ablate.contracts.contract import Checked, quick_problems, run_contract
 from ablate.kinds import KINDS, parse
 from ablate.modules import code_from
 
-_OF_KINDS = (NETWORKS, LOSSES, OPTIMIZERS, SCHEDULES, AUGMENTATIONS, METRICS, DATA)
+_OF_RECIPES = (LOSSES, OPTIMIZERS, SCHEDULES, AUGMENTATIONS, METRICS)
+_OF_KINDS = (NETWORKS, DATA, *_OF_RECIPES, SAMPLERS, SCHEDULERS, SECTIONS)
 BREAKAGES = {name: one for kind in _OF_KINDS for name, one in kind.items()}
 
 

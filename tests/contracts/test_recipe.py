@@ -10,7 +10,15 @@ from ablate.testing import (
     ScheduleContract,
 )
 
-globals().update(suites(LossContract))
+NEEDED = {"sum": {"losses": ["dice", "cross_entropy"], "weights": [1, 0.5]}}
+"""What a part cannot be without."""
+
+
+def needed(name: str) -> dict[str, object]:
+    return NEEDED.get(name, {})
+
+
+globals().update(suites(LossContract, needed))
 globals().update(suites(OptimizerContract))
 globals().update(suites(ScheduleContract))
 globals().update(suites(AugmentationContract))

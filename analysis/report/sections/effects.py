@@ -174,14 +174,14 @@ def _interactions(found: Effects) -> Markup:
 def _importances(found: Effects) -> Markup:
     if not found.importances:
         return NOTHING
-    targets: dict[str, str] = {metric.name: metric.label for metric in METRICS.values()} | dict(COSTS.items())
+    costs: dict[str, str] = dict(COSTS.items())
     rows = [
         TableRow(
             (
                 headed(one.factor),
                 worded(one.space),
                 worded(one.task),
-                worded(targets[one.target]),
+                worded(costs.get(one.target) or METRICS[one.target].label),
                 _optional(one.fanova, ".2f"),
                 _optional(one.ped_anova, ".2f"),
             )

@@ -53,6 +53,11 @@ class Results(NamedTuple):
     pictured: Collection[str]
 
 
+def _own(known: Sequence[Cell]) -> list[MetricName]:
+    """The metrics of the trials' own, which every cell has a place for."""
+    return list(known[0].more) if known else []
+
+
 class _Said(NamedTuple):
     """What must be said beneath the table of what is in it."""
 
@@ -65,6 +70,8 @@ class _Said(NamedTuple):
     shown_of: str
     """How many rows there are, where not all are shown."""
     pictured: bool
+    own: str
+    """Metrics of the trials' own, or nothing."""
 
 
 def results_section(known: Sequence[Cell], more: Results) -> Markup:
@@ -82,7 +89,7 @@ def results_table(shown: Sequence[Cell], costs: Sequence[Cost], more: Results) -
         Header("Configuration"),
         *(
             Header(metric.label, number=True, first="descending", now="descending" if metric.name == "dice" else None)
-            for metric in METRICS.values()
+            for metric in (METRICS[name] for name in (*METRICS, *_own(shown)))
         ),
         *(Header(COSTS[cost], number=True) for cost in costs),
         *([Header("P(front)", number=True, first="descending")] if more.chances else []),
@@ -108,7 +115,7 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
     chance = more.chances.get(found.id, math.nan)
     places = (
         headed(found.label, found.configuration, link),
-        *(_score(found, metric, more.intervals) for metric in METRICS),
+        *(_score(found, metric, more.intervals) for metric in (*METRICS, *found.more)),
         *(number(getattr(found, cost), amount(cost, getattr(found, cost))) for cost in costs),
         *([number(chance, f"{chance:.2f}")] if more.chances else []),
         number(found.seeds if trained else None, str(found.seeds)),
@@ -121,7 +128,7 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
 
 
 def _score(found: Cell, metric: MetricName, intervals: Intervals) -> Place:
-    measured, interval = getattr(found, metric), interval_of(intervals, found, metric)
+    measured, interval = found.score(metric), interval_of(intervals, found, metric)
     if interval is None:
         return number(measured.mean, score(*measured))
     below = f"[{interval.low:.3f}, {interval.high:.3f}]".replace("-", "\N{MINUS SIGN}")
@@ -138,4 +145,5 @@ def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
         shown=f"{len(shown):,}",
         shown_of=f"{len(known):,}" if len(shown) < len(known) else "",
         pictured=bool(more.pictured),
+        own=listing(_own(known)) if _own(known) else "",
     )

@@ -21,7 +21,7 @@ class Halving(Scheduler):
 
 
 class Pareto(Halving):
-    """See `ablate.runners.search.stopping.ParetoStopping`."""
+    """Halving among networks of a price, in the form that stops; see `runners.search.stopping.ParetoStopping`."""
 
     name: Literal["pareto"] = "pareto"
     reduction_factor: Number = Field(2.0, gt=1)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ParetoPromote(Halving):
-    """See `ablate.runners.search.stopping.ParetoPromotion`."""
+    """Halving among networks of a price, in the form that promotes; see `runners.search.stopping.ParetoPromotion`."""
 
     name: Literal["pareto-promote"] = "pareto-promote"
     pauses: ClassVar[bool] = True

@@ -22,12 +22,14 @@ from ablate.metrics.boundary import SurfaceDice
 from ablate.metrics.counts import dice
 from ablate.models.build import build_model
 from ablate.models.settings import ResNet34UNet, UNet, UNetPlusPlus
+from ablate.part import Part
 from ablate.training import loop
 from ablate.training.augmentations.adapt import adapt as adapt_augmentation
 from ablate.training.augmentations.intensity import BiasField, Noise
 from ablate.training.augmentations.spatial import Elastic, Rotate
 from ablate.training.average import Average
 from ablate.training.checkpoint import Epoch
+from ablate.training.heads import loss_of
 from ablate.training.inference import predict_probabilities
 from ablate.training.initialisation import initialise
 from ablate.training.loop import Result, train
@@ -58,9 +60,11 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def trial(dataset: Dataset, model: Any = None, **protocol: Any) -> TrialConfig:
+def trial(dataset: Dataset, model: Any = None, metrics: tuple[str, ...] = (), **protocol: Any) -> TrialConfig:
+    """`metrics`: labels of those that a recipe is to bring."""
     settings = Protocol(**{"epochs": 4, "batch_size": 4, **protocol})
-    return TrialConfig(model=model or UNet(width=4, stages=3), data=dataset.config, protocol=settings)
+    own = tuple(Part({"name": f"mine:{label}"}) for label in metrics)
+    return TrialConfig(model=model or UNet(width=4, stages=3), data=dataset.config, protocol=settings, metrics=own)
 
 
 def with_recipe(monkeypatch: pytest.MonkeyPatch, **parts: Any) -> None:
@@ -149,7 +153,7 @@ def everything() -> dict[str, tuple[dict, dict]]:
 )
 def test_interrupted_equals_uninterrupted_bit_for_bit(dataset, monkeypatch, name):
     parts, protocol = everything()[name]
-    config = trial(dataset, **protocol)
+    config = trial(dataset, metrics=tuple(label for label, _ in parts.get("metrics", ())), **protocol)
     with_recipe(monkeypatch, **parts)
     whole = train(config, dataset, device=CPU)
     checkpoint = Memory()
@@ -235,16 +239,34 @@ def test_a_metric_is_measured_on_test_images_and_can_select(dataset, monkeypatch
 
     with_recipe(monkeypatch, metrics=(("own", Constant()),))
     batch = len(split(dataset.groups, Protocol().split).val)  # so that validation is one call
-    result = train(trial(dataset, batch_size=batch, select="own"), dataset, device=CPU)
+    result = train(trial(dataset, metrics=("own",), batch_size=batch, select="own"), dataset, device=CPU)
     assert result.best_epoch in (2, 4)  # of equal ones that of the lower loss
     assert (result.more["own"] == 0.7).all()
     with_recipe(monkeypatch, metrics=(("mine", Dice()), ("surface", SurfaceDice())))
-    by_dice = train(trial(dataset, select="mine"), dataset, device=CPU)
+    by_dice = train(trial(dataset, metrics=("mine",), select="mine"), dataset, device=CPU)
     assert_same(by_dice, train(trial(dataset, select="dice"), dataset, device=CPU))
     np.testing.assert_array_equal(by_dice.more["mine"], dice(*np.moveaxis(by_dice.counts, -1, 0)[:3]))
     assert by_dice.more["surface"].shape == (len(by_dice.ids), 2)
-    with pytest.raises(InputError, match=r"unknown protocol\.select 'mime': did you mean 'mine'"):
-        train(trial(dataset, select="mime"), dataset, device=CPU)
+
+
+def test_what_selects_is_what_the_trial_has(dataset):
+    with pytest.raises(ValidationError, match=r"unknown protocol\.select 'mime': did you mean 'mine'"):
+        trial(dataset, metrics=("mine",), select="mime")
+    with pytest.raises(ValidationError, match=r"unknown protocol\.select 'surface_dice': did you mean 'dice'"):
+        trial(dataset, select="surface_dice")
+
+
+def test_a_head_of_a_lower_resolution_is_resized_to_the_masks():
+    torch.manual_seed(0)
+    masks = torch.randint(0, 3, (2, 16, 12))
+    full, half = torch.randn(2, 3, 16, 12), torch.randn(2, 3, 8, 6, requires_grad=True)
+    resized = nn.functional.interpolate(half, scale_factor=2, mode="bilinear", align_corners=False)
+    expected = (nn.functional.cross_entropy(full, masks) + 3 * nn.functional.cross_entropy(resized, masks)) / 4
+    found = loss_of(nn.functional.cross_entropy, (full, half), masks, (1, 3))
+    torch.testing.assert_close(found, expected)
+    found.backward()
+    assert half.grad is not None
+    assert half.grad.abs().min() > 0
 
 
 def test_the_average_is_what_is_judged_and_kept(dataset):

@@ -30,6 +30,10 @@ class Losses:
 
 def overlap(logits, masks):
     return 1 - (logits.sigmoid() * masks).mean()
+
+
+def unclear(one, other):
+    return 1 - (one.sigmoid() * other).mean()
 """
 
 
@@ -74,11 +78,12 @@ def test_parts_of_libraries_are_tried_as_they_are(capsys: pytest.CaptureFixture[
 
 
 def test_a_function_is_tried_as_what_the_user_says_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, line = inside(capsys, "check", "check_nets:overlap")
+    code, out, line = inside(capsys, "check", "check_nets:unclear")
     assert code == 2
-    assert line.startswith("check_nets:overlap may be of any kind: say which by --kind (network, data set, loss")
-    code, out, _ = inside(capsys, "check", "check_nets:overlap", "--kind", "loss")
-    assert out.startswith("loss check_nets:overlap, code ")
+    assert line.startswith("check_nets:unclear may be of any kind: say which by --kind (network, data set, loss")
+    for asked in (["check_nets:unclear", "--kind", "loss"], ["check_nets:overlap"]):
+        code, out, _ = inside(capsys, "check", *asked)
+        assert out.startswith(f"loss {asked[0]}, code ")
 
 
 @pytest.mark.parametrize(
