@@ -26,7 +26,7 @@ from pydantic import PlainSerializer, PlainValidator, ValidationInfo
 
 from ablate.calls import without_defaults
 from ablate.errors import InputError, PartError, brief, unknown
-from ablate.modules import Found, load, named, used_code
+from ablate.modules import Found, check_may_be_called, load, named, used_code
 from ablate.part import MADE_BY, DataPart, Part
 from ablate.settings import Config
 from ablate.settings import parse as parse_settings
@@ -181,6 +181,21 @@ def packaged(kind: Kind) -> dict[str, importlib.metadata.EntryPoint]:
     return found
 
 
+def named_within(value: Any) -> Iterator[str]:
+    """Every `module:attribute` in a part's canonical form, its own name among them. Nothing is imported."""
+    if isinstance(value, dict):
+        name = value.get("name")
+        if isinstance(name, str) and _NAME.fullmatch(name):
+            yield name
+        for one in value.values():
+            yield from named_within(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from named_within(one)
+    elif isinstance(value, str) and (name := _object_name(value)):
+        yield name
+
+
 # Parsing -------------------------------------------------------------------------------------------------------------
 
 
@@ -198,9 +213,9 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
     found = find(kind, name)
     what = f"{_word(kind)} {name}"
     cls = DataPart if kind.name == "data set" else Part
-    own = _settings_class(kind, found.target)
-    if own is not None:
-        typed = parse_settings(own, {**settings, **(local or {})}, what)
+    typed_by = _settings_class(kind, found.target)
+    if typed_by is not None:
+        typed = parse_settings(typed_by, {**settings, **(local or {})}, what)
         part = cls.of(typed, name, found.made_by)
         return _without_own_defaults(part, typed) if kind.sparse else part
     if not found.made_by:
@@ -210,8 +225,8 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
     constants = getattr(adapter, "CONSTANTS", {})
     settings = {n: value for n, value in settings.items() if n not in constants or value != constants[n]}
     try:
-        of_all = adapted.of_all() if isinstance(adapted, Config) else {}
-        plain = cls({"name": name, **without_defaults(found.target, settings), **of_all}, local)
+        own = adapted.canonical_settings() if kind.name == "data set" else without_defaults(found.target, settings)
+        plain = cls({"name": name, **own}, local)
     except ValueError as error:
         raise InputError(f"{what}: {error}") from None
     others = [found.made_by, *_nested_makers(plain.settings)]
@@ -258,18 +273,9 @@ def _without_own_defaults(part: Part, typed: Config) -> Part:
     return type(part)({name: value for name, value in part.canonical().items() if name not in same}, part.local)
 
 
-def _nested_makers(value: Any) -> Iterator[str]:
+def _nested_makers(settings: dict[str, Any]) -> list[str]:
     """The makers of what is named within settings."""
-    if isinstance(value, str) and (name := _object_name(value)):
-        yield named(name, name).made_by
-    elif isinstance(value, dict):
-        if isinstance(value.get("name"), str) and _NAME.fullmatch(value["name"]):
-            yield named(value["name"], value["name"]).made_by
-        for one in value.values():
-            yield from _nested_makers(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _nested_makers(one)
+    return [named(name, name).made_by for name in named_within(settings)]
 
 
 def _object_name(text: str) -> str:
@@ -287,7 +293,9 @@ def made(value: Any, what: str) -> Any:
             from ablate.calls import call
 
             name = inner.pop("name")
-            return call(named(name, f"{what}: {name}").target, inner, {}, f"{what}: {name}")
+            target = named(name, f"{what}: {name}").target
+            check_may_be_called(target, f"{what}: {name}")
+            return call(target, inner, {}, f"{what}: {name}")
         return inner
     return [made(one, what) for one in value] if isinstance(value, list) else value
 

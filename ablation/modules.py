@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from ablate.calls import said
 from ablate.errors import InputError, PartError, brief, unknown
-from ablate.user_code import UserCode, found_on_path
+from ablate.user_code import UserCode, found_on_path, is_users
 
 
 class Found(NamedTuple):
@@ -31,6 +31,7 @@ class Found(NamedTuple):
 
 
 _STANDARD = {*sys.stdlib_module_names, "__main__"}
+_WRAP = "call it in a function of your own, and name that"
 _EXPECTED = "expected what is yours, or a library's"
 _CODE: list[UserCode] = [UserCode()]
 
@@ -67,7 +68,7 @@ def named(place: str, what: str) -> Found:
         loaded, made_by = _imported(module, what)
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PartError(f"{what}: module {module} does not import: {said(error)}") from error
     target: Any = loaded
     for step in attribute.split("."):
@@ -80,6 +81,24 @@ def named(place: str, what: str) -> Found:
     if (inspect.isclass(target) or inspect.isroutine(target)) and _of_python(target):
         raise PartError(f"{what} is {target.__module__}.{target.__name__}, of Python itself; {_EXPECTED}")
     return Found(target, made_by)
+
+
+_PARTS_OF_LIBRARIES = {
+    ("torch.nn.modules.module", "Module"),
+    ("torch.optim.optimizer", "Optimizer"),
+    ("monai.transforms.transform", "Transform"),
+    ("optuna.samplers._base", "BaseSampler"),
+}
+
+
+def check_may_be_called(target: Any, what: str) -> None:
+    """Raises `PartError` for what of a library is neither the user's nor a class of modules, transforms and the like.
+
+    Else a study of a stranger's could have any function that is installed called, with what it likes.
+    """
+    above = {(cls.__module__, cls.__name__) for cls in getattr(target, "__mro__", ())}
+    if not is_users(target) and not above & _PARTS_OF_LIBRARIES:
+        raise PartError(f"{what} is a library's, and no module of a network or transform: {_WRAP}")
 
 
 def whereabouts(place: str) -> str:

@@ -122,7 +122,8 @@ def it_gives_a_logit_for_each_pixel_and_class(net: TriedNetwork) -> str:
     for output in (predicted, *in_training):
         if not isinstance(output, Tensor):
             return f"in training it gives {_kind(output)}: return logits, or a tuple of them"
-        if tuple(output.shape) != wanted:
+        small = output is not predicted and len(in_training) > 1 and output.ndim == 4  # a head of deep supervision
+        if tuple(output.shape) != (*wanted[:2], *(output.shape if small else wanted)[2:]):
             more = "" if output.ndim == 4 and output.shape[1] == net.classes else "; end in a convolution to `classes`"
             return f"images {_shape(images)} gave {_shape(output)}: expected (N, classes, H, W) = {wanted}{more}"
         if not output.is_floating_point():

@@ -10,8 +10,9 @@ from pydantic import Field
 from ablate.calls import call, check_settings, without_defaults
 from ablate.data.settings import DataSource
 from ablate.data.source import Sample
-from ablate.errors import InputError
+from ablate.errors import InputError, PartError
 from ablate.settings import parse
+from ablate.user_code import is_users
 
 _OF_ALL = ("size", "channels", "root", "fingerprint", "n_classes")
 
@@ -27,9 +28,11 @@ class CalledSource(DataSource):
         known = {"root": self.root, "size": self.size, "channels": self.channels, "n_classes": self.n_classes}
         return [self._sample(one) for one in call(self.target, self.settings, known, self.what)]
 
-    def of_all(self) -> dict[str, Any]:
-        """What it has of that which every data set has, in its canonical form."""
-        return DataSource(**{name: getattr(self, name) for name in _OF_ALL if name != "root"}).canonical()
+    def canonical_settings(self) -> dict[str, Any]:
+        """Its function's settings, and what it has of that which every data set has."""
+        return (
+            self.settings | DataSource(**{name: getattr(self, name) for name in _OF_ALL if name != "root"}).canonical()
+        )
 
     def _sample(self, one: Any) -> Sample:
         if isinstance(one, Sample):
@@ -41,6 +44,10 @@ class CalledSource(DataSource):
 
 def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> CalledSource:
     """`target` as a data set, with its own settings and what every one has. Raises `InputError` for any other."""
+    if not is_users(target):
+        raise PartError(
+            f"{what} is a library's, and no ablate.DataSource: call it in a function of your own, and name that"
+        )
     own = {name: settings[name] for name in _OF_ALL if name in settings}
     rest = {name: value for name, value in settings.items() if name not in own}
     check_settings(target, rest, what)

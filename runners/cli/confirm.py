@@ -11,7 +11,15 @@ import click
 from ablate.errors import InputError
 from ablate.part import DataPart
 from ablate.runners.cli.output import console, err_console, plain_table, print_json
-from ablate.runners.cli.shared import json_option, open_study, study_argument, training_options
+from ablate.runners.cli.shared import (
+    code_option,
+    json_option,
+    open_study,
+    say_imports,
+    study_argument,
+    training_options,
+    use_own_code,
+)
 from ablate.runners.cli.training import ending
 
 if TYPE_CHECKING:
@@ -36,9 +44,12 @@ class _Round(NamedTuple):
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Fresh seeds of each network.")
 @click.option("--rivals", type=click.IntRange(0), default=1, show_default=True, help="Rivals of each of the front's.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="The data's files [default: where they were].")
+@code_option
 @training_options
 @json_option
-def confirm(study: Path, seeds: int, rivals: int, data_dir: Path | None, as_json: bool, **options: Any) -> None:
+def confirm(
+    study: Path, seeds: int, rivals: int, data_dir: Path | None, code: Path | None, as_json: bool, **options: Any
+) -> None:
     """Train a search's front again with fresh seeds, judged on test images.
 
     The front that a search returns is the best of many noisy scores. This
@@ -67,6 +78,8 @@ def confirm(study: Path, seeds: int, rivals: int, data_dir: Path | None, as_json
         with opened.writing(share=training.share):
             trainer.take_arrivals()
             found = _round(opened, seeds, rivals)
+            use_own_code(code)
+            say_imports([trial.config for trial in found.trials], everything=True)
             opened.plan(found.run, threads=trainer.threads, data_dir=data_dir, storage=training.storage_path)
             front = sum(candidate.on_front for candidate in found.chosen)
             out.print(

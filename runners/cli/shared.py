@@ -250,14 +250,17 @@ def use_own_code(folder: Path | None) -> None:
     use_code(UserCode(code_folders({}, folder)))
 
 
-def say_imports(configs: Sequence[TrialConfig]) -> None:
-    """Say on standard error which code of others these networks are, before any of it runs.
+def say_imports(configs: Sequence[TrialConfig], *, everything: bool = False) -> None:
+    """Say on standard error which code of others these networks name, before any of it runs.
 
+    `everything`: also what their losses, data and all other parts name.
     Raises `PartError` for what is neither the user's nor installed.
     """
+    from ablate.kinds import named_within
     from ablate.modules import whereabouts
 
-    names = dict.fromkeys(config.model.name for config in configs if ":" in config.model.name)
+    parts = [part for config in configs for part in (config.parts.values() if everything else [config.model])]
+    names = dict.fromkeys(name for part in parts for name in named_within(part.canonical()))
     for place in dict.fromkeys(whereabouts(name) for name in names):
         say(f"imports {place}", err=True)
 

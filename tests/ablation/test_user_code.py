@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import sys
 from pathlib import Path
 
 import pytest
 
+from ablate.data.load import source_of
 from ablate.errors import InputError, PartError
 from ablate.kinds import KINDS, make
 from ablate.models.network import network
 from ablate.modules import code_from, fingerprint_on_path, named, whereabouts
+from ablate.part import MADE_BY, DataPart
 from ablate.user_code import UserCode
 
 NETS = '''"""Networks of mine."""
@@ -254,3 +257,21 @@ def test_a_library_s_part_is_its_distribution_and_version(monkeypatch):
             make(KINDS["network"], part)
     monkeypatch.undo()
     assert named("torch.nn:ReLU", "a part").made_by.startswith("torch 2.")
+
+
+@pytest.mark.parametrize("name", ["pandas:read_pickle", "torch:load", "torch.hub:load", "yaml:unsafe_load"])
+def test_no_function_of_a_library_is_called_for_a_stranger(tmp_path, name):
+    """Within a network's settings, or as a data set: whoever sends a study chooses its arguments."""
+    evil = {"name": name, next(iter(inspect.signature(named(name, name).target).parameters)): str(tmp_path / "x")}
+    with code_from(None):
+        with pytest.raises(PartError, match="call it in a function of your own"):
+            make(KINDS["network"], network("torch.nn:Identity", given=evil)).build(1, 1)
+        recorded = {**evil, "size": [16, 16], "channels": 1, "fingerprint": "", MADE_BY: named(name, name).made_by}
+        with pytest.raises(PartError, match="call it in a function of your own"):
+            source_of(DataPart(recorded))
+
+
+def test_a_module_that_ends_the_process_is_said(tmp_path):
+    (tmp_path / "nets.py").write_text("raise SystemExit(3)\n")
+    with code_from(tmp_path), pytest.raises(PartError, match="does not import: SystemExit"):
+        network("nets:Net")
