@@ -7,6 +7,7 @@ A block with a title is a file, and the blocks of one YAML file add up. In a blo
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -60,13 +61,16 @@ def commands_of(page: str) -> list[str]:
 
 
 def run(commands: list[str], folder: Path) -> dict[str, Said]:
-    """What commands say that are run one after the other in `folder`: in one process, to be quick."""
+    """What commands say that are run one after the other in `folder`.
+
+    In one process, and on one thread, to be quick: where cores are busy, threads of small tensors wait for each other.
+    """
     listed = [shlex.split(command, comments=True) for command in commands]
     assert all(words[0] == "ablate" for words in listed)
     one_at_a_time = [words[1:] + ["--max-concurrent", "1"] * (words[1] == "run") for words in listed]
     done = subprocess.run(
         [sys.executable, "-c", _RUNS], input=json.dumps(one_at_a_time), cwd=folder, capture_output=True, text=True,
-        timeout=300, check=False,
+        timeout=300, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     outs = done.stdout.split("\0")

@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from pages import DOCS, commands_of, files_of, run
 
 from ablate.errors import InputError
 from ablate.kinds import KINDS, parse
+from ablate.models.network import network, network_of
+from ablate.modules import code_from
 from ablate.study.study import Study
 
 PAGE = "extending.md"
@@ -80,7 +83,7 @@ def test_what_counts_is_what_the_code_means(said, folder):
     assert "6 of the 6 trials are in 'study' already" in run([plan], folder)[plan].out
     nets.write_text(FILES["my_nets.py"].replace("act()", "act(), act()"))
     found = " ".join(run([plan], folder)[plan].out.split())
-    quoted = re.search(r"^  (1 trial is new because .*)$", (DOCS / PAGE).read_text(), re.MULTILINE)
+    quoted = re.search(r"^(1 trial is new because .*)$", (DOCS / PAGE).read_text(), re.MULTILINE)
     assert quoted
     assert re.search(quoted[1].replace("…", "[0-9a-f]{12}").replace("(", r"\(").replace(")", r"\)"), found)
     nets.write_text(FILES["my_nets.py"])
@@ -90,6 +93,19 @@ def test_what_counts_is_what_the_code_means(said, folder):
 def test_what_the_page_says_is_refused_is(name):
     with pytest.raises(InputError, match="module of Python itself"):
         parse(KINDS["network"], {"name": name})
+
+
+def test_what_is_filled_in_may_be_called_otherwise_and_a_dict_has_logits(tmp_path):
+    (tmp_path / "odd.py").write_text(
+        "from torch import nn\n\n\nclass Odd(nn.Module):\n    def __init__(self, depth_of_input, labels):\n"
+        "        super().__init__()\n        self.only = nn.Conv2d(depth_of_input, labels, 1)\n\n"
+        "    def forward(self, x):\n        return {'out': self.only(x)}\n"
+    )
+    with code_from(tmp_path):
+        odd = network("odd:Odd", depth_of_input="$in_channels", labels="$classes")
+        assert network_of(odd).build(3, 2)(torch.zeros(1, 3, 8, 8)).shape == (1, 2, 8, 8)
+        with pytest.raises(InputError, match="what a trial knows 'in_chanels': did you mean 'in_channels'"):
+            network_of(network("odd:Odd", depth_of_input="$in_chanels", labels=2)).build(3, 2)
 
 
 def test_its_test_file_is_one(folder):
