@@ -12,22 +12,30 @@ Known = Mapping[str, Any]
 """What a trial knows, by the customary names of arguments: `in_channels`, `num_classes`, `total_steps`, …"""
 
 
-def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
-    """The arguments of `target` that can be given by name; None where it does not say, or takes any at all."""
-    try:
-        found = inspect.signature(target).parameters.values()
-    except (TypeError, ValueError):  # of some compiled code
-        return None
-    if any(one.kind is one.VAR_KEYWORD for one in found):
-        return None
+def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The arguments of `target` that have a name and can be given by it."""
+    found = _signature(target)
     return {one.name: one for one in found if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
+
+
+def takes_any(target: Callable[..., Any]) -> bool:
+    """Whether `target` takes arguments of any other name too, or does not say."""
+    found = _signature(target)
+    return not found or any(one.kind is one.VAR_KEYWORD for one in found)
+
+
+def _signature(target: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+    try:
+        return tuple(inspect.signature(target).parameters.values())
+    except (TypeError, ValueError):  # of some compiled code
+        return ()
 
 
 def check_settings(target: Callable[..., Any], settings: Iterable[str], what: str, taken: Iterable[str] = ()) -> None:
     """Raises `InputError` for a setting that `target` does not take, or that is not a setting (`taken`)."""
-    named = parameters(target)
-    if named is None:
+    if takes_any(target):
         return
+    named = parameters(target)
     free = [name for name in named if name not in set(taken)]
     for name in settings:
         if name not in free:
@@ -36,7 +44,7 @@ def check_settings(target: Callable[..., Any], settings: Iterable[str], what: st
 
 def without_defaults(target: Callable[..., Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the settings that differ from what `target` does without them: two ways to write one thing are one."""
-    named = parameters(target) or {}
+    named = parameters(target)
     return {
         name: value for name, value in settings.items() if name not in named or not _same(named[name].default, value)
     }
@@ -57,7 +65,7 @@ def call(target: Callable[..., Any], settings: Mapping[str, Any], known: Known, 
     """
     check_settings(target, settings, what)
     named = parameters(target)
-    filled = {name: value for name, value in known.items() if named is not None and name in named}
+    filled = {name: value for name, value in known.items() if name in named}
     given = {name: _known(value, known, what) for name, value in settings.items()}
     try:
         return target(**{**filled, **given})

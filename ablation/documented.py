@@ -212,7 +212,7 @@ def _mentioned(config: type[BaseModel], name: str) -> str:
 def _arguments(target: Callable[..., Any]) -> Iterator[Setting]:
     said = f"{inspect.getdoc(target) or ''}\n{inspect.getdoc(getattr(target, '__init__', None)) or ''}"
     hints = _hints(target)
-    for name, one in (parameters(target) or {}).items():
+    for name, one in parameters(target).items():
         choices = get_args(hints.get(name)) if get_origin(hints.get(name)) is Literal else ()
         default = REQUIRED if one.default is one.empty else one.default
         plain = default if default is REQUIRED else to_jsonable_python(default, fallback=str)

@@ -64,7 +64,7 @@ def kind_named(name: str) -> Kind:
 
 def _of_function(target: Any) -> Kind | None:
     """By what its arguments are customarily called."""
-    given = set(parameters(target) or ())
+    given = set(parameters(target))
     kinds = [kind for kind, of_each in _ARGUMENTS.items() if all(given & names for names in of_each)]
     return KINDS[kinds[0]] if len(kinds) == 1 else None
 

@@ -23,7 +23,7 @@ def data_names(target: Callable[..., Any]) -> tuple[str, ...]:
     """
     if inspect.isclass(target):
         return ()
-    named = tuple(parameters(target) or ())
+    named = tuple(parameters(target))
     return named[:2] if named[:2] == _MONAI_ARGUMENTS else named[:3]
 
 
@@ -41,7 +41,7 @@ class ForeignMetric(NamedTuple):
         class indices (N, H, W), predicted and true, and the number of classes where they take three arguments. NaN is
         1 for a class that neither has, and 0 otherwise.
         """
-        known, named = {"include_background": True}, parameters(self.target) or {}
+        known, named = {"include_background": True}, parameters(self.target)
         thing, settings = self.target, {**{n: v for n, v in known.items() if n in named}, **self.settings}
         if inspect.isclass(thing):
             thing, settings = call(thing, settings, {}, self.what), {}

@@ -146,3 +146,15 @@ def test_a_name_of_two_packages_is_refused(monkeypatch):
 def test_what_is_no_plain_data_within_bounds_is_no_part(fields):
     with pytest.raises(ValueError, match=r"expected|holds at most"):
         Part(fields)
+
+
+def test_what_takes_any_argument_is_still_told_what_it_names(tmp_path):
+    """As segmentation_models_pytorch's networks are written."""
+    (tmp_path / "loose.py").write_text(
+        "from torch import nn\n\n\nclass Net(nn.Sequential):\n"
+        "    def __init__(self, encoder='x', in_channels=3, classes=1, **more):\n"
+        "        super().__init__(nn.Conv2d(in_channels, classes, more.get('kernel', 1)))\n"
+    )
+    with code_from(tmp_path):
+        made = make(KINDS["network"], network("loose:Net", encoder="x", kernel=3)).build(1, 4)
+    assert (made[0].in_channels, made[0].out_channels, made[0].kernel_size) == (1, 4, (3, 3))

@@ -31,7 +31,7 @@ def data_names(target: Callable[..., Any]) -> tuple[str, ...]:
     """The arguments of `target` that are no settings: of a function, the image, its mask, `generator` and `rng`."""
     if inspect.isclass(target):
         return ()
-    named = tuple(parameters(target) or ())
+    named = tuple(parameters(target))
     return (*named[:1], *(name for name in named[1:] if name in (*_MASKS, *_RANDOM)))
 
 

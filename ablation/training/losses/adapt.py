@@ -48,7 +48,7 @@ OF_SEVERAL = (
 
 def data_names(target: Callable[..., Any]) -> tuple[str, ...]:
     """The arguments of `target` that are no settings: of a function, logits and masks."""
-    return () if inspect.isclass(target) else tuple(parameters(target) or ())[:2]
+    return () if inspect.isclass(target) else tuple(parameters(target))[:2]
 
 
 class ForeignLoss(NamedTuple):
@@ -74,7 +74,7 @@ class ForeignLoss(NamedTuple):
         if inspect.isclass(self.target):
             made: Callable[[Tensor, Tensor], Tensor] = call(self.target, settings, known, self.what)
             return made
-        filled = {name: value for name, value in known.items() if name in (parameters(self.target) or {})}
+        filled = {name: value for name, value in known.items() if name in parameters(self.target)}
         return partial(self.target, **{**filled, **settings})
 
 
@@ -86,7 +86,7 @@ def adapt(target: Callable[..., Any], settings: Mapping[str, Any], what: str) ->
 
 def _tensor(target: Callable[..., Any], name: str, value: Any) -> Any:
     """A list for an argument that is a tensor, such as the weights of classes, as one."""
-    annotation = str((parameters(target) or {})[name].annotation) if name in (parameters(target) or {}) else ""
+    annotation = str(parameters(target)[name].annotation) if name in parameters(target) else ""
     if "Tensor" in annotation and isinstance(value, list | tuple):
         import torch
 

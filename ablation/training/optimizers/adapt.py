@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ablate.calls import call, check_settings, parameters
+from ablate.calls import call, check_settings, parameters, takes_any
 from ablate.errors import InputError
 from ablate.training.optimizers.base import Groups, without_decay_of_norms
 
@@ -37,7 +37,7 @@ class ForeignOptimizer(NamedTuple):
 
         of_parameters, of_rate = data_names(self.target)
         filled = {of_parameters: groups if self.decay_norms else without_decay_of_norms(groups), of_rate: lr}
-        open_ended = filled if parameters(self.target) is None else {}
+        open_ended = filled if takes_any(self.target) else {}
         made = call(self.target, {**open_ended, **self.settings}, filled, self.what)
         if not isinstance(made, torch.optim.Optimizer):
             raise InputError(f"{self.what} made a {type(made).__name__}: expected a torch.optim.Optimizer")

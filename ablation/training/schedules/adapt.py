@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ablate.calls import call, check_settings, parameters
+from ablate.calls import call, check_settings, parameters, takes_any
 from ablate.errors import InputError
 from ablate.training.schedules.base import Every, Steps
 
@@ -43,7 +43,7 @@ class ForeignSchedule(NamedTuple):
             of_optimizer: optimizer, "total_steps": total, "T_max": total, "epochs": steps.epochs,
             "steps_per_epoch": steps.steps_per_epoch, "max_lr": rates[0] if len(rates) == 1 else rates,
         }  # fmt: skip
-        open_ended = {of_optimizer: optimizer} if parameters(self.target) is None else {}
+        open_ended = {of_optimizer: optimizer} if takes_any(self.target) else {}
         made = call(self.target, {**open_ended, **self.settings}, filled, self.what)
         if not isinstance(made, LRScheduler):
             raise InputError(
@@ -57,7 +57,7 @@ def adapt(target: Callable[..., Any], settings: Mapping[str, Any], what: str) ->
 
     It moves with each step where it asks for `total_steps`, and with each epoch otherwise, unless `every` says.
     """
-    every = settings.get("every", "step" if "total_steps" in (parameters(target) or {}) else "epoch")
+    every = settings.get("every", "step" if "total_steps" in parameters(target) else "epoch")
     if every not in ("epoch", "step"):
         raise InputError(f"{what}: every {every!r}: expected 'epoch' or 'step'")
     own = {name: value for name, value in settings.items() if name not in RESERVED}
