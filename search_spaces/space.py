@@ -267,6 +267,8 @@ def _levels(factor: str, named: list[tuple[str, Fields]]) -> dict[str, Fields]:
 
 
 def _level_name(factor: str, value: Any) -> str:
+    if isinstance(value, dict) and isinstance(value.get("name"), str):  # a part, with settings
+        return _name(f"factor {factor}: level", value["name"].rpartition(":")[2])
     if isinstance(value, dict):
         raise ValueError(f"factor {factor}: a list holds values; give levels that are mappings a name")
     if not isinstance(value, list):

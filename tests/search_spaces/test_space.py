@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from ablate.errors import InputError
 from ablate.search_spaces.designs import expand
-from ablate.search_spaces.space import Space, load_space, packaged
+from ablate.search_spaces.space import Space, load_space, nested, on_model, packaged
 
 GOOD = """\
 name: mine
@@ -160,3 +160,28 @@ def test_a_name_that_does_not_exist_names_the_nearest():
         load_space("pyramid_level")
     with pytest.raises(InputError, match=r"'nowhere\.yaml' does not exist"):
         load_space("nowhere.yaml")
+
+
+def test_a_part_may_be_its_name_or_have_settings_wherever_it_stands():
+    found = Space(
+        name="parts",
+        question="?",
+        design="grid",
+        base={"model": "unet", "augmentation": ["rotate", {"name": "noise", "std": 0.2}]},
+        factors={"loss": ["dice", {"name": "my_losses:edges", "width": 3}], "augmentation.rotate.degrees": [5, 15]},
+    )
+    assert nested(found.base) == {
+        "model": {"name": "unet"},
+        "augmentation": {"rotate": {"name": "rotate"}, "noise": {"name": "noise", "std": 0.2}},
+    }
+    assert found.options("loss") == ["dice", "edges"]
+    assert found.levels("loss")["edges"] == {"loss": {"name": "my_losses:edges", "width": 3}}
+    with pytest.raises(ValueError, match="rotate is there twice; give each a name"):
+        nested({"augmentation": ["rotate", {"name": "rotate"}]})
+
+
+def test_a_space_is_asked_on_another_network_unless_that_is_what_it_varies():
+    asked = on_model(load_space("normalisation"), "attention_unet")
+    assert asked.base["model"] == {"name": "attention_unet"}
+    with pytest.raises(InputError, match="factor network of space baselines is the network itself"):
+        on_model(load_space("baselines"), "unet")
