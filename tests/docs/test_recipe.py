@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 from pages import DOCS, commands_of, files_of, run
 
-from ablate.kinds import KINDS, own_parts
+from ablate.kinds import KINDS, make, own_parts, parse
 from ablate.modules import load
 from ablate.search_spaces.space import load_space
 from ablate.trial import Protocol
@@ -53,6 +54,25 @@ def test_every_metric_and_every_field_of_the_protocol_is_there():
     for name, value in said.items():
         if name not in ("epochs", "split"):
             assert yaml_value(value.strip("`")) == json.loads(json.dumps(known[name])), name
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_the_losses_that_are_no_mean_over_images_are_the_ones_it_names(classes):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, classes, 32, 32, generator=generator)
+    rarer = torch.tensor([1, 2, 3, 4])[:, None, None]
+    masks = (torch.rand(4, 32, 32, generator=generator) ** rarer * max(classes, 2)).long()
+    found = set()
+    for name in own_parts(KINDS["loss"]):
+        needed = {"losses": ["dice"]} if name == "sum" else {}
+        batched = {"batch": True} if "batch" in load(own_parts(KINDS["loss"])[name]).model_fields else {}
+        for settings in ({}, batched, {"log": False} if name == "hausdorff" else {}):
+            loss = make(KINDS["loss"], parse(KINDS["loss"], {"name": name, **needed, **settings})).build(classes)
+            means = [loss(logits[n : n + 1], masks[n : n + 1]).item() for n in range(4)]
+            if loss(logits, masks).item() != pytest.approx(sum(means) / 4, rel=1e-5):
+                found.add((name, *settings))
+    batched = {(name, "batch") for name in ("dice", "dice_ce", "tversky", "generalised_dice")}
+    assert found == {("hausdorff",), *batched}
 
 
 def test_its_spaces_are_there():

@@ -32,8 +32,8 @@ class ClDice(Loss):
 class Hausdorff(Loss):
     """Squared error times the distance to both boundaries to the power of `alpha` (Karimi & Salcudean 2020).
 
-    `log`: its logarithm, log(1 + loss). It says nothing of an image without a boundary in mask and prediction; the
-    distances are found on the CPU.
+    `log`: its logarithm, log(1 + loss), which is no mean over images. It says nothing of an image without a boundary in
+    mask and prediction; the distances are found on the CPU.
     """
 
     name: Literal["hausdorff"] = "hausdorff"
