@@ -228,10 +228,9 @@ class Planner:
         """
         for place, part in trial.parts.items():
             tried = place.partition(".")[0], part.text
-            if part.made_by and place != "data" and tried not in self._tried:
+            if part.made_by and tried not in self._tried:
                 self._tried.add(tried)
-                problems, doubts = _contract(place, part, trial)
-                self._said |= dict.fromkeys(doubts)
+                problems = _problems(place, part, trial)
                 if problems:
                     raise PartError(problems[0])
 
@@ -268,16 +267,11 @@ def check(space: Space, params: int, macs: int) -> None:
             raise ImpossibleError(f"{constraint.cost} {spent:,}: the space allows {constraint.most:,.12g}", over)
 
 
-def _contract(place: str, part: Part, trial: TrialConfig) -> tuple[list[str], list[str]]:
-    """What is wrong with a part of others, and what is doubtful, a line each."""
-    from ablate.contracts.contract import quick_problems, run_contract
+def _problems(place: str, part: Part, trial: TrialConfig) -> list[str]:
+    from ablate.contracts.contract import quick_problems
 
-    kind, data = kind_at(place), trial.data
-    if kind.name == "network":
-        return quick_problems(kind, part, data.channels, data.classes, data.size), []
-    found = run_contract(kind, part)
-    problems = [f"{part.name}: {checked.name}: {checked.problem}" for checked in found if checked.problem]
-    return problems, [f"{part.name}: {checked.name}: {checked.doubt}" for checked in found if checked.doubt]
+    data = trial.data
+    return quick_problems(kind_at(place), part, data.channels, data.classes, data.size)
 
 
 def _price(model: Part, source: DataPart) -> tuple[int, int, str]:

@@ -156,4 +156,5 @@ CONTRACT = Contract(
         a_mask_moves_with_its_image,
     ),
     last=(the_same_generator_gives_the_same,),
+    quick=(masks_keep_their_labels,),
 )

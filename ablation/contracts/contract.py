@@ -81,16 +81,25 @@ def run_contract(kind: Kind, part: Part, **tried: Any) -> list[Checked]:
 
 
 def quick_problems(kind: Kind, part: Part, in_channels: int, classes: int, size: tuple[int, int]) -> list[str]:
-    """What the quick checks find wrong with a network, a line each: shape, gradients, seed and state, no training.
+    """What a plan wants to know of a part of others, a line for each thing that is wrong: nothing is trained.
 
-    It is tried on images of the smallest size that it takes, at most `size` (height, width). Other kinds have none.
+    It is tried for so many classes alone, a network on images of the smallest size that it takes, at most `size`
+    (height, width). Of a data set, which a plan reads, and of what trains nothing, nothing is tried.
     Raises `InputError` where the part cannot be found.
     """
-    contract = contract_of(kind)
-    if not contract.quick:
+    known: dict[str, dict[str, Any]] = {
+        "network": {"in_channels": in_channels, "classes": classes, "size": size},
+        "loss": {"classes": (classes,)},
+        "metric": {"classes": (max(classes, 2),)},
+        "optimizer": {},
+        "schedule": {},
+        "augmentation": {},
+    }
+    if kind.name not in known:
         return []
-    subject = contract.tried(part, in_channels=in_channels, classes=classes, size=size)
-    found = _run(contract, (*contract.first, *contract.quick), subject)
+    contract = contract_of(kind)
+    subject = contract.tried(part, **known[kind.name])
+    found = _run(contract, (*contract.first, *(contract.quick or contract.then)), subject)
     return [f"{part.name}: {checked.name}: {checked.problem}" for checked in found if checked.problem]
 
 

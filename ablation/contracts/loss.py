@@ -23,12 +23,14 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 class TriedLoss:
     """A loss of as many classes as it takes, of 1 and 3."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, classes: tuple[int, ...] = _CLASSES) -> None:
+        """`classes`: each number of them with which it is tried."""
         self.loss = make(KINDS["loss"], part)
+        self.classes = classes
 
     def functions(self) -> Iterator[tuple[int, LossFunction]]:
         """The number of classes, and the function of each."""
-        for classes in _CLASSES:
+        for classes in self.classes:
             try:
                 yield classes, self.loss.build(classes)
             except Exception:  # `it_builds` says so
@@ -51,7 +53,7 @@ def _logits(masks: Tensor, classes: int, height: float) -> Tensor:
 
 def it_builds(tried: TriedLoss) -> str:
     problems = []
-    for classes in _CLASSES:
+    for classes in tried.classes:
         try:
             tried.loss.build(classes)
         except Exception as error:

@@ -19,8 +19,10 @@ _CLASSES = (2, 3)
 
 
 class TriedMetric:
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, classes: tuple[int, ...] = _CLASSES) -> None:
+        """`classes`: each number of them with which it is tried."""
         self.metric = make(KINDS["metric"], part)
+        self.classes = classes
 
     def of(self, predicted: NDArray[np.uint8], masks: NDArray[np.uint8], classes: int) -> Any:
         return self.metric.build()(predicted.copy(), masks.copy(), classes)
@@ -41,7 +43,7 @@ def _shifted(masks: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def it_gives_a_score_of_each_image_and_class(tried: TriedMetric) -> str:
-    for classes in _CLASSES:
+    for classes in tried.classes:
         found = np.asarray(tried.of(_shifted(_masks(classes)), _masks(classes), classes))
         if found.shape != (4, classes):
             return f"it gives {found.shape} of 4 images and {classes} classes: expected (4, {classes})"
@@ -49,7 +51,7 @@ def it_gives_a_score_of_each_image_and_class(tried: TriedMetric) -> str:
 
 
 def scores_are_between_0_and_1(tried: TriedMetric) -> str:
-    for classes in _CLASSES:
+    for classes in tried.classes:
         masks = _masks(classes)
         for predicted in (masks, _shifted(masks), np.zeros_like(masks), np.full_like(masks, classes - 1)):
             found = np.asarray(tried.of(predicted, masks, classes), dtype=float)
@@ -61,7 +63,7 @@ def scores_are_between_0_and_1(tried: TriedMetric) -> str:
 
 
 def a_perfect_prediction_scores_highest(tried: TriedMetric) -> str:
-    for classes in _CLASSES:
+    for classes in tried.classes:
         masks = _masks(classes)
         perfect = np.asarray(tried.of(masks, masks, classes), dtype=float)
         shifted = np.asarray(tried.of(_shifted(masks), masks, classes), dtype=float)
