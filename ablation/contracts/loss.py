@@ -58,7 +58,7 @@ def it_builds(tried: TriedLoss) -> str:
             tried.loss.build(classes)
         except Exception as error:
             problems.append(f"not for {classes} output channel{'s' * (classes > 1)}: {reason(error)}")
-    return problems[0] if len(problems) == len(_CLASSES) else Doubt("; ".join(problems))
+    return problems[0] if len(problems) == len(tried.classes) else Doubt("; ".join(problems))
 
 
 def it_gives_one_number(tried: TriedLoss) -> str:
