@@ -13,9 +13,9 @@ import importlib.abc
 import importlib.metadata
 import importlib.util
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
@@ -24,7 +24,6 @@ from ablate.kinds import Kind, kind_at, own_parts
 from ablate.sources import imports, meaning
 
 if TYPE_CHECKING:
-    from ablate.part import Part
     from ablate.study.records import Record
     from ablate.study.study import Study
     from ablate.trial import TrialConfig
@@ -59,29 +58,40 @@ class Origin(BaseModel):
     torch: _Text = ""
     numpy: _Text = ""
     python: _Text = ""
+    monai: _Text = ""
+    """Where a part of the trial is built on it."""
 
     @property
-    def decides(self) -> tuple[str, str]:
+    def decides(self) -> tuple[str, str, str]:
         """What seeds must share to be one cell without a remark. A build of PyTorch (+cpu, +cu130) is its device's."""
-        return self.code, self.torch.partition("+")[0]
+        return self.code, self.torch.partition("+")[0], self.monai
 
     def __str__(self) -> str:
-        """`torch 2.12.1, code 0123456789ab of ablate 0.1.0`."""
-        return f"torch {self.torch or 'unknown'}, {self._code()}"
+        """`torch 2.12.1, monai 1.6.1, code 0123456789ab of ablate 0.1.0`; of MONAI only where it is in it."""
+        monai = f"monai {self.monai}, " if self.monai else ""
+        return f"torch {self.torch or 'unknown'}, {monai}{self._code()}"
 
     def _code(self) -> str:
         return f"code {self.code} of ablate {self.ablate}" if self.code else "code that was not recorded"
 
     def beside(self, other: Origin) -> str:
         """What of this is not as in `other`, in words."""
-        (code, torch), (its_code, its_torch) = self.decides, other.decides
+        (code, torch, monai), (its_code, its_torch, its_monai) = self.decides, other.decides
         differs = [f"torch {self.torch or 'unknown'}"] if torch != its_torch else []
+        differs += [f"monai {self.monai or 'unknown'}"] if monai != its_monai else []
         return " and ".join([*differs, *([self._code()] if code != its_code else [])])
 
 
 def origin_of(trial: TrialConfig) -> Origin:
     """What would make `trial` here and now."""
-    return Origin(code=_code_of(modules_of(trial)), **_versions())
+    modules = modules_of(trial)
+    monai = importlib.metadata.version("monai") if any(map(_is_on_monai, modules)) else ""
+    return Origin(code=_code_of(modules), monai=monai, **_versions())
+
+
+@cache
+def _is_on_monai(module: str) -> bool:
+    return any(name.partition(".")[0] == "monai" for name in imports(_parsed(module), module, is_package=False))
 
 
 @cache
@@ -93,17 +103,28 @@ def _versions() -> Mapping[str, str]:
 def modules_of(trial: TrialConfig) -> tuple[str, ...]:
     """The modules that decide the numbers of `trial`, sorted."""
     judged_alone = {"model", "loss", "optimizer", "schedule"} if trial.is_trivial else set()
-    own = {_module(kind_at(place), part) for place, part in trial.parts.items() if place not in judged_alone}
+    parts = [(kind_at(place), part) for place, part in trial.parts.items() if place not in judged_alone]
+    own = {_module(kind, name) for kind, part in parts for name in (part.name, *_names_within(part.settings))}
     return _with_what_they_import((*_ALWAYS, *sorted(own - {""})))
 
 
-def _module(kind: Kind, part: Part) -> str:
-    """Where this project has a part's code; nothing of one of others, whose code is in the key."""
-    place = own_parts(kind).get(part.name, "")
+def _names_within(value: Any) -> Iterator[str]:
+    """The names of the parts in a part's settings."""
+    if isinstance(value, dict):
+        if isinstance(name := value.get("name"), str):
+            yield name
+        value = list(value.values())
+    for one in value if isinstance(value, list) else ():
+        yield from _names_within(one)
+
+
+def _module(kind: Kind, name: str) -> str:
+    """Where this project has the code of a part of that name; nothing of one of others, whose code is in the key."""
+    place = own_parts(kind).get(name, "")
     if not place:
         return ""
-    module, _, name = place.partition(":")
-    elsewhere: str = getattr(getattr(importlib.import_module(module), name), "module", "")
+    module, _, attribute = place.partition(":")
+    elsewhere: str = getattr(getattr(importlib.import_module(module), attribute), "module", "")
     return (elsewhere or module).partition(":")[0]
 
 

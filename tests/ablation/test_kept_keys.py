@@ -20,7 +20,7 @@ KEPT = json.loads((Path(__file__).parents[1] / "assets" / "keys.json").read_text
 
 
 def configuration(kept: dict[str, Any]) -> TrialConfig:
-    parts = {name: kept[name] for name in ("model", "protocol", "seed")}
+    parts = {name: value for name, value in kept.items() if name not in ("key", "cell", "data")}
     return TrialConfig.model_validate(parts | {"data": {"fingerprint": "0123456789ab", **kept["data"]}})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import importlib.util
 import subprocess
 import sys
@@ -171,3 +172,17 @@ def test_a_cell_of_several_versions_is_mixed():
     made = [("one", OLD), ("one", OLD), ("two", OLD), ("two", newer), ("two", newer), ("three", newer)]
     assert mixed(made) == {"two": f"1 of {OLD}; 2 of {newer}"}
     assert mixed([("one", OLD), ("one", Origin())]).keys() == {"one"}
+
+
+def test_a_recipe_s_parts_count_those_within_a_part_too_and_monai_where_it_is_in_it():
+    plain, dice = trial(), TrialConfig(model=UNet(), data=Phantom(), loss="dice")
+    summed = TrialConfig(model=UNet(), data=Phantom(), loss={"name": "sum", "losses": ["focal", "cross_entropy"]})
+    assert "ablate.training.losses.overlap" in modules_of(dice)
+    assert {"ablate.training.losses.sum", "ablate.training.losses.focal"} <= {*modules_of(summed)}
+    assert "ablate.training.losses.overlap" not in modules_of(plain)
+    assert origin_of(plain).monai == ""
+    for one in (dice, summed):
+        assert origin_of(one).monai == importlib.metadata.version("monai")
+        assert "monai" in str(origin_of(one))
+    older = origin_of(dice).model_copy(update={"monai": "1.5.0"})
+    assert older.beside(origin_of(dice)) == "monai 1.5.0"

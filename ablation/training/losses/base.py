@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablate.settings import Config
 
@@ -28,19 +28,3 @@ class Loss(Config):
         go with so many classes.
         """
         raise NotImplementedError
-
-
-def of_monai(name: str, classes: int, include_background: bool = True, **settings: Any) -> LossFunction:
-    """MONAI's loss `name` on probabilities: the sigmoid of one class, or the softmax of several against one-hot masks.
-
-    `include_background`: whether class 0 of several counts.
-    """
-    from monai import losses
-
-    loss, focal = getattr(losses, name), name == "FocalLoss"  # which takes logits, and knows the sigmoid by itself
-    if classes == 1:
-        of_one = loss(**settings, include_background=True, **({} if focal else {"sigmoid": True}))
-        return lambda logits, masks: of_one(logits, masks[:, None].float())
-    softmax = {"use_softmax" if focal else "softmax": True}
-    of_several = loss(**settings, include_background=include_background, to_onehot_y=True, **softmax)
-    return lambda logits, masks: of_several(logits, masks[:, None])

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ablate.settings import Number
-from ablate.training.losses.base import Loss, LossFunction, of_monai
+from ablate.training.losses.base import Loss, LossFunction
+from ablate.training.losses.on_monai import of_monai
 
 if TYPE_CHECKING:
     from torch import Tensor

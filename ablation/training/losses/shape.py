@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from ablate.settings import Number, Whole
-from ablate.training.losses.base import Loss, LossFunction, of_monai
+from ablate.training.losses.base import Loss, LossFunction
+from ablate.training.losses.on_monai import of_monai
 
 
 class ClDice(Loss):
