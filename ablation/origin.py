@@ -180,7 +180,7 @@ def made_otherwise(study: Study, record: Record, trial: TrialConfig) -> str:
 
 def mixed(origins: Iterable[tuple[str, Origin]]) -> dict[str, str]:
     """Of (cell, origin) of each trial: the cells whose seeds code or PyTorch of several versions made, with which."""
-    by_cell: dict[str, dict[tuple[str, str], list[Origin]]] = {}
+    by_cell: dict[str, dict[tuple[str, ...], list[Origin]]] = {}
     for cell, origin in origins:
         by_cell.setdefault(cell, {}).setdefault(origin.decides, []).append(origin)
     return {
