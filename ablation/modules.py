@@ -65,7 +65,7 @@ def load(place: str) -> Any:
 def named(place: str, what: str) -> Found:
     module, _, attribute = place.partition(":")
     try:
-        loaded, made_by = _imported(module, what)
+        loaded, made_by = _imported(module, attribute, what)
     except InputError:
         raise
     except (Exception, SystemExit) as error:
@@ -103,15 +103,15 @@ def check_may_be_called(target: Any, what: str) -> None:
 
 def whereabouts(place: str) -> str:
     """In words, from where `module:attribute` would be imported; nothing is. Raises `PartError` as `named` does."""
-    module = place.partition(":")[0]
+    module, _, attribute = place.partition(":")
     library = _library(module, place)
     if library:
         return f"{module} ({library})"
     code = _CODE[-1]
-    return f"{module} ('{code.modules(module)[module].path}', code {code.fingerprint(module)})"
+    return f"{module} ('{code.modules(module)[module].path}', code {code.fingerprint(module, attribute)})"
 
 
-def _imported(module: str, what: str) -> tuple[Any, str]:
+def _imported(module: str, attribute: str, what: str) -> tuple[Any, str]:
     """A module, and what it is of."""
     if module.partition(".")[0] == "ablate":
         return importlib.import_module(module), ""
@@ -119,7 +119,7 @@ def _imported(module: str, what: str) -> tuple[Any, str]:
     if library:
         return importlib.import_module(module), library
     code = _CODE[-1]
-    return code.load(module), f"code {code.fingerprint(module)}"
+    return code.load(module), f"code {code.fingerprint(module, attribute)}"
 
 
 def _library(module: str, what: str) -> str:

@@ -31,7 +31,21 @@ if TYPE_CHECKING:
 _PACKAGE = "ablate"
 _ALWAYS = ("ablate.training.loop", "ablate.data.dataset", "ablate.models.encoder_weights")
 _KEYED = ("settings", "trial", "data.settings", "models.settings")
-_NAMING = ("calls", "data.load", "kinds", "models.build", "models.network", "modules", "part", "sources", "user_code")
+_NAMING = (
+    "calls", "data.load", "kinds", "models.build", "models.network", "modules", "part", "reachable", "sources",
+    "user_code",
+)  # fmt: skip
+    "calls",
+    "data.load",
+    "kinds",
+    "models.build",
+    "models.network",
+    "modules",
+    "part",
+    "reachable",
+    "sources",
+    "user_code",
+)
 _ADAPTING = ("data.adapt", "models.adapt", "training.recipe")
 _TABLES = ("study", "study.tables")
 _GATES = ("data.room", "errors", "files")

@@ -20,6 +20,7 @@ from types import CodeType, ModuleType
 from typing import NamedTuple
 
 from ablate.errors import PartError
+from ablate.reachable import reachable
 from ablate.sources import imports, meaning
 
 _DIGITS = 12
@@ -75,11 +76,17 @@ class UserCode:
                     waiting += imports(parsed(found[one]), one, is_package=found[one].is_package)
         return dict(sorted(found.items()))
 
-    def fingerprint(self, module: str) -> str:
-        """SHA-256 (first 12 hex) of what a module's source means, with what it imports of the user's."""
+    def fingerprint(self, module: str, attribute: str = "") -> str:
+        """SHA-256 (first 12 hex) of what a module's source means, with what it imports of the user's.
+
+        Of one `attribute` of it, what else is in the module does not count (`ablate.reachable`).
+        """
         digest = hashlib.sha256()
         for name, source in self.modules(module).items():
-            digest.update(f"{name}\n{meaning(parsed(source))}\n".encode())
+            tree = parsed(source)
+            if name == module and attribute:
+                tree = reachable(tree, attribute.partition(".")[0])
+            digest.update(f"{name}\n{meaning(tree)}\n".encode())
         return digest.hexdigest()[:_DIGITS]
 
     def load(self, module: str) -> ModuleType:

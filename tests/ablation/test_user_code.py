@@ -78,18 +78,18 @@ def test_layout_comments_and_docstrings_do_not_count(folder, file, before, after
 
 
 @pytest.mark.parametrize(
-    ("file", "before", "after"),
+    ("file", "before", "after", "changed"),
     [
-        ("nets.py", "nn.ReLU()", "nn.ELU()"),
-        ("nets.py", "width: int = 4", "width: int = 5"),
-        ("layers.py", "padding=1", "padding=1, bias=False"),
-        ("layers.py", "inputs, outputs, 3", "inputs, outputs, 3, 1"),
+        ("nets.py", "nn.ReLU()", "nn.ELU()", {"nets:Small", "nets:plain"}),
+        ("nets.py", "width: int = 4", "width: int = 5", {"nets:Small"}),
+        ("layers.py", "padding=1", "padding=1, bias=False", {"nets:Small", "nets:plain"}),
+        ("layers.py", "inputs, outputs, 3", "inputs, outputs, 3, 1", {"nets:Small", "nets:plain"}),
     ],
 )
-def test_whatever_runs_counts_also_in_a_helper(folder, file, before, after):
+def test_whatever_runs_counts_also_in_a_helper(folder, file, before, after, changed):
     first = {name: key(folder, name) for name in ("nets:Small", "nets:plain")}
     (folder / file).write_text((folder / file).read_text().replace(before, after))
-    assert all(key(folder, name) != text for name, text in first.items())
+    assert {name for name, text in first.items() if key(folder, name) != text} == changed
 
 
 def test_a_module_that_is_not_imported_does_not_count(folder):
@@ -176,6 +176,82 @@ def test_a_library_s_function_gives_a_network_only_if_it_says_so(folder):
         for name in ("torch.hub:load", "torch:load", "pandas:read_pickle"):
             with pytest.raises(PartError, match="call it in a function of your own"):
                 make(KINDS["network"], network(name))
+
+
+TWO = """
+import torch
+from torch import nn
+
+WIDTH = 4
+SCALE = 2.0
+
+
+class Base(nn.Module):
+    def forward(self, x):
+        return self.layer(x) * SCALE
+
+
+class One(Base):
+    def __init__(self, in_channels, classes):
+        super().__init__()
+        self.layer = nn.Conv2d(in_channels, classes, 3, padding=1)
+
+
+class Other(Base):
+    def __init__(self, in_channels, classes, width=WIDTH):
+        super().__init__()
+        self.layer = nn.Sequential(nn.Conv2d(in_channels, width, 1), block(width, classes))
+
+
+def block(inputs, outputs):
+    return nn.Conv2d(inputs, outputs, 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed"),
+    [
+        ("3, padding=1", "5, padding=2", {"One"}),
+        ("inputs, outputs, 1", "inputs, outputs, 3, padding=1", {"Other"}),
+        ("WIDTH = 4", "WIDTH = 8", {"Other"}),
+        ("SCALE = 2.0", "SCALE = 3.0", {"One", "Other"}),
+        ("self.layer(x)", "self.layer(-x)", {"One", "Other"}),
+        ("import torch\n", "import torch\ntorch.manual_seed(1)\n", {"One", "Other"}),
+        ("import torch\n", "import torch\nUNUSED = [1, 2]\n\n\ndef unused():\n    return One\n", set()),
+        ("WIDTH = 4", "WIDTH = int(4)", {"One", "Other"}),  # it runs, and might do anything
+        ("class Other(Base):", "@torch.no_grad\nclass Other(Base):", {"One", "Other"}),
+        ("class Other(Base):", "class Other(Base, metaclass=type):", {"One", "Other"}),
+        ("WIDTH = 4", "WIDTH = 4\nOne.extra = 5", {"One", "Other"}),
+        ("def block", "def all_of_them():\n    return globals()\n\n\ndef block", {"One", "Other"}),
+    ],
+)
+def test_of_two_networks_in_one_file_only_what_decides_one_counts(tmp_path, before, after, changed):
+    file = tmp_path / "two.py"
+    file.write_text(TWO)
+    first = {name: UserCode([tmp_path]).fingerprint("two", name) for name in ("One", "Other")}
+    assert before in TWO
+    file.write_text(TWO.replace(before, after))
+    now = {name: UserCode([tmp_path]).fingerprint("two", name) for name in first}
+    assert {name for name in first if now[name] != first[name]} == changed
+
+
+def test_a_module_that_looks_at_itself_counts_whole(tmp_path):
+    file = tmp_path / "two.py"
+    for how in ("globals()", "Base.__subclasses__()", "__import__('two')", "vars(nn)", "sys.modules[__name__]"):
+        file.write_text(f"{TWO}\n\ndef look():\n    return {how}\n")
+        first = UserCode([tmp_path]).fingerprint("two", "One")
+        file.write_text(file.read_text().replace("inputs, outputs, 1", "inputs, outputs, 3"))
+        assert UserCode([tmp_path]).fingerprint("two", "One") != first, how
+
+
+def test_a_text_that_is_a_name_refers_to_it(tmp_path):
+    """As a field's annotation in quotes does, or getattr."""
+    file = tmp_path / "two.py"
+    text = "class One:\n    inner: 'Other'\n\n\nclass Other:\n    size = 3\n"
+    file.write_text(text)
+    first = UserCode([tmp_path]).fingerprint("two", "One")
+    file.write_text(text.replace("size = 3", "size = 4"))
+    assert UserCode([tmp_path]).fingerprint("two", "One") != first
 
 
 # What is refused -----------------------------------------------------------------------------------------------------
