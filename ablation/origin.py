@@ -35,17 +35,6 @@ _NAMING = (
     "calls", "data.load", "kinds", "models.build", "models.network", "modules", "part", "reachable", "sources",
     "user_code",
 )  # fmt: skip
-    "calls",
-    "data.load",
-    "kinds",
-    "models.build",
-    "models.network",
-    "modules",
-    "part",
-    "reachable",
-    "sources",
-    "user_code",
-)
 _ADAPTING = ("data.adapt", "models.adapt", "training.recipe")
 _TABLES = ("study", "study.tables")
 _GATES = ("data.room", "errors", "files")
