@@ -123,3 +123,9 @@ def test_every_folder_is_installed_as_a_part_of_the_one_package():
     assert folders == {Path(*parts[:-1]) for parts in modules}
     names = {".".join(("ablate", *folder.parts)).replace("ablate.ablation", "ablate") for folder in folders}
     assert sorted(names) == settings["packages"]
+
+
+def test_no_two_test_files_share_a_name():
+    """pytest imports them by it, and tells only when all are collected."""
+    names = [file.name for file in (ROOT / "tests").rglob("*.py") if file.name not in ("__init__.py", "conftest.py")]
+    assert sorted(names) == sorted(set(names))
