@@ -24,7 +24,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import PlainSerializer, PlainValidator, ValidationInfo
 
-from ablate.calls import without_defaults
+from ablate.calls import call, without_defaults
 from ablate.errors import InputError, PartError, brief, unknown
 from ablate.modules import Found, check_may_be_called, load, named, used_code
 from ablate.part import MADE_BY, DataPart, Part
@@ -181,19 +181,21 @@ def packaged(kind: Kind) -> dict[str, importlib.metadata.EntryPoint]:
     return found
 
 
-def named_within(value: Any) -> Iterator[str]:
-    """Every `module:attribute` in a part's canonical form, its own name among them. Nothing is imported."""
+def names_within(value: Any) -> Iterator[str]:
+    """The name of every part in a canonical form, its own among them, and what `$module:attribute` names."""
     if isinstance(value, dict):
-        name = value.get("name")
-        if isinstance(name, str) and _NAME.fullmatch(name):
+        if isinstance(name := value.get("name"), str):
             yield name
-        for one in value.values():
-            yield from named_within(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from named_within(one)
+        value = list(value.values())
     elif isinstance(value, str) and (name := _object_name(value)):
         yield name
+    for one in value if isinstance(value, list) else ():
+        yield from names_within(one)
+
+
+def named_within(value: Any) -> Iterator[str]:
+    """Those of them that are a `module:attribute`. Nothing is imported."""
+    return (name for name in names_within(value) if _NAME.fullmatch(name))
 
 
 # Parsing -------------------------------------------------------------------------------------------------------------
@@ -290,8 +292,6 @@ def made(value: Any, what: str) -> Any:
     if isinstance(value, dict):
         inner = {name: made(one, what) for name, one in value.items()}
         if isinstance(value.get("name"), str) and _NAME.fullmatch(value["name"]):
-            from ablate.calls import call
-
             name = inner.pop("name")
             target = named(name, f"{what}: {name}").target
             check_may_be_called(target, f"{what}: {name}")

@@ -13,14 +13,14 @@ import importlib.abc
 import importlib.metadata
 import importlib.util
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from ablate import DISTRIBUTION
-from ablate.kinds import Kind, kind_at, own_parts
+from ablate.kinds import Kind, kind_at, names_within, own_parts
 from ablate.sources import imports, meaning
 
 if TYPE_CHECKING:
@@ -107,18 +107,8 @@ def modules_of(trial: TrialConfig) -> tuple[str, ...]:
     """The modules that decide the numbers of `trial`, sorted."""
     judged_alone = {"model", "loss", "optimizer", "schedule"} if trial.is_trivial else set()
     parts = [(kind_at(place), part) for place, part in trial.parts.items() if place not in judged_alone]
-    own = {_module(kind, name) for kind, part in parts for name in (part.name, *_names_within(part.settings))}
+    own = {_module(kind, name) for kind, part in parts for name in names_within(part.canonical())}
     return _with_what_they_import((*_ALWAYS, *sorted(own - {""})))
-
-
-def _names_within(value: Any) -> Iterator[str]:
-    """The names of the parts in a part's settings."""
-    if isinstance(value, dict):
-        if isinstance(name := value.get("name"), str):
-            yield name
-        value = list(value.values())
-    for one in value if isinstance(value, list) else ():
-        yield from _names_within(one)
 
 
 def _module(kind: Kind, name: str) -> str:

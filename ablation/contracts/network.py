@@ -80,7 +80,7 @@ class TriedNetwork:
 
     def _sizes(self) -> Iterator[tuple[int, int]]:
         network = network_of(self.part)
-        fixed = isinstance(network, CalledNetwork) and set(SIZES) & set(parameters(network.target) or ())
+        fixed = isinstance(network, CalledNetwork) and set(SIZES) & set(parameters(network.target))
         for side in _SIDES:
             if not (self.size and (fixed or side >= min(self.size))) and side % network.downsampling == 0:
                 yield side, side

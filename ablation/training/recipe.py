@@ -27,13 +27,11 @@ class Recipe(NamedTuple):
 
 def recipe_of(trial: TrialConfig) -> Recipe:
     """The recipe of `trial`, its parts made; this imports what they name. Raises `InputError` as `kinds.make` does."""
-    parts = {place: part for place, part in trial.parts.items() if not place.startswith("metrics.")}
-    made = {place: make(kind_at(place), part) for place, part in parts.items()}
     return Recipe(
-        loss=made["loss"],
-        optimizer=made["optimizer"],
-        schedule=made["schedule"],
-        augmentations=tuple(made[place] for place in made if place.startswith("augmentation.")),
+        loss=make(kind_at("loss"), trial.loss),
+        optimizer=make(kind_at("optimizer"), trial.optimizer),
+        schedule=make(kind_at("schedule"), trial.schedule),
+        augmentations=tuple(make(kind_at("augmentation"), part) for part in trial.augmentation),
         metrics=metrics_of(trial),
     )
 
