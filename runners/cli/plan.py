@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from ablate.runners.cli.shared import Prepared, extent, json_option, open_study,
 
 
 @click.command()
-@space_options
+@partial(space_options, required=False)  # --design writes one
 @click.option(
     "--study",
     type=click.Path(path_type=Path),
@@ -64,9 +65,6 @@ def plan(study: Path | None, as_json: bool, design: str | None, output: Path | N
         out.print(f"Note: {note}", style="yellow")
     if prepared.profile.note:
         out.print(prepared.profile.note, style="yellow")
-
-
-next(one for one in plan.params if one.name == "space").required = False  # --design writes one
 
 
 class _Kept(NamedTuple):

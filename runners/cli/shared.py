@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def space_options(command: F) -> F:
-    """The options that say what to train."""
+def space_options(command: F, *, required: bool = True) -> F:
+    """The options that say what to train. `required`: whether a space must be given."""
     options = [
         click.option(
             "--space",
-            required=True,
+            required=required,
             help="A packaged space's name, or the path of a YAML file.",
             shell_complete=completion.spaces,
         ),
