@@ -204,7 +204,7 @@ def named_within(value: Any) -> Iterator[str]:
 def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | None = None) -> Part:
     """A part from what a user wrote, its name and settings, checked against what the name stands for.
 
-    This imports it. `local`: paths on this machine. Raises `InputError`, in one line, for whatever is wrong with it.
+    This imports it. `local`: as of `Part`. Raises `InputError`, in one line, for whatever is wrong with it.
     """
     settings = {name: value for name, value in fields.items() if name != "name"}
     name = fields.get("name")
@@ -227,7 +227,10 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
     constants = getattr(adapter, "CONSTANTS", {})
     settings = {n: value for n, value in settings.items() if n not in constants or value != constants[n]}
     try:
-        own = adapted.canonical_settings() if kind.name == "data set" else without_defaults(found.target, settings)
+        if kind.name == "data set":
+            own, local = adapted.canonical_settings(), {**adapted.local_settings(), **(local or {})}
+        else:
+            own = without_defaults(found.target, settings)
         plain = cls({"name": name, **own}, local)
     except ValueError as error:
         raise InputError(f"{what}: {error}") from None
@@ -308,11 +311,11 @@ def make(kind: Kind, part: Part) -> Any:
 
     Raises `InputError` as `find` does, and where the code that is here is not the code that the part names.
     """
-    return _make(kind, part.text, tuple(sorted((k, str(v)) for k, v in part.local.items())), used_code().serial)
+    return _make(kind, part.text, tuple(sorted(part.local.items())), used_code().serial)
 
 
 @cache
-def _make(kind: Kind, text: str, local: tuple[tuple[str, str], ...], code: int) -> Any:
+def _make(kind: Kind, text: str, local: tuple[tuple[str, Any], ...], code: int) -> Any:
     fields: dict[str, Any] = json.loads(text)
     name = fields.pop("name")
     made_by = fields.pop(MADE_BY, "")

@@ -36,14 +36,14 @@ class Part:
     __slots__ = ("_fields", "_text", "local")
 
     def __init__(self, fields: Mapping[str, Any], local: Mapping[str, Any] | None = None) -> None:
-        """`local`: paths on this machine, which are no part of what it is and are never written.
+        """`local`: what is no part of what it is, and is never written: paths on this machine, and what people call it.
 
         Raises `ValueError` for what is no name with settings of plain data, each within bounds.
         """
         if not isinstance(fields, Mapping) or not isinstance(fields.get("name"), str) or not fields["name"]:
             raise ValueError(f"expected a part's name and settings, not {brief(fields)}")
         self._fields = {name: _plain(value, 1, _Room()) for name, value in fields.items()}
-        self.local = {name: value for name, value in (local or {}).items() if value is not None}
+        self.local = {name: value for name, value in (local or {}).items() if value not in (None, "", ())}
         self._text = json.dumps(self._fields, sort_keys=True)
 
     @classmethod

@@ -15,7 +15,6 @@ from safetensors.torch import load
 from ablate.data.dataset import prepare_images
 from ablate.data.images import read_slices
 from ablate.data.source import Sample
-from ablate.data.splits import split
 from ablate.errors import InputError
 from ablate.files import kind
 from ablate.models.build import build_model
@@ -57,7 +56,7 @@ class Predictor:
     def of_dataset(self, dataset: Dataset) -> NDArray[np.uint8]:
         """Class indices (N, H, W) of the test images of the trial's data set, in the split's order."""
         protocol = self._trial.protocol
-        test = split(dataset.groups, protocol.split).test
+        test = dataset.split(protocol.split).test
         images = dataset.images[list(test)]
         return predict(self._model, images, protocol.batch_size, self._device, protocol.test_flips)
 

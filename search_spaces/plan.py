@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ablate.data.dataset import Dataset
 from ablate.data.settings import Split
-from ablate.data.splits import Parts, split
+from ablate.data.splits import Parts
 from ablate.errors import InputError, PartError
 from ablate.kinds import kind_at
 from ablate.part import DataPart, Part
@@ -150,7 +150,7 @@ class Planner:
         """What was read, or why it cannot be."""
         self._said: dict[str, None] = {}
         self._tried: set[tuple[str, str]] = set()
-        self._splits: dict[tuple[tuple[str, ...], Split], Parts] = {}
+        self._splits: dict[tuple[str, Split], Parts] = {}
         try:
             nested(self._overrides)
         except ValueError as error:
@@ -205,9 +205,9 @@ class Planner:
             source = parts["data"] = parts["data"].but(fingerprint=dataset.config.fingerprint)
             first = TrialConfig(**parts, seed=self.seeds[0])
             self._try_parts(first)
-            place = dataset.groups, protocol.split
+            place = dataset.config.text, protocol.split
             if place not in self._splits:
-                self._splits[place] = split(dataset.groups, protocol.split)
+                self._splits[place] = dataset.split(protocol.split)
             params, macs, note = _price(model, source)
             self._said |= {note: None} if note else {}
             if 1 in (len(self._splits[place].train), protocol.batch_size):  # else no batch is of one

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ablate.calls import call, check_settings, without_defaults
+from ablate.calls import call, check_settings, parameters, without_defaults
 from ablate.data.settings import DataSource
 from ablate.data.source import Sample
 from ablate.errors import InputError, PartError
@@ -15,6 +15,9 @@ from ablate.settings import parse
 from ablate.user_code import is_users
 
 _OF_ALL = ("size", "channels", "root", "fingerprint", "n_classes")
+"""What every data set has, and a function may take as well."""
+_LATER = tuple(name for name in DataSource.model_fields if name not in _OF_ALL)
+"""What every data set has where its function has no setting of that name."""
 
 
 class CalledSource(DataSource):
@@ -30,9 +33,12 @@ class CalledSource(DataSource):
 
     def canonical_settings(self) -> dict[str, Any]:
         """Its function's settings, and what it has of that which every data set has."""
-        return (
-            self.settings | DataSource(**{name: getattr(self, name) for name in _OF_ALL if name != "root"}).canonical()
-        )
+        names = set(DataSource.model_fields) - {"root", *self.settings}
+        return self.settings | DataSource(**{name: getattr(self, name) for name in names}).canonical()
+
+    def local_settings(self) -> dict[str, Any]:
+        """What it is called, and its classes are."""
+        return {"title": self.title, "class_names": self.class_names}
 
     def _sample(self, one: Any) -> Sample:
         if isinstance(one, Sample):
@@ -48,7 +54,8 @@ def adapt(target: Callable[..., Any], settings: dict[str, Any], what: str) -> Ca
         raise PartError(
             f"{what} is a library's, and no ablate.DataSource: call it in a function of your own, and name that"
         )
-    own = {name: settings[name] for name in _OF_ALL if name in settings}
+    of_all = (*_OF_ALL, *(name for name in _LATER if name not in parameters(target)))
+    own = {name: settings[name] for name in of_all if name in settings}
     rest = {name: value for name, value in settings.items() if name not in own}
     check_settings(target, rest, what)
     return parse(

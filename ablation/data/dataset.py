@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ablate.data.room import available_memory
-from ablate.data.settings import DataSource
+from ablate.data.settings import DataSource, Split
 from ablate.data.source import Sample
+from ablate.data.splits import Parts, split
 from ablate.errors import InputError, brief
 from ablate.part import DataPart
 from ablate.trial import KEY_LENGTH
@@ -27,13 +28,23 @@ class Dataset:
     """With its fingerprint."""
     ids: tuple[str, ...]
     groups: tuple[str, ...]
-    """The volume each image came from: what a split must not divide."""
+    """The case each image came from (a patient, a volume): what a split must not divide."""
     images: np.ndarray
     """(N, channels, H, W) float32 in [-1, 1] (a phantom's noise may pass these). May be read-only."""
     masks: np.ndarray
-    """(N, H, W) uint8 class indices, 0 the background. May be read-only."""
+    """(N, H, W) uint8 class indices, 0 the background, `IGNORED` where it is not known. May be read-only."""
     notes: tuple[str, ...] = ()
     """What was decided about the images and masks that may not be what was meant, a sentence each."""
+    spacings: tuple[tuple[float, float] | None, ...] = ()
+    """Of each image, as of `Sample`, at its own size; empty where none is known."""
+    fixed: tuple[str, ...] = ()
+    """The part each image is in, where the data set fixes its split."""
+    strata: tuple[str, ...] = ()
+    """Of each image, where the data set has them."""
+
+    def split(self, config: Split) -> Parts:
+        """The images that train, select and judge. Raises as `ablate.data.splits.split` does."""
+        return split(self.groups, config)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -63,6 +74,9 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Datase
         images=prepare_images(samples, part),
         masks=masks,
         notes=_notes(samples, part),
+        spacings=tuple(sample.spacing for sample in samples) if any(sample.spacing for sample in samples) else (),
+        fixed=tuple(sample.part for sample in samples) if any(sample.part for sample in samples) else (),
+        strata=tuple(sample.stratum for sample in samples) if any(sample.stratum for sample in samples) else (),
     )
 
 

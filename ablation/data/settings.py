@@ -3,15 +3,63 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from ablate.settings import MOST_SEED, MOST_SIDE, Config, Number, Since, Whole, no_path_from_json
+from ablate.errors import brief
+from ablate.settings import MOST_SEED, MOST_SIDE, Config, Number, Since, Whole, no_path_from_json, not_a_truth_value
 
 if TYPE_CHECKING:
     from ablate.data.source import Sample
+
+_COLOUR = re.compile("#[0-9a-fA-F]{6}")
+
+
+def _label(value: Any) -> Any:
+    """A number as itself, whole ones as whole; a colour in lower case."""
+    if isinstance(value, str) and not _COLOUR.fullmatch(value):
+        raise ValueError(f"'{brief(value)}': expected a number, or a colour such as \"#ff0000\"")
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value.lower() if isinstance(value, str) else not_a_truth_value(value)
+
+
+Label = Annotated[int | float | str, Field(union_mode="smart"), BeforeValidator(_label)]
+
+
+class Intensity(Config):
+    """How the values of an image become what a network sees. By its name alone, or with settings.
+
+    `range`: 8-bit values by 255, others from least to greatest of the image, or of the volume, to [-1, 1]. `zscore`:
+    less the mean, by the standard deviation, of the image or the volume. `percentiles`: from the `low`th to the
+    `high`th of these to [-1, 1], what is beyond cut off. `window`: from `low` to `high` in the files' own values
+    (Hounsfield units of CT) to [-1, 1], what is beyond cut off.
+    """
+
+    name: Literal["range", "zscore", "percentiles", "window"]
+    low: Number | None = None
+    high: Number | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Intensity:
+        low, high = self.low, self.high
+        if self.name in ("range", "zscore") and (low, high) != (None, None):
+            raise ValueError(f"intensity {self.name} takes no low and high")
+        if self.name == "window" and (low is None or high is None):
+            raise ValueError("intensity window needs low and high, in the files' own values")
+        if low is not None and high is not None and not low < high:
+            raise ValueError(f"intensity {self.name}: low {low:g} must be below high {high:g}")
+        if self.name == "percentiles" and not all(v is None or 0 <= v <= 100 for v in (low, high)):
+            raise ValueError("intensity percentiles: expected low and high from 0 to 100")
+        return self
 
 
 class DataSource(Config):
@@ -26,17 +74,32 @@ class DataSource(Config):
 
     module: ClassVar[str] = ""
     """The module that reads it (`read`) and describes it (`INFO`), if not here."""
+    is_own: ClassVar[bool] = False
+    """Whether its files may be anyone's: then it is called as its folder is, where it has no title."""
     size: tuple[Whole, Whole] = (128, 128)
     """Height and width in pixels that images and masks are brought to."""
-    channels: Literal[1, 3] = 1
-    """Input channels: grey images are repeated for 3, colour images averaged for 1."""
+    channels: Whole = Field(1, ge=1, le=256)
+    """Input channels: grey images are repeated for 3, colour images averaged for 1; any other number is as stored."""
     root: Path | None = Field(None, exclude=True)
     """Where the files are (`--data-dir`)."""
+    title: str = Field("", max_length=80, exclude=True)
+    """What tables, reports and the study's default folder call it: no part of what it is."""
+    class_names: tuple[str, ...] = Field((), max_length=255, exclude=True)
+    """What tables and reports call class 0 (the background), 1, …: no part of what they are."""
     fingerprint: str = Field("", max_length=64)
     """SHA-256 (first 12 hex) of the decoded images and masks; `ablate.data.load` fills it in."""
 
     n_classes: Annotated[Whole, Since("0.2")] = Field(1, ge=1, le=255)
     """1 is foreground against background (sigmoid); more are classes with 0 the background."""
+    case: Annotated[str, Since("0.2")] = Field("", max_length=500)
+    """What images are of one case, which a split never divides: a pattern of their names whose group is the case's
+    (`(patient[0-9]+)_`), `folder` for the sub-folder they are in, or a CSV beside them with columns image and case.
+    Without, the slices of a volume are one case, and each image of its own is another."""
+    parts: Annotated[str, Since("0.2")] = Field("", max_length=500)
+    """The split where it is fixed: `folder`, or a CSV beside the images with columns image (or case) and part (train,
+    val, test)."""
+    spacing: Annotated[tuple[Number, Number] | None, Since("0.2")] = None
+    """Millimetres from one row to the next and from one column to the next, where the files do not say."""
 
     @property
     def classes(self) -> int:
@@ -67,6 +130,81 @@ class DataSource(Config):
 
     _stay_out_of_json = field_validator("root")(no_path_from_json)
 
+    @field_validator("title", "class_names")
+    @classmethod
+    def _can_be_seen(cls, value: Any) -> Any:
+        names = [value] if isinstance(value, str) else value
+        if not all(name.isprintable() and len(name) <= 80 for name in names):
+            raise ValueError("expected names of at most 80 characters that can be seen")
+        return value
+
+    @field_validator("spacing")
+    @classmethod
+    def _is_length(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not all(0 < side <= 1e6 for side in value):
+            raise ValueError(f"spacing {value[0]:g}x{value[1]:g}: expected millimetres above 0")
+        return value
+
+
+class FileSource(DataSource):
+    """Base of the data sets that are read from files."""
+
+    labels: Annotated[tuple[tuple[Label, ...], ...], Since("0.2")] = Field((), max_length=255)
+    """What the mask files hold for class 0 (the background), 1, …: a number, a colour (`"#ff0000"`), or a list of
+    these. With names (`{background: 0, liver: 1, tumour: [2, 3]}`) those are `class_names`. Without, the values are
+    taken as `ablate.data.masks` says."""
+    ignore: Annotated[tuple[Label, ...], Since("0.2")] = Field((), max_length=255)
+    """What the mask files hold where nobody decided what is there: neither learnt from nor scored."""
+    use_channels: Annotated[tuple[Whole, ...], Since("0.2")] = Field((), max_length=256)
+    """Which of the files' channels are read, counted from 0, in this order; without, all of them."""
+    slices: Annotated[Literal["axial", "coronal", "sagittal"], Since("0.2")] = "axial"
+    """Across which planes a NIfTI volume is cut."""
+    intensity: Annotated[tuple[Intensity, ...], Since("0.2")] = Field((), max_length=256)
+    """How values become what a network sees: one for all channels, or one for each; without, as `assemble` says."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelled_out(cls, fields: Any) -> Any:
+        """Labels with names, one value for a list of one, and one intensity for all channels."""
+        if not isinstance(fields, dict):
+            return fields
+        found = dict(fields)
+        labels = found.get("labels")
+        if isinstance(labels, dict):
+            found["labels"], names = list(labels.values()), [str(name) for name in labels]
+            if found.setdefault("class_names", names) is not names:
+                raise ValueError("labels name the classes already: leave class_names out")
+        if isinstance(found.get("labels"), list | tuple):
+            found["labels"] = [v if isinstance(v, list | tuple) else [v] for v in found["labels"]]
+            if len(found["labels"]) >= 2:
+                own = 1 if len(found["labels"]) == 2 else len(found["labels"])
+                if found.setdefault("n_classes", own) not in (own, len(found["labels"])):
+                    raise ValueError(f"labels has {len(found['labels'])} classes and n_classes is {found['n_classes']}")
+        for name in ("ignore", "intensity"):
+            if name in found and found[name] is not None and not isinstance(found[name], list | tuple):
+                found[name] = [found[name]]
+        return found
+
+    @model_validator(mode="after")
+    def _each_label_is_one(self) -> FileSource:
+        values = [value for one in (*self.labels, self.ignore) for value in one]
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise ValueError(f"labels: {twice[0]} stands for two classes; give each value one")
+        if len(self.labels) == 1 or not all(self.labels):
+            raise ValueError("labels: expected a value for the background and for each class")
+        if (
+            self.use_channels
+            and self.channels != len(self.use_channels)
+            and (self.channels, len(self.use_channels)) not in ((1, 3), (3, 1))
+        ):
+            raise ValueError(
+                f"use_channels takes {len(self.use_channels)} channels and data.channels is {self.channels}"
+            )
+        if len(self.intensity) not in (0, 1, self.channels):
+            raise ValueError(f"intensity: expected one, or one for each of {self.channels} channels")
+        return self
+
 
 class Mni152(DataSource):
     """Axial slices of the MNI152 T1 template with its tissue masks, packaged in nilearn's wheel."""
@@ -78,31 +216,32 @@ class Mni152(DataSource):
     slices: Whole = Field(60, ge=5, le=125)
 
 
-class Isbi2012(DataSource):
+class Isbi2012(FileSource):
     """ISBI 2012 EM challenge, training stack: 30 slices of 512×512 (the paper's ISBICell)."""
 
     module = "ablate.data.isbi2012"
     name: Literal["isbi2012"] = "isbi2012"
 
 
-class KaggleLung(DataSource):
+class KaggleLung(FileSource):
     """Finding and Measuring Lungs in CT Data (Kaggle): 2d_images/ and 2d_masks/."""
 
     module = "ablate.data.kaggle_lung"
     name: Literal["kaggle_lung"] = "kaggle_lung"
 
 
-class Liver(DataSource):
+class Liver(FileSource):
     """stevenazy/liver-dataset (Kaggle): train/ and val/, each 000.png with 000_mask.png."""
 
     module = "ablate.data.liver"
     name: Literal["liver"] = "liver"
 
 
-class Folder(DataSource):
+class Folder(FileSource):
     """Any folder with images/ and masks/ whose files have matching stems."""
 
     module = "ablate.data.folder"
+    is_own = True
     name: Literal["folder"] = "folder"
     n_classes: Whole = Field(1, ge=1, le=255)
 
@@ -130,17 +269,21 @@ class Split(Config):
     next one validates. Without `shuffle` the parts are contiguous blocks in the images' order (train, validation,
     test), as consecutive slices of one stack need; with it the images, or the volumes they come from, are permuted by
     `seed`.
+    `fixed`: as the data set says (`data.parts`); where it fixes no validation images, `val` of the training cases are.
     `paper`: scikit-learn's `train_test_split(test_size=0.2, random_state=41)` whose 20 % both select and judge, as in
     the paper's code: optimistic on purpose.
     """
 
-    method: Literal["fractions", "kfold", "paper"] = "fractions"
+    method: Literal["fractions", "kfold", "fixed", "paper"] = "fractions"
     shuffle: bool = True
     seed: Whole = Field(0, ge=0, le=MOST_SEED)
     val: Number = Field(0.2, gt=0, lt=1)
     test: Number = Field(0.2, gt=0, lt=1)
     folds: Whole = Field(5, ge=3, le=100_000)
     fold: Whole = Field(0, ge=0, le=100_000)
+    stratify: Annotated[Literal["", "foreground", "stratum"], Since("0.2")] = ""
+    """What every part has its share of: cases with little and with much foreground, or the data set's own strata (a
+    column stratum of the CSV that says `data.case`)."""
 
     @model_validator(mode="before")
     @classmethod
@@ -149,9 +292,11 @@ class Split(Config):
         if not isinstance(fields, dict):
             return fields
         method = str(fields.get("method", "fractions"))
-        unused = {"fractions": {"folds", "fold"}, "kfold": {"val", "test"}}.get(method, set())
+        unused = {"fractions": {"folds", "fold"}, "kfold": {"val", "test"}, "fixed": {"folds", "fold", "test"}}.get(
+            method, set()
+        )
         if method == "paper":
-            unused = {"shuffle", "seed", "val", "test", "folds", "fold"}
+            unused = {"shuffle", "seed", "val", "test", "folds", "fold", "stratify"}
         elif not fields.get("shuffle", True):
             unused |= {"seed"}
         return {name: value for name, value in fields.items() if name not in unused}

@@ -6,21 +6,30 @@ from typing import NamedTuple
 
 import numpy as np
 
+IGNORED = 255
+"""What a mask holds where nobody decided what is there: no class, neither learnt from nor scored."""
+
 
 class Sample(NamedTuple):
     """One image with its mask, as decoded: not yet scaled or resized."""
 
     id: str
     group: str
-    """The volume it came from, which a shuffled split never divides; the id where images are independent."""
+    """The case it came from (a patient, a volume), which a split never divides; the id where images are independent."""
     image: np.ndarray
-    """(H, W) or (H, W, 3), in the file's dtype."""
+    """(H, W) or (H, W, channels), in the file's dtype."""
     mask: np.ndarray
-    """(H, W) uint8 class indices, 0 the background."""
+    """(H, W) uint8 class indices, 0 the background, `IGNORED` where it is not known."""
     limits: tuple[float, float] | None = None
     """The values that are scaled to 0 and 1, where the source fixes them; see `ablate.data.dataset`."""
     labels: tuple[float, ...] = ()
     """What the mask files hold for classes 0, 1, … where those are numbered anew; the same for all of a data set."""
+    spacing: tuple[float, float] | None = None
+    """Millimetres from one row to the next, and from one column to the next; None where that is not known."""
+    part: str = ""
+    """`train`, `val` or `test`, where the data set fixes its split."""
+    stratum: str = ""
+    """What a stratified split has as much of in each part, where the data set says it."""
 
 
 class DatasetInfo(NamedTuple):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ablate.data.dataset import Dataset
-from ablate.data.splits import split
 from ablate.errors import InputError
 from ablate.files import sha256, write_whole
 from ablate.metrics.counts import COUNTS, class_count, confusion
@@ -52,7 +51,7 @@ def make_samples_again(
 def _pictures(study: Study, trial: TrialConfig, dataset: Dataset) -> dict[str, bytes]:
     """What a trial lacks, by its name in the folder."""
     has = study.checksums(trial.key)
-    test = split(dataset.groups, trial.protocol.split).test
+    test = dataset.split(trial.protocol.split).test
     lacks = [index for index in test if has is not None and sample_name(dataset.ids[index]) not in has]
     if not lacks:
         return {}

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ablate.data.dataset import Dataset
-from ablate.data.splits import split
 from ablate.errors import InputError, TrialError
 from ablate.metrics.base import measure
 from ablate.metrics.counts import Scores, class_count, confusion, scores
@@ -84,7 +83,7 @@ def train(
     """
     if getattr(trial.model, "encoder_weights_sha256", None) and not getattr(trial.model, "encoder_weights", None):
         raise TrialError("its encoder starts from weights whose file is not named any more: give model.encoder_weights")
-    parts, run = split(dataset.groups, trial.protocol.split), _Run(trial, dataset, device, group)
+    parts, run = dataset.split(trial.protocol.split), _Run(trial, dataset, device, group)
     progress = _begin(run, parts.train)
     if checkpoint is not None and (saved := checkpoint.read()) is not None:
         progress.restore(saved)
@@ -223,7 +222,7 @@ def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
     most frequent class of each pixel. A metric that cannot score a predictor is left out.
     """
     assert trial.is_trivial
-    parts = split(dataset.groups, trial.protocol.split)
+    parts = dataset.split(trial.protocol.split)
     classes = class_count(dataset.config.classes)
     frequency = np.stack([(dataset.masks[list(parts.train)] == c).mean(axis=0) for c in range(classes)])
     if trial.model.name == "mean_mask":

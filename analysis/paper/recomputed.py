@@ -103,13 +103,12 @@ def all_foreground(folder: Path) -> AllForeground:
 
     from ablate.data.load import load_data
     from ablate.data.settings import Isbi2012, Split
-    from ablate.data.splits import split
     from ablate.metrics.counts import confusion, scores
 
     dataset = load_data(Isbi2012(size=(512, 512), root=folder))
     masks = dataset.masks
     counts = confusion(np.ones_like(masks), masks, classes=2)
-    test = list(split(dataset.groups, Split(method="paper")).test)
+    test = list(dataset.split(Split(method="paper")).test)
     found = [scores(part) for part in (counts, counts[test])]
 
     def extent(values: list[float]) -> tuple[float, float]:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from ablate.data.dataset import Dataset
-from ablate.data.splits import split
 from ablate.errors import Halted, InputError
 from ablate.origin import made_otherwise
 from ablate.part import DataPart
@@ -75,7 +74,7 @@ def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[
     distinct = {row.key: row for trial in trials for row in trial.trivial()}
     for key, row in distinct.items():
         dataset = dataset_of(row.data)
-        keep_pictures(pictures_dir(study.path, row), dataset, split(dataset.groups, row.protocol.split).test)
+        keep_pictures(pictures_dir(study.path, row), dataset, dataset.split(row.protocol.split).test)
         if key not in known:
             result = judge_trivial(row, dataset)
             study.accept(key, pack(row, make_record(row, 0, 0, [], result), [], result))

@@ -43,7 +43,7 @@ def test_what_every_data_set_has_is_checked_and_kept_even_where_the_function_has
     assert part.size == (64, 64)
     assert part.settings == {"size": [64, 64], "channels": 1, "fingerprint": "", "n_classes": 2}
     assert load_data(part).masks.shape == (6, 64, 64)
-    for wrong in ({"size": [4, 4]}, {"channels": 2}, {"n_classes": 0}, {"cuont": 3}):
+    for wrong in ({"size": [4, 4]}, {"channels": 0}, {"n_classes": 0}, {"cuont": 3}):
         with pytest.raises(InputError, match="data my_data:discs: "):
             parse(KIND, {"name": "my_data:discs", **wrong})
 
