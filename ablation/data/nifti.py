@@ -120,7 +120,8 @@ def read_volume(path: Path, plane: str = "axial", affine: np.ndarray | None = No
     slices = slices if channels else slices[..., None]
     if 1 in slices.shape[1:3] and len(slices) > 1 and (own := _single_plane(canonical.shape)) != plane:
         raise InputError(
-            f"'{path}' is a single {own} plane, and is cut into {plane} ones: set data.slices={own}, or save it with its affine"
+            f"'{path}' is a single {own} plane, and is cut into {plane} ones: set data.slices={own}, or save it with "
+            "its affine"
         )
     return Volume(slices, plane, affine, file.header, shape, says)
 
