@@ -99,7 +99,7 @@ class DataSource(Config):
     """The split where it is fixed: `folder`, or a CSV beside the images with columns image (or case) and part (train,
     val, test)."""
     spacing: Annotated[tuple[Number, Number] | None, Since("0.2")] = None
-    """Millimetres from one row to the next and from one column to the next, where the files do not say."""
+    """Millimetres from one row to the next and from one column to the next; without, as the files say."""
 
     @property
     def classes(self) -> int:
