@@ -242,7 +242,7 @@ class Planner:
 
 def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Run:
     """Trials of a space as a study keeps what was planned."""
-    from ablate.study.runs import Run
+    from ablate.study.runs import DataRecord, Run
 
     return Run(
         space=space.name,
@@ -255,6 +255,7 @@ def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Ru
         },
         definition=space.model_dump(mode="json", exclude_none=True),
         trials={trial.key: trial.levels for trial in trials},
+        data={trial.config.data.fingerprint: DataRecord.of(trial.config.data) for trial in trials},
     )
 
 
