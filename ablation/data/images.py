@@ -7,6 +7,7 @@ exception: Pillow reads them as 8-bit.
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,11 @@ def suffix(path: Path) -> str:
 def stem(path: Path) -> str:
     """The file name without its supported suffix (`.nii.gz` is one suffix)."""
     return path.name[: len(path.name) - len(suffix(path))]
+
+
+def one_form(name: str) -> str:
+    """A name as it is compared: file systems and archives keep an accent with its letter, or after it."""
+    return unicodedata.normalize("NFC", name)
 
 
 def read_slices(path: Path, reading: Reading = Reading()) -> np.ndarray:  # noqa: B008 (immutable)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ablate.data.images import stem, suffix
+from ablate.data.images import one_form, stem, suffix
 from ablate.data.settings import DataSource, FileSource
 from ablate.data.source import DatasetInfo
 from ablate.errors import InputError
@@ -93,11 +92,6 @@ def natural(name: str) -> tuple[list[str | int], str]:
     """A sort key that compares runs of digits as numbers."""
     parts = re.split(r"(\d+)", name)
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
-
-
-def one_form(name: str) -> str:
-    """A name as it is compared: file systems and archives keep an accent with its letter, or after it."""
-    return unicodedata.normalize("NFC", name)
 
 
 def match(images: Mapping[str, Path], masks: Mapping[str, Path], where: Path, info: DatasetInfo) -> list[Pair]:
