@@ -70,12 +70,12 @@ def _folder_of(name: str, config: DataSource) -> str:
 
 def _matched(pattern: re.Pattern[str], name: str) -> str:
     match = pattern.search(one_form(name))
-    case = match.group(pattern.groups) if match else ""
+    case = match.group(pattern.groups) if match else None
     if not case:  # a group may match nothing
         raise InputError(
             f"image '{brief(name)}' tells no case: its name does not match data.case '{brief(pattern.pattern)}'"
         )
-    return str(case)
+    return case
 
 
 # Parts ---------------------------------------------------------------------------------------------------------------

@@ -307,6 +307,17 @@ class Folder(FileSource):
     is_own = True
     name: Literal["folder"] = "folder"
     n_classes: Whole = Field(1, ge=1, le=255)
+    mask: Annotated[str, Since("0.2")] = Field("", max_length=200)
+    """What a mask is called: what follows its image's name (`_mask`), or a pattern with * for that name (`seg_*`). Then
+    masks lie in masks/, or beside the images, in images/ or in the folder itself."""
+
+    @field_validator("mask")
+    @classmethod
+    def _is_one_pattern(cls, value: str) -> str:
+        pattern = value if "*" in value or not value else f"*{value}"
+        if pattern.count("*") > 1 or pattern == "*" or "/" in pattern or not pattern.isprintable():
+            raise ValueError(f"'{brief(value)}': expected one * for the image's name, and text beside it (*_mask)")
+        return pattern
 
 
 class Phantom(DataSource):
