@@ -38,7 +38,22 @@ def by_seed(frames: Frames) -> pd.DataFrame:
     return pd.concat([rows, trials[~trials.index.isin(scored.index)]]).sort_index()
 
 
-def lacking(frames: Frames) -> list[str]:
+def remarks(frames: Frames) -> list[str]:
+    """What all that is said of cells must say: what is scored, and what was pooled to it."""
+    folds = by_seed(frames).get("folds")
+    said = (
+        [f"Scores are of the images of all folds of a seed together, up to {int(folds.max())}."] if _some(folds) else []
+    )
+    if frames.unit == "case":
+        said.append("Scores are by case: the pixels of its images are counted together, and each case counts once.")
+    return [*said, *_lacking(frames)]
+
+
+def _some(folds: pd.Series | None) -> bool:
+    return folds is not None and bool((folds > 0).any())
+
+
+def _lacking(frames: Frames) -> list[str]:
     """A sentence for each cell and seed that has not every fold that others have on its data."""
     trials = frames.trials
     scored = trials[trials["state"].isin(JUDGED)]
@@ -49,8 +64,8 @@ def lacking(frames: Frames) -> list[str]:
         for (data, label, seed), rows in scored.groupby(["data", "label", "seed"], sort=False)
     }
     return [
-        f"{label} lacks {'fold' if len(gone) == 1 else 'folds'} {listing([str(fold) for fold in gone])} of seed {seed}: "
-        "its scores are of the other folds' images"
+        f"{label} has no {'fold' if len(gone) == 1 else 'folds'} {listing([str(fold) for fold in gone])} of seed "
+        f"{seed}: its scores are of the others' images."
         for (label, seed), gone in lacks.items()
         if gone
     ]
