@@ -12,7 +12,7 @@ from ablate.data.fit import Size, fit_image, fit_mask, fit_of, is_scored_at_own_
 from ablate.data.ragged import Arrays, Ragged
 from ablate.data.room import available_memory
 from ablate.data.settings import DataSource, Split
-from ablate.data.source import Sample
+from ablate.data.source import IGNORED, Sample
 from ablate.data.splits import Parts, split
 from ablate.errors import InputError, brief
 from ablate.part import DataPart
@@ -56,6 +56,14 @@ class Dataset:
     def judged_by(self) -> Arrays:
         """The masks that test images are scored against: as drawn, or at the trial's size."""
         return self.masks if self.drawn is None else self.drawn
+
+    def holds_ignored(self) -> bool:
+        """Whether any mask that a trial reads has pixels that are not known; the border of small images is of these."""
+        height, width = self.config.size
+        is_cut = fit_of(self.config) == "patches"
+        return any((mask == IGNORED).any() for mask in self.masks) or (
+            is_cut and any(own[0] < height or own[1] < width for own in self.own_sizes)
+        )
 
     def split(self, config: Split) -> Parts:
         """The images that train, select and judge. Raises as `ablate.data.splits.split` does."""
