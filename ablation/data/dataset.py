@@ -85,8 +85,9 @@ class Dataset:
         return len(self.ids)
 
 
-def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Dataset:
-    """The samples scaled, brought to `config.size` as `config.fit` says, and to `config.channels`.
+def assemble(samples: Sequence[Sample], config: DataPart | DataSource, *, grouped: bool = False) -> Dataset:
+    """The samples scaled, brought to `config.size` as `config.fit` says, and to `config.channels`. `grouped`: as of
+    `fingerprint`.
 
     8-bit images are divided by 255. Other types are scaled from their minimum and maximum, over the image or, for
     slices of a volume, over the volume; a constant one becomes 0. Then mean and standard deviation 0.5.
@@ -96,7 +97,7 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Datase
     part = config if isinstance(config, DataPart) else DataPart.of(config)
     own_sizes = tuple((sample.mask.shape[0], sample.mask.shape[1]) for sample in samples)
     check_room(len(samples), part, own_sizes)
-    found = fingerprint(samples)
+    found = fingerprint(samples, grouped=grouped)
     if part.fingerprint not in ("", found):
         raise InputError(
             f"the images or masks of {part.name} changed: their fingerprint is {found}, not {part.fingerprint}; "
@@ -220,11 +221,16 @@ def _as_drawn(samples: Sequence[Sample]) -> Ragged:
     return masks
 
 
-def fingerprint(samples: Sequence[Sample]) -> str:
-    """SHA-256 (first 12 hex) of the decoded images and masks, in order: what they are, not how they were stored."""
+def fingerprint(samples: Sequence[Sample], *, grouped: bool = False) -> str:
+    """SHA-256 (first 12 hex) of the decoded images and masks, in order: what they are, not how they were stored.
+
+    `grouped`: with their cases, parts and strata, where the user described these.
+    """
     digest = hashlib.sha256()
     for sample in samples:
         digest.update(f"{sample.id}\n".encode())
+        if grouped:
+            digest.update(repr((sample.group, sample.part, sample.stratum)).encode())
         for array in (sample.image, sample.mask):
             digest.update(f"{array.dtype} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array).data)

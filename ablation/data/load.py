@@ -6,6 +6,7 @@ import importlib
 import inspect
 from typing import Any
 
+from ablate.data.cases import with_cases
 from ablate.data.dataset import Dataset, assemble
 from ablate.data.settings import DataSource
 from ablate.data.source import DatasetInfo
@@ -21,10 +22,12 @@ def source_of(data: DataSource | DataPart) -> Any:
 def load_data(config: DataSource | DataPart) -> Dataset:
     """Read the data set that `config` names, and fill in its fingerprint.
 
-    Raises `InputError`, in one line, if its files are missing or unfit, or no longer have the fingerprint given.
+    Raises `InputError`, in one line, if its files are missing or unfit, or no longer have the fingerprint given; and as
+    `ablate.data.cases.with_cases` does.
     """
     part = config if isinstance(config, DataPart) else DataPart.of(config)
-    return assemble(source_of(config).read(), part)
+    source = source_of(config)
+    return assemble(with_cases(source.read(), source), part, grouped=bool(source.case or source.parts))
 
 
 def described() -> list[DatasetInfo]:

@@ -128,7 +128,7 @@ def test_or_that_each_header_is_right(codes: str, tmp_path: Path) -> None:
     source = pair(tmp_path, BASE)
     save(tmp_path / "masks/a.nii.gz", np.asanyarray(other.dataobj), other.affine)
     if codes == "LPS":  # the arrays have one shape, so that nothing but the headers tells
-        with pytest.raises(InputError, match="if each header is right, data.geometry=each"):
+        with pytest.raises(InputError, match=r"if each header is right, data\.geometry=each"):
             read(source)
     for sample in read(source.model_copy(update={"geometry": "each"})):
         np.testing.assert_array_equal(sample.image > 50, sample.mask)
@@ -259,18 +259,28 @@ def ome(path: Path, **metadata: object) -> None:
     tifffile.imwrite(path, PHOTO, ome=True, metadata={"axes": "YX", **metadata}, photometric="minisblack")
 
 
+def resolution(columns: float, rows: float, unit: str) -> Callable[[Path], None]:
+    return lambda path: tifffile.imwrite(path, PHOTO, resolution=(columns, rows), resolutionunit=unit)
+
+
+def imagej(unit: str) -> Callable[[Path], None]:
+    return lambda path: tifffile.imwrite(path, PHOTO, imagej=True, resolution=(2, 4), metadata={"unit": unit})
+
+
+OME_MM = {"PhysicalSizeX": 3, "PhysicalSizeXUnit": "mm", "PhysicalSizeY": 2, "PhysicalSizeYUnit": "mm"}
 SPACINGS: dict[str, tuple[Callable[[Path], object], tuple[float, float] | None]] = {
     "none": (lambda p: tifffile.imwrite(p, PHOTO), None),
-    "centimetres": (lambda p: tifffile.imwrite(p, PHOTO, resolution=(100, 50), resolutionunit="CENTIMETER"), (0.2, 0.1)),
-    "inches": (lambda p: tifffile.imwrite(p, PHOTO, resolution=(254, 508), resolutionunit="INCH"), (0.05, 0.1)),
-    "no unit": (lambda p: tifffile.imwrite(p, PHOTO, resolution=(300, 300), resolutionunit="NONE"), None),
-    "a screen's": (lambda p: tifffile.imwrite(p, PHOTO, resolution=(72, 72), resolutionunit="INCH"), None),
-    "imagej": (lambda p: tifffile.imwrite(p, PHOTO, imagej=True, resolution=(2, 4), metadata={"unit": "um"}), (0.00025, 0.0005)),
-    "imagej pixels": (lambda p: tifffile.imwrite(p, PHOTO, imagej=True, resolution=(2, 4), metadata={"unit": "pixel"}), None),
+    "centimetres": (resolution(100, 50, "CENTIMETER"), (0.2, 0.1)),
+    "inches": (resolution(254, 508, "INCH"), (0.05, 0.1)),
+    "no unit": (resolution(300, 300, "NONE"), None),
+    "a screen's": (resolution(72, 72, "INCH"), None),
+    "imagej": (imagej("um"), (0.00025, 0.0005)),
+    "imagej micron": (imagej("micron"), (0.00025, 0.0005)),
+    "imagej pixels": (imagej("pixel"), None),
     "ome": (lambda p: ome(p, PhysicalSizeX=0.5, PhysicalSizeY=0.25), (0.00025, 0.0005)),
-    "ome mm": (lambda p: ome(p, PhysicalSizeX=3, PhysicalSizeXUnit="mm", PhysicalSizeY=2, PhysicalSizeYUnit="mm"), (2, 3)),
+    "ome mm": (lambda p: ome(p, **OME_MM), (2, 3)),
     "ome without": (ome, None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", SPACINGS)
