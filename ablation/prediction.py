@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load
 
 from ablate.data.dataset import prepare_images
 from ablate.data.images import read_slices
+from ablate.data.ragged import chosen
 from ablate.data.source import Sample
 from ablate.errors import InputError
 from ablate.files import kind
 from ablate.models.build import build_model
 from ablate.training.devices import choose_device
-from ablate.training.inference import classify, predict, predict_probabilities
+from ablate.training.inference import classify, predictions_of, probabilities_of
 
 if TYPE_CHECKING:
     from ablate.data.dataset import Dataset
@@ -53,12 +53,12 @@ class Predictor:
             raise InputError(f"trial {key} ({trial.model.name}) has no weights: give the key of a complete trial")
         return cls(trial, study.read(key, WEIGHTS))
 
-    def of_dataset(self, dataset: Dataset) -> NDArray[np.uint8]:
-        """Class indices (N, H, W) of the test images of the trial's data set, in the split's order."""
-        protocol = self._trial.protocol
-        test = dataset.split(protocol.split).test
-        images = dataset.images[list(test)]
-        return predict(self._model, images, protocol.batch_size, self._device, protocol.test_flips)
+    def of_dataset(self, dataset: Dataset) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+        """Class indices of the test images of the trial's data set, in the split's order: (N, H, W), or each (h, w)
+        where they are scored at their own size."""
+        test = dataset.split(self._trial.protocol.split).test
+        own_sizes = [dataset.own_sizes[i] for i in test] if dataset.own_sizes else []
+        return predictions_of(self._model, chosen(dataset.images, test), own_sizes, self._trial, self._device)
 
     def segment(self, path: Path) -> NDArray[np.uint8]:
         """Class indices of an image file at its own size: (H, W), or (slices, H, W) for a volume.
@@ -70,11 +70,11 @@ class Predictor:
         images = slices[..., 0] if slices.shape[-1] == 1 else slices
         blank = np.zeros(images.shape[1:3], dtype=np.uint8)
         prepared = prepare_images([Sample(path.name, path.name, image, blank) for image in images], self._trial.data)
-        protocol = self._trial.protocol
-        batches = predict_probabilities(self._model, prepared, protocol.batch_size, self._device, protocol.test_flips)
-        masks = [
-            classify(F.interpolate(batch, size=images.shape[1:3], mode="bilinear", align_corners=False))
-            for batch in batches
-        ]
-        found = np.concatenate(masks)
+        own_sizes = [(images.shape[1], images.shape[2])] * len(images)
+        found = np.concatenate(
+            [
+                classify(probabilities[None])
+                for probabilities in probabilities_of(self._model, prepared, own_sizes, self._trial, self._device)
+            ]
+        )
         return found[0] if len(found) == 1 else found
