@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ablate.data.facts import ImageFacts, image_facts
 from ablate.data.fit import Size, fit_image, fit_mask, fit_of, is_scored_at_own_size
 from ablate.data.ragged import Arrays, Ragged
 from ablate.data.room import available_memory
@@ -52,6 +53,9 @@ class Dataset:
     drawn: Ragged | None = None
     """The masks as they were drawn, where test images are scored at their own size (`data.scored_at`)."""
 
+    facts: tuple[ImageFacts, ...] = ()
+    """Of each image and its mask."""
+
     @property
     def judged_by(self) -> Arrays:
         """The masks that test images are scored against: as drawn, or at the trial's size."""
@@ -82,12 +86,12 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Datase
             f"the images or masks of {part.name} changed: their fingerprint is {found}, not {part.fingerprint}; "
             "restore them, or start a new study"
         )
-    masks = _masks(samples, part)
+    images, masks, fit = prepare_images(samples, part), _masks(samples, part), fit_of(part)
     return Dataset(
         config=part.but(fingerprint=found),
         ids=tuple(sample.id for sample in samples),
         groups=tuple(sample.group for sample in samples),
-        images=prepare_images(samples, part),
+        images=images,
         masks=masks,
         notes=(*_notes(samples, part), *_size_notes(own_sizes, part)),
         spacings=tuple(sample.spacing for sample in samples) if any(sample.spacing for sample in samples) else (),
@@ -95,6 +99,7 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Datase
         strata=tuple(sample.stratum for sample in samples) if any(sample.stratum for sample in samples) else (),
         own_sizes=own_sizes,
         drawn=_drawn(samples, masks) if is_scored_at_own_size(part) else None,
+        facts=tuple(image_facts(one, images[i], masks[i], fit) for i, one in enumerate(samples)),
     )
 
 
