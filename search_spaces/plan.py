@@ -175,8 +175,8 @@ class Planner:
         for factor in self.space.factors:
             if any(path.split(".")[0] == "data" for path in _varied(self.space, factor)):
                 raise InputError(f"factor {factor} varies the data: a search compares on one data set")
-        fields = overlay(self.space, {}, self._profile, self._data, self._overrides)
-        parts = parts_of(fields, self.space.name, self._data_dir)
+        fields = overlay(self.space, {}, self._profile, self._data, self._overrides, self._data_dir)
+        parts = parts_of(fields, self.space.name)
         return self._read(parts["data"]), parts["protocol"]
 
     def _read(self, source: DataPart) -> Dataset:
@@ -198,8 +198,8 @@ class Planner:
         cannot be read), cannot be built, or costs more than the space allows.
         """
         try:
-            fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides)
-            parts = parts_of(fields, self.space.name, self._data_dir)
+            fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
+            parts = parts_of(fields, self.space.name)
             model, protocol = parts["model"], parts["protocol"]
             dataset = self._read(parts["data"])
             source = parts["data"] = parts["data"].but(fingerprint=dataset.config.fingerprint)
