@@ -16,7 +16,8 @@ _ONE_PICTURE = 0.9995
 grey levels of 256, an image of cells has 0.9997 with itself; neighbouring slices of a brain, 1 mm apart, 0.998 (at most
 0.9993), those of tissue 50 nm thick 0.7."""
 _OUTLIERS = 4
-"""Pixels of a thumbnail that may differ in any way: one pixel of the image touches at most so many."""
+"""Pixels of a thumbnail that may differ in any way, as one pixel of the image touches at most so many: but not those
+that hold most of what there is to be seen, a small object say."""
 _APART = 8
 """Images so far from each other in the order are taken to have nothing in common but what all have."""
 _MOST_ALIKE, _LEAST_SERIES = 0.95, 1 / 3
@@ -120,5 +121,7 @@ def _unit(pictures: np.ndarray) -> np.ndarray:
 
 def _one_picture(one: np.ndarray, other: np.ndarray) -> bool:
     kept = np.argsort(np.abs(one - other))[:-_OUTLIERS]
+    if any(picture[kept].var() < picture.var() / 2 for picture in (one, other)):
+        return False
     left = _unit(np.stack([one[kept], other[kept]]))
     return bool(left[0] @ left[1] >= _ONE_PICTURE)
