@@ -15,6 +15,7 @@ from ablate.kinds import kind_at
 from ablate.part import DataPart, Part
 from ablate.search_spaces.designs import Variant, expand
 from ablate.search_spaces.fields import assign, network_of_space, overlay, parts_of
+from ablate.search_spaces.looks import Looks
 from ablate.search_spaces.profiles import Profile
 from ablate.search_spaces.space import MOST_SEEDS, Fields, Range, Space, nested
 from ablate.settings import explain
@@ -55,6 +56,8 @@ class Plan(NamedTuple):
     """The levels that come to one configuration, which is trained once: a list for each such configuration."""
     notes: list[str]
     """What must be said of the data, and of prices."""
+    looks: Looks
+    """At the data sets."""
 
 
 def make_plan(
@@ -106,7 +109,13 @@ def make_plan(
             trials |= {planned.key: planned for planned in made}
     if not trials:
         raise InputError(rejected[0].reason)
-    return Plan(list(trials.values()), rejected, [same for same in levels.values() if len(same) > 1], planner.notes())
+    return Plan(
+        list(trials.values()),
+        rejected,
+        [same for same in levels.values() if len(same) > 1],
+        planner.notes(),
+        planner.looks,
+    )
 
 
 class ImpossibleError(InputError):
@@ -151,6 +160,7 @@ class Planner:
         self._said: dict[str, None] = {}
         self._tried: set[tuple[str, str]] = set()
         self._splits: dict[tuple[str, Split], Parts] = {}
+        self.looks = Looks()
         try:
             nested(self._overrides)
         except ValueError as error:
@@ -177,7 +187,20 @@ class Planner:
                 raise InputError(f"factor {factor} varies the data: a search compares on one data set")
         fields = overlay(self.space, {}, self._profile, self._data, self._overrides, self._data_dir)
         parts = parts_of(fields, self.space.name)
-        return self._read(parts["data"]), parts["protocol"]
+        dataset, protocol = self._read(parts["data"]), parts["protocol"]
+        if not any(
+            path.startswith("protocol.split") for name in self.space.factors for path in _varied(self.space, name)
+        ):
+            self._split(dataset, protocol.split)
+        return dataset, protocol
+
+    def _split(self, dataset: Dataset, split: Split) -> Parts:
+        """The parts of a data set, which is looked at: raises `InputError` where nothing can be learnt on it."""
+        place = dataset.config.text, split
+        if place not in self._splits:
+            self._splits[place] = dataset.split(split)
+        self.looks.take(dataset, split, self._splits[place])
+        return self._splits[place]
 
     def _read(self, source: DataPart) -> Dataset:
         identity = source.text, str(source.root)
@@ -205,12 +228,10 @@ class Planner:
             source = parts["data"] = parts["data"].but(fingerprint=dataset.config.fingerprint)
             first = TrialConfig(**parts, seed=self.seeds[0])
             self._try_parts(first)
-            place = dataset.config.text, protocol.split
-            if place not in self._splits:
-                self._splits[place] = dataset.split(protocol.split)
+            train = self._split(dataset, protocol.split).train
             params, macs, note = _price(model, source)
             self._said |= {note: None} if note else {}
-            if 1 in (len(self._splits[place].train), protocol.batch_size):  # else no batch is of one
+            if 1 in (len(train), protocol.batch_size):  # else no batch is of one
                 _try_one_image(model, source)
         except ValidationError as error:
             raise ImpossibleError(explain(error)) from None
@@ -237,11 +258,13 @@ class Planner:
     def notes(self) -> list[str]:
         """What must be said of the data sets read and the networks priced so far, each once."""
         read = [dataset for dataset in self._datasets.values() if not isinstance(dataset, InputError)]
-        return list(dict.fromkeys([*(note for dataset in read for note in dataset.notes), *self._said]))
+        return list(
+            dict.fromkeys([*(note for dataset in read for note in dataset.notes), *self.looks.notes(), *self._said])
+        )
 
 
-def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Run:
-    """Trials of a space as a study keeps what was planned."""
+def run_of(space: Space, profile: str, trials: list[Planned], design: str, looks: Looks) -> Run:
+    """Trials of a space as a study keeps what was planned, and what was seen of their data."""
     from ablate.study.runs import DataRecord, Run
 
     return Run(
@@ -255,7 +278,10 @@ def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Ru
         },
         definition=space.model_dump(mode="json", exclude_none=True),
         trials={trial.key: trial.levels for trial in trials},
-        data={trial.config.data.fingerprint: DataRecord.of(trial.config.data) for trial in trials},
+        data={
+            data.fingerprint: DataRecord.of(data).model_copy(update=looks.record(data.fingerprint))
+            for data in dict.fromkeys(trial.config.data for trial in trials)
+        },
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ablate.data.dataset import Dataset
@@ -74,7 +75,8 @@ class Look(NamedTuple):
                 "cases": one.cases,
                 "empty": one.empty,
                 "classes": [
-                    found._asdict() | {"name": brief(found.name), "drawn": _short(found.drawn), "kept": _short(found.kept)}
+                    found._asdict()
+                    | {"name": brief(found.name), "drawn": _short(found.drawn), "kept": _short(found.kept)}
                     for found in one.classes[:_MOST_CLASSES]
                 ],
             }
@@ -93,10 +95,13 @@ class Look(NamedTuple):
 
 
 def look(dataset: Dataset, parts: Parts) -> Look:
-    """What `dataset` holds in these `parts`. Reads no file, and none of the images."""
+    """What `dataset` holds in these `parts`. Reads no file, and none of the images.
+
+    Of one that was not assembled from samples it is the numbers of images and cases, and its notes.
+    """
     seen = Seen(dataset.config, dataset.ids, dataset.groups, dataset.facts, parts)
     known = [side for one in dataset.spacings if one is not None for side in one]
-    sizes = sorted((one.size for one in seen.facts), key=lambda size: size[0] * size[1])
+    sizes = sorted((one.size for one in seen.facts), key=lambda size: size[0] * size[1]) or [dataset.config.size]
     return Look(
         called=called(dataset),
         size=dataset.config.size,
@@ -106,7 +111,7 @@ def look(dataset: Dataset, parts: Parts) -> Look:
         least=sizes[0],
         most=sizes[-1],
         spacing=(min(known), max(known)) if known else None,
-        passed_over=0,
+        passed_over=len(dataset.passed_over),
         doubts=tuple(_doubts(seen, dataset)),
     )
 
@@ -126,8 +131,13 @@ def require(found: Look) -> Look:
 
 def _doubts(seen: Seen, dataset: Dataset) -> list[Doubt]:
     found = [doubt("note", note) for note in dataset.notes]
-    found += doubts_of_all(seen, dataset.spacings)
-    found += doubts_of_split(seen)
+    if dataset.passed_over:
+        others = f"{len(dataset.passed_over)} files" if len(dataset.passed_over) > 1 else "1 file"
+        first = f"the first: '{brief(Path(dataset.passed_over[0]))}'"
+        found.append(doubt("passed over", f"{others} of the folder passed over ({first}): see that none is an image"))
+    if seen.facts:
+        found += doubts_of_all(seen, dataset.spacings)
+        found += doubts_of_split(seen)
     return found
 
 
@@ -136,8 +146,8 @@ def _part(seen: Seen, name: str, part: Sequence[int]) -> PartLook:
         part=name,
         images=len(part),
         cases=len({seen.cases[i] for i in part}),
-        empty=sum(not seen.foreground(i) for i in part),
-        classes=tuple(_class(seen, index, part) for index in seen.classes),
+        empty=sum(not seen.foreground(i) for i in part) if seen.facts else 0,
+        classes=tuple(_class(seen, index, part) for index in seen.classes) if seen.facts else (),
     )
 
 

@@ -55,6 +55,8 @@ class Dataset:
 
     facts: tuple[ImageFacts, ...] = ()
     """Of each image and its mask."""
+    passed_over: tuple[str, ...] = ()
+    """The files under its folder that are not read."""
 
     @property
     def judged_by(self) -> Arrays:

@@ -145,11 +145,14 @@ def _spacings(spacings: tuple[tuple[float, float] | None, ...]) -> Iterator[Doub
     if not known:
         return
     if len(known) < len(spacings):
-        yield doubt("spacing unknown", f"the spacing of {len(spacings) - len(known)} of {len(spacings)} images is not known")
+        yield doubt(
+            "spacing unknown", f"the spacing of {len(spacings) - len(known)} of {len(spacings)} images is not known"
+        )
     least, most = min(map(min, known)), max(map(max, known))
     if most > _SPACINGS_APART * least:
         yield doubt(
-            "spacings", f"pixels are from {least:.3g} to {most:.3g} mm a side: what is as large is not in all as many pixels"
+            "spacings",
+            f"pixels are from {least:.3g} to {most:.3g} mm a side: what is as large is not in all as many pixels",
         )
 
 

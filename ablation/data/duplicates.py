@@ -68,7 +68,9 @@ def nearly(facts: Sequence[ImageFacts], parts: Parts, cases: Sequence[str]) -> l
             pairs += [
                 Pair(int(j), int(i))
                 for i, j in zip(block, best, strict=True)
-                if facts[i].digest != facts[j].digest and cases[i] != cases[j] and _one_picture(pictures[i], pictures[j])
+                if facts[i].digest != facts[j].digest
+                and cases[i] != cases[j]
+                and _one_picture(pictures[i], pictures[j])
             ]
     return pairs
 

@@ -84,7 +84,7 @@ def _classes(drawn: np.ndarray, kept: np.ndarray) -> dict[int, ClassFacts]:
 
 
 def _objects(drawn: np.ndarray, kept: np.ndarray, value: int) -> tuple[int, int, int]:
-    """How many objects of a class are drawn, how many have no pixel of it where they lie at the size, and their area."""
+    """Objects of a class as drawn; those that have no pixel of it where they lie at the size, and the area of these."""
     from scipy.ndimage import label
 
     labels, count = label(drawn == value, structure=np.ones((3, 3)))
