@@ -99,7 +99,8 @@ def look(dataset: Dataset, parts: Parts) -> Look:
 
     Of one that was not assembled from samples it is the numbers of images and cases, and its notes.
     """
-    seen = Seen(dataset.config, dataset.ids, dataset.groups, dataset.facts, parts)
+    facts = dataset.facts
+    seen = Seen(dataset.config, dataset.ids, dataset.groups, facts.images, facts.thumbnails, parts)
     known = [side for one in dataset.spacings if one is not None for side in one]
     sizes = sorted((one.size for one in seen.facts), key=lambda size: size[0] * size[1]) or [dataset.config.size]
     return Look(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ablate.data.facts import ImageFacts, image_facts
+from ablate.data.facts import NO_FACTS, Facts, facts_of
 from ablate.data.fit import Size, fit_image, fit_mask, fit_of, is_scored_at_own_size
 from ablate.data.ragged import Arrays, Ragged
 from ablate.data.room import available_memory
@@ -53,7 +53,7 @@ class Dataset:
     drawn: Ragged | None = None
     """The masks as they were drawn, where test images are scored at their own size (`data.scored_at`)."""
 
-    facts: tuple[ImageFacts, ...] = ()
+    facts: Facts = NO_FACTS
     """Of each image and its mask."""
     passed_over: tuple[str, ...] = ()
     """The files under its folder that are not read."""
@@ -88,7 +88,7 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Datase
             f"the images or masks of {part.name} changed: their fingerprint is {found}, not {part.fingerprint}; "
             "restore them, or start a new study"
         )
-    images, masks, fit = prepare_images(samples, part), _masks(samples, part), fit_of(part)
+    images, masks = prepare_images(samples, part), _masks(samples, part)
     return Dataset(
         config=part.but(fingerprint=found),
         ids=tuple(sample.id for sample in samples),
@@ -101,7 +101,7 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Datase
         strata=tuple(sample.stratum for sample in samples) if any(sample.stratum for sample in samples) else (),
         own_sizes=own_sizes,
         drawn=_drawn(samples, masks) if is_scored_at_own_size(part) else None,
-        facts=tuple(image_facts(one, images[i], masks[i], fit) for i, one in enumerate(samples)),
+        facts=facts_of(samples, images, masks, fit_of(part)),
     )
 
 

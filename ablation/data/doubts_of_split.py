@@ -81,7 +81,8 @@ def _twice(seen: Seen) -> Iterator[Doubt]:
     if same:
         said = f"{_pairs(seen, same)}, pixel for pixel: what is judged on was trained on; keep one of each, or give"
         yield doubt("same", f"{said} them one case (data.case)", _both(same))
-    alike = nearly(seen.facts, seen.parts, seen.cases)
+    twice = {pair.second for pair in same}
+    alike = [pair for pair in nearly(seen.thumbnails, seen.parts, seen.cases) if pair.second not in twice]
     if alike:
         said = f"{_pairs(seen, alike)}, but for a few pixels, noise or compression: keep one of each, or give them one"
         yield doubt("alike", f"{said} case (data.case)", _both(alike))
@@ -115,7 +116,7 @@ def _cases(seen: Seen) -> Iterator[Doubt]:
                 [i for i, case in enumerate(suggested.cases) if case in set(divided)],
             )
             return
-    beside = neighbours(seen.facts, seen.parts, seen.cases)
+    beside = neighbours(seen.thumbnails, seen.parts, seen.cases)
     if len(beside) >= _FEWEST_NEIGHBOURS:
         first, second = beside[0]
         yield doubt(

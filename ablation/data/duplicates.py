@@ -1,4 +1,4 @@
-"""Images that are there twice, or look like one another, in different parts of a split: judged on what was trained on."""
+"""Images that are there twice, or look alike, in different parts of a split: judged on what was trained on."""
 
 from __future__ import annotations
 
@@ -55,9 +55,12 @@ def exact(facts: Sequence[ImageFacts], parts: Parts) -> list[Pair]:
     return pairs
 
 
-def nearly(facts: Sequence[ImageFacts], parts: Parts, cases: Sequence[str]) -> list[Pair]:
-    """Every image that looks just like one of an earlier part and another case: saved anew, or a pixel changed."""
-    place, pictures = part_of_each(parts, len(facts)), _pictures(facts)
+def nearly(thumbnails: np.ndarray, parts: Parts, cases: Sequence[str]) -> list[Pair]:
+    """Every image that looks just like one of an earlier part and another case: saved anew, or a pixel changed.
+
+    Also those that are one pixel for pixel. `thumbnails`: as of `ablate.data.facts.Facts`.
+    """
+    place, pictures = part_of_each(parts, len(thumbnails)), _pictures(thumbnails)
     unit = _unit(pictures)
     pairs = []
     for later, earlier in ((1, 0), (2, 0), (2, 1)):
@@ -68,22 +71,20 @@ def nearly(facts: Sequence[ImageFacts], parts: Parts, cases: Sequence[str]) -> l
             pairs += [
                 Pair(int(j), int(i))
                 for i, j in zip(block, best, strict=True)
-                if facts[i].digest != facts[j].digest
-                and cases[i] != cases[j]
-                and _one_picture(pictures[i], pictures[j])
+                if cases[i] != cases[j] and _one_picture(pictures[i], pictures[j])
             ]
     return pairs
 
 
-def neighbours(facts: Sequence[ImageFacts], parts: Parts, cases: Sequence[str]) -> list[Pair]:
+def neighbours(thumbnails: np.ndarray, parts: Parts, cases: Sequence[str]) -> list[Pair]:
     """Neighbours in the order that are in different parts and cases, and alike, where the images are a series.
 
     They are one where neighbours are far more alike than other images: slices of a stack, frames of a film, several
     images of each patient. What all images have in common (the same organ, in the same place) is taken off first.
     """
-    if len(facts) < _FEWEST:
+    if len(thumbnails) < _FEWEST:
         return []
-    own = _unit(_pictures(facts))
+    own = _unit(_pictures(thumbnails))
     own = _unit(own - own.mean(axis=0))
     beside = np.array([float(own[i] @ own[i + 1]) for i in range(len(own) - 1)])
     least = float(np.quantile(_apart(own), _MOST_ALIKE))
@@ -91,7 +92,7 @@ def neighbours(facts: Sequence[ImageFacts], parts: Parts, cases: Sequence[str]) 
     loose = np.array([one != other for one, other in pairwise(cases)])
     if not loose.any() or alike[loose].mean() < _LEAST_SERIES:
         return []
-    place = part_of_each(parts, len(facts))
+    place = part_of_each(parts, len(thumbnails))
     divided = (place[:-1] != place[1:]) & (place[:-1] >= 0) & (place[1:] >= 0)
     return [Pair(int(i), int(i) + 1) for i in np.flatnonzero(alike & loose & divided)]
 
@@ -109,9 +110,9 @@ def _apart(own: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", own[first], own[second])
 
 
-def _pictures(facts: Sequence[ImageFacts]) -> np.ndarray:
+def _pictures(thumbnails: np.ndarray) -> np.ndarray:
     """(N, pixels) float32."""
-    return np.stack([np.frombuffer(one.thumbnail, np.uint8) for one in facts]).astype(np.float32)
+    return thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
 
 
 def _unit(pictures: np.ndarray) -> np.ndarray:

@@ -4,12 +4,13 @@ spent is counted from these, without the images."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ablate.data.fit import box_of
+from ablate.data.ragged import Arrays
 from ablate.data.source import IGNORED, Sample
 
 THUMBNAIL = 32
@@ -33,7 +34,7 @@ class ClassFacts(NamedTuple):
 
 
 class ImageFacts(NamedTuple):
-    """An image and its mask, as stored and as a trial reads them; some 2 kB."""
+    """An image and its mask, as stored and as a trial reads them; some 200 bytes."""
 
     size: tuple[int, int]
     """Height and width as stored."""
@@ -51,8 +52,26 @@ class ImageFacts(NamedTuple):
     """Whether the image is its mask: of one value where the mask is of one, of others elsewhere."""
     digest: bytes
     """Of the image as a trial reads it."""
-    thumbnail: bytes
-    """As of `thumbnail`, row by row."""
+
+
+class Facts(NamedTuple):
+    """Of every image of a data set; nothing of one that was not assembled from samples."""
+
+    images: tuple[ImageFacts, ...] = ()
+    thumbnails: np.ndarray = np.empty((0, THUMBNAIL, THUMBNAIL), np.uint8)
+    """(N, THUMBNAIL, THUMBNAIL) uint8, as of `thumbnail`: by these images are compared. May be read-only."""
+
+
+NO_FACTS = Facts()
+
+
+def facts_of(samples: Sequence[Sample], images: Arrays, masks: Arrays, fit: str) -> Facts:
+    """Of samples as decoded, with the images (channels, H, W) and masks (H, W) that a trial reads, by `data.fit`."""
+    thumbnails = np.empty((len(samples), THUMBNAIL, THUMBNAIL), np.uint8)
+    for place in range(len(samples)):
+        thumbnails[place] = thumbnail(images[place])
+    found = (image_facts(sample, images[place], masks[place], fit) for place, sample in enumerate(samples))
+    return Facts(tuple(found), thumbnails)
 
 
 def image_facts(sample: Sample, image: np.ndarray, mask: np.ndarray, fit: str) -> ImageFacts:
@@ -69,7 +88,6 @@ def image_facts(sample: Sample, image: np.ndarray, mask: np.ndarray, fit: str) -
         constant=bool((np.ptp(image, axis=(1, 2)) == 0).all()),
         is_mask=_is_mask(sample.image, sample.mask),
         digest=hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=_DIGEST).digest(),
-        thumbnail=thumbnail(image).tobytes(),
     )
 
 

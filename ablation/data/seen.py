@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from ablate.data.facts import ClassFacts, ImageFacts
 from ablate.data.splits import Parts
 from ablate.errors import brief
@@ -22,6 +24,8 @@ class Seen(NamedTuple):
     ids: Sequence[str]
     cases: Sequence[str]
     facts: Sequence[ImageFacts]
+    thumbnails: np.ndarray
+    """As of `Facts`."""
     parts: Parts
 
     @property
