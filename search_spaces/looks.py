@@ -26,43 +26,52 @@ class Said(NamedTuple):
         return (self.doubt.said + ("" if self.some == self.all_ else more))[:_LONGEST]
 
 
+class Taken(NamedTuple):
+    """A data set with what was seen of it in the first of its splits, and what is doubted of it in any."""
+
+    look: Look
+    doubts: list[Said]
+    dataset: Dataset
+    parts: Parts
+
+
 class Looks:
     """What was seen so far, by data set and split."""
 
     def __init__(self) -> None:
         self._of: dict[str, dict[Split, Look]] = {}
-        self._fingerprints: dict[str, str] = {}
+        self._first: dict[str, tuple[Dataset, Parts]] = {}
 
     def take(self, dataset: Dataset, split: Split, parts: Parts) -> Look:
         """A look at a data set in a split, taken once. Raises `InputError` where nothing can be learnt on it."""
         identity = f"{dataset.config.text} {dataset.config.root}"
         found = self._of.setdefault(identity, {})
-        self._fingerprints[identity] = dataset.config.fingerprint
+        self._first.setdefault(identity, (dataset, parts))
         if split not in found:
             found[split] = look(dataset, parts)
         return require(found[split])
 
-    def all_of(self) -> list[tuple[Look, list[Said]]]:
-        """Each data set by its first look, with what is doubted of it in any split."""
-        return [(next(iter(found.values())), said(list(found.values()))) for found in self._of.values()]
+    def taken(self) -> list[Taken]:
+        """Of each data set, in the order in which they were looked at."""
+        return [
+            Taken(next(iter(looks.values())), said(list(looks.values())), *self._first[identity])
+            for identity, looks in self._of.items()
+        ]
 
     def notes(self) -> list[str]:
         """What is doubted, a line each, with the data set's name where the line does not have it."""
         return [
-            one.text if one.doubt.kind == "note" else f"{first.called}: {one.text}"
-            for first, doubts in self.all_of()
-            for one in doubts
+            one.text if one.doubt.kind == "note" else f"{found.look.called}: {one.text}"
+            for found in self.taken()
+            for one in found.doubts
         ]
 
     def record(self, fingerprint: str) -> dict[str, Any]:
         """What a study keeps of the looks at a data set: `doubts` and `facts`, at each of its sizes."""
-        found = [looks for identity, looks in self._of.items() if self._fingerprints[identity] == fingerprint]
-        doubts = [one.text for looks in found for one in said(list(looks.values()))]
-        facts = [one.plain() for looks in found for one in list(looks.values())[:1]]
-        return {
-            "doubts": list(dict.fromkeys(doubts))[:_MOST_DOUBTS],
-            "facts": {"looks": facts[:_MOST_LOOKS]} if facts else {},
-        }
+        found = [one for one in self.taken() if one.dataset.config.fingerprint == fingerprint]
+        doubts = dict.fromkeys(one.text for of_size in found for one in of_size.doubts)
+        facts = {"looks": [one.look.plain() for one in found[:_MOST_LOOKS]]} if found else {}
+        return {"doubts": list(doubts)[:_MOST_DOUBTS], "facts": facts}
 
 
 def said(looks: list[Look]) -> list[Said]:

@@ -214,6 +214,15 @@ class Planner:
             raise found
         return found
 
+    def look(self, variant: Variant) -> None:
+        """Take a look at the data of one configuration, which need be possible in nothing else.
+
+        Raises `InputError` where they cannot be read or split, or nothing can be learnt on them.
+        """
+        fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
+        parts = parts_of(fields, self.space.name)
+        self._split(self._read(parts["data"]), parts["protocol"].split)
+
     def trials(self, variant: Variant) -> list[Planned]:
         """The trials of one configuration, one a seed.
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ablate.data.facts import ImageFacts
+from ablate.data.facts import THUMBNAIL, ImageFacts
 from ablate.data.splits import Parts
 
 _ONE_PICTURE = 0.9995
@@ -24,6 +24,8 @@ _MOST_ALIKE, _LEAST_SERIES = 0.95, 1 / 3
 """In a series, a third of all neighbours at least are more alike than 95 % of the images that are apart. Of unrelated
 images 5 % are; of stacks that were measured (tissue, brain) all."""
 _FEWEST = 8
+_COARSE = THUMBNAIL // 2
+"""A side of what the nearest is looked for by."""
 _BLOCK, _SAMPLED = 512, 20_000
 
 
@@ -61,7 +63,7 @@ def nearly(thumbnails: np.ndarray, parts: Parts, cases: Sequence[str]) -> list[P
     Also those that are one pixel for pixel. `thumbnails`: as of `ablate.data.facts.Facts`.
     """
     place, pictures = part_of_each(parts, len(thumbnails)), _pictures(thumbnails)
-    unit = _unit(pictures)
+    unit = _unit(pictures.reshape(-1, _COARSE, 2, _COARSE, 2).mean(axis=(2, 4)).reshape(len(pictures), -1))
     pairs = []
     for later, earlier in ((1, 0), (2, 0), (2, 1)):
         these, those = (np.flatnonzero(place == part) for part in (later, earlier))
