@@ -103,7 +103,7 @@ def _kept(study: Path | None, prepared: Prepared) -> _Kept:
     from ablate.study.manifest import is_study
 
     configs = [trial.config for trial in prepared.plan.trials]
-    path = study or default_study(prepared.space.name, configs[0].data.name, prepared.profile_name)
+    path = study or default_study(prepared.space.name, configs[0].data, prepared.profile_name)
     if study is None and not is_study(path):
         return _Kept([], [])
     opened = open_study(path)
