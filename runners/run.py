@@ -132,7 +132,7 @@ def _train_plan(trainer: Trainer, asked: _Asked, request: Request) -> None:
 
     space, plan, study, out = asked.space, asked.plan, trainer.study, trainer.out
     assert plan is not None
-    planned = run_of(space, asked.profile, plan.trials, space.design)
+    planned = run_of(space, asked.profile, plan.trials, space.design, plan.looks)
     study.plan(planned, threads=trainer.threads, data_dir=request.data_dir, storage=request.storage_path)
     score_trivial(study, [trial.config for trial in plan.trials], asked.dataset_of)
     others = unlike_today(study, [trial.config for trial in plan.trials])

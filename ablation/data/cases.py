@@ -212,7 +212,7 @@ def _of_each_image(samples: Sequence[Sample], table: _Table) -> list[_Row]:
 
 
 def _images_by_name(samples: Sequence[Sample]) -> dict[str, list[int]]:
-    """Places of samples by what a table may call them: image, volume or slice, without its folder where that is plain."""
+    """Places of samples by what a table may call them: image, volume or slice, without a folder where that is plain."""
     whole: dict[str, list[int]] = {}
     bare: dict[str, set[str]] = {}
     for place, sample in enumerate(samples):

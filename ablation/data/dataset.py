@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ablate.data.facts import NO_FACTS, Facts, facts_of
 from ablate.data.fit import Size, fit_image, fit_mask, fit_of, is_scored_at_own_size
 from ablate.data.ragged import Arrays, Ragged
 from ablate.data.room import available_memory
@@ -51,6 +52,11 @@ class Dataset:
     """Height and width of each image, and of its mask as it was drawn; empty where they are not known."""
     drawn: Ragged | None = None
     """The masks as they were drawn, where test images are scored at their own size (`data.scored_at`)."""
+
+    facts: Facts = NO_FACTS
+    """Of each image and its mask."""
+    passed_over: tuple[str, ...] = ()
+    """The files under its folder that are not read."""
 
     @property
     def judged_by(self) -> Arrays:
@@ -103,12 +109,12 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource, *, groupe
             f"the images or masks of {part.name} changed: their fingerprint is {found}, not {part.fingerprint}; "
             "restore them, or start a new study"
         )
-    masks = _masks(samples, part)
+    images, masks = prepare_images(samples, part), _masks(samples, part)
     return Dataset(
         config=part.but(fingerprint=found),
         ids=tuple(sample.id for sample in samples),
         groups=tuple(sample.group for sample in samples),
-        images=prepare_images(samples, part),
+        images=images,
         masks=masks,
         notes=(*_notes(samples, part), *_size_notes(own_sizes, part)),
         spacings=tuple(sample.spacing for sample in samples) if any(sample.spacing for sample in samples) else (),
@@ -116,6 +122,7 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource, *, groupe
         strata=tuple(sample.stratum for sample in samples) if any(sample.stratum for sample in samples) else (),
         own_sizes=own_sizes,
         drawn=_drawn(samples, masks) if is_scored_at_own_size(part) else None,
+        facts=facts_of(samples, images, masks, fit_of(part)),
     )
 
 

@@ -53,7 +53,7 @@ def plan(study: Path | None, as_json: bool, design: str | None, output: Path | N
     from ablate.analysis.frames import level_label
 
     prepared = prepare(**options)
-    trials, rejected, _, _ = prepared.plan
+    trials, rejected = prepared.plan.trials, prepared.plan.rejected
     kept = _kept(study, prepared)
     said = [*plan_notes(prepared.plan), *kept.said]
     if as_json:
