@@ -14,8 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor
 
+from ablate.data.axes import Reading
 from ablate.data.dataset import prepare_images
-from ablate.data.images import read_slices
+from ablate.data.images import read_image
+from ablate.data.picture import Picture, upright
 from ablate.data.source import Sample
 from ablate.errors import InputError
 from ablate.files import kind
@@ -77,8 +79,10 @@ class Predictor:
 
 
 class Segmentation(NamedTuple):
-    """What was found in an image file, at its own size."""
+    """What was found in an image file, at its own size and upright."""
 
+    picture: Picture
+    """What was read."""
     classes: NDArray[np.uint8]
     """(slices, H, W) class indices."""
     probabilities: NDArray[np.float32] | None
@@ -110,9 +114,12 @@ class Ensemble:
         return self.members[0].trial.data
 
     def segment(self, path: Path, *, probabilities: bool = False) -> Segmentation:
-        """What is in an image file. Raises `InputError` if it is no image, or not of the channels that were learnt."""
-        slices = read_slices(path)
-        _check_channels(path, slices.shape[-1], self.data)
+        """What is in an image file, read as the images that were learnt from.
+
+        Raises `InputError` if it is no image, or not of the channels that were learnt.
+        """
+        picture = read_image(path, Reading.of(self.data))
+        slices = upright(picture).slices
         planes = slices[..., 0] if slices.shape[-1] == 1 else slices
         blank = np.zeros(planes.shape[1:3], dtype=np.uint8)
         samples = [Sample(path.name, path.name, plane, blank) for plane in planes]
@@ -124,7 +131,7 @@ class Ensemble:
             classes[number] = classify(mean[None])[0]
             if kept is not None:
                 kept[number] = mean.numpy()
-        return Segmentation(classes, kept)
+        return Segmentation(picture, classes, kept)
 
 
 _OF_THE_TRIAL = ("size", "fingerprint")
@@ -138,11 +145,3 @@ def _different(one: DataPart, other: DataPart) -> str:
     return ", ".join(
         f"data.{name}" for name in names if name not in _OF_THE_TRIAL and first.get(name) != second.get(name)
     )
-
-
-def _check_channels(path: Path, found: int, data: DataPart) -> None:
-    used: tuple[int, ...] = getattr(data, "use_channels", ())
-    expected = max(used) + 1 if used else data.channels
-    if (found < expected) if used else (found != expected and not {found, expected} <= {1, 3}):
-        words = f"at least {expected}" if used else str(expected)
-        raise InputError(f"'{path}' has {found} channels: the trial was trained on images of {words}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablate.data.images import suffix
+from ablate.data.nifti import Volume
+from ablate.data.picture import UPRIGHT, Picture, stored_again
 from ablate.part import DataPart
 
 _TYPES = ("uint8", "uint16", "int16", "int32", "float32")
 _WHITE = 255
+_Palette = Sequence[tuple[int, int, int]]
+ORIENTATION = 274
+"""EXIF's and TIFF's number of the tag."""
 
 
 class Values(NamedTuple):
@@ -77,56 +83,58 @@ def probability_ending(image: Path) -> str:
     return ".tif" if suffix(image) in (".png", ".jpg", ".jpeg") else suffix(image)
 
 
-def mask_file(image: Path, classes: NDArray[np.uint8], data: DataPart) -> bytes:
-    """A file, with `mask_ending`, of the class indices (slices, H, W) found in `image`.
+def mask_file(image: Path, picture: Picture, classes: NDArray[np.uint8], data: DataPart) -> bytes:
+    """A file, with `mask_ending`, of the class indices (slices, H, W) found in `picture`, which was read from `image`.
 
-    A PNG of two classes without values of their own is black and white.
+    The slices are upright. The file's are as the image's, with its tag of orientation. A PNG of two classes without
+    values of their own is black and white.
     """
     ending, values = mask_ending(image, data), values_of(data)
     palette = values.colours if ending in (".png", ".tif", ".tiff") else ()
     if ending == ".png" and len(values.numbers) == 2 and not values.are_given:
         values = Values((0, _WHITE))
-    return _file(image, ending, classes if palette else values.of(classes), data, palette)
+    return _file(image, ending, picture, classes if palette else values.of(classes), palette)
 
 
-def probability_file(image: Path, probabilities: NDArray[np.float32], data: DataPart) -> bytes:
-    """A file, with `probability_ending`, of the probabilities (slices, H, W) of one class of `image`."""
-    return _file(image, probability_ending(image), probabilities, data)
+def probability_file(image: Path, picture: Picture, probabilities: NDArray[np.float32]) -> bytes:
+    """A file, with `probability_ending`, of the probabilities (slices, H, W) of one class, as `mask_file`."""
+    return _file(image, probability_ending(image), picture, probabilities)
 
 
-def _file(
-    image: Path, ending: str, planes: NDArray[Any], data: DataPart, palette: Sequence[tuple[int, int, int]] = ()
-) -> bytes:
+def _file(image: Path, ending: str, picture: Picture, planes: NDArray[Any], palette: _Palette = ()) -> bytes:
+    planes = np.ascontiguousarray(stored_again(planes, picture.orientation))
     if ending == ".png":
-        return _png(planes[0], palette)
+        return _png(planes[0], picture.orientation, palette)
     if ending == ".npy":
-        return _npy(image, planes)
+        return _npy(planes, picture.stored)
     if ending in (".tif", ".tiff"):
-        return _tiff(image, planes, palette)
-    return _nifti(image, planes)
+        return _tiff(image, planes, picture.orientation, palette)
+    return _nifti(picture.volume, planes, zipped=ending == ".nii.gz")
 
 
-def _png(plane: NDArray[Any], palette: Sequence[tuple[int, int, int]]) -> bytes:
+def _png(plane: NDArray[Any], orientation: int, palette: _Palette) -> bytes:
     from PIL import Image
 
     picture = Image.fromarray(plane)
     if palette:
         picture.putpalette([level for colour in palette for level in colour])
+    tags = Image.Exif()
+    if orientation != UPRIGHT:
+        tags[ORIENTATION] = orientation
     file = io.BytesIO()
-    picture.save(file, format="PNG")
+    picture.save(file, format="PNG", exif=tags)
     return file.getvalue()
 
 
-def _npy(image: Path, planes: NDArray[Any]) -> bytes:
-    """(slices, H, W), or (H, W) where the image had no axis of slices."""
-    shape = np.load(image, mmap_mode="r", allow_pickle=False).shape
+def _npy(planes: NDArray[Any], shape: tuple[int, ...]) -> bytes:
+    """(slices, H, W), or (H, W) where the image, of this shape, had no axis of slices."""
     has_slices = len(planes) > 1 or len(shape) == 4 or shape == planes.shape
     file = io.BytesIO()
     np.save(file, planes if has_slices else planes[0], allow_pickle=False)
     return file.getvalue()
 
 
-def _tiff(image: Path, planes: NDArray[Any], palette: Sequence[tuple[int, int, int]]) -> bytes:
+def _tiff(image: Path, planes: NDArray[Any], orientation: int, palette: _Palette) -> bytes:
     """A page for each slice, with the resolution of the image's first page."""
     import tifffile
 
@@ -135,6 +143,8 @@ def _tiff(image: Path, planes: NDArray[Any], palette: Sequence[tuple[int, int, i
         table = np.zeros((3, 256), dtype=np.uint16)
         table[:, : len(palette)] = np.array(palette).T * 257
         how |= {"photometric": "palette", "colormap": table}
+    if orientation != UPRIGHT:
+        how["extratags"] = [(ORIENTATION, "H", 1, orientation, True)]
     if suffix(image) in (".tif", ".tiff"):
         with tifffile.TiffFile(image) as tiff:
             first = tiff.pages.first
@@ -143,28 +153,22 @@ def _tiff(image: Path, planes: NDArray[Any], palette: Sequence[tuple[int, int, i
     file = io.BytesIO()
     with tifffile.TiffWriter(file) as writer:
         for plane in planes:
-            writer.write(np.ascontiguousarray(plane), contiguous=False, **how)
+            writer.write(plane, contiguous=False, **how)
     return file.getvalue()
 
 
-def _nifti(image: Path, planes: NDArray[Any]) -> bytes:
+def _nifti(volume: Volume | None, planes: NDArray[Any], *, zipped: bool) -> bytes:
     """A volume in the image's own order of voxels, with its header but for what says how values are stored."""
     import nibabel
 
-    scan: Any = nibabel.load(image)
-    header = scan.header.copy()
+    assert volume is not None
+    header = volume.header.copy()
     header.set_data_dtype(planes.dtype)
     header.set_slope_inter(1, 0)
-    header["cal_min"] = header["cal_max"] = 0
-    volume = _voxels(planes, scan.affine).reshape(scan.shape)
-    content: bytes = type(scan)(volume, None, header).to_bytes()
-    return gzip.compress(content, mtime=0) if suffix(image) == ".nii.gz" else content
-
-
-def _voxels(planes: NDArray[Any], affine: NDArray[np.float64]) -> NDArray[Any]:
-    import nibabel
-
-    stored = nibabel.io_orientation(affine)
-    canonical = np.flip(planes, axis=1).transpose(2, 1, 0)
-    back = nibabel.orientations.ornt_transform(nibabel.io_orientation(np.eye(4)), stored)
-    return nibabel.apply_orientation(canonical, back)
+    header.set_intent("none")
+    header["cal_min"] = header["cal_max"] = 0  # the image's window
+    voxels = volume.to_file_order(planes)
+    shape = header.get_data_shape()
+    kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    content: bytes = kind(voxels.reshape(shape) if voxels.size == math.prod(shape) else voxels, None, header).to_bytes()
+    return gzip.compress(content, mtime=0) if zipped else content

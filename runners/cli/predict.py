@@ -184,8 +184,8 @@ def _files(ensemble: Ensemble, job: Job, before: int, count: int) -> list[bytes]
         kept = f"; the {before} of {count} images before it are done, and --skip-existing does the rest"
         raise InputError(f"{error}{kept if before else ''}") from None
     planes = () if found.probabilities is None else found.probabilities.swapaxes(0, 1)
-    mask = mask_file(job.image, found.classes, ensemble.data)
-    return [mask, *(probability_file(job.image, plane, ensemble.data) for plane in planes)]
+    mask = mask_file(job.image, found.picture, found.classes, ensemble.data)
+    return [mask, *(probability_file(job.image, found.picture, plane) for plane in planes)]
 
 
 def _document(study: Study, keys: Sequence[str], data: DataPart, planned: Sequence[Job], new: dict[Path, Job]) -> Any:
