@@ -159,6 +159,12 @@ class FileSource(DataSource):
     """Which of the files' channels are read, counted from 0, in this order; without, all of them."""
     slices: Annotated[Literal["axial", "coronal", "sagittal"], Since("0.2")] = "axial"
     """Across which planes a NIfTI volume is cut."""
+    axes: Annotated[str, Since("0.2")] = Field("", max_length=4)
+    """What the axes of NPY and TIFF files are, in their order: Z slices, Y rows, X columns, C channels (`CYX`, `YXZ`).
+    Without, as the file says, or as the shape suggests where the file says nothing."""
+    geometry: Annotated[Literal["", "image", "each"], Since("0.2")] = ""
+    """Where the headers of an image and its mask differ. `image`: the mask's pixels lie on the image's as they are
+    stored, whatever its header says. `each`: each lies where its own header says. Without, it is an error."""
     intensity: Annotated[tuple[Intensity, ...], Since("0.2")] = Field((), max_length=256)
     """How values become what a network sees: one for all channels, or one for each; without, as `assemble` says."""
 
@@ -184,6 +190,14 @@ class FileSource(DataSource):
             if name in found and found[name] is not None and not isinstance(found[name], list | tuple):
                 found[name] = [found[name]]
         return found
+
+    @field_validator("axes")
+    @classmethod
+    def _are_axes(cls, value: str) -> str:
+        named = set(value)
+        if value and (len(named) < len(value) or not {"Y", "X"} <= named <= set("ZYXC")):
+            raise ValueError(f"'{brief(value)}': expected Y and X, and Z or C where there are such, each once (CYX)")
+        return value
 
     @model_validator(mode="after")
     def _each_label_is_one(self) -> FileSource:
