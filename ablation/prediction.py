@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load
@@ -18,12 +17,13 @@ from ablate.data.axes import Reading
 from ablate.data.dataset import prepare_images
 from ablate.data.images import read_image
 from ablate.data.picture import Picture, upright
+from ablate.data.ragged import chosen
 from ablate.data.source import Sample
 from ablate.errors import InputError
 from ablate.files import kind
 from ablate.models.build import build_model
 from ablate.training.devices import choose_device
-from ablate.training.inference import classify, predict, predict_probabilities
+from ablate.training.inference import classify, predictions_of, probabilities_of
 
 if TYPE_CHECKING:
     from ablate.data.dataset import Dataset
@@ -57,25 +57,22 @@ class Predictor:
             raise InputError(f"trial {key} ({trial.model.name}) has no weights: give the key of a complete trial")
         return cls(trial, study.read(key, WEIGHTS))
 
-    def of_dataset(self, dataset: Dataset) -> NDArray[np.uint8]:
-        """Class indices (N, H, W) of the test images of the trial's data set, in the split's order."""
-        protocol = self.trial.protocol
-        test = dataset.split(protocol.split).test
-        images = dataset.images[list(test)]
-        return predict(self._model, images, protocol.batch_size, self._device, protocol.test_flips)
+    def of_dataset(self, dataset: Dataset) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+        """Class indices of the test images of the trial's data set, in the split's order: (N, H, W), or each (h, w)
+        where they are scored at their own size."""
+        test = dataset.split(self.trial.protocol.split).test
+        own_sizes = [dataset.own_sizes[i] for i in test] if dataset.own_sizes else []
+        return predictions_of(self._model, chosen(dataset.images, test), own_sizes, self.trial, self._device)
 
     def probabilities(self, samples: Sequence[Sample]) -> Iterator[Tensor]:
         """Of each class of each image, (C, h, w) at the image's own size; of the foreground alone where C is 1.
 
-        Images of one `group` are prepared as one volume. The probabilities are brought to the image's size before
-        anything is decided on them.
+        Images of one `group` are prepared as one volume. Probabilities are brought to the image's size before anything
+        is decided on them.
         """
-        protocol = self.trial.protocol
         prepared = prepare_images(samples, self.trial.data)
-        batches = predict_probabilities(self._model, prepared, protocol.batch_size, self._device, protocol.test_flips)
-        found = (one for batch in batches for one in batch)
-        for sample, one in zip(samples, found, strict=True):
-            yield F.interpolate(one[None], size=sample.image.shape[:2], mode="bilinear", align_corners=False)[0]
+        own_sizes = [(sample.image.shape[0], sample.image.shape[1]) for sample in samples]
+        return probabilities_of(self._model, prepared, own_sizes, self.trial, self._device)
 
 
 class Segmentation(NamedTuple):

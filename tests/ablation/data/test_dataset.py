@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from ablate.data.dataset import Dataset, assemble, fingerprint, resize_image, resize_mask
+from ablate.data.dataset import Dataset, assemble, fingerprint
+from ablate.data.fit import resize_image, resize_mask
 from ablate.data.load import load_data
 from ablate.data.settings import Folder, Phantom
 from ablate.data.source import Sample
