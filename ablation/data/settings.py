@@ -119,6 +119,13 @@ class DataSource(Config):
     val, test)."""
     spacing: Annotated[tuple[Number, Number] | None, Since("0.2")] = None
     """Millimetres from one row to the next and from one column to the next; without, as the files say."""
+    fit: Annotated[Literal["stretch", "pad", "patches"], Since("0.2")] = "stretch"
+    """How images come to `size`: resized whatever their aspect; resized by one factor and padded, which is neither
+    learnt from nor scored; or not at all, then training draws patches of `size`, and predictions go window by
+    window."""
+    scored_at: Annotated[Literal["size", "image"], Since("0.2")] = "size"
+    """Whether test images are scored at `size`, or at each image's own: predictions are brought back to it, and held
+    against the mask as it was drawn. With patches it is the image's own."""
 
     @property
     def classes(self) -> int:
@@ -137,6 +144,15 @@ class DataSource(Config):
     def called(self) -> str:
         """As messages call it."""
         return str(getattr(self, "name", type(self).__name__))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _patches_are_of_whole_images(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict) or fields.get("fit") != "patches":
+            return fields
+        if fields.get("scored_at", "image") != "image":
+            raise ValueError("scored_at: images of which patches are drawn are scored at their own size: leave it out")
+        return fields | {"scored_at": "image"}
 
     @field_validator("size")
     @classmethod
