@@ -95,13 +95,14 @@ def _with_parts(samples: list[Sample], config: DataSource) -> list[Sample]:
         return [one._replace(part=part) for one, (part, _) in zip(samples, parts, strict=True)]
     found = []
     for one in samples:
-        first = PurePosixPath(name_of(one)).parts[0]
-        if first == one.id or (part := PART_NAMES.get(first.lower())) is None:
+        folder, slash, _ = name_of(one).partition("/")
+        own = PART_NAMES.get(folder.lower())
+        if not slash or own is None:
             raise InputError(
                 f"image '{brief(one.id)}' is in no folder of a part, and data.parts is folder: expected "
                 "sub-folders train, val and test"
             )
-        found.append(one._replace(part=part))
+        found.append(one._replace(part=own))
     return found
 
 

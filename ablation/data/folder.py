@@ -9,6 +9,7 @@ from ablate.data.pairing import Pair, data_root, files_in, match, natural, subfo
 from ablate.data.samples import read_pairs
 from ablate.data.settings import Folder
 from ablate.data.source import DatasetInfo, Sample
+from ablate.errors import InputError
 
 INFO = DatasetInfo(
     name="folder",
@@ -52,7 +53,11 @@ def _pairs_of(root: Path, config: Folder, below: bool) -> list[Pair]:
     """Of one folder with images/ and masks/; with a pattern of the masks' names either may be left out."""
     if not config.mask:
         images, masks = (subfolder(root, [name], INFO) for name in ("images", "masks"))
-        return match(files_in(images, below=below), files_in(masks, below=below), images, INFO)
+        found, of_found = files_in(images, below=below), files_in(masks, below=below)
+        try:
+            return match(found, of_found, images, INFO)
+        except InputError as error:
+            raise InputError(f"{error}{_remedy(images, found, of_found)}") from None
     before, after = _around(config.mask)
     images = root / "images" if (root / "images").is_dir() else root
     masks = root / "masks" if (root / "masks").is_dir() else images
@@ -63,6 +68,18 @@ def _pairs_of(root: Path, config: Folder, below: bool) -> list[Pair]:
             of_masks[folder + slash + own.removeprefix(before).removesuffix(after)] = path
     others = set(of_masks.values())
     return match({name: path for name, path in files.items() if path not in others}, of_masks, images, INFO)
+
+
+def _remedy(images: Path, found: dict[str, Path], masks: dict[str, Path]) -> str:
+    """What may be meant where images and masks do not go together by their names."""
+    if not found and any(path.is_dir() and files_in(path, below=True) for path in images.iterdir()):
+        return "; sub-folders are read with data.case=folder or data.parts=folder"
+    first = next(iter(found), "")
+    within = [mask for mask in masks if first and first in mask and mask != first]
+    for before, _, after in [part for mask in within for part in (mask.partition(first), mask.rpartition(first))]:
+        if {f"{before}{name}{after}" for name in found} <= set(masks):
+            return f"; if masks are called so, set data.mask='{before}*{after}'"
+    return ""
 
 
 def _around(pattern: str) -> tuple[str, str]:

@@ -81,6 +81,30 @@ def test_where_masks_lie_and_what_they_are_called(
         assert all(name.split("/")[-2] == group for name, group in zip(data.ids, data.groups, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("files", "remedy"),
+    [
+        (["images/a.png", "masks/a_mask.png"], r"; if masks are called so, set data\.mask='\*_mask'$"),
+        (["images/a.png", "images/b.png", "masks/seg_a.png", "masks/seg_b.png"], r"set data\.mask='seg_\*'$"),
+        (["images/a1.png", "images/a10.png", "masks/a1_m.png", "masks/a10_m.png"], r"set data\.mask='\*_m'$"),
+        (["images/a.png", "images/b.png", "masks/a_mask.png"], "volumes become axial slices\\)$"),
+        (
+            ["images/p1/a.png", "masks/p1/a.png"],
+            r"; sub-folders are read with data\.case=folder or data\.parts=folder$",
+        ),
+    ],
+)
+def test_what_may_be_meant_is_said(files: list[str], remedy: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=remedy):
+        layout_of(Folder(root=pngs(tmp_path, *files)))
+
+
+def test_hidden_folders_are_not_looked_into(tmp_path: Path) -> None:
+    pngs(tmp_path, *(f"{kind}/p1/{name}.png" for kind in ("images", "masks") for name in ("a", ".ipynb_checkpoints/b")))
+    assert layout_of(Folder(root=tmp_path, case="folder")).passed_over == ()
+    assert [pair.id for pair in layout_of(Folder(root=tmp_path, case="folder")).pairs] == ["p1/a"]
+
+
 @pytest.mark.parametrize("mask", ["*", "*_*", "a/*", "", "\n*"])
 def test_a_pattern_that_is_none_is_refused(mask: str) -> None:
     if mask:
