@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import ValidationError
 
 from ablate.data.dataset import Dataset
+from ablate.data.load import is_own
 from ablate.data.settings import Split
 from ablate.data.splits import Parts
 from ablate.errors import InputError, PartError
@@ -66,6 +67,7 @@ def make_plan(
     data_dir: str | None = None,
     seeds: int | None = None,
     overrides: Fields | None = None,
+    own_size: Callable[[DataPart], bool] = lambda data: False,
 ) -> Plan:
     """Expand `space` into priced trials.
 
@@ -77,14 +79,16 @@ def make_plan(
         data_dir: where that data set's files are.
         seeds: seeds of each configuration, 0, 1, …; by default the space's or the profile's number.
         overrides: fields by dotted path, for every trial.
+        own_size: whether one's own data are scored at each image's own size where no field says (`data.scored_at`).
 
     Raises:
         InputError: more configurations or trials than can be planned, or nothing left to train: it says why the first
             configuration was rejected.
     """
     planner = Planner(
-        space, profile, dataset_of=dataset_of, data=data, data_dir=data_dir, seeds=seeds, overrides=overrides
-    )
+        space, profile, dataset_of=dataset_of, data=data, data_dir=data_dir, seeds=seeds, overrides=overrides,
+        own_size=own_size,
+    )  # fmt: skip
     variants = expand(space)
     if len(variants) * len(planner.seeds) > MOST_TRIALS:
         raise InputError(
@@ -136,6 +140,7 @@ class Planner:
         data_dir: str | None = None,
         seeds: int | None = None,
         overrides: Fields | None = None,
+        own_size: Callable[[DataPart], bool] = lambda data: False,
     ) -> None:
         self.space = space
         self._profile = profile
@@ -146,6 +151,7 @@ class Planner:
         if len(self.seeds) > MOST_SEEDS:
             raise InputError(f"--seeds {seeds}: at most {MOST_SEEDS:,} are trained")
         self._overrides = overrides or {}
+        self._own_size = own_size
         self._datasets: dict[tuple[str, str], Dataset | InputError] = {}
         """What was read, or why it cannot be."""
         self._said: dict[str, None] = {}
@@ -176,8 +182,16 @@ class Planner:
             if any(path.split(".")[0] == "data" for path in _varied(self.space, factor)):
                 raise InputError(f"factor {factor} varies the data: a search compares on one data set")
         fields = overlay(self.space, {}, self._profile, self._data, self._overrides, self._data_dir)
-        parts = parts_of(fields, self.space.name)
+        parts = self._parts(fields)
         return self._read(parts["data"]), parts["protocol"]
+
+    def _parts(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """What a configuration is made of, its data scored at the size that is the default of its study."""
+        parts = parts_of(fields, self.space.name)
+        data = parts["data"]
+        if "scored_at" not in fields["data"] and is_own(data) and self._own_size(data):
+            parts["data"] = data.but(scored_at="image")
+        return parts
 
     def _read(self, source: DataPart) -> Dataset:
         identity = source.text, str(source.root)
@@ -199,7 +213,7 @@ class Planner:
         """
         try:
             fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
-            parts = parts_of(fields, self.space.name)
+            parts = self._parts(fields)
             model, protocol = parts["model"], parts["protocol"]
             dataset = self._read(parts["data"])
             source = parts["data"] = parts["data"].but(fingerprint=dataset.config.fingerprint)

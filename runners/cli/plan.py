@@ -42,7 +42,7 @@ def plan(study: Path | None, as_json: bool, design: str | None, output: Path | N
     from ablate.analysis.format import si
     from ablate.analysis.frames import level_label
 
-    prepared = prepare(**options)
+    prepared = prepare(**options, study=study)
     trials, rejected, _, _ = prepared.plan
     kept = _kept(study, prepared)
     said = [*plan_notes(prepared.plan), *kept.said]
