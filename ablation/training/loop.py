@@ -45,7 +45,8 @@ class Result(NamedTuple):
     """A finished trial: `counts` (N, classes, 4) and `predictions` are of the test images, in `ids`' order.
 
     Predictions are (N, H, W) at the trial's size, or (h, w) each at its own (`data.scored_at`).
-    So are the values of the recipe's metrics, `more`: each (N, classes), by its label.
+    So are the values of the recipe's metrics, `more`: each (N, classes), by its label. `cases` are what the images are
+    of (`Dataset.cases`), without any each its own.
     """
 
     epochs: list[Epoch]
@@ -55,6 +56,7 @@ class Result(NamedTuple):
     predictions: Masks
     weights: dict[str, Tensor]
     more: Mapping[str, NDArray[np.float64]] = {}
+    cases: tuple[str, ...] = ()
 
     @property
     def test(self) -> Scores:
@@ -179,6 +181,7 @@ def _judge_best(run: _Run, progress: TrainingState, test: tuple[int, ...]) -> Re
         epochs=progress.epochs,
         best_epoch=progress.best_epoch,
         ids=tuple(dataset.ids[i] for i in test),
+        cases=tuple(dataset.cases[i] for i in test),
         counts=counts_of(predictions, masks, classes),
         predictions=predictions,
         weights=progress.best,
@@ -252,6 +255,7 @@ def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
         epochs=[],
         best_epoch=0,
         ids=tuple(dataset.ids[i] for i in parts.test),
+        cases=tuple(dataset.cases[i] for i in parts.test),
         counts=counts_of(predictions, masks, classes),
         predictions=predictions,
         weights={},
