@@ -72,6 +72,7 @@ def make_plan(
     folds: int | None = None,
     fold: Sequence[int] = (),
     overrides: Fields | None = None,
+    own_size: Callable[[DataPart], bool] = lambda data: False,
 ) -> Plan:
     """Expand `space` into priced trials.
 
@@ -85,6 +86,7 @@ def make_plan(
         folds: of each configuration; by default the space's number, or what its fields say.
         fold: the folds, counted from 0, that are trained; by default the one that a field names, or all.
         overrides: fields by dotted path, for every trial.
+        own_size: whether one's own data are scored at each image's own size where no field says (`data.scored_at`).
 
     Raises:
         InputError: more configurations or trials than can be planned, or nothing left to train: it says why the first
@@ -100,6 +102,7 @@ def make_plan(
         folds=folds,
         fold=fold,
         overrides=overrides,
+        own_size=own_size,
     )
     variants = expand(space)
     _check_number(space, len(variants), len(planner.seeds))
@@ -167,10 +170,11 @@ class Planner:
         folds: int | None = None,
         fold: Sequence[int] = (),
         overrides: Fields | None = None,
+        own_size: Callable[[DataPart], bool] = lambda data: False,
     ) -> None:
         self.space = space
         self._profile = profile
-        self._dataset_of = dataset_of
+        self._dataset_of, self._own_size = dataset_of, own_size
         self._data = data
         self._data_dir = data_dir
         self.seeds = range(seeds or space.seeds or profile.seeds)
@@ -209,7 +213,7 @@ class Planner:
             if any(path.split(".")[0] == "data" for path in _varied(self.space, factor)):
                 raise InputError(f"factor {factor} varies the data: a search compares on one data set")
         fields = overlay(self.space, {}, self._profile, self._data, self._overrides, self._data_dir)
-        parts = parts_of(fields, self.space.name)
+        parts = parts_of(fields, self.space.name, self._own_size)
         dataset = self._read(parts["data"])
         protocol = protocol_on(dataset, fields, parts["protocol"])
         if not any(
@@ -236,7 +240,7 @@ class Planner:
         Raises `InputError` where they cannot be read or split, or nothing can be learnt on them.
         """
         fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
-        parts = parts_of(fields, self.space.name)
+        parts = parts_of(fields, self.space.name, self._own_size)
         dataset = self._read(parts["data"])
         self._split(dataset, protocol_on(dataset, fields, parts["protocol"]).split)
 
@@ -248,7 +252,7 @@ class Planner:
         """
         try:
             fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
-            parts = parts_of(fields, self.space.name)
+            parts = parts_of(fields, self.space.name, self._own_size)
             dataset = self._read(parts["data"])
             model, protocol = parts["model"], protocol_on(dataset, fields, parts["protocol"])
             parts["protocol"] = protocol
