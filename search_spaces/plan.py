@@ -221,7 +221,12 @@ class Planner:
         """
         fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
         parts = parts_of(fields, self.space.name)
-        self._split(self._read(parts["data"]), parts["protocol"].split)
+        dataset, split = self._read(parts["data"]), parts["protocol"].split
+        try:
+            dataset.split(split)
+        except InputError as error:
+            self.looks.take(dataset, split, None, str(error))
+        self._split(dataset, split)
 
     def trials(self, variant: Variant) -> list[Planned]:
         """The trials of one configuration, one a seed.

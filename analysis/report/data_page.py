@@ -23,10 +23,19 @@ _DOUBTFUL = 0.6
 """The most of these that are shown because they are in doubt."""
 _MOST_KEYS = 12
 _SHORT = {
-    "same": "in two parts", "alike": "in two parts", "names": "its case is divided", "neighbours": "like its neighbour",
-    "empty": "empty", "masks vanish": "empties at this size", "constant": "of one value", "image is mask": "its own mask",
-    "inverted": "inverted?", "stretched": "stretched", "enlarged": "enlarged", "sizes": "of another size",
-}  # fmt: skip
+    "same": "in two parts",
+    "alike": "in two parts",
+    "names": "its case is divided",
+    "neighbours": "like its neighbour",
+    "empty": "empty",
+    "masks vanish": "empties at this size",
+    "constant": "of one value",
+    "image is mask": "its own mask",
+    "inverted": "inverted?",
+    "stretched": "stretched",
+    "enlarged": "enlarged",
+    "sizes": "of another size",
+}
 """By kind of doubt, what is said beneath an image."""
 _NOT_OF_IMAGES = ("training", "val without foreground", "test without foreground")
 """Doubts about a part as a whole: none of its images is more worth looking at than others."""
@@ -78,12 +87,17 @@ def _section(taken: Taken, most: int) -> Markup:
 
 def _pictures(taken: Taken, most: int) -> Iterable[PartShown]:
     doubts = _doubts_by_image(taken)
-    chosen = choose(doubts, taken.parts, most)
-    for name, part in dict(zip(PARTS, taken.parts, strict=True)).items():
+    if taken.parts is None:
+        parts = {"all": tuple(range(len(taken.dataset)))}
+    else:
+        parts = {IN_WORDS[name]: part for name, part in zip(PARTS, taken.parts, strict=True)}
+        if taken.parts.val == taken.parts.test:
+            parts = {"training": taken.parts.train, "validation and test": taken.parts.test}
+    chosen = choose(doubts, parts.values(), most)
+    for name, part in parts.items():
         shown = [image for image in part if image in chosen]
-        if shown and not (name == "test" and taken.parts.val == taken.parts.test):
-            both = " and test" if taken.parts.val == taken.parts.test else ""
-            title = (IN_WORDS[name] + both).capitalize()
+        if shown:
+            title = name.capitalize()
             overlays = tuple(_overlay(taken, image, doubts.get(image, ())) for image in shown)
             yield PartShown(title, f"{len(shown)} of {len(part)} images", overlays)
 
