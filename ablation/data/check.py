@@ -15,6 +15,23 @@ from ablate.data.seen import PARTS, Doubt, Seen, doubt
 from ablate.data.splits import Parts
 from ablate.errors import InputError, brief
 
+_NO_IMAGES = (
+    "",
+    ".txt",
+    ".md",
+    ".pdf",
+    ".html",
+    ".json",
+    ".yaml",
+    ".yml",
+    ".csv",
+    ".tsv",
+    ".xlsx",
+    ".py",
+    ".db",
+    ".ini",
+)
+"""What lies beside images and is none: passed over without a word."""
 _MOST_CLASSES, _MOST_STORED = 40, 12
 
 
@@ -134,10 +151,11 @@ def require(found: Look) -> Look:
 
 def _doubts(seen: Seen, dataset: Dataset, undivided: str) -> list[Doubt]:
     found = [doubt("note", note) for note in dataset.notes]
-    if dataset.passed_over:
-        others = f"{len(dataset.passed_over)} files" if len(dataset.passed_over) > 1 else "1 file"
-        first = f"the first: '{brief(Path(dataset.passed_over[0]))}'"
-        found.append(doubt("passed over", f"{others} of the folder passed over ({first}): see that none is an image"))
+    over = [name for name in map(Path, dataset.passed_over) if name.suffix.lower() not in _NO_IMAGES]
+    if over:
+        others = f"{len(over)} files of the folder are" if len(over) > 1 else "1 file of the folder is"
+        said = f"{others} passed over (the first: '{brief(over[0])}'): see that none is an image or a mask"
+        found.append(doubt("passed over", said))
     if seen.facts:
         found += doubts_of_all(seen, dataset.spacings)
         found += doubts_of_split(seen) if not undivided else []

@@ -33,7 +33,7 @@ def data(context: click.Context) -> None:
 
 
 @data.command()
-@click.argument("target", metavar="DIR|SPACE", shell_complete=completion.folders_or_spaces)
+@click.argument("target", metavar="DIR|NAME|SPACE", shell_complete=completion.folders_or_spaces)
 @partial(space_options, named=False)
 @click.option("-o", "output", type=click.Path(path_type=Path), help="A page of the images with their masks (.html).")
 @click.option("--strict", is_flag=True, help="Exit with 1 where there is any doubt.")
@@ -42,9 +42,10 @@ def check(target: str, output: Path | None, strict: bool, as_json: bool, **optio
     """Say what a data set holds, and what may not be as it was meant.
 
     DIR holds images with their masks: those of the layout `folder`, of what
-    its dataset.yaml says, or of --data NAME. Of a SPACE every data set that it
-    names is looked at; its options are those of `ablate plan`. Nothing is
-    trained. Exits with 2 where nothing can be learnt on what was found.
+    its dataset.yaml says, or of --data NAME. NAME is a data set's own (mni152).
+    Of a SPACE every data set that it names is looked at; its options are those
+    of `ablate plan`. Nothing is trained. Exits with 2 where nothing can be
+    learnt on what was found.
 
     \b
     Examples:
@@ -52,7 +53,7 @@ def check(target: str, output: Path | None, strict: bool, as_json: bool, **optio
       ablate data check isbi/ --data isbi2012 --set data.size=[256,256]
       ablate data check scans/ --set "data.case='(patient[0-9]+)_'"
       ablate data check my_space.yaml --strict
-      ablate data check pyramid_levels
+      ablate data check mni152 --json
     """
     check_target(output, ".html", ".htm")
     with waiting(f"looking at {target}"):
@@ -79,6 +80,7 @@ class _Seen(NamedTuple):
 
 
 def _seen(target: str, *, settings: tuple[str, ...], **options: Any) -> _Seen:
+    from ablate.kinds import KINDS, own_parts
     from ablate.runners.request import basis
     from ablate.search_spaces.designs import expand
     from ablate.search_spaces.plan import Planner
@@ -89,7 +91,9 @@ def _seen(target: str, *, settings: tuple[str, ...], **options: Any) -> _Seen:
         if options["data_dir"] is not None:
             raise InputError(f"--data-dir {options['data_dir']}: '{target}' is the folder with the files; leave it out")
         options["data_dir"] = Path(target)
-        space = _ONE_DATA_SET
+        space = _one("folder")
+    elif target in own_parts(KINDS["data set"]) and options["data"] in (None, target):
+        space = _one(target)
     elif target not in packaged() and Path(target).suffix not in (".yaml", ".yml"):
         raise InputError(
             f"'{brief(target)}' is neither a folder nor a space: give the folder that holds images/ and masks/"
@@ -105,14 +109,15 @@ def _seen(target: str, *, settings: tuple[str, ...], **options: Any) -> _Seen:
     return _Seen(planner.looks.taken(), list(errors))
 
 
-_ONE_DATA_SET = {
-    "name": "data",
-    "question": "What is in it?",
-    "design": "grid",
-    "base": {"data": {"name": "folder"}},
-    "factors": {"network": {"any": {"model.name": "unet"}}},
-}
-"""A space that varies nothing, of which the data alone are looked at."""
+def _one(name: str) -> dict[str, Any]:
+    """A space that varies nothing, of which the data alone are looked at."""
+    return {
+        "name": "data",
+        "question": "What is in it?",
+        "design": "grid",
+        "base": {"data": {"name": name}},
+        "factors": {"network": {"any": {"model.name": "unet"}}},
+    }
 
 
 def _document(seen: _Seen) -> dict[str, Any]:
