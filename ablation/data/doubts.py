@@ -16,8 +16,8 @@ _SIZES_APART = 4
 """The greatest image's area by the least one's."""
 _SPACINGS_APART = 1.1
 _OBJECTS_GONE, _AREA_GONE, _MANY_GONE = 0.05, 0.005, 1 / 3
-"""From which shares on objects that vanish at the size are said: crumbs of a mask are many, and of no area. Of very many
-objects whatever their area."""
+"""From which shares on objects that vanish at the size are said: crumbs of a mask are many, and of no area. Of
+very many objects whatever their area."""
 _BORDER, _OF_MASKS = 0.95, 0.9
 
 
