@@ -87,6 +87,10 @@ class Request(Training):
     """quick, standard or paper [standard with a GPU, else quick]."""
     seeds: _Count | None = None
     """Seeds of each configuration [the profile's]."""
+    folds: Annotated[int, Field(ge=3, strict=True)] | None = None
+    """Train and judge each configuration on every fold of so many [the space's, or none]."""
+    fold: tuple[Annotated[int, Field(ge=0, strict=True)], ...] = ()
+    """Train only these folds, counted from 0 [all]."""
     epochs: _Count | None = None
     """Epochs of each trial [the profile's]."""
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -128,6 +132,8 @@ class Request(Training):
             self.settings,
             model=self.model,
             code=self.code,
+            folds=self.folds,
+            fold=self.fold,
         )
 
 
@@ -181,14 +187,17 @@ def basis(
     *,
     model: str | None = None,
     code: Path | None = None,
+    folds: int | None = None,
+    fold: tuple[int, ...] = (),
 ) -> Basis:
     """What a space's trials are made from; arguments as the fields of `Request`.
 
     From then on, modules that a part names are looked for where `code` says.
     Raises `InputError` for a space or a profile that is none, and for epochs that are given twice.
     """
+    from ablate.search_spaces.fields import on_model
     from ablate.search_spaces.profiles import PROFILES
-    from ablate.search_spaces.space import Space, load_space, on_model
+    from ablate.search_spaces.space import Space, load_space
 
     parsed = parse(Space, dict(space), "space") if isinstance(space, Mapping) else load_space(str(space))
     name = profile or _default_profile()
@@ -213,7 +222,8 @@ def basis(
         return loaded[identity]
 
     rest = {
-        "data": data, "data_dir": str(data_dir) if data_dir else None, "seeds": seeds, "overrides": overrides,
+        "data": data, "data_dir": str(data_dir) if data_dir else None, "seeds": seeds, "folds": folds,
+        "fold": fold, "overrides": overrides,
     }  # fmt: skip
     return Basis(parsed, name, PROFILES[name], dataset_of, rest)
 

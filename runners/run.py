@@ -149,12 +149,16 @@ def _train_plan(trainer: Trainer, asked: _Asked, request: Request) -> None:
 
 
 def _say_what_is_missing(trainer: Trainer, trials: list[Planned], missing: list[Planned]) -> None:
+    from ablate.analysis.format import several
     from ablate.runners.cli.shared import extent
     from ablate.study.changed_code import changed_code
     from ablate.study.data_sets import changed_images
 
     study, out = trainer.study, trainer.out
-    out.print(f"{len(trials)} trials of {len({t.config.cell for t in trials})} configurations, {extent(trials)}")
+    folds = {trial.config.fold for trial in trials} - {None}
+    on_folds = f" on {several(len(folds), 'fold')}" if folds else ""
+    cells = len({trial.config.cell for trial in trials})
+    out.print(f"{len(trials)} trials of {cells} configurations{on_folds}, {extent(trials)}")
     out.print(f"Study: {study.path}", soft_wrap=True)
     kept = len(trials) - len(missing)
     if kept:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ablate.data.cases import with_cases
 from ablate.data.dataset import Dataset, assemble
 from ablate.data.pairing import layout_of
 from ablate.data.settings import DataSource, FileSource
@@ -24,11 +25,14 @@ def source_of(data: DataSource | DataPart) -> Any:
 def load_data(config: DataSource | DataPart) -> Dataset:
     """Read the data set that `config` names, and fill in its fingerprint.
 
-    Raises `InputError`, in one line, if its files are missing or unfit, or no longer have the fingerprint given.
+    Raises `InputError`, in one line, if its files are missing or unfit, or no longer have the fingerprint given; and as
+    `ablate.data.cases.with_cases` does.
     """
     part = config if isinstance(config, DataPart) else DataPart.of(config)
     source = source_of(config)
-    return replace(assemble(source.read(), part), passed_over=_passed_over(source))
+    samples = with_cases(source.read(), source)
+    dataset = assemble(samples, part, grouped=bool(source.case or source.parts))
+    return replace(dataset, passed_over=_passed_over(source))
 
 
 def _passed_over(source: Any) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ablate.search_spaces.plan import Planned
     from ablate.study.runs import Run
     from ablate.study.study import Study
+    from ablate.trial import TrialConfig
 
 
 class _Round(NamedTuple):
@@ -92,7 +93,10 @@ def confirm(
 
 
 def _round(study: Study, seeds: int, rivals: int) -> _Round:
-    """The trials of a round, priced as their cells were. Seeds start above all that the search used."""
+    """The trials of a round, priced as their cells were, on the folds that the search had of each.
+
+    Seeds start above all that it used.
+    """
     from ablate.analysis.confirmation import DESIGN, candidates, fresh_seeds, searched_and_fresh
     from ablate.analysis.frames import load
     from ablate.search_spaces.plan import Planned
@@ -102,15 +106,20 @@ def _round(study: Study, seeds: int, rivals: int) -> _Round:
     chosen = candidates(load(study).trials, searched, rivals)
     records = {key: record for key, record in study.records().items() if key in set(searched)}
     fresh = fresh_seeds((record.seed for record in records.values()), seeds)
-    first = {record.cell: record for record in reversed(records.values()) if record.state == "complete"}
+    complete = [key for key, record in records.items() if record.state == "complete"]
+    folds: dict[str, dict[int | None, TrialConfig]] = {}
+    for config in map(study.config, complete):
+        folds.setdefault(config.cell, {}).setdefault(config.fold, config)
     planned = study.plans.levels
     found: list[Planned] = []
     for candidate in chosen:
-        record = first[candidate.cell]
-        config = study.config(record.key)
+        of_fold = folds[candidate.cell].values()
+        record = records[next(iter(of_fold)).key]
         levels = {name.partition(".")[2]: level for name, level in planned[record.key].items()}
         found += [
-            Planned(config.model_copy(update={"seed": seed}), levels, record.params, record.macs) for seed in fresh
+            Planned(config.model_copy(update={"seed": seed}), levels, record.params, record.macs)
+            for seed in fresh
+            for config in of_fold
         ]
     source = next(run for run in study.manifest.runs if run.design != DESIGN)
     factors: dict[str, list[str]] = {}
