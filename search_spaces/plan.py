@@ -242,7 +242,14 @@ class Planner:
         fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
         parts = parts_of(fields, self.space.name, self._own_size)
         dataset = self._read(parts["data"])
-        self._split(dataset, protocol_on(dataset, fields, parts["protocol"]).split)
+        split = protocol_on(dataset, fields, parts["protocol"]).split
+        for fold in folds_of(fields, split, self._fold):
+            of_fold = split if fold == split.fold else split.model_copy(update={"fold": fold})
+            try:
+                dataset.split(of_fold)
+            except InputError as error:
+                self.looks.take(dataset, of_fold, None, str(error))
+            self._split(dataset, of_fold)
 
     def trials(self, variant: Variant) -> list[Planned]:
         """The trials of one configuration, one a seed and fold.

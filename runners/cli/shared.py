@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def space_options(command: F, *, required: bool = True) -> F:
-    """The options that say what to train. `required`: whether a space must be given."""
+def space_options(command: F, *, required: bool = True, named: bool = True) -> F:
+    """The options that say what to train. `required`: whether a space must be given; `named`: by an option."""
     options = [
         click.option(
             "--space",
@@ -74,7 +74,7 @@ def space_options(command: F, *, required: bool = True) -> F:
             shell_complete=completion.fields,
         ),
     ]
-    for option in reversed(options):
+    for option in reversed(options if named else options[1:]):
         command = option(command)
     return command
 
