@@ -123,9 +123,10 @@ def _check_number(space: Space, configurations: int, seeds: int, made: int = 0) 
     """Raises `InputError` where they are too many trials; with folds, that is known once they are `made`."""
     found = max(configurations * seeds, made)
     if found > MOST_TRIALS:
+        folds = "and its folds at least " if made else ""
         raise InputError(
-            f"space {space.name} has {configurations:,} configurations, with {seeds:,} seeds "
-            f"{'and folds more than ' if found == made else ''}{found:,} trials: at most {MOST_TRIALS:,} are planned"
+            f"space {space.name} has {configurations:,} configurations, with {seeds:,} seeds {folds}{found:,} trials: "
+            f"at most {MOST_TRIALS:,} are planned"
         )
 
 
