@@ -137,10 +137,32 @@ class Request(Training):
         )
 
 
-def default_study(space: str, data: str, profile: str) -> Path:
-    """Where a run keeps its study, if it is not told."""
-    name = "-".join((space, re.sub(r"[^\w.-]+", "_", data), profile))
-    return Path("studies") / name
+def default_study(space: str, data: DataPart, profile: str) -> Path:
+    """Where a run keeps its study, if it is not told: by what its data set is called.
+
+    Earlier versions went by the data set's name alone; what they began with these images goes on where it is.
+    """
+    from ablate.study.manifest import is_study
+
+    path, earlier = (
+        Path("studies") / "-".join((space, _in_a_path(name), profile)) for name in (data.called, data.name)
+    )
+    if path == earlier or is_study(path) or not is_study(earlier):
+        return path
+    return earlier if _has_data(earlier, data) else path
+
+
+def _in_a_path(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
+def _has_data(study: Path, data: DataPart) -> bool:
+    """Whether trials of a study are of this data set."""
+    from ablate.study.contents import read_config
+    from ablate.study.trial_folder import key_folders
+
+    configs = (read_config(folder) for folder in key_folders(study))
+    return any(config is not None and config.data.fingerprint == data.fingerprint for config in configs)
 
 
 class Basis(NamedTuple):

@@ -16,6 +16,7 @@ from ablate.part import DataPart, Part
 from ablate.search_spaces.designs import Variant, expand
 from ablate.search_spaces.fields import assign, network_of_space, overlay, parts_of
 from ablate.search_spaces.folds import check_factor, fold_fields, folds_of, protocol_on, unused_parts
+from ablate.search_spaces.looks import Looks
 from ablate.search_spaces.profiles import Profile
 from ablate.search_spaces.space import MOST_SEEDS, Fields, Range, Space, nested
 from ablate.settings import explain
@@ -56,6 +57,8 @@ class Plan(NamedTuple):
     """The levels that come to one configuration, which is trained once: a list for each such configuration."""
     notes: list[str]
     """What must be said of the data, and of prices."""
+    looks: Looks
+    """At the data sets."""
 
 
 def make_plan(
@@ -116,7 +119,13 @@ def make_plan(
         _check_number(space, len(variants), len(planner.seeds), len(trials))
     if not trials:
         raise InputError(rejected[0].reason)
-    return Plan(list(trials.values()), rejected, [same for same in levels.values() if len(same) > 1], planner.notes())
+    return Plan(
+        list(trials.values()),
+        rejected,
+        [same for same in levels.values() if len(same) > 1],
+        planner.notes(),
+        planner.looks,
+    )
 
 
 def _check_number(space: Space, configurations: int, seeds: int, made: int = 0) -> None:
@@ -174,6 +183,7 @@ class Planner:
         self._said: dict[str, None] = {}
         self._tried: set[tuple[str, str]] = set()
         self._splits: dict[tuple[str, Split], Parts] = {}
+        self.looks = Looks()
         try:
             nested(self._overrides)
         except ValueError as error:
@@ -202,7 +212,12 @@ class Planner:
         fields = overlay(self.space, {}, self._profile, self._data, self._overrides, self._data_dir)
         parts = parts_of(fields, self.space.name)
         dataset = self._read(parts["data"])
-        return dataset, protocol_on(dataset, fields, parts["protocol"])
+        protocol = protocol_on(dataset, fields, parts["protocol"])
+        if not any(
+            path.startswith("protocol.split") for name in self.space.factors for path in _varied(self.space, name)
+        ):
+            self._split(dataset, protocol.split)
+        return dataset, protocol
 
     def _read(self, source: DataPart) -> Dataset:
         identity = source.text, str(source.root)
@@ -215,6 +230,16 @@ class Planner:
         if isinstance(found, InputError):
             raise found
         return found
+
+    def look(self, variant: Variant) -> None:
+        """Take a look at the data of one configuration, which need be possible in nothing else.
+
+        Raises `InputError` where they cannot be read or split, or nothing can be learnt on them.
+        """
+        fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
+        parts = parts_of(fields, self.space.name)
+        dataset = self._read(parts["data"])
+        self._split(dataset, protocol_on(dataset, fields, parts["protocol"]).split)
 
     def trials(self, variant: Variant) -> list[Planned]:
         """The trials of one configuration, one a seed and fold.
@@ -251,11 +276,13 @@ class Planner:
         ]
 
     def _split(self, dataset: Dataset, split: Split) -> Parts:
+        """The parts of a data set, which is looked at: raises `InputError` where nothing can be learnt on it."""
         place = dataset.config.text, split
         if place not in self._splits:
             unused = unused_parts(dataset, split)
             self._said |= {unused: None} if unused else {}
             self._splits[place] = dataset.split(split)
+        self.looks.take(dataset, split, self._splits[place])
         return self._splits[place]
 
     def _try_parts(self, trial: TrialConfig) -> None:
@@ -274,11 +301,13 @@ class Planner:
     def notes(self) -> list[str]:
         """What must be said of the data sets read and the networks priced so far, each once."""
         read = [dataset for dataset in self._datasets.values() if not isinstance(dataset, InputError)]
-        return list(dict.fromkeys([*(note for dataset in read for note in dataset.notes), *self._said]))
+        return list(
+            dict.fromkeys([*(note for dataset in read for note in dataset.notes), *self.looks.notes(), *self._said])
+        )
 
 
-def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Run:
-    """Trials of a space as a study keeps what was planned."""
+def run_of(space: Space, profile: str, trials: list[Planned], design: str, looks: Looks) -> Run:
+    """Trials of a space as a study keeps what was planned, and what was seen of their data."""
     from ablate.study.runs import DataRecord, Run
 
     return Run(
@@ -292,7 +321,10 @@ def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Ru
         },
         definition=space.model_dump(mode="json", exclude_none=True),
         trials={trial.key: trial.levels for trial in trials},
-        data={trial.config.data.fingerprint: DataRecord.of(trial.config.data) for trial in trials},
+        data={
+            data.fingerprint: DataRecord.of(data).model_copy(update=looks.record(data.fingerprint))
+            for data in dict.fromkeys(trial.config.data for trial in trials)
+        },
     )
 
 

@@ -134,6 +134,7 @@ def _round(study: Study, seeds: int, rivals: int) -> _Round:
         factors={name: list(dict.fromkeys(levels)) for name, levels in factors.items()},
         definition={},
         trials={trial.key: trial.levels for trial in found},
+        data=source.data,
     )
     return _Round(run, found, chosen)
 
@@ -141,13 +142,19 @@ def _round(study: Study, seeds: int, rivals: int) -> _Round:
 def _data_of(study: Study, data_dir: Path | None) -> Callable[[DataPart], Dataset]:
     """Reads a trial's data where they are now. Raises `InputError` if they are not what the search saw."""
     from ablate.data.load import load_data
+    from ablate.study.runs import DataRecord
 
-    root = data_dir or (Path(study.manifest.data_dir) if study.manifest.data_dir else None)
+    known, records = study.manifest.data_dir, study.data_records()
 
     def dataset_of(data: DataPart) -> Dataset:
-        dataset = load_data(DataPart(data.canonical() | {"fingerprint": ""}, {"root": root}))
+        record = records.get(data.fingerprint, DataRecord())
+        root = data_dir or Path(record.root or known or "")
+        local = {"root": root if data_dir or record.root or known else None, "title": record.title}
+        dataset = load_data(DataPart(data.canonical() | {"fingerprint": ""}, local))
         if dataset.config.fingerprint != data.fingerprint:
-            raise InputError(f"the images of {data.name} are not those of the search: give their --data-dir")
+            raise InputError(
+                f"the images of {dataset.config.called} are not those of the search: give their --data-dir"
+            )
         return dataset
 
     return dataset_of

@@ -53,7 +53,7 @@ def plan(study: Path | None, as_json: bool, design: str | None, output: Path | N
     from ablate.analysis.frames import level_label
 
     prepared = prepare(**options)
-    trials, rejected, _, _ = prepared.plan
+    trials, rejected = prepared.plan.trials, prepared.plan.rejected
     kept = _kept(study, prepared)
     said = [*plan_notes(prepared.plan), *kept.said]
     if as_json:
@@ -112,7 +112,7 @@ def _kept(study: Path | None, prepared: Prepared) -> _Kept:
     from ablate.study.manifest import is_study
 
     configs = [trial.config for trial in prepared.plan.trials]
-    path = study or default_study(prepared.space.name, configs[0].data.name, prepared.profile_name)
+    path = study or default_study(prepared.space.name, configs[0].data, prepared.profile_name)
     if study is None and not is_study(path):
         return _Kept([], [])
     opened = open_study(path)

@@ -236,12 +236,14 @@ def extent(trials: Sequence[Planned]) -> str:
     from ablate.analysis.format import listing
 
     epochs = sorted({trial.config.protocol.epochs for trial in trials})
-    folders = {trial.config.data.root for trial in trials}
+    folders: dict[str, set[str]] = {}
+    for data in (trial.config.data for trial in trials):
+        folders.setdefault(data.called, set()).add(str(data.root))
     found: dict[str, None] = {}
     for data in (trial.config.data for trial in trials):
         height, width = data.size
-        folder = f" '{data.root}'" if data.root and len(folders) > 1 else ""
-        found[f"{data.name}{folder} at {data.channels}x{height}x{width}"] = None
+        folder = f" '{data.root}'" if data.root and len(folders[data.called]) > 1 else ""
+        found[f"{data.called}{folder} at {data.channels}x{height}x{width}"] = None
     most = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
     return f"{most} epochs, {listing(list(found), 6)}"
 
