@@ -78,7 +78,7 @@ def image_scores(images: pd.DataFrame, metric: MetricName) -> pd.DataFrame:
 def of_unit(images: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     """A table of images with a row a unit and class: of a case, `image` is its name, its counts are the sums over its
     images, and what metrics of the trials' own have of it is the mean."""
-    if unit == "image":
+    if unit == "image" or CASE not in images:
         return images
     own = [metric_column(label) for label in own_metrics(images)]
     how = dict.fromkeys(COUNTS, "sum") | dict.fromkeys(own, "mean")

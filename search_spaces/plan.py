@@ -105,11 +105,11 @@ def make_plan(
         own_size=own_size,
     )
     variants = expand(space)
-    _check_number(space, len(variants), len(planner.seeds))
     trials: dict[str, Planned] = {}
     rejected: list[Rejected] = []
     levels: dict[str, list[dict[str, str]]] = {}
     for found in variants:
+        _check_number(space, len(variants), len(planner.seeds), len(trials))
         try:
             made = planner.trials(found)
         except ImpossibleError as reason:
@@ -119,25 +119,21 @@ def make_plan(
         levels.setdefault(first, []).append(found.levels)
         if len(levels[first]) == 1:
             trials |= {planned.key: planned for planned in made}
-        _check_number(space, len(variants), len(planner.seeds), len(trials))
+    _check_number(space, len(variants), len(planner.seeds), len(trials))
     if not trials:
         raise InputError(rejected[0].reason)
-    return Plan(
-        list(trials.values()),
-        rejected,
-        [same for same in levels.values() if len(same) > 1],
-        planner.notes(),
-        planner.looks,
-    )
+    same = [group for group in levels.values() if len(group) > 1]
+    return Plan(list(trials.values()), rejected, same, planner.notes(), planner.looks)
 
 
-def _check_number(space: Space, configurations: int, seeds: int, made: int = 0) -> None:
+def _check_number(space: Space, configurations: int, seeds: int, made: int) -> None:
     """Raises `InputError` where they are too many trials; with folds, that is known once they are `made`."""
     found = max(configurations * seeds, made)
     if found > MOST_TRIALS:
+        folds = "and its folds at least " if made > configurations * seeds else ""
         raise InputError(
-            f"space {space.name} has {configurations:,} configurations, with {seeds:,} seeds "
-            f"{'and folds more than ' if found == made else ''}{found:,} trials: at most {MOST_TRIALS:,} are planned"
+            f"space {space.name} has {configurations:,} configurations, with {seeds:,} seeds {folds}{found:,} trials: "
+            f"at most {MOST_TRIALS:,} are planned"
         )
 
 
