@@ -54,19 +54,18 @@ class Values(NamedTuple):
 
 
 def values_of(data: DataPart) -> Values:
-    """What the masks of a data set held for its classes: of several values of a class, the first; without `labels`,
-    the class indices."""
+    """What the masks of a data set held for its classes: of several values of a class, the first of `labels`; without
+    these, the class indices."""
     firsts = [values[0] for values in getattr(data, "labels", ())]
     if not firsts:
         return Values(tuple(range(max(data.classes, 2))), are_given=False)
-    if not any(isinstance(value, str) for value in firsts):
+    if not isinstance(firsts[0], str):
         return Values(tuple(firsts))
     return Values(tuple(range(len(firsts))), tuple(map(_colour, firsts)))
 
 
-def _colour(value: float | str) -> tuple[int, int, int]:
-    """`#ff8000`, or a grey level as a number."""
-    red, green, blue = bytes.fromhex(value[1:]) if isinstance(value, str) else [min(max(int(value), 0), _WHITE)] * 3
+def _colour(text: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
     return red, green, blue
 
 
