@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from ablate.data.picture import UPRIGHT, Picture, stored_again
 from ablate.part import DataPart
 
 _TYPES = ("uint8", "uint16", "int16", "int32", "float32")
+_COLOUR = re.compile("#[0-9a-fA-F]{6}")
 _WHITE = 255
 _Palette = Sequence[tuple[int, int, int]]
 ORIENTATION = 274
@@ -56,12 +58,21 @@ class Values(NamedTuple):
 def values_of(data: DataPart) -> Values:
     """What the masks of a data set held for its classes: of several values of a class, the first of `labels`; without
     these, the class indices."""
-    firsts = [values[0] for values in getattr(data, "labels", ())]
-    if not firsts:
+    firsts = _firsts(getattr(data, "labels", ()))
+    if len(firsts) != max(data.classes, 2):
         return Values(tuple(range(max(data.classes, 2))), are_given=False)
     if not isinstance(firsts[0], str):
         return Values(tuple(firsts))
     return Values(tuple(range(len(firsts))), tuple(map(_colour, firsts)))
+
+
+def _firsts(labels: Any) -> list[Any]:
+    """The first value of each class: all numbers, or all colours. Empty for what is no `data.labels`: a data set of a
+    user's own may have a setting of this name, which is something else."""
+    firsts = [one[0] for one in labels if isinstance(one, tuple) and one] if isinstance(labels, tuple) else []
+    numbers = all(isinstance(value, int | float) for value in firsts)
+    colours = all(isinstance(value, str) and _COLOUR.fullmatch(value) for value in firsts)
+    return firsts if numbers or colours else []
 
 
 def _colour(text: str) -> tuple[int, int, int]:

@@ -16,7 +16,7 @@ from ablate.data.axes import Reading
 from ablate.data.images import read_image, read_labels
 from ablate.data.picture import upright
 from ablate.data.settings import Folder
-from ablate.data.writing import mask_ending, mask_file, probability_ending, probability_file
+from ablate.data.writing import mask_ending, mask_file, probability_ending, probability_file, values_of
 from ablate.part import DataPart
 
 SHAPE = (5, 7, 4)
@@ -185,6 +185,14 @@ def test_classes_that_are_colours_are_indices_where_there_are_no_colours(ending,
     save(tmp_path / f"scan{ending}", np.arange(30, dtype=np.uint8).reshape(5, 6))
     found = load(written(tmp_path / f"scan{ending}", tmp_path / "mask", data(**COLOURS), 3))
     assert set(np.unique(found)) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    "labels", ["liver", 3, [3, 4], [[], []], [["a"], ["b"]], [[0], ["#ffffff"]], [[0], [1], [2]], {}]
+)
+def test_a_setting_called_labels_that_is_something_else_means_nothing(labels):
+    fields = {"name": "mine:Own", "size": [16, 16], "channels": 1, "fingerprint": "", "labels": labels}
+    assert values_of(DataPart(fields)) == values_of(data())
 
 
 @pytest.mark.parametrize("ending", [".tif", ".TIFF"])
