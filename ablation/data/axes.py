@@ -63,10 +63,11 @@ def taken(slices: np.ndarray, path: Path, reading: Reading) -> np.ndarray:
         has = f"'{path}' has {count} channel{'s' if count > 1 else ''}"
         if reading.use_channels:
             raise InputError(f"{has}, counted from 0, and data.use_channels asks for {max(reading.use_channels)}")
-        some = list(range(min(count, 3)))
-        remedy = f"--set data.channels={count} takes them all"
+        remedy = f"--set data.channels={count} takes what there is"
         if count > 1:
-            remedy += f", with data.use_channels={some} and data.channels={len(some)} some of them"
+            some = list(range(min(count - 1, 3)))
+            shown = str(some).replace(" ", "")
+            remedy += f", --set data.use_channels={shown} --set data.channels={len(some)} some of them"
         raise InputError(f"{has} and data.channels is {reading.channels}: {remedy}")
     return slices[..., list(reading.use_channels)] if reading.use_channels else slices
 
@@ -91,21 +92,20 @@ def axes_of(path: Path, shape: tuple[int, ...], reading: Reading, is_mask: bool)
         check_described(path, shape, axes)
         return axes
     usual = _usual(shape)
-    if usual and (is_mask or reading.fits(_count(shape, usual))):
+    if usual and (is_mask or "C" in usual or reading.fits(1)):
         return usual
-    others = [axes for axes in _READINGS.get(len(shape), ()) if "C" in axes and reading.fits(_count(shape, axes))]
-    if len(others) > 1 and reading.channels and not is_mask:
+    others = [] if is_mask or not reading.channels else _READINGS.get(len(shape), ())
+    others = [axes for axes in others if "C" in axes and reading.fits(shape[axes.index("C")])]
+    if len(others) > 1:
         raise InputError(
             f"'{path}' has shape {shape}, whose axes may be {' or '.join(others)}: set data.axes to what they are"
         )
-    if len(others) == 1 and reading.channels and not is_mask:
-        return others[0]
-    if not usual:
+    if not others and not usual:
         raise InputError(
             f"'{path}' has shape {shape}: expected (H, W), (H, W, channels) or (slices, H, W), or data.axes that names "
             "them (ZCYX: slices, channels, rows, columns)"
         )
-    return usual
+    return others[0] if others else usual
 
 
 def check_described(path: Path, shape: tuple[int, ...], axes: str) -> None:
@@ -127,7 +127,3 @@ def _usual(shape: tuple[int, ...]) -> str:
     """What an array of this shape always was; empty for one that was refused."""
     has_channels = len(shape) > 2 and shape[-1] <= _MOST_BY_SHAPE
     return {2: "YX", 3: "YXC" if has_channels else "ZYX", 4: "ZYXC" if has_channels else ""}.get(len(shape), "")
-
-
-def _count(shape: tuple[int, ...], axes: str) -> int:
-    return shape[axes.index("C")] if "C" in axes else 1

@@ -26,9 +26,12 @@ def check_together(image: Picture, path: Path, other: Picture, other_path: Path,
     """Raises `InputError`, naming both files and what differs, where `geometry` (`data.geometry`) does not decide."""
     if geometry == "image":
         return
+    one_size = image.slices.shape[:3] == other.slices.shape[:3]
     if image.volume and other.volume:
+        if not one_size and (geometry == "each" or image.volume.shape[:3] != other.volume.shape[:3]):
+            return  # which is said of their sizes
         found = _volumes_differ(image.volume, other.volume, own=geometry == "each")
-        may_be_turned = geometry == "" and not _volumes_differ(image.volume, other.volume, own=True)
+        may_be_turned = geometry == "" and one_size and not _volumes_differ(image.volume, other.volume, own=True)
     else:
         differ = image.orientation != other.orientation and geometry == ""
         found = f"EXIF orientation {image.orientation} and {other.orientation}" if differ else ""
@@ -48,7 +51,8 @@ def _volumes_differ(image: Volume, mask: Volume, own: bool) -> str:
     if image.says_orientation != mask.says_orientation:
         return "only the first says an orientation" if image.says_orientation else "only the second says an orientation"
     one, two = (image.canonical, mask.canonical) if own else (image.affine, mask.affine)
-    middle = np.array([*((side - 1) / 2 for side in (*image.shape, 1)[:3]), 1.0])
+    shape = image.canonical_shape if own else (*image.shape, 1)[:3]
+    middle = np.array([*((side - 1) / 2 for side in shape), 1.0])
     sizes = [np.linalg.norm(affine[:3, :3], axis=0) for affine in (one, two)]
     found = []
     cosines = ((one[:3, :3] / sizes[0]) * (two[:3, :3] / sizes[1])).sum(axis=0)
@@ -58,7 +62,8 @@ def _volumes_differ(image: Volume, mask: Volume, own: bool) -> str:
         found.append(f"orientation {image.axes} and {mask.axes}" if image.axes != mask.axes else f"directions {apart}")
     if (np.abs(sizes[0] - sizes[1]) > _SIZE * sizes[0]).any():
         found.append(f"spacing {_numbers(sizes[0])} and {_numbers(sizes[1])}")
-    if np.linalg.norm(((one - two) @ middle)[:3] / sizes[0].min()) > _SHIFT:
+    place = middle if not found else np.array([0, 0, 0, 1.0])  # what else differs moves the middle too
+    if np.linalg.norm(((one - two) @ place)[:3] / sizes[0].min()) > _SHIFT:
         found.append(f"origin {_numbers(one[:3, 3])} and {_numbers(two[:3, 3])}")
     return ", ".join(found)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _ORIENTATION = 274
 """EXIF's number of it."""
+_ROWS_AND_COLUMNS_SWAPPED = 4
+"""The orientation above which Pillow 13 misplaces the pixels of a TIFF that is not compressed."""
 _PILLOW_INVERTS = 8
 """Bits of a TIFF whose zero is white up to which Pillow has turned the values round."""
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy", ".nii", ".nii.gz")
@@ -118,6 +120,8 @@ def _tiff_by_pillow(path: Path, labels: bool) -> Picture:
 
     with tifffile.TiffFile(path) as tiff:
         turned, first = orientation(tiff), tiff.pages.first
+        if turned > _ROWS_AND_COLUMNS_SWAPPED and first.compression == tifffile.COMPRESSION.NONE:
+            raise InputError(f"'{path}' is to be turned (orientation {turned}) and has a palette: save it upright")
         white_is_zero, bits = first.photometric == tifffile.PHOTOMETRIC.MINISWHITE, first.bitspersample
     with Image.open(path) as image:
         frames = [_frame(frame, labels)[None] for frame in ImageSequence.all_frames(image)]

@@ -57,6 +57,11 @@ class Volume(NamedTuple):
         return found
 
     @property
+    def canonical_shape(self) -> tuple[int, ...]:
+        """Voxels to the right, to the front, and up."""
+        return tuple(self.slices.shape[i] for i in np.argsort(_AXES[self.plane]))
+
+    @property
     def voxel(self) -> tuple[float, float, float]:
         """Millimetres from a voxel to the next: to the right, to the front, and up."""
         unit = _MILLIMETRES.get(self.header.get_xyzt_units()[0], 1.0)

@@ -24,19 +24,15 @@ def read_pairs(pairs: Sequence[Pair], config: FileSource) -> list[Sample]:
     its image's size or place, the channels are others than asked for, or the values of the masks do not fit.
     """
     reading = Reading.of(config)
-    images, values = [], []
-    for pair in pairs:
-        image, mask = _read_pair(pair, reading)
-        images.append(image)
-        values.append(mask.slices[..., 0])
+    pictures = [_read_pair(pair, reading) for pair in pairs]
+    values = [mask.slices[..., 0] for _, mask in pictures]
     masks, labels = class_indices(values, [pair.mask for pair in pairs], config.classes)
     samples = []
-    for pair, image, mask in zip(pairs, images, masks, strict=True):
-        spacing = config.spacing or image.spacing
+    for pair, (image, _), mask in zip(pairs, pictures, masks, strict=True):
         planes = image.slices[..., 0] if image.slices.shape[3] == 1 else image.slices
         for z in range(len(planes)):
             name = pair.id if len(planes) == 1 else f"{pair.id}_z{z:03d}"
-            samples.append(Sample(name, pair.id, planes[z], mask[z], labels=labels, spacing=spacing))
+            samples.append(Sample(name, pair.id, planes[z], mask[z], labels=labels, spacing=image.spacing))
     return samples
 
 
@@ -47,8 +43,7 @@ def _read_pair(pair: Pair, reading: Reading) -> tuple[Picture, Picture]:
     mask = read_mask(pair.mask, reading, affine)
     if reading.geometry == "image":
         mask = mask._replace(orientation=image.orientation)
-    if image.slices.shape[:3] == mask.slices.shape[:3]:
-        check_together(image, pair.image, mask, pair.mask, reading.geometry, is_mask=True)
+    check_together(image, pair.image, mask, pair.mask, reading.geometry, is_mask=True)
     turned, turned_mask = upright(image), upright(mask)
     if turned.slices.shape[:3] != turned_mask.slices.shape[:3]:
         raise InputError(

@@ -391,7 +391,8 @@ def half_a_stack(root: Path) -> None:
         (
             Folder,
             sizes((5, 16, 12), (16, 12)),
-            r"is 16x12 with 5 slices but its mask 'a\.npy' is 16x12: if its shape \(5, 16, 12\) is CYX, set data\.axes=CYX$",
+            r"is 16x12 with 5 slices but its mask 'a\.npy' is 16x12: if its shape \(5, 16, 12\) is CYX, "
+            r"set data\.axes=CYX$",
         ),
         (Folder, twins, r"a\.tif' and 'a\.png' have the same stem|a\.png' and 'a\.tif' have the same stem"),
         (Folder, values(0, 128, 255), r"masks/b\.png' makes it 3 distinct values \(0, 128, 255\).*data\.n_classes=3"),
