@@ -25,6 +25,8 @@ from ablate.part import DataPart
 _TYPES = ("uint8", "uint16", "int16", "int32", "float32")
 _COLOUR = re.compile("#[0-9a-fA-F]{6}")
 _WHITE = 255
+_MOST_OF_A_TIFF = 2**31
+"""Bytes of pixels up to which a TIFF needs no wide offsets, however badly they are compressed."""
 _Palette = Sequence[tuple[int, int, int]]
 ORIENTATION = 274
 """EXIF's and TIFF's number of the tag."""
@@ -161,7 +163,7 @@ def _tiff(image: Path, planes: NDArray[Any], orientation: int, palette: _Palette
             if "XResolution" in first.tags and "YResolution" in first.tags:
                 how |= {"resolution": first.resolution, "resolutionunit": first.resolutionunit}
     file = io.BytesIO()
-    with tifffile.TiffWriter(file) as writer:
+    with tifffile.TiffWriter(file, bigtiff=planes.nbytes > _MOST_OF_A_TIFF) as writer:
         for plane in planes:
             writer.write(plane, contiguous=False, **how)
     return file.getvalue()
