@@ -38,7 +38,7 @@ def read_pairs(pairs: Sequence[Pair], config: FileSource) -> list[Sample]:
 
 def _read_pair(pair: Pair, reading: Reading) -> tuple[Picture, Picture]:
     """The image and its mask, upright, of one size."""
-    image = _with_all_channels(pair, reading)
+    image = with_all_channels(pair, reading)
     affine = image.volume.affine if image.volume and reading.geometry == "image" else None
     mask = read_mask(pair.mask, reading, affine)
     if reading.geometry == "image":
@@ -53,7 +53,7 @@ def _read_pair(pair: Pair, reading: Reading) -> tuple[Picture, Picture]:
     return turned, turned_mask
 
 
-def _with_all_channels(pair: Pair, reading: Reading) -> Picture:
+def with_all_channels(pair: Pair, reading: Reading) -> Picture:
     """The image, with the channels that its further files have after its own."""
     if not pair.others:
         return read_image(pair.image, reading)
