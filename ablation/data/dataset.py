@@ -8,16 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ablate.data.intensity import Scaling, normalised, scaled, scalings
 from ablate.data.room import available_memory
 from ablate.data.settings import DataSource, Split
-from ablate.data.source import Sample
+from ablate.data.source import IGNORED, Sample
 from ablate.data.splits import Parts, split
 from ablate.errors import InputError, brief
 from ablate.part import DataPart
 from ablate.trial import KEY_LENGTH
-
-MEAN, STD = 0.5, 0.5
-"""Pixels are scaled to [0, 1] and then normalised with these, as in the paper's code: to [-1, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +28,7 @@ class Dataset:
     groups: tuple[str, ...]
     """The case each image came from (a patient, a volume): what a split must not divide."""
     images: np.ndarray
-    """(N, channels, H, W) float32 in [-1, 1] (a phantom's noise may pass these). May be read-only."""
+    """(N, channels, H, W) float32 in [-1, 1] (a phantom's noise may pass these, and z-scores). May be read-only."""
     masks: np.ndarray
     """(N, H, W) uint8 class indices, 0 the background, `IGNORED` where it is not known. May be read-only."""
     notes: tuple[str, ...] = ()
@@ -51,12 +49,10 @@ class Dataset:
 
 
 def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Dataset:
-    """The samples scaled, resized to `config.size` and brought to `config.channels`.
+    """The samples scaled as `ablate.data.intensity` says, resized to `config.size` and brought to `config.channels`.
 
-    8-bit images are divided by 255. Other types are scaled from their minimum and maximum, over the image or, for
-    slices of a volume, over the volume; a constant one becomes 0. Then mean and standard deviation 0.5.
-    Raises `InputError` if `config` has a fingerprint and the samples have another, or if the arrays would not fit into
-    this machine's memory.
+    Raises `InputError` if `config` has a fingerprint and the samples have another, if the arrays would not fit into
+    this machine's memory, or if images have other channels.
     """
     part = config if isinstance(config, DataPart) else DataPart.of(config)
     check_room(len(samples), part)
@@ -104,19 +100,25 @@ def _notes(samples: Sequence[Sample], config: DataPart) -> tuple[str, ...]:
             f"{colour} of {len(samples)} images of {_where(config)} are in colour and were made grey, since "
             "data.channels is 1; data.channels=3 keeps the colour"
         )
+    ignore = getattr(config, "ignore", ())
+    if isinstance(ignore, tuple) and ignore and not any((sample.mask == IGNORED).any() for sample in samples):
+        notes.append(f"data.ignore is {_few(ignore)}, and no mask of {_where(config)} has it")
     if config.classes > 1:
         if labels := samples[0].labels:
-            values = ", ".join(f"{value:g}" for value in labels[:6]) + (", …" if len(labels) > 6 else "")
+            values = _few([f"{value:g}" for value in labels])
             notes.append(f"the values {values} in the masks of {_where(config)} became classes 0 to {len(labels) - 1}")
         held = {int(value) for sample in samples for value in np.unique(sample.mask)}
-        absent = [str(index) for index in range(config.classes) if index not in held]
+        absent = [index for index in range(config.classes) if index not in held]
         if absent:
-            few = ", ".join(absent[:6]) + (", …" if len(absent) > 6 else "")
             notes.append(
-                f"data.n_classes is {config.classes}, but no mask of {_where(config)} has class {few}: a class that "
-                "occurs nowhere lifts the mean over classes; set data.n_classes to what the masks hold"
+                f"data.n_classes is {config.classes}, but no mask of {_where(config)} has class {_few(absent)}: a "
+                "class that occurs nowhere lifts the mean over classes; set data.n_classes to what the masks hold"
             )
     return tuple(notes)
+
+
+def _few(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values[:6])) + (", …" if len(values) > 6 else "")
 
 
 def _where(config: DataPart) -> str:
@@ -127,8 +129,8 @@ def prepare_images(samples: Sequence[Sample], config: DataPart | DataSource) -> 
     """The samples' images as a network sees them: (N, channels, H, W) float32, scaled and resized as by `assemble`."""
     check_room(len(samples), config)
     images = np.empty((len(samples), config.channels, *config.size), dtype=np.float32)
-    for i, (sample, limits) in enumerate(zip(samples, _limits(samples), strict=True)):
-        images[i] = _prepared(sample.image, limits, config)
+    for i, (sample, scaling) in enumerate(zip(samples, scalings(samples, config), strict=True)):
+        images[i] = _prepared(sample.image, scaling, config)
     return images
 
 
@@ -143,26 +145,10 @@ def fingerprint(samples: Sequence[Sample]) -> str:
     return digest.hexdigest()[:KEY_LENGTH]
 
 
-def _limits(samples: Sequence[Sample]) -> list[tuple[float, float]]:
-    """The values of each sample that become 0 and 1."""
-    fixed = {np.dtype(np.uint8): (0.0, 255.0), np.dtype(bool): (0.0, 1.0)}
-    of_group: dict[str, tuple[float, float]] = {}
-    for sample in samples:
-        if sample.image.dtype not in fixed:
-            low, high = of_group.get(sample.group, (np.inf, -np.inf))
-            of_group[sample.group] = min(low, float(sample.image.min())), max(high, float(sample.image.max()))
-    return [sample.limits or fixed.get(sample.image.dtype) or of_group[sample.group] for sample in samples]
-
-
-def _prepared(image: np.ndarray, limits: tuple[float, float], config: DataPart | DataSource) -> np.ndarray:
-    """(channels, H, W) float32 from (h, w) or (h, w, 3)."""
-    low, high = limits
-    scaled = (image.astype(np.float64) - low) / ((high - low) or 1.0)
-    planes = np.moveaxis(scaled, -1, 0) if scaled.ndim == 3 else scaled[None]
-    if config.channels == 1:
-        planes = planes.mean(axis=0, keepdims=True)
-    resized = resize_image(planes.astype(np.float32), config.size)
-    return np.broadcast_to((resized - np.float32(MEAN)) / np.float32(STD), (config.channels, *config.size))
+def _prepared(image: np.ndarray, scaling: Scaling, config: DataPart | DataSource) -> np.ndarray:
+    """(channels, H, W) float32 from (h, w) or (h, w, channels)."""
+    resized = resize_image(scaled(image, scaling, config), config.size)
+    return np.broadcast_to(normalised(resized, scaling), (config.channels, *config.size))
 
 
 def resize_image(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -19,4 +19,4 @@ def read(config: Folder) -> list[Sample]:
     """The images in the natural order of their names; a volume's slices are one group."""
     root = data_root(config, INFO)
     images, masks = (subfolder(root, [name], INFO) for name in ("images", "masks"))
-    return read_pairs(match(files_in(images), files_in(masks), images, INFO), config.classes)
+    return read_pairs(match(files_in(images), files_in(masks), images, INFO), config)

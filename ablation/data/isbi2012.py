@@ -29,5 +29,5 @@ def read(config: Isbi2012) -> list[Sample]:
         images = subfolder(root, ("images", "train/images"), INFO)
         masks = subfolder(root, [f"{images.relative_to(root).parent}/{name}" for name in ("labels", "label")], INFO)
         pairs = match(files_in(images), files_in(masks), images, INFO)
-    samples = read_pairs(pairs, config.classes)
-    return [sample._replace(id=f"{i:02d}", group="isbi2012") for i, sample in enumerate(samples)]
+    samples = read_pairs(pairs, config)
+    return [sample._replace(id=f"{i:02d}", group="isbi2012", volume="") for i, sample in enumerate(samples)]

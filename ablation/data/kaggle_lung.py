@@ -19,4 +19,4 @@ def read(config: KaggleLung) -> list[Sample]:
     """The slices in the order of their names; each is its own group."""
     root = data_root(config, INFO)
     images, masks = (subfolder(root, [name], INFO) for name in ("2d_images", "2d_masks"))
-    return read_pairs(match(files_in(images), files_in(masks), images, INFO), config.classes)
+    return read_pairs(match(files_in(images), files_in(masks), images, INFO), config)

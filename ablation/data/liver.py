@@ -32,4 +32,4 @@ def read(config: Liver) -> list[Sample]:
         masks = {name.removesuffix(_MASK): path for name, path in files.items() if name.endswith(_MASK)}
         images = {name: path for name, path in files.items() if not name.endswith(_MASK)}
         pairs += [pair._replace(id=f"{folder.name}/{pair.id}") for pair in match(images, masks, folder, INFO)]
-    return read_pairs(pairs, config.classes)
+    return read_pairs(pairs, config)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ablate.data.images import read_labels, read_slices, stem, suffix
-from ablate.data.masks import class_indices
-from ablate.data.settings import DataSource
+from ablate.data.channels import picked
+from ablate.data.images import read_slices, stem, suffix
+from ablate.data.masks import class_indices, read_mask
+from ablate.data.settings import DataSource, FileSource
 from ablate.data.source import DatasetInfo, Sample
 from ablate.errors import InputError
 
@@ -73,28 +74,30 @@ def match(images: Mapping[str, Path], masks: Mapping[str, Path], where: Path, in
     return [Pair(name, path, masks[name]) for name, path in images.items()]
 
 
-def read_pairs(pairs: Sequence[Pair], classes: int) -> list[Sample]:
+def read_pairs(pairs: Sequence[Pair], config: FileSource) -> list[Sample]:
     """The samples of `pairs`: one for an image, which is its own group, and one for each slice of a volume.
 
-    Slice 12 of volume `a` is `a_z012`, of group `a`. `classes` as in `ablate.data.masks.class_indices`.
+    Slice 12 of volume `a` is `a_z012`, of group `a`. Channels and classes are as `config` says.
     Raises `InputError` if a file cannot be read, a mask does not have its image's size, or its values do not fit.
     """
     images, values = [], []
     for pair in pairs:
-        image, mask = read_slices(pair.image), read_labels(pair.mask)
+        image, mask = picked(read_slices(pair.image), pair.image, config), read_mask(pair.mask, config)
         if image.shape[:3] != mask.shape:
             raise InputError(
                 f"'{pair.image}' is {_size(image.shape)} but its mask '{pair.mask.name}' is {_size(mask.shape)}"
             )
         images.append(image)
         values.append(mask)
-    masks, labels = class_indices(values, [pair.mask for pair in pairs], classes)
+    masks, anew = values, tuple[float, ...]()
+    if not config.labels:
+        masks, anew = class_indices(values, [pair.mask for pair in pairs], config.classes, config.ignore)
     samples = []
     for pair, image, mask in zip(pairs, images, masks, strict=True):
         planes = image[..., 0] if image.shape[3] == 1 else image
         for z in range(len(planes)):
             name = pair.id if len(planes) == 1 else f"{pair.id}_z{z:03d}"
-            samples.append(Sample(name, pair.id, planes[z], mask[z], labels=labels))
+            samples.append(Sample(name, pair.id, planes[z], mask[z], labels=anew, volume=pair.id))
     return samples
 
 
