@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ablate.data.images import read_labels, read_slices
-from ablate.data.settings import DataSource, FileSource, Label
+from ablate.data.settings import FileSource, Label
 from ablate.data.source import IGNORED
 from ablate.errors import InputError
 
@@ -27,24 +26,26 @@ _NOISE = 1e-6
 """Fractions that differ by less, of the number or of 1, are one number, rounded on its way."""
 
 
-def read_mask(path: Path, config: DataSource) -> np.ndarray:
-    """(slices, H, W): class indices where `config.labels` says which values have which, else the file's own values.
+def in_colour(config: FileSource) -> bool:
+    """Whether masks are read as colours, and a palette's indices as the colours they stand for."""
+    return any(isinstance(value, str) for of_class in config.labels for value in of_class)
 
-    Raises `InputError` naming the file if it cannot be read, or has a value that no label stands for.
+
+def as_labels_say(stored: np.ndarray, path: Path, config: FileSource) -> np.ndarray:
+    """The class indices of a mask: (slices, H, W) uint8, of (slices, H, W, channels) as stored in `path`.
+
+    Raises `InputError` naming the file for a value that no label of `config` stands for.
     """
-    if not isinstance(config, FileSource) or not config.labels:
-        return read_labels(path)
     stands_for = [(value, index) for index, of_class in enumerate(config.labels) for value in of_class]
     stands_for += [(value, IGNORED) for value in config.ignore]
-    in_colour = isinstance(stands_for[0][0], str)
-    stored = _colours(read_slices(path), path) if in_colour else read_labels(path)
     known = np.array([int(value[1:], 16) if isinstance(value, str) else value for value, _ in stands_for])
     classes = np.array([index for _, index in stands_for], dtype=np.uint8)
-    values = np.unique(stored)
+    mask = _colours(stored, path) if in_colour(config) else stored[..., 0]
+    values = np.unique(mask)
     nearest = _nearest(values, known)
     if (nearest < 0).any():
-        raise _unknown(values[nearest < 0], path, in_colour)
-    return _replaced(stored, values, classes[nearest])
+        raise _unknown(values[nearest < 0], path, in_colour(config))
+    return _replaced(mask, values, classes[nearest])
 
 
 def class_indices(
@@ -133,9 +134,9 @@ def _colours(image: np.ndarray, path: Path) -> np.ndarray:
     return red << 16 | green << 8 | blue
 
 
-def _unknown(values: np.ndarray, path: Path, in_colour: bool) -> InputError:
-    shown = _listed([f"#{value:06x}" if in_colour else f"{value:g}" for value in values.tolist()])
-    noun = ("colour" if in_colour else "value") + ("s" if len(values) > 1 else "")
+def _unknown(values: np.ndarray, path: Path, colours: bool) -> InputError:
+    shown = _listed([f"#{value:06x}" if colours else f"{value:g}" for value in values.tolist()])
+    noun = ("colour" if colours else "value") + ("s" if len(values) > 1 else "")
     advice = "give each a class in data.labels, or name it in data.ignore"
     if len(values) > _MANY:
         advice = "edges were smoothed, or values compressed: save the masks with the nearest value, as PNG"

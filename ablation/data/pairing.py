@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from ablate.data.channels import picked
-from ablate.data.images import read_slices, stem, suffix
-from ablate.data.masks import class_indices, read_mask
+from ablate.data.images import read_labels, read_slices, stem, suffix
+from ablate.data.masks import as_labels_say, class_indices, in_colour
 from ablate.data.settings import DataSource, FileSource
 from ablate.data.source import DatasetInfo, Sample
 from ablate.errors import InputError
@@ -82,7 +84,7 @@ def read_pairs(pairs: Sequence[Pair], config: FileSource) -> list[Sample]:
     """
     images, values = [], []
     for pair in pairs:
-        image, mask = picked(read_slices(pair.image), pair.image, config), read_mask(pair.mask, config)
+        image, mask = picked(read_slices(pair.image), pair.image, config), _mask(pair.mask, config)
         if image.shape[:3] != mask.shape:
             raise InputError(
                 f"'{pair.image}' is {_size(image.shape)} but its mask '{pair.mask.name}' is {_size(mask.shape)}"
@@ -99,6 +101,12 @@ def read_pairs(pairs: Sequence[Pair], config: FileSource) -> list[Sample]:
             name = pair.id if len(planes) == 1 else f"{pair.id}_z{z:03d}"
             samples.append(Sample(name, pair.id, planes[z], mask[z], labels=anew, volume=pair.id))
     return samples
+
+
+def _mask(path: Path, config: FileSource) -> np.ndarray:
+    """(slices, H, W): class indices where labels say which values have which, else the file's own values."""
+    stored = read_slices(path) if in_colour(config) else read_labels(path)[..., None]
+    return as_labels_say(stored, path, config) if config.labels else stored[..., 0]
 
 
 def _size(shape: tuple[int, ...]) -> str:
