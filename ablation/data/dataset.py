@@ -52,7 +52,7 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Datase
     """The samples scaled as `ablate.data.intensity` says, resized to `config.size` and brought to `config.channels`.
 
     Raises `InputError` if `config` has a fingerprint and the samples have another, if the arrays would not fit into
-    this machine's memory, or if images have other channels.
+    this machine's memory, if images have other channels, or masks classes that there are not.
     """
     part = config if isinstance(config, DataPart) else DataPart.of(config)
     check_room(len(samples), part)
@@ -69,7 +69,7 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Datase
         groups=tuple(sample.group for sample in samples),
         images=prepare_images(samples, part),
         masks=masks,
-        notes=_notes(samples, part),
+        notes=_notes(samples, part, _held(samples, part)),
         spacings=tuple(sample.spacing for sample in samples) if any(sample.spacing for sample in samples) else (),
         fixed=tuple(sample.part for sample in samples) if any(sample.part for sample in samples) else (),
         strata=tuple(sample.stratum for sample in samples) if any(sample.stratum for sample in samples) else (),
@@ -92,7 +92,28 @@ def _called(config: DataPart | DataSource) -> str:
     return config.name if isinstance(config, DataPart) else config.called
 
 
-def _notes(samples: Sequence[Sample], config: DataPart) -> tuple[str, ...]:
+def _held(samples: Sequence[Sample], config: DataPart) -> set[int]:
+    """The classes that masks hold, and `IGNORED`. Raises `InputError` for a class that there is not, and for masks
+    that hold nothing but background and what is ignored: those would be of a reader that has white for foreground."""
+    classes, held = max(config.classes, 2), set()
+    for sample in samples:
+        of_mask = {int(value) for value in np.unique(sample.mask)}
+        other = of_mask - {*range(classes), IGNORED}
+        if other:
+            raise InputError(
+                f"mask '{sample.id}' of {_called(config)} has class {min(other)} and n_classes is {config.classes}: "
+                f"expected 0 to {classes - 1}, or {IGNORED} where it is not known"
+            )
+        held |= of_mask
+    if held == {0, IGNORED} and not getattr(config, "ignore", ()):
+        raise InputError(
+            f"the masks of {_called(config)} hold 0 and {IGNORED} alone, and {IGNORED} is where it is not known: give "
+            "classes, as 0 and 1"
+        )
+    return held
+
+
+def _notes(samples: Sequence[Sample], config: DataPart, held: set[int]) -> tuple[str, ...]:
     notes = []
     colour = sum(sample.image.ndim == 3 for sample in samples)
     if colour and config.channels == 1:
@@ -101,13 +122,12 @@ def _notes(samples: Sequence[Sample], config: DataPart) -> tuple[str, ...]:
             "data.channels is 1; data.channels=3 keeps the colour"
         )
     ignore = getattr(config, "ignore", ())
-    if isinstance(ignore, tuple) and ignore and not any((sample.mask == IGNORED).any() for sample in samples):
+    if isinstance(ignore, tuple) and ignore and IGNORED not in held:
         notes.append(f"data.ignore is {_few(ignore)}, and no mask of {_where(config)} has it")
     if config.classes > 1:
         if labels := samples[0].labels:
             values = _few([f"{value:g}" for value in labels])
             notes.append(f"the values {values} in the masks of {_where(config)} became classes 0 to {len(labels) - 1}")
-        held = {int(value) for sample in samples for value in np.unique(sample.mask)}
         absent = [index for index in range(config.classes) if index not in held]
         if absent:
             notes.append(

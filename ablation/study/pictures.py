@@ -86,10 +86,9 @@ def _content(file: Path, digest: str | None) -> bytes | None:
 
 
 def _image(dataset: Dataset, index: int) -> bytes:
-    import numpy as np
+    from ablate.data.intensity import visible
 
-    pixels = np.clip(dataset.images[index] * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
-    return png(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1))
+    return png(visible(dataset.images[index], dataset.config))
 
 
 def _mask(dataset: Dataset, index: int) -> bytes:
