@@ -10,11 +10,12 @@ import hashlib
 import itertools
 import json
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import to_json
 
+from ablate.data.fit import fit_of
 from ablate.data.settings import Split
 from ablate.errors import unknown
 from ablate.kinds import of_kind
@@ -58,6 +59,15 @@ class Protocol(Config):
     test_flips: Annotated[tuple[Flip, ...], Since("0.2")] = ()
     """Test images, and those of `ablate predict`, get the mean of the probabilities of their flips. Validation images
     do not: it would make each epoch dearer."""
+    patches_per_image: Annotated[Whole, Since("0.2")] = Field(1, ge=1, le=100_000)
+    """With `data.fit` of `patches`: what an epoch has of each training image."""
+    patch_foreground: Annotated[Number, Since("0.2")] = Field(1 / 3, ge=0, le=1)
+    """With `data.fit` of `patches`: the probability of a patch to be about a foreground pixel, as far as it can be
+    without leaving the image: first a class is drawn of those in the mask, then one of its pixels (nnU-Net). The others
+    lie anywhere."""
+    window_overlap: Annotated[Number, Since("0.2")] = Field(0.5, ge=0, le=0.95)
+    """With `data.fit` of `patches`: by which share windows overlap their neighbours where a whole image is predicted,
+    to be validated, tested or segmented."""
 
     @field_validator("augment")
     @classmethod
@@ -116,6 +126,14 @@ class TrialConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _patches_where_they_are_drawn(self) -> TrialConfig:
+        if fit_of(self.data) != "patches":
+            for name in ("patches_per_image", "patch_foreground", "window_overlap"):
+                if getattr(self.protocol, name) != Protocol.model_fields[name].default:
+                    raise ValueError(f"protocol.{name}: no patches are drawn; set data.fit to patches, or leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _selects_by_what_it_has(self) -> TrialConfig:
         known = (*SELECTED_BY, *self.metric_labels)
         if self.protocol.select not in known:
@@ -129,8 +147,27 @@ class TrialConfig(Config):
 
     @property
     def cell(self) -> str:
-        """The key without the seed: what all seeds of this configuration share."""
+        """The key without the seed and the fold: what all seeds and folds of this configuration share."""
+        return _digest(self.of_fold(0).canonical("seed"))
+
+    @property
+    def cell_by_fold(self) -> str:
+        """What version 0.1 called the cell: each fold had its own. Records and measurements of then name it."""
         return _digest(self.canonical("seed"))
+
+    @property
+    def fold(self) -> int | None:
+        """Which fold of its cell it is; None where the split has none."""
+        split = self.protocol.split
+        return split.fold if split.method == "kfold" else None
+
+    def of_fold(self, fold: int) -> Self:
+        """The same trial on another fold of its split."""
+        split = self.protocol.split
+        if split.fold == fold:
+            return self
+        protocol = self.protocol.model_copy(update={"split": split.model_copy(update={"fold": fold})})
+        return self.model_copy(update={"protocol": protocol})
 
     def to_file(self) -> bytes:
         """The canonical form as a trial's folder keeps it."""

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 
 from ablate.analysis.format import MIXED
-from ablate.analysis.scores import image_scores, metrics_of
+from ablate.analysis.scores import Unit, image_scores, metrics_of
 from ablate.errors import InputError
 from ablate.foreign import LARGEST, bounded, keys, need, numbers_of, whole
 from ablate.metrics.counts import METRICS
 from ablate.origin import mixed
 from ablate.study.records import State
 from ablate.study.tables import (
+    CASE,
     EPOCH_COLUMNS,
     IMAGE_COLUMNS,
     JUDGED,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from ablate.cost.measured import Measured
     from ablate.part import Part
     from ablate.study.records import Record
+    from ablate.study.runs import DataRecord
     from ablate.study.study import Study
     from ablate.study.tables import TableName
 
@@ -46,11 +49,17 @@ class Frames(NamedTuple):
     `images`: a row a test image of a trial, and class (0 is the background).
 
     A metric of the trials' own has a column `metric.<label>` of the images, and its mean in `<label>` of the trials;
-    both are NaN of trials without it."""
+    both are NaN of trials without it. `unit` is what cells are scored by; the scores in `trials` are means over images,
+    as Table 2 has them, whatever it is."""
 
     trials: pd.DataFrame
     epochs: pd.DataFrame
     images: pd.DataFrame
+    unit: Unit = "image"
+
+    def by(self, unit: Unit | None) -> Frames:
+        """The same, scored by another unit; None leaves it. An image whose case is not known is its own."""
+        return self if unit in (None, self.unit) else self._replace(unit=unit)
 
 
 def load(study: Study) -> Frames:
@@ -79,9 +88,32 @@ def load(study: Study) -> Frames:
         study.faults["measurements.json"] = str(error)
     records = {key: sound.records[key] for key in configs}
     labels = sorted({label for table in tables["images"] for label in own_metrics(table)})
-    images = _concat(tables["images"], [*IMAGE_COLUMNS, *map(metric_column, labels)])
+    judged, unit = _with_cases(tables["images"], configs)
+    images = _concat(judged, [*_IMAGE_COLUMNS, *map(metric_column, labels)])
     trials = _trials(study, records, configs, measurements, images)
-    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images)
+    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, unit)
+
+
+_IMAGE_COLUMNS = (*IMAGE_COLUMNS[:2], CASE, *IMAGE_COLUMNS[2:])
+
+
+def _with_cases(tables: list[pd.DataFrame], configs: dict[str, TrialConfig]) -> tuple[list[pd.DataFrame], Unit]:
+    """Tables of images with the case of each, and what they are scored by where nothing else is asked for.
+
+    That is cases where some have several images. A study that has tables of versions which kept no cases stays by
+    image; there, a case is known from the other trials on the same data, or else the image is its own.
+    """
+    data = [configs[str(table["key"].iloc[0])].data.fingerprint if len(table) else "" for table in tables]
+    known: dict[str, dict[str, str]] = {}
+    for table, images in zip(tables, data, strict=True):
+        if CASE in table:
+            known.setdefault(images, {}).update(zip(table["image"], table[CASE], strict=True))
+    filled = [
+        table if CASE in table else table.assign(**{CASE: [known.get(images, {}).get(i, i) for i in table["image"]]})
+        for table, images in zip(tables, data, strict=True)
+    ]
+    several = any(len(set(cases.values())) < len(cases) for cases in known.values())
+    return filled, "case" if several and all(CASE in table for table in tables) else "image"
 
 
 _NEEDED = {"trials": ["key", "cell", "seed", "model", "params", "macs"], "images": list(IMAGE_COLUMNS)}
@@ -109,8 +141,10 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
     found["seed"] = whole("trials", found, "seed", high=_MOST_COUNT).astype(np.int64)
     counts = {name: whole("images", images, name, high=_MOST_COUNT).astype(np.int64) for name in IMAGE_COLUMNS[2:]}
     more = {metric_column(label): _of_some("images", images, metric_column(label)) for label in own_metrics(images)}
+    found["fold"] = _folds(found)
     judged = images.assign(**{name: keys("images", images, name) for name in ("key", "image")}, **counts, **more)
-    judged = judged[[*IMAGE_COLUMNS, *more]]
+    judged = judged.assign(**{CASE: keys("images", images, CASE) if CASE in images else judged["image"]})
+    judged = judged[[*_IMAGE_COLUMNS, *more]]
     _refuse_repeated("trials", found, ["key"])
     _refuse_repeated("images", judged, ["key", "image", "class"])
     strange = set(judged["key"]) - set(found["key"])
@@ -133,7 +167,17 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
     found = found.reindex(columns=_trial_columns(factors, own_metrics(judged)))
     for name in VALIDATION:
         found[name] = [bounded(value, 1) for value in found[name]]
-    return Frames(found, _curves(epochs), judged)
+    several = judged[CASE].nunique() < judged["image"].nunique()
+    return Frames(found, _curves(epochs), judged, "case" if several else "image")
+
+
+def _folds(trials: pd.DataFrame) -> pd.Series:
+    """The column `fold`, as far as there is one. Raises `InputError` for what is neither missing nor a whole number."""
+    if "fold" not in trials:
+        return pd.Series(pd.NA, trials.index, dtype="Int64")
+    known = trials["fold"].notna()
+    given = whole("trials", trials.assign(fold=trials["fold"].where(known, 0)), "fold", high=_MOST_COUNT)
+    return pd.Series(given, trials.index).astype("Int64").where(known)
 
 
 def _of_some(name: str, table: pd.DataFrame, column: str) -> pd.Series:
@@ -188,30 +232,33 @@ def _trials(
 ) -> pd.DataFrame:
     places = _places(study)
     factors = list(dict.fromkeys(f"factor.{name}" for run in study.manifest.runs for name in run.factors))
-    tasks = _tasks(configs)
+    tasks = _tasks(configs, study.data_records())
     labels = _labels(configs, places, tasks)
     origins = {key: study.origin(record) for key, record in records.items()}
-    several = mixed((record.cell, origins[key]) for key, record in records.items() if record.state in JUDGED)
+    several = mixed((configs[key].cell, origins[key]) for key, record in records.items() if record.state in JUDGED)
     labels |= {cell: labels[cell] + MIXED for cell in several}
     study.mixed |= {labels[cell]: what for cell, what in several.items()}
     rows = [
         record.model_dump(include=set(TRIAL_COLUMNS))
         | {f"factor.{name}": level for _, levels in places.get(key, []) for name, level in levels.items()}
         | {
+            "cell": configs[key].cell,
+            "fold": configs[key].fold,
             "space": ";".join(space for space, _ in places.get(key, [])),
             "data": tasks[key],
-            "label": labels[record.cell],
+            "label": labels[configs[key].cell],
             "configuration": describe(configs[key]),
             "made_by": str(origins[key]),
         }
-        | _measured(measurements.get(record.cell))
+        | _measured(measurements.get(configs[key].cell) or measurements.get(configs[key].cell_by_fold))
         for key, record in records.items()
     ]
     columns = [c for c in TRIAL_COLUMNS if c not in METRICS]
     frame = pd.DataFrame(rows, columns=[*columns, *factors]).merge(
         scores_by_trial(images), how="left", left_on="key", right_index=True
     )
-    frame["best_epoch"] = frame["best_epoch"].astype("Int64")
+    for name in ("best_epoch", "fold"):
+        frame[name] = frame[name].astype("Int64")
     return frame[_trial_columns(factors, own_metrics(images))]
 
 
@@ -254,17 +301,23 @@ def _told_apart(labels: dict[str, str], more: dict[str, str]) -> dict[str, str]:
     return {cell: f"{label} ({more[cell]})" if label in shared else label for cell, label in labels.items()}
 
 
-def _tasks(configs: dict[str, TrialConfig]) -> dict[str, str]:
-    """The data set that each trial is judged on, by name: scores compare only where the test images are the same."""
-    distinct = {_task(config): {"": config.data.name} | _options(config) for config in configs.values()}
-    varied = {name for options in distinct.values() for name in options}
-    varied = {name for name in varied if name and len({options.get(name) for options in distinct.values()}) > 1}
-    if len(varied) > 1:
-        varied -= {"fingerprint"}  # it follows from the others
-    names = {
-        task: " ".join([options[""], *(f"{name}={options[name]}" for name in sorted(varied & options.keys()))])
-        for task, options in distinct.items()
-    }
+def _tasks(configs: dict[str, TrialConfig], records: Mapping[str, DataRecord]) -> dict[str, str]:
+    """The data set that each trial is judged on, by what people call it: scores compare only where the test images are
+    the same. Those that are called the same are told apart by what differs."""
+    called: dict[str, dict[str, dict[str, str]]] = {}
+    for config in configs.values():
+        record = records.get(config.data.fingerprint)
+        title = record.title if record and record.title else config.data.name
+        folder = {"folder": Path(record.root).name} if record and record.root else {}
+        called.setdefault(title, {})[_task(config)] = folder | _options(config)
+    names: dict[str, str] = {}
+    for title, distinct in called.items():
+        varied = {name for options in distinct.values() for name in options}
+        varied = {name for name in varied if len({options.get(name) for options in distinct.values()}) > 1}
+        if len(varied) > 1:
+            varied -= {"fingerprint"}  # it follows from the others
+        for task, options in distinct.items():
+            names[task] = " ".join([title, *(f"{name}={options[name]}" for name in sorted(varied & options.keys()))])
     return {key: names[_task(config)] for key, config in configs.items()}
 
 
@@ -273,13 +326,13 @@ def _task(config: TrialConfig) -> str:
 
 
 def _options(config: TrialConfig) -> dict[str, str]:
-    """What decides a trial's test images, as text."""
+    """What decides a cell's test images, as text: those of all folds together."""
     data = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in config.data.canonical().items()
         if name != "name"
     }
-    split = {f"split.{name}": value for name, value in config.protocol.split.model_dump().items()}
+    split = {f"split.{name}": value for name, value in config.protocol.split.canonical("fold").items()}
     return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in {**data, **split}.items()}
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ablate.errors import unknown
-from ablate.metrics.counts import METRICS, MetricName
-from ablate.study.tables import JUDGED, metric_column, own_metrics
+from ablate.metrics.counts import COUNTS, METRICS, MetricName
+from ablate.study.tables import CASE, JUDGED, metric_column, own_metrics
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
+
+Unit = Literal["image", "case"]
+"""What is scored, and what intervals count: each image, or each case with its images pooled."""
 
 
 class CellScores(NamedTuple):
     """A cell's scores, `values` of shape (seeds, images); `seeds` and `images` name its rows and columns, ascending.
 
-    An image that a seed has no score for is NaN.
+    A seed's row has the images of all its folds. An image that a seed has no score for is NaN; where scores are by
+    case, `images` are cases.
     """
 
     cell: str
@@ -71,11 +75,26 @@ def image_scores(images: pd.DataFrame, metric: MetricName) -> pd.DataFrame:
     return per_class.groupby(["key", "image"], sort=False)["score"].mean().reset_index()
 
 
+def of_unit(images: pd.DataFrame, unit: Unit) -> pd.DataFrame:
+    """A table of images with a row a unit and class: of a case, `image` is its name, its counts are the sums over its
+    images, and what metrics of the trials' own have of it is the mean."""
+    if unit == "image":
+        return images
+    own = [metric_column(label) for label in own_metrics(images)]
+    how = dict.fromkeys(COUNTS, "sum") | dict.fromkeys(own, "mean")
+    pooled = images.groupby(["key", CASE, "class"], sort=False, as_index=False).agg(how)
+    pooled.insert(1, "image", pooled[CASE])
+    return pooled
+
+
 def cell_scores(frames: Frames, metric: MetricName) -> dict[str, CellScores]:
-    """The scores of every cell with a scored trial, by cell, in the trial table's order. Raises as `image_scores`."""
+    """The scores by `frames.unit` of every cell with a scored trial, by cell, in the trial table's order.
+
+    Raises as `image_scores`.
+    """
     columns = ["key", "cell", "label", "model", "data", "state", "seed"]
     trials = frames.trials.loc[frames.trials["state"].isin(JUDGED), columns]
-    joined = image_scores(frames.images, metric).merge(trials, on="key")
+    joined = image_scores(of_unit(frames.images, frames.unit), metric).merge(trials, on="key")
     joined = joined.sort_values("cell", kind="stable")
     codes, known = pd.factorize(joined["image"], sort=True)
     images = [str(image) for image in known]

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ablate.data.facts import NO_FACTS, Facts, facts_of
+from ablate.data.fit import Size, fit_image, fit_mask, fit_of, is_scored_at_own_size
 from ablate.data.intensity import Scaling, normalised, scaled, scalings
+from ablate.data.ragged import Arrays, Ragged
 from ablate.data.room import available_memory
 from ablate.data.settings import DataSource, Split
 from ablate.data.source import IGNORED, Sample
-from ablate.data.splits import Parts, split
+from ablate.data.splits import Known, Parts, split
 from ablate.errors import InputError, brief
 from ablate.part import DataPart
 from ablate.trial import KEY_LENGTH
@@ -27,10 +30,14 @@ class Dataset:
     ids: tuple[str, ...]
     groups: tuple[str, ...]
     """The case each image came from (a patient, a volume): what a split must not divide."""
-    images: np.ndarray
-    """(N, channels, H, W) float32 in [-1, 1] (a phantom's noise may pass these, and z-scores). May be read-only."""
-    masks: np.ndarray
-    """(N, H, W) uint8 class indices, 0 the background, `IGNORED` where it is not known. May be read-only."""
+    images: Arrays
+    """(N, channels, H, W) float32 in [-1, 1] (a phantom's noise may pass these, and z-scores). May be read-only.
+
+    Where `data.fit` is `patches`, each (channels, h, w) at its own size."""
+    masks: Arrays
+    """(N, H, W) uint8 class indices, 0 the background, `IGNORED` where it is not known. May be read-only.
+
+    Where `data.fit` is `patches`, each (h, w) at its own size."""
     notes: tuple[str, ...] = ()
     """What was decided about the images and masks that may not be what was meant, a sentence each."""
     spacings: tuple[tuple[float, float] | None, ...] = ()
@@ -39,52 +46,99 @@ class Dataset:
     """The part each image is in, where the data set fixes its split."""
     strata: tuple[str, ...] = ()
     """Of each image, where the data set has them."""
+    own_sizes: tuple[Size, ...] = ()
+    """Height and width of each image, and of its mask as it was drawn; empty where they are not known."""
+    drawn: Ragged | None = None
+    """The masks as they were drawn, where test images are scored at their own size (`data.scored_at`)."""
+
+    facts: Facts = NO_FACTS
+    """Of each image and its mask."""
+    passed_over: tuple[str, ...] = ()
+    """The files under its folder that are not read."""
+
+    @property
+    def judged_by(self) -> Arrays:
+        """The masks that test images are scored against: as drawn, or at the trial's size."""
+        return self.masks if self.drawn is None else self.drawn
+
+    def holds_ignored(self) -> bool:
+        """Whether any mask that a trial reads has pixels that are not known; the border of small images is of these."""
+        height, width = self.config.size
+        is_cut = fit_of(self.config) == "patches"
+        return any((mask == IGNORED).any() for mask in self.masks) or (
+            is_cut and any(own[0] < height or own[1] < width for own in self.own_sizes)
+        )
 
     def split(self, config: Split) -> Parts:
         """The images that train, select and judge. Raises as `ablate.data.splits.split` does."""
-        return split(self.groups, config)
+        foreground: list[tuple[float, float]] = []
+        if config.stratify == "foreground":
+            foreground = [
+                (float(np.count_nonzero(decided & (mask > 0))), float(np.count_nonzero(decided)))
+                for mask in self.masks
+                for decided in [mask != IGNORED]
+            ]
+        return split(self.groups, config, Known(self.fixed, self.strata, foreground))
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """What each image is of, as a split deals it out: its case, or where all are slices of one volume, itself."""
+        return self.groups if len(set(self.groups)) > 1 else self.ids
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
-def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Dataset:
-    """The samples scaled as `ablate.data.intensity` says, resized to `config.size` and brought to `config.channels`.
+def assemble(samples: Sequence[Sample], config: DataPart | DataSource, *, grouped: bool = False) -> Dataset:
+    """The samples scaled as `ablate.data.intensity` says, brought to `config.size` as `config.fit` says, and to
+    `config.channels`. `grouped`: as of `fingerprint`.
 
     Raises `InputError` if `config` has a fingerprint and the samples have another, if the arrays would not fit into
     this machine's memory, if images have other channels, or masks classes that there are not.
     """
     part = config if isinstance(config, DataPart) else DataPart.of(config)
-    check_room(len(samples), part)
-    found = fingerprint(samples)
+    own_sizes = tuple((sample.mask.shape[0], sample.mask.shape[1]) for sample in samples)
+    check_room(len(samples), part, own_sizes)
+    found = fingerprint(samples, grouped=grouped)
     if part.fingerprint not in ("", found):
         raise InputError(
             f"the images or masks of {part.name} changed: their fingerprint is {found}, not {part.fingerprint}; "
             "restore them, or start a new study"
         )
-    masks = np.stack([resize_mask(sample.mask, part.size) for sample in samples])
+    images, masks = prepare_images(samples, part), _masks(samples, part)
     return Dataset(
         config=part.but(fingerprint=found),
         ids=tuple(sample.id for sample in samples),
         groups=tuple(sample.group for sample in samples),
-        images=prepare_images(samples, part),
+        images=images,
         masks=masks,
-        notes=_notes(samples, part, _held(samples, part)),
+        notes=(*_notes(samples, part, _held(samples, part)), *_size_notes(own_sizes, part)),
         spacings=tuple(sample.spacing for sample in samples) if any(sample.spacing for sample in samples) else (),
         fixed=tuple(sample.part for sample in samples) if any(sample.part for sample in samples) else (),
         strata=tuple(sample.stratum for sample in samples) if any(sample.stratum for sample in samples) else (),
+        own_sizes=own_sizes,
+        drawn=_drawn(samples, masks) if is_scored_at_own_size(part) else None,
+        facts=facts_of(samples, images, masks, fit_of(part)),
     )
 
 
-def check_room(count: int, config: DataPart | DataSource) -> None:
-    """Raises `InputError` if `count` images and masks, as a trial reads them, are more than this machine's memory."""
+def check_room(count: int, config: DataPart | DataSource, own_sizes: Sequence[Size] = ()) -> None:
+    """Raises `InputError` if `count` images and masks, as a trial reads them, are more than this machine's memory.
+
+    `own_sizes`: of the images, where some of what a trial reads is at these.
+    """
     height, width = config.size
-    needed, available = count * height * width * (4 * config.channels + 1), available_memory()
+    own = sum(height * width for height, width in own_sizes)
+    if fit_of(config) == "patches":
+        needed, size = own * (4 * config.channels + 1), "their own size"
+    else:
+        needed, size = count * height * width * (4 * config.channels + 1), f"{config.channels}x{height}x{width}"
+        needed += own if is_scored_at_own_size(config) else 0
+    available = available_memory()
     if needed > available:
-        images = f"{count:,} images at {config.channels}x{height}x{width}"
         raise InputError(
-            f"{_called(config)}: {images} take {needed / 1e9:,.1f} GB, and {available / 1e9:,.1f} GB of memory are "
-            "available: choose a smaller data.size, or fewer images"
+            f"{_called(config)}: {count:,} images at {size} take {needed / 1e9:,.1f} GB, and {available / 1e9:,.1f} GB "
+            "of memory are available: choose a smaller data.size, or fewer images"
         )
 
 
@@ -141,24 +195,71 @@ def _few(values: Sequence[object]) -> str:
     return ", ".join(map(str, values[:6])) + (", …" if len(values) > 6 else "")
 
 
+def _size_notes(own_sizes: Sequence[Size], config: DataPart) -> list[str]:
+    """What must be said of images that are not resized."""
+    if fit_of(config) != "patches":
+        return []
+    height, width = config.size
+    notes = [f"MACs and latency are of one window of {height}x{width}, and not of a whole image ({_where(config)})"]
+    small = sum(own[0] < height or own[1] < width for own in own_sizes)
+    if small:
+        notes.append(
+            f"{small} of {len(own_sizes)} images of {_where(config)} are smaller than the patches of {height}x{width} "
+            "and get a border, which is neither learnt from nor scored"
+        )
+    return notes
+
+
 def _where(config: DataPart) -> str:
     return f"{config.name} '{brief(config.root)}'" if config.root else config.name
 
 
-def prepare_images(samples: Sequence[Sample], config: DataPart | DataSource) -> np.ndarray:
-    """The samples' images as a network sees them: (N, channels, H, W) float32, scaled and resized as by `assemble`."""
-    check_room(len(samples), config)
-    images = np.empty((len(samples), config.channels, *config.size), dtype=np.float32)
+def prepare_images(samples: Sequence[Sample], config: DataPart | DataSource) -> Arrays:
+    """The samples' images as a network sees them: (N, channels, H, W) float32, scaled and resized as by `assemble`.
+
+    Where `config.fit` is `patches`, each (channels, h, w).
+    """
+    own_sizes = [(sample.image.shape[0], sample.image.shape[1]) for sample in samples]
+    check_room(len(samples), config, own_sizes)
+    images: Arrays
+    if fit_of(config) == "patches":
+        images = Ragged.empty([(config.channels, *own) for own in own_sizes], np.float32)
+    else:
+        images = np.empty((len(samples), config.channels, *config.size), dtype=np.float32)
     for i, (sample, scaling) in enumerate(zip(samples, scalings(samples, config), strict=True)):
-        images[i] = _prepared(sample.image, scaling, config)
+        images[i][...] = _prepared(sample.image, scaling, config)
     return images
 
 
-def fingerprint(samples: Sequence[Sample]) -> str:
-    """SHA-256 (first 12 hex) of the decoded images and masks, in order: what they are, not how they were stored."""
+def _masks(samples: Sequence[Sample], config: DataPart) -> Arrays:
+    """The samples' masks as a network is trained by them: (N, H, W), or each (h, w)."""
+    if fit_of(config) == "patches":
+        return _as_drawn(samples)
+    return np.stack([fit_mask(sample.mask, config.size, fit_of(config)) for sample in samples])
+
+
+def _drawn(samples: Sequence[Sample], masks: Arrays) -> Ragged:
+    """The masks as they were drawn; `masks` themselves where these are that."""
+    return masks if isinstance(masks, Ragged) else _as_drawn(samples)
+
+
+def _as_drawn(samples: Sequence[Sample]) -> Ragged:
+    masks = Ragged.empty([sample.mask.shape for sample in samples], np.uint8)
+    for i, sample in enumerate(samples):
+        masks[i][...] = sample.mask
+    return masks
+
+
+def fingerprint(samples: Sequence[Sample], *, grouped: bool = False) -> str:
+    """SHA-256 (first 12 hex) of the decoded images and masks, in order: what they are, not how they were stored.
+
+    `grouped`: with their cases, parts and strata, where the user described these.
+    """
     digest = hashlib.sha256()
     for sample in samples:
         digest.update(f"{sample.id}\n".encode())
+        if grouped:
+            digest.update(repr((sample.group, sample.part, sample.stratum)).encode())
         for array in (sample.image, sample.mask):
             digest.update(f"{array.dtype} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array).data)
@@ -167,44 +268,5 @@ def fingerprint(samples: Sequence[Sample]) -> str:
 
 def _prepared(image: np.ndarray, scaling: Scaling, config: DataPart | DataSource) -> np.ndarray:
     """(channels, H, W) float32 from (h, w) or (h, w, channels)."""
-    resized = resize_image(scaled(image, scaling, config), config.size)
-    return np.broadcast_to(normalised(resized, scaling), (config.channels, *config.size))
-
-
-def resize_image(planes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(C, h, w) float32 to (C, H, W): bilinear, with antialiasing where it shrinks."""
-    if planes.shape[1:] == size:
-        return planes
-    import torch
-    from torch.nn import functional
-
-    tensor = torch.from_numpy(np.ascontiguousarray(planes))[None]
-    return functional.interpolate(tensor, size=size, mode="bilinear", antialias=True, align_corners=False)[0].numpy()
-
-
-def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(h, w) class indices to (H, W): the class that covers most of a pixel's area, of equal ones the higher.
-
-    So a binary pixel is foreground if at least half of it is, and a thin structure is not lost to sampling.
-    """
-    if mask.shape == size:
-        return mask
-    chosen, largest = np.zeros(size, dtype=np.uint8), np.zeros(size)
-    for value in np.unique(mask):
-        area = _summed(_summed(mask == value, size[0]).T, size[1]).T
-        chosen[area >= largest] = value
-        largest = np.maximum(largest, area)
-    return chosen
-
-
-def _summed(array: np.ndarray, new: int) -> np.ndarray:
-    """(old, width) to (new, width): what the rows cover of each of `new` equal stretches, in old rows.
-
-    A running sum and not a matrix product, whose threads wait for each other where trials share the cores.
-    """
-    old = len(array)
-    running = np.concatenate([np.zeros((1, array.shape[1])), array.cumsum(axis=0)])
-    edges = np.arange(new + 1) * (old / new)
-    below = np.minimum(edges.astype(int), old - 1)
-    part = (edges - below)[:, None]
-    return np.diff(running[below] * (1 - part) + running[below + 1] * part, axis=0)
+    fitted = fit_image(scaled(image, scaling, config), config.size, fit_of(config))
+    return np.broadcast_to(normalised(fitted, scaling), (config.channels, *fitted.shape[1:]))

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ablate.data.channels import check_channels
 from ablate.data.settings import DataSource, Intensity
 from ablate.data.source import Sample
+from ablate.errors import InputError
 from ablate.part import DataPart
 
 MEAN, STD = 0.5, 0.5
@@ -46,6 +46,14 @@ def intensities(config: DataSource | DataPart) -> tuple[Intensity, ...]:
     if not isinstance(given, tuple) or not all(isinstance(one, dict | Intensity) for one in given):
         return ()
     return tuple(Intensity.model_validate(one) for one in given)
+
+
+def check_channels(held: int, wanted: int, what: str) -> None:
+    """Raises `InputError` where images of `held` channels cannot be seen as `wanted`: as they are, or grey for colour
+    and colour for grey."""
+    if held != wanted and {held, wanted} != {1, 3}:
+        has = f"{held} channel{'s' if held > 1 else ''}"
+        raise InputError(f"{what} has {has} and data.channels is {wanted}: set data.channels={held}")
 
 
 def scalings(samples: Sequence[Sample], config: DataSource | DataPart) -> list[Scaling]:

@@ -26,11 +26,6 @@ _NOISE = 1e-6
 """Fractions that differ by less, of the number or of 1, are one number, rounded on its way."""
 
 
-def in_colour(config: FileSource) -> bool:
-    """Whether masks are read as colours, and a palette's indices as the colours they stand for."""
-    return any(isinstance(value, str) for of_class in config.labels for value in of_class)
-
-
 def as_labels_say(stored: np.ndarray, path: Path, config: FileSource) -> np.ndarray:
     """The class indices of a mask: (slices, H, W) uint8, of (slices, H, W, channels) as stored in `path`.
 
@@ -40,11 +35,11 @@ def as_labels_say(stored: np.ndarray, path: Path, config: FileSource) -> np.ndar
     stands_for += [(value, IGNORED) for value in config.ignore]
     known = np.array([int(value[1:], 16) if isinstance(value, str) else value for value, _ in stands_for])
     classes = np.array([index for _, index in stands_for], dtype=np.uint8)
-    mask = _colours(stored, path) if in_colour(config) else stored[..., 0]
+    mask = _colours(stored, path) if config.in_colour else stored[..., 0]
     values = np.unique(mask)
     nearest = _nearest(values, known)
     if (nearest < 0).any():
-        raise _unknown(values[nearest < 0], path, in_colour(config))
+        raise _unknown(values[nearest < 0], path, config.in_colour)
     return _replaced(mask, values, classes[nearest])
 
 

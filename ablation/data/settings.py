@@ -29,12 +29,41 @@ def _label(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else not_a_truth_value(value)
 
 
+def _as_colour(value: Any) -> Any:
+    """Numbers among colours are grey levels."""
+    if isinstance(value, str):
+        return value
+    if value not in range(256):
+        raise ValueError(f"labels: {value} is neither a colour nor a grey level, which are whole numbers from 0 to 255")
+    return f"#{value:02x}{value:02x}{value:02x}"
+
+
 def _in_order(values: Any) -> Any:
     """What stands for one class, the same in whichever order it is given."""
     return tuple(sorted(set(values), key=lambda value: (isinstance(value, str), value)))
 
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
+
+PART_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""What the parts of a fixed split may be called."""
+
+
+def is_table(text: str) -> bool:
+    """Whether `data.case` or `data.parts` names a CSV."""
+    return text.lower().endswith(".csv")
+
+
+def _plain_name(text: str) -> str:
+    """A recorded configuration may be a stranger's, so a table is named as it lies in the data set's own folder."""
+    if "/" in text or "\\" in text or not text.isprintable():
+        raise ValueError(f"'{brief(text)}': expected the name of a CSV in the data set's folder, without a path")
+    return text
+
+
 Label = Annotated[int | float | str, Field(union_mode="smart"), BeforeValidator(_label)]
 OneClass = Annotated[tuple[Label, ...], AfterValidator(_in_order)]
 
@@ -113,7 +142,14 @@ class DataSource(Config):
     """The split where it is fixed: `folder`, or a CSV beside the images with columns image (or case) and part (train,
     val, test)."""
     spacing: Annotated[tuple[Number, Number] | None, Since("0.2")] = None
-    """Millimetres from one row to the next and from one column to the next, where the files do not say."""
+    """Millimetres from one row to the next and from one column to the next; without, as the files say."""
+    fit: Annotated[Literal["stretch", "pad", "patches"], Since("0.2")] = "stretch"
+    """How images come to `size`: resized whatever their aspect; resized by one factor and padded, which is neither
+    learnt from nor scored; or not at all, then training draws patches of `size`, and predictions go window by
+    window."""
+    scored_at: Annotated[Literal["size", "image"], Since("0.2")] = "size"
+    """Whether test images are scored at `size`, or at each image's own: predictions are brought back to it, and held
+    against the mask as it was drawn. With patches it is the image's own."""
 
     @property
     def classes(self) -> int:
@@ -133,6 +169,15 @@ class DataSource(Config):
         """As messages call it."""
         return str(getattr(self, "name", type(self).__name__))
 
+    @model_validator(mode="before")
+    @classmethod
+    def _patches_are_of_whole_images(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict) or fields.get("fit") != "patches":
+            return fields
+        if fields.get("scored_at", "image") != "image":
+            raise ValueError("scored_at: images of which patches are drawn are scored at their own size: leave it out")
+        return fields | {"scored_at": "image"}
+
     @field_validator("size")
     @classmethod
     def _positive(cls, value: tuple[int, int]) -> tuple[int, int]:
@@ -143,6 +188,14 @@ class DataSource(Config):
         return value
 
     _stay_out_of_json = field_validator("root")(no_path_from_json)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _called_as_its_folder(cls, fields: Any) -> Any:
+        if cls.is_own and isinstance(fields, dict) and fields.get("root") and not fields.get("title"):
+            name = Path(str(fields["root"])).absolute().name
+            return {**fields, "title": "".join(c for c in name if c.isprintable())[:80]}
+        return fields
 
     @field_validator("title", "class_names")
     @classmethod
@@ -163,6 +216,28 @@ class DataSource(Config):
             raise ValueError("class_names: expected names that differ")
         return self
 
+    @field_validator("case")
+    @classmethod
+    def _tells_cases(cls, value: str) -> str:
+        if is_table(value):
+            return _plain_name(value)
+        try:
+            groups = re.compile(value).groups
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"'{brief(value)}' is no pattern: {error}") from None
+        if groups > 1:
+            raise ValueError(f"'{brief(value)}' has {groups} groups: expected one, which is the case ((?:…) is none)")
+        return value
+
+    @field_validator("parts")
+    @classmethod
+    def _tells_parts(cls, value: str) -> str:
+        if is_table(value):
+            return _plain_name(value)
+        if value not in ("", "folder"):
+            raise ValueError(f"'{brief(value)}': expected folder, or the name of a CSV in the data set's folder")
+        return value
+
     @field_validator("spacing")
     @classmethod
     def _is_length(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -175,10 +250,10 @@ class FileSource(DataSource):
     """Base of the data sets that are read from files."""
 
     labels: Annotated[tuple[OneClass, ...], Since("0.2")] = Field((), max_length=255)
-    """What the mask files hold for class 0 (the background), 1, …: a number, or a list of numbers; of masks in colour
-    or with a palette a colour (`"#ff0000"`), or a list of these. With names (`{background: 0, liver: 1, tumour: [2,
-    3]}`), those are `class_names`. `n_classes` follows: of two labels it is 1. A value in a mask that no label stands
-    for is an error. Without labels, values are taken as `ablate.data.masks` says."""
+    """What the mask files hold for class 0 (the background), 1, …: a number, or a list of numbers. Of masks in colour
+    or with a palette a colour (`"#ff0000"`, a grey level as a number), or a list of these. With names (`{background: 0,
+    liver: 1, tumour: [2, 3]}`), those are `class_names`. `n_classes` follows: of two labels it is 1. A value in a mask
+    that no label stands for is an error. Without labels, values are taken as `ablate.data.masks` says."""
     ignore: Annotated[OneClass, Since("0.2")] = Field((), max_length=255)
     """What the mask files hold where nobody decided what is there: neither learnt from nor scored."""
     use_channels: Annotated[tuple[Annotated[Whole, Field(ge=0)], ...], Since("0.2")] = Field((), max_length=256)
@@ -186,8 +261,19 @@ class FileSource(DataSource):
     if it is not given."""
     slices: Annotated[Literal["axial", "coronal", "sagittal"], Since("0.2")] = "axial"
     """Across which planes a NIfTI volume is cut."""
+    axes: Annotated[str, Since("0.2")] = Field("", max_length=4)
+    """What the axes of NPY and TIFF files are, in their order: Z slices, Y rows, X columns, C channels (`CYX`, `YXZ`).
+    Without, as the file says, or as the shape suggests where the file says nothing."""
+    geometry: Annotated[Literal["", "image", "each"], Since("0.2")] = ""
+    """Where the headers of an image and its mask differ. `image`: the mask's pixels lie on the image's as they are
+    stored, whatever its header says. `each`: each lies where its own header says. Without, it is an error."""
     intensity: Annotated[tuple[Intensity, ...], Since("0.2")] = Field((), max_length=256)
     """How values become what a network sees: one for all channels, or one for each; without, `range`."""
+
+    @property
+    def in_colour(self) -> bool:
+        """Whether labels are colours: then masks are read as such, and a palette as the colours it stands for."""
+        return any(isinstance(value, str) for of_class in self.labels for value in of_class)
 
     @model_validator(mode="before")
     @classmethod
@@ -225,8 +311,19 @@ class FileSource(DataSource):
             return value
         return () if value[:1] == (Intensity(name="range"),) else value[:1]
 
+    @field_validator("axes")
+    @classmethod
+    def _are_axes(cls, value: str) -> str:
+        named = set(value)
+        if value and (len(named) < len(value) or not {"Y", "X"} <= named <= set("ZYXC")):
+            raise ValueError(f"'{brief(value)}': expected Y and X, and Z or C where there are such, each once (CYX)")
+        return value
+
     @model_validator(mode="after")
     def _each_label_is_one(self) -> FileSource:
+        if self.in_colour:
+            object.__setattr__(self, "labels", tuple(_in_order(map(_as_colour, of_class)) for of_class in self.labels))
+            object.__setattr__(self, "ignore", _in_order(map(_as_colour, self.ignore)))
         values = [value for one in (*self.labels, self.ignore) for value in one]
         twice = [value for value in values if values.count(value) > 1]
         if twice and twice[0] in self.ignore:
@@ -235,9 +332,7 @@ class FileSource(DataSource):
             raise ValueError(f"labels: {twice[0]} stands for two classes; give each value one")
         if len(self.labels) == 1 or not all(self.labels):
             raise ValueError("labels: expected a value for the background and for each class")
-        if len({isinstance(value, str) for value in values}) > 1:
-            raise ValueError("labels and ignore: expected numbers, or colours, and not both")
-        if self.ignore and not self.labels and isinstance(self.ignore[0], str):
+        if not self.in_colour and any(isinstance(value, str) for value in self.ignore):
             raise ValueError("ignore is a colour: labels must say which colours the classes have")
         return self
 

@@ -84,8 +84,8 @@ class _WithEncoderWeights(Network):
     def build(self, in_channels: int, classes: int) -> nn.Module:
         if self.encoder_weights_sha256 is not None and in_channels not in (1, 3):
             raise InputError(
-                f"encoder_weights are for images of 3 channels, or grey ones, and data.channels is {in_channels}: leave "
-                "them out, or take three by data.use_channels"
+                f"encoder_weights are for images in colour or grey, and data.channels is {in_channels}: leave them "
+                "out, or take three channels by data.use_channels"
             )
         model = super().build(in_channels, classes)
         if self.encoder_weights is not None and not next(model.parameters()).is_meta:

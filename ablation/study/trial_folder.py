@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ablate.files import flush_directory, kind, read_regular, sha256, write_new, write_whole
 from ablate.study.records import Record, read_record
 from ablate.study.runs import is_key
-from ablate.study.tables import EPOCH_COLUMNS, metric_column
+from ablate.study.tables import CASE, EPOCH_COLUMNS, metric_column
 from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:
@@ -172,7 +172,8 @@ def _image_table(key: str, result: Result) -> pd.DataFrame:
     frame = pd.DataFrame(result.counts.reshape(-1, len(COUNTS)), columns=list(COUNTS))
     frame.insert(0, "key", key)
     frame.insert(1, "image", np.repeat(np.array(result.ids, dtype=object), classes))
-    frame.insert(2, "class", np.tile(np.arange(classes), images))
+    frame.insert(2, CASE, np.repeat(np.array(result.cases or result.ids, dtype=object), classes))
+    frame.insert(3, "class", np.tile(np.arange(classes), images))
     return frame.assign(**{metric_column(label): values.reshape(-1) for label, values in result.more.items()})
 
 
@@ -187,10 +188,24 @@ def sample_name(image: str) -> str:
 
 
 def grey_levels(mask: Any, classes: int) -> Any:
-    """Class indices as grey levels that can be told apart: the last class is white."""
+    """Class indices as grey levels that can be told apart: the last class is white; ignored pixels are of a level that
+    no class has (`ignored_level`)."""
     import numpy as np
 
-    return np.asarray(mask * (255 // max(classes - 1, 1)), dtype=np.uint8)
+    from ablate.data.source import IGNORED
+
+    levels = np.asarray(mask, dtype=np.uint8) * np.uint8(_step(classes))
+    return np.where(mask == IGNORED, np.uint8(ignored_level(classes)), levels)
+
+
+def ignored_level(classes: int) -> int:
+    """The grey level of ignored pixels in the picture of a mask of so many classes: mid-grey of two."""
+    return _step(classes) // 2 or 255
+
+
+def _step(classes: int) -> int:
+    """From the grey level of a class to that of the next."""
+    return 255 // max(classes - 1, 1)
 
 
 def png(pixels: Any) -> bytes:

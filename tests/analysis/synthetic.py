@@ -18,6 +18,7 @@ class Tables(NamedTuple):
     trials: pd.DataFrame
     epochs: pd.DataFrame
     images: pd.DataFrame
+    unit: str = "image"
 
 
 TRIVIAL = {"all_foreground": 0.534, "mean_mask": 0.471, "all_background": 0.0}

@@ -90,9 +90,9 @@ def test_a_constant_image_stays_constant(value, intensity, expected):
 
 
 def test_a_window_cuts_off_what_is_beyond():
-    image = np.array([[-3024, -1000, -300, 400, 30000]] * 8, np.int16)
-    found = seen(image, intensity=WINDOW, size=(8, 5))[0, 0, 0]
-    np.testing.assert_allclose(found, [-1, -1, 0, 1, 1], atol=1e-6)
+    image = np.array([[-3024, -1000, -300, 400, 30000, -650, 50, 401]] * 8, np.int16)
+    found = seen(image, intensity=WINDOW, size=(8, 8))[0, 0, 0]
+    np.testing.assert_allclose(found, [-1, -1, 0, 1, 1, -0.5, 0.5, 1], atol=1e-6)
 
 
 # Slices of a volume --------------------------------------------------------------------------------------------------
@@ -228,11 +228,8 @@ def lungs(root: Path) -> KaggleLung:
 
 def contrast(data: Dataset) -> np.ndarray:
     """Tissue less lung in each slice."""
-    return np.array([image[0][mask == 0].mean() - image[0][mask > 0].mean() for image, mask in zip(*_both(data))])
-
-
-def _both(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    return np.asarray(data.images), np.asarray(data.masks)
+    both = [(data.images[n][0], data.masks[n]) for n in range(len(data))]
+    return np.array([image[mask == 0].mean() - image[mask > 0].mean() for image, mask in both])
 
 
 def test_by_a_window_lung_and_tissue_are_as_far_apart_in_every_slice(tmp_path):
