@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = "ablate"
 _ALWAYS = ("ablate.training.loop", "ablate.data.dataset", "ablate.models.encoder_weights")
-_KEYED = ("settings", "trial", "data.settings", "models.settings")
+_KEYED = ("settings", "trial", "data.settings", "data.value_settings", "models.settings")
 _NAMING = (
     "calls", "data.load", "kinds", "models.build", "models.network", "modules", "part", "reachable", "sources",
     "user_code",

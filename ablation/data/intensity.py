@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ablate.data.settings import DataSource, Intensity
+from ablate.data.settings import DataSource
 from ablate.data.source import Sample
+from ablate.data.value_settings import Intensity
 from ablate.errors import InputError
 from ablate.part import DataPart
 

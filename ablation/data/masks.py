@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ablate.data.settings import FileSource, Label
+from ablate.data.settings import FileSource
 from ablate.data.source import IGNORED
+from ablate.data.value_settings import Label
 from ablate.errors import InputError
 
 _SHOWN = 6

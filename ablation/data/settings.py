@@ -7,43 +7,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from ablate.data.value_settings import Intensity, OneClass, as_colour, in_order
 from ablate.errors import brief
-from ablate.settings import MOST_SEED, MOST_SIDE, Config, Number, Since, Whole, no_path_from_json, not_a_truth_value
+from ablate.settings import MOST_SEED, MOST_SIDE, Config, Number, Since, Whole, no_path_from_json
 
 if TYPE_CHECKING:
     from ablate.data.source import Sample
 
-_COLOUR = re.compile("#[0-9a-fA-F]{6}")
-
-
-def _label(value: Any) -> Any:
-    """A number as itself, whole ones as whole; a colour in lower case."""
-    if isinstance(value, str) and not _COLOUR.fullmatch(value):
-        raise ValueError(f"'{brief(value)}': expected a number, or a colour such as \"#ff0000\"")
-    if isinstance(value, int | float) and not abs(value) < 2**53:  # NaN is not either
-        raise ValueError(f"{brief(value)}: expected a number below 2^53")
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value.lower() if isinstance(value, str) else not_a_truth_value(value)
-
-
-def _as_colour(value: Any) -> Any:
-    """Numbers among colours are grey levels."""
-    if isinstance(value, str):
-        return value
-    if value not in range(256):
-        raise ValueError(f"labels: {value} is neither a colour nor a grey level, which are whole numbers from 0 to 255")
-    return f"#{value:02x}{value:02x}{value:02x}"
-
-
-def _in_order(values: Any) -> Any:
-    """What stands for one class, the same in whichever order it is given."""
-    return tuple(sorted(set(values), key=lambda value: (isinstance(value, str), value)))
-
-
-LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
 
 PART_NAMES = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
@@ -62,47 +34,6 @@ def _plain_name(text: str) -> str:
     if "/" in text or "\\" in text or not text.isprintable():
         raise ValueError(f"'{brief(text)}': expected the name of a CSV in the data set's folder, without a path")
     return text
-
-
-Label = Annotated[int | float | str, Field(union_mode="smart"), BeforeValidator(_label)]
-OneClass = Annotated[tuple[Label, ...], AfterValidator(_in_order)]
-
-
-class Intensity(Config):
-    """How the values of an image become what a network sees. By its name alone, or with settings.
-
-    `range`: 8-bit values from 0 to 255, others from the least to the greatest of the image, to [-1, 1]. `zscore`: less
-    the mean, by the standard deviation. `percentiles`: from the `low`th to the `high`th (0.5 and 99.5) to [-1, 1], what
-    is beyond cut off. `window`: from `low` to `high` in the files' own values (Hounsfield units of CT) to [-1, 1], what
-    is beyond cut off. Least, mean, percentiles are each channel's own, of the image, or of all slices of its volume.
-    """
-
-    name: Literal["range", "zscore", "percentiles", "window"]
-    low: Annotated[Number | None, Since("0.2")] = None
-    high: Annotated[Number | None, Since("0.2")] = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_name(cls, given: Any) -> Any:
-        """Percentiles are spelled out, so that the key outlives another default."""
-        fields = {"name": given} if isinstance(given, str) else given
-        if isinstance(fields, dict) and fields.get("name") == "percentiles":
-            given_ones = {name: value for name, value in fields.items() if value is not None}
-            return {"low": LOW_PERCENTILE, "high": HIGH_PERCENTILE} | given_ones
-        return fields
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Intensity:
-        low, high = self.low, self.high
-        if self.name in ("range", "zscore") and (low, high) != (None, None):
-            raise ValueError(f"intensity {self.name} takes no low and high")
-        if self.name == "window" and (low is None or high is None):
-            raise ValueError("intensity window needs low and high, in the files' own values")
-        if low is not None and high is not None and not low < high:
-            raise ValueError(f"intensity {self.name}: low {low:g} must be below high {high:g}")
-        if self.name == "percentiles" and not all(v is None or 0 <= v <= 100 for v in (low, high)):
-            raise ValueError("intensity percentiles: expected low and high from 0 to 100")
-        return self
 
 
 class DataSource(Config):
@@ -322,8 +253,8 @@ class FileSource(DataSource):
     @model_validator(mode="after")
     def _each_label_is_one(self) -> FileSource:
         if self.in_colour:
-            object.__setattr__(self, "labels", tuple(_in_order(map(_as_colour, of_class)) for of_class in self.labels))
-            object.__setattr__(self, "ignore", _in_order(map(_as_colour, self.ignore)))
+            object.__setattr__(self, "labels", tuple(in_order(map(as_colour, of_class)) for of_class in self.labels))
+            object.__setattr__(self, "ignore", in_order(map(as_colour, self.ignore)))
         values = [value for one in (*self.labels, self.ignore) for value in one]
         twice = [value for value in values if values.count(value) > 1]
         if twice and twice[0] in self.ignore:
