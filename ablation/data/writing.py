@@ -58,17 +58,10 @@ class Values(NamedTuple):
 
 
 def values_of(data: DataPart) -> Values:
-<<<<<<< HEAD
     """What the masks of a data set held for its classes: of several values of a class, the least; without `labels`,
     the class indices."""
     firsts = _firsts(getattr(data, "labels", ()))
     if len(firsts) != max(data.classes, 2):
-=======
-    """What the masks of a data set held for its classes: of several values of a class, the least; without `labels`,
-    the class indices."""
-    firsts = [values[0] for values in getattr(data, "labels", ())]
-    if not firsts:
->>>>>>> h-values
         return Values(tuple(range(max(data.classes, 2))), are_given=False)
     if not isinstance(firsts[0], str):
         return Values(tuple(firsts))
