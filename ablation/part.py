@@ -130,6 +130,21 @@ class DataPart(Part):
         return int(self._fields.get("n_classes", 1))
 
     @property
+    def title(self) -> str:
+        """What people call it: no part of what it is."""
+        return str(self.local.get("title", ""))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What people call class 0 (the background), 1, …; none if nobody named them."""
+        return tuple(self.local.get("class_names", ()))
+
+    @property
+    def called(self) -> str:
+        """Its title, or else its name."""
+        return self.title or self.name
+
+    @property
     def root(self) -> Any:
         """Where its files are, on this machine; None if that is not known."""
         return self.local.get("root")

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ablate.errors import InputError, brief
+from ablate.data.description import FILE, description
+from ablate.errors import InputError, PartError, brief
 from ablate.kinds import KINDS, kind_at
 from ablate.kinds import parse as parse_part
 from ablate.part import Part
@@ -18,9 +19,15 @@ from ablate.trial import Protocol
 
 
 def overlay(
-    space: Space, level_fields: Fields, profile: Profile, data: str | None, overrides: Fields
+    space: Space,
+    level_fields: Fields,
+    profile: Profile,
+    data: str | None,
+    overrides: Fields,
+    data_dir: str | None = None,
 ) -> dict[str, Any]:
-    """What a configuration has of each field: the profile's defaults of its own data set lie under all else.
+    """What a configuration has of each field: under all else lie the profile's defaults of its own data set, and on
+    those what is said beside its files.
 
     What the base says of one data set's fields is not taken over to another.
     """
@@ -29,12 +36,20 @@ def overlay(
         assign(over, path, value)
     tree = nested(space.base)
     own = tree.get("data", {}).get("name")
-    name = over.get("data", {}).get("name", data or own or "mni152")
+    asked = over.get("data", {}).get("name", data)
+    root = data_dir or over.get("data", {}).get("root")
+    if root is None and asked in (None, own):
+        root = tree.get("data", {}).get("root")
+    said = description(root)
+    name = asked or said.get("name") or own or "mni152"
+    if said and said["name"] != name:
+        raise InputError(f"'{root}/{FILE}' describes {brief(said['name'])}, and {brief(name)} is asked for: give one")
     if own not in (None, name):
         tree["data"] = {}
     for path, value in {**level_fields, **overrides}.items():
         assign(tree, path, value)
     tree.setdefault("data", {})["name"] = name
+    tree["data"] = said | tree["data"] | ({"root": root} if root else {})
     _fill(tree, nested(profile.fields(name)))
     return tree
 
@@ -57,11 +72,10 @@ def assign(tree: dict[str, Any], path: str, value: Any) -> None:
     tree[last] = copy.deepcopy(spelled_out(path, value))
 
 
-def parts_of(fields: dict[str, Any], space: str, data_dir: str | None) -> dict[str, Any]:
+def parts_of(fields: dict[str, Any], space: str) -> dict[str, Any]:
     """What a trial's configuration is made of, but for the seed."""
     data, protocol = dict(fields["data"]), dict(fields.get("protocol", {}))
-    root = data_dir if data_dir is not None else data.pop("root", None)
-    data.pop("root", None)
+    root = data.pop("root", None)
     optimizer = {"name": "adam"} | fields["optimizer"] if fields.get("optimizer") else {}
     if "lr" in optimizer:  # one place for it, whatever the optimizer
         given = optimizer.pop("lr")
@@ -71,7 +85,7 @@ def parts_of(fields: dict[str, Any], space: str, data_dir: str | None) -> dict[s
             )
     found: dict[str, Any] = {
         "model": network_of_space(fields, space),
-        "data": parse_part(KINDS["data set"], data, local={"root": root}),
+        "data": _data_set(data, root),
         "protocol": parse(Protocol, protocol, "protocol"),
     }
     single = {"loss": fields.get("loss"), "optimizer": optimizer, "schedule": fields.get("schedule")}
@@ -82,6 +96,16 @@ def parts_of(fields: dict[str, Any], space: str, data_dir: str | None) -> dict[s
         given = [{"name": label} | settings for label, settings in labelled.items() if settings is not None]
         found[name] = tuple(parse_part(kind, one) for one in given)
     return found
+
+
+def _data_set(fields: dict[str, Any], root: Any) -> Part:
+    try:
+        return parse_part(KINDS["data set"], fields, local={"root": root})
+    except PartError:
+        raise
+    except InputError as error:
+        said = set(description(root)) - {"name"}
+        raise InputError(f"{error} (see also '{root}/{FILE}')" if said else str(error)) from None
 
 
 def network_of_space(fields: dict[str, Any], space: str) -> Part:

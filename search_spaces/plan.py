@@ -175,8 +175,8 @@ class Planner:
         for factor in self.space.factors:
             if any(path.split(".")[0] == "data" for path in _varied(self.space, factor)):
                 raise InputError(f"factor {factor} varies the data: a search compares on one data set")
-        fields = overlay(self.space, {}, self._profile, self._data, self._overrides)
-        parts = parts_of(fields, self.space.name, self._data_dir)
+        fields = overlay(self.space, {}, self._profile, self._data, self._overrides, self._data_dir)
+        parts = parts_of(fields, self.space.name)
         return self._read(parts["data"]), parts["protocol"]
 
     def _read(self, source: DataPart) -> Dataset:
@@ -198,8 +198,8 @@ class Planner:
         cannot be read), cannot be built, or costs more than the space allows.
         """
         try:
-            fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides)
-            parts = parts_of(fields, self.space.name, self._data_dir)
+            fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
+            parts = parts_of(fields, self.space.name)
             model, protocol = parts["model"], parts["protocol"]
             dataset = self._read(parts["data"])
             source = parts["data"] = parts["data"].but(fingerprint=dataset.config.fingerprint)
@@ -242,7 +242,7 @@ class Planner:
 
 def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Run:
     """Trials of a space as a study keeps what was planned."""
-    from ablate.study.runs import Run
+    from ablate.study.runs import DataRecord, Run
 
     return Run(
         space=space.name,
@@ -255,6 +255,7 @@ def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Ru
         },
         definition=space.model_dump(mode="json", exclude_none=True),
         trials={trial.key: trial.levels for trial in trials},
+        data={trial.config.data.fingerprint: DataRecord.of(trial.config.data) for trial in trials},
     )
 
 

@@ -23,6 +23,8 @@ _LATER = tuple(name for name in DataSource.model_fields if name not in _OF_ALL)
 class CalledSource(DataSource):
     """A data set as its function gives it: an iterable of `Sample`, or of (name, image, mask)."""
 
+    is_own = True
+
     target: Any = None
     settings: dict[str, Any] = Field(default_factory=dict)
     what: str = ""

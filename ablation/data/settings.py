@@ -146,6 +146,14 @@ class DataSource(Config):
 
     _stay_out_of_json = field_validator("root")(no_path_from_json)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _called_as_its_folder(cls, fields: Any) -> Any:
+        if cls.is_own and isinstance(fields, dict) and fields.get("root") and not fields.get("title"):
+            name = Path(str(fields["root"])).absolute().name
+            return {**fields, "title": "".join(c for c in name if c.isprintable())[:80]}
+        return fields
+
     @field_validator("title", "class_names")
     @classmethod
     def _can_be_seen(cls, value: Any) -> Any:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ablate.files import read_regular, write_whole
 from ablate.study.manifest import Manifest
-from ablate.study.runs import Run
+from ablate.study.runs import DataRecord, Run
 from ablate.study.sealed_lines import append_line, read_lines, seal
 
 PLANS, COPY = "plans.jsonl", "plans.jsonl.copy"
@@ -34,6 +34,8 @@ class _Line(BaseModel):
     definition: dict[str, Any] | None = None
     factors: dict[str, list[str]]
     trials: dict[str, dict[str, str]]
+    data: dict[str, DataRecord] | None = None
+    """Those that are new, or said otherwise."""
 
 
 class _Growing(NamedTuple):
@@ -78,7 +80,10 @@ class Plans:
             factors[name].update(dict.fromkeys(of_factor))
         trials = before.trials if before else {}
         trials.update(run.trials)
-        self._runs[place] = _Growing(run.model_copy(update={"factors": {}, "trials": {}}), factors, trials)
+        data = (before.says.data if before else {}) | run.data
+        self._runs[place] = _Growing(
+            run.model_copy(update={"factors": {}, "trials": {}, "data": data}), factors, trials
+        )
         for key, levels in run.trials.items():
             named = {f"{run.space}.{name}": level for name, level in levels.items()}
             self.levels.setdefault(key, {}).update(named)
@@ -120,6 +125,8 @@ class Plans:
             },
             trials={key: levels for key, levels in run.trials.items() if trials.get(key) != levels},
         )
+        known_data = known.data if known else {}
+        line.data = {name: one for name, one in run.data.items() if known_data.get(name) != one} or None
         told = _Line(
             space=run.space,
             profile=run.profile,
@@ -136,7 +143,8 @@ class Plans:
 
     def write(self, study: Path) -> None:
         """Write all of it anew, a line a run, and the copy. Raises `OSError`."""
-        lines = [seal(_Line(**run.model_dump()).model_dump_json().encode()) + b"\n" for run in self.runs]
+        whole = (_Line(**run.model_dump() | {"data": run.data or None}) for run in self.runs)
+        lines = [seal(one.model_dump_json(exclude_none=True).encode()) + b"\n" for one in whole]
         for name in (PLANS, COPY):
             write_whole(study / name, b"".join(lines))
         self._note(study)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from ablate.trial import KEY_LENGTH
+
+if TYPE_CHECKING:
+    from ablate.part import DataPart
 
 Key = Annotated[str, StringConstraints(pattern=rf"^[0-9a-f]{{{KEY_LENGTH}}}$")]
 """A trial's key, or a cell's. It names files: whatever else stands in its place is refused where it is read."""
@@ -14,6 +18,31 @@ Key = Annotated[str, StringConstraints(pattern=rf"^[0-9a-f]{{{KEY_LENGTH}}}$")]
 
 def is_key(name: str) -> bool:
     return len(name) == KEY_LENGTH and set(name) <= set("0123456789abcdef")
+
+
+_Name = Annotated[str, StringConstraints(max_length=80)]
+
+
+class DataRecord(BaseModel):
+    """What a study keeps of a data set beside what it is: what people call it, where it was, and how it looked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: _Name = ""
+    """What tables and reports call it."""
+    class_names: Annotated[list[_Name], Field(max_length=255)] = []
+    """Of class 0 (the background), 1, …; none if nobody named them."""
+    root: Annotated[str, StringConstraints(max_length=4096)] = ""
+    """The folder with its files, on the machine that planned; empty if it has none."""
+    doubts: Annotated[list[Annotated[str, StringConstraints(max_length=2000)]], Field(max_length=200)] = []
+    """What may not be as it was meant, a line each."""
+    facts: dict[str, Any] = {}
+    """What it holds, as plain data."""
+
+    @classmethod
+    def of(cls, data: DataPart) -> DataRecord:
+        root = str(Path(data.root).absolute()) if data.root else ""
+        return cls(title=data.title, class_names=list(data.class_names), root=root)
 
 
 class Run(BaseModel):
@@ -28,6 +57,8 @@ class Run(BaseModel):
     factors: dict[str, list[str]]
     definition: dict[str, Any]
     trials: dict[str, dict[str, str]]
+    data: dict[Key, DataRecord] = {}
+    """Its data sets, by their fingerprints; none in what earlier versions planned."""
 
     @field_validator("definition")
     @classmethod

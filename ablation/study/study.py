@@ -43,7 +43,7 @@ from ablate.study.migration import COPY, clear_away, migrate
 from ablate.study.plans import PLAN, Plans, are_kept_twice, read_trial_plan, trial_plan
 from ablate.study.records import Record, read_record
 from ablate.study.recovery import read_study
-from ablate.study.runs import Run, is_key
+from ablate.study.runs import DataRecord, Run, is_key
 from ablate.study.set_aside import SET_ASIDE, set_aside
 from ablate.study.tables import TableName, read_table
 from ablate.study.trial_folder import CHECKSUMS, is_whole, parse_checksums, sample_name, unpack
@@ -202,6 +202,10 @@ class Study:
                 self._facts = facts
                 write_manifest(self.path, facts)
             self.plans.append(self.path, run)
+
+    def data_records(self) -> dict[str, DataRecord]:
+        """What is kept of the data sets beside what they are, by fingerprint; none of what earlier versions planned."""
+        return {name: record for run in self.manifest.runs for name, record in run.data.items()}
 
     # Trials that ended -----------------------------------------------------------------------------------------------
 
