@@ -17,6 +17,7 @@ from ablate.analysis.crossed import Interval
 from ablate.analysis.format import listing, model_name, several
 from ablate.analysis.pareto import COSTS, Cell, Cost, cells, tasks, value
 from ablate.analysis.scores import cell_scores, metrics_of
+from ablate.analysis.scoring import Scoring
 from ablate.analysis.significance import mean_interval
 from ablate.errors import InputError, unknown
 from ablate.metrics.counts import COUNTS, METRICS, MetricName
@@ -77,6 +78,7 @@ class _Judged(NamedTuple):
     trials: pd.DataFrame
     images: pd.DataFrame
     cells: tuple[Cell, ...]
+    scoring: Scoring
 
 
 def compare(studies: Mapping[str, Frames], metric: MetricName = "dice") -> Comparison:
@@ -125,16 +127,18 @@ def _judged(studies: Mapping[str, Frames], metric: MetricName) -> list[_Judged]:
         if metric not in metrics_of(frames.images):
             raise unknown(f"metric of {study}", metric, metrics_of(frames.images))
     by_study = {
-        (study, task): (trials, frames.images)
+        (study, task): (trials, frames)
         for study, frames in studies.items()
         for task, trials in tasks(frames.trials).items()
     }
     shared = Counter(task for _, task in by_study)
     found = []
-    for (study, task), (trials, images) in by_study.items():
+    for (study, task), (trials, frames) in by_study.items():
         known = tuple(one for one in cells(trials) if metric in METRICS or math.isfinite(value(one, metric)))
         if any(not one.trivial for one in known):
-            found.append(_Judged(f"{study}: {task}" if shared[task] > 1 else task, trials, images, known))
+            found.append(
+                _Judged(f"{study}: {task}" if shared[task] > 1 else task, trials, frames.images, known, frames.scoring)
+            )
     return found
 
 
@@ -178,7 +182,7 @@ def _labels(networks: Mapping[tuple[str, str], Sequence[Cell]]) -> dict[tuple[st
 def _intervals(judged: _Judged, metric: MetricName) -> dict[str, Interval]:
     from ablate.analysis.frames import Frames
 
-    frames = Frames(judged.trials, judged.images.iloc[:0], judged.images)
+    frames = Frames(judged.trials, judged.images.iloc[:0], judged.images, judged.scoring)
     return {name: mean_interval(found) for name, found in cell_scores(frames, metric).items() if len(found.seeds) > 1}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
@@ -12,9 +12,10 @@ import pandas as pd
 
 from ablate.analysis.format import MIXED
 from ablate.analysis.scores import image_scores, metrics_of
+from ablate.analysis.scoring import AS_EVER, Scoring, class_names
 from ablate.errors import InputError
 from ablate.foreign import LARGEST, bounded, keys, need, numbers_of, whole
-from ablate.metrics.counts import METRICS
+from ablate.metrics.counts import METRICS, Empty, MetricName, class_count
 from ablate.origin import mixed
 from ablate.study.records import State
 from ablate.study.tables import (
@@ -46,11 +47,27 @@ class Frames(NamedTuple):
     `images`: a row a test image of a trial, and class (0 is the background).
 
     A metric of the trials' own has a column `metric.<label>` of the images, and its mean in `<label>` of the trials;
-    both are NaN of trials without it."""
+    both are NaN of trials without it. `scoring` is how the scores in `trials` follow from `images`; what it was asked for
+    has columns after those."""
 
     trials: pd.DataFrame
     epochs: pd.DataFrame
     images: pd.DataFrame
+    scoring: Scoring = AS_EVER
+
+    def scored(self, asked: Sequence[MetricName] = (), empty: Empty | None = None) -> Frames:
+        """The same, its trials with columns of these metrics too (`metric_asked`), and scored by another choice."""
+        own = own_metrics(self.images)
+        new = [name for name in dict.fromkeys((*self.scoring.asked, *asked)) if name not in (*METRICS, *own)]
+        scoring = self.scoring._replace(asked=tuple(new), empty=empty or self.scoring.empty)
+        if scoring == self.scoring:
+            return self
+        others = [name for name in self.trials if name not in metrics_of(self.trials)]
+        after = others.index(VALIDATION[0])
+        found = scores_by_trial(self.images, scoring)
+        trials = self.trials[others].merge(found, how="left", left_on="key", right_index=True)
+        order = ["dice", "iou", "miou", *own, *new]
+        return self._replace(trials=trials[[*others[:after], *order, *others[after:]]], scoring=scoring)
 
 
 def load(study: Study) -> Frames:
@@ -80,8 +97,25 @@ def load(study: Study) -> Frames:
     records = {key: sound.records[key] for key in configs}
     labels = sorted({label for table in tables["images"] for label in own_metrics(table)})
     images = _concat(tables["images"], [*IMAGE_COLUMNS, *map(metric_column, labels)])
-    trials = _trials(study, records, configs, measurements, images)
-    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images)
+    tasks = _tasks(configs)
+    scoring = Scoring.of(images, tasks, _class_names(study, configs, tasks))
+    trials = _trials(study, records, configs, measurements, images, tasks, scoring)
+    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, scoring)
+
+
+def _class_names(
+    study: Study, configs: Mapping[str, TrialConfig], tasks: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """What each data set's classes are called, by the run that named them last."""
+    named = {
+        of: tuple(one.class_names) for run in study.manifest.runs for of, one in run.data.items() if one.class_names
+    }
+    data = {tasks[key]: config.data for key, config in configs.items()}
+    return {
+        task: class_names(named[one.fingerprint], class_count(one.classes))
+        for task, one in data.items()
+        if one.fingerprint in named
+    }
 
 
 _NEEDED = {"trials": ["key", "cell", "seed", "model", "params", "macs"], "images": list(IMAGE_COLUMNS)}
@@ -128,12 +162,13 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
     labels = dict(zip(found["cell"], found["label"], strict=True))
     found["label"] = found["cell"].map(_told_apart(labels, {cell: cell[:4] for cell in labels}))
     found = found.drop(columns=[c for c in metrics_of(judged) if c in found])
-    found = found.merge(scores_by_trial(judged), how="left", left_on="key", right_index=True)
+    scoring = Scoring.of(judged, dict(zip(found["key"], found["data"], strict=True)))
+    found = found.merge(scores_by_trial(judged, scoring), how="left", left_on="key", right_index=True)
     factors = [name for name in found.columns if str(name).startswith("factor.")]
     found = found.reindex(columns=_trial_columns(factors, own_metrics(judged)))
     for name in VALIDATION:
         found[name] = [bounded(value, 1) for value in found[name]]
-    return Frames(found, _curves(epochs), judged)
+    return Frames(found, _curves(epochs), judged, scoring)
 
 
 def _of_some(name: str, table: pd.DataFrame, column: str) -> pd.Series:
@@ -168,10 +203,11 @@ def _refuse_repeated(name: str, table: pd.DataFrame, columns: list[str]) -> None
         raise InputError(f"table {name} repeats {', '.join(columns)} in row {int(repeated.argmax())}: one row each")
 
 
-def scores_by_trial(images: pd.DataFrame) -> pd.DataFrame:
-    """`dice`, `iou` (foreground), `miou` (Eq. 1) and the trials' own metrics of each key: means over images of the
-    per-image scores."""
-    return pd.DataFrame({m: image_scores(images, m).groupby("key")["score"].mean() for m in metrics_of(images)})
+def scores_by_trial(images: pd.DataFrame, scoring: Scoring = AS_EVER) -> pd.DataFrame:
+    """`dice`, `iou` (foreground), `miou` (Eq. 1), the trials' own metrics and what was asked for of each key: means over
+    images of the per-image scores."""
+    metrics = [*metrics_of(images), *scoring.asked]
+    return pd.DataFrame({m: image_scores(images, m, scoring).groupby("key")["score"].mean() for m in metrics})
 
 
 def _concat(tables: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
@@ -185,10 +221,11 @@ def _trials(
     configs: dict[str, TrialConfig],
     measurements: dict[str, Measured],
     images: pd.DataFrame,
+    tasks: dict[str, str],
+    scoring: Scoring,
 ) -> pd.DataFrame:
     places = _places(study)
     factors = list(dict.fromkeys(f"factor.{name}" for run in study.manifest.runs for name in run.factors))
-    tasks = _tasks(configs)
     labels = _labels(configs, places, tasks)
     origins = {key: study.origin(record) for key, record in records.items()}
     several = mixed((record.cell, origins[key]) for key, record in records.items() if record.state in JUDGED)
@@ -209,7 +246,7 @@ def _trials(
     ]
     columns = [c for c in TRIAL_COLUMNS if c not in METRICS]
     frame = pd.DataFrame(rows, columns=[*columns, *factors]).merge(
-        scores_by_trial(images), how="left", left_on="key", right_index=True
+        scores_by_trial(images, scoring), how="left", left_on="key", right_index=True
     )
     frame["best_epoch"] = frame["best_epoch"].astype("Int64")
     return frame[_trial_columns(factors, own_metrics(images))]

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ablate.data.dataset import Dataset
+from ablate.data.spacing import spacings_at
 from ablate.errors import InputError, TrialError
-from ablate.metrics.base import measure
+from ablate.metrics.base import measure, measure_all, sign
 from ablate.metrics.counts import Scores, class_count, confusion, scores
 from ablate.models.build import build_model
 from ablate.training.augmentation import augment
@@ -39,7 +40,7 @@ from ablate.trial import Protocol, TrialConfig
 class Result(NamedTuple):
     """A finished trial: `counts` (N, classes, 4) and `predictions` (N, H, W) are of the test images, in `ids`' order.
 
-    So are the values of the recipe's metrics, `more`: each (N, classes), by its label.
+    So are the values of the recipe's metrics, `more`: each (N, classes), by its name in tables.
     """
 
     epochs: list[Epoch]
@@ -171,7 +172,7 @@ def _judge_best(run: _Run, progress: TrainingState, test: tuple[int, ...]) -> Re
         counts=confusion(predictions, masks, classes),
         predictions=predictions,
         weights=progress.best,
-        more={label: measure(label, metric, predictions, masks, classes) for label, metric in run.metrics.items()},
+        more=measure_all(run.metrics, predictions, masks, classes, spacings_at(dataset, test, own_size=False)),
     )
 
 
@@ -234,9 +235,10 @@ def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
         mask = np.zeros(frequency.shape[1:])
     predictions = np.repeat(mask.astype(np.uint8)[None], len(parts.test), axis=0)
     masks, more = dataset.masks[list(parts.test)], {}
+    spacings = spacings_at(dataset, parts.test, own_size=False)
     for label, metric in metrics_of(trial):
         with contextlib.suppress(Exception):  # others' code, which need not be ready for what no network predicts
-            more[label] = measure(label, metric.build(), predictions, masks, classes)
+            more |= measure_all({label: metric.build()}, predictions, masks, classes, spacings)
     return Result(
         epochs=[],
         best_epoch=0,
@@ -255,6 +257,7 @@ def _validate(run: _Run, model: nn.Module, indices: tuple[int, ...]) -> tuple[fl
     chosen, classes = list(indices[group.share(len(indices))]), class_count(dataset.config.classes)
     total, counts, done = 0.0, [np.empty((0, classes, 4), dtype=np.int64)], 0
     measured, metric = [np.empty((0, classes))], run.metrics.get(protocol.select)
+    spacings = spacings_at(dataset, chosen, own_size=False)
     for logits in batch_logits(model, dataset.images[chosen], protocol.batch_size, device):
         masks = dataset.masks[chosen[done : done + len(logits)]]
         total += loss_of(run.loss, logits, torch.tensor(masks, device=device)).item() * len(logits)
@@ -262,12 +265,14 @@ def _validate(run: _Run, model: nn.Module, indices: tuple[int, ...]) -> tuple[fl
         predicted = classify(probabilities.cpu())
         counts.append(confusion(predicted, masks, classes))
         if metric is not None:
-            measured.append(measure(protocol.select, metric, predicted, masks, classes))
+            own = None if spacings is None else spacings[done : done + len(logits)]
+            measured.append(measure(protocol.select, metric, predicted, masks, classes, own))
         done += len(logits)
     loss = group.sum(torch.tensor(total, dtype=torch.float64)).item() / len(indices)
     found = scores(group.gather(np.concatenate(counts), len(indices)))
-    if metric is not None:  # of the foreground, as Dice is
-        return loss, found, float(group.gather(np.concatenate(measured), len(indices))[:, 1:].mean())
+    if metric is not None:  # of the foreground, as Dice is; of what neither has, a distance is as good as can be
+        values = np.nan_to_num(group.gather(np.concatenate(measured), len(indices))[:, 1:])
+        return loss, found, sign(metric) * float(values.mean())
     return loss, found, -loss if protocol.select == "loss" else getattr(found, protocol.select)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from ablate.analysis.scores import CellScores
+from ablate.analysis.scoring import AS_EVER, Scoring
 
 
 class Tables(NamedTuple):
@@ -18,6 +19,7 @@ class Tables(NamedTuple):
     trials: pd.DataFrame
     epochs: pd.DataFrame
     images: pd.DataFrame
+    scoring: Scoring = AS_EVER
 
 
 TRIVIAL = {"all_foreground": 0.534, "mean_mask": 0.471, "all_background": 0.0}
