@@ -47,8 +47,8 @@ class Frames(NamedTuple):
     `images`: a row a test image of a trial, and class (0 is the background).
 
     A metric of the trials' own has a column `metric.<label>` of the images, and its mean in `<label>` of the trials;
-    both are NaN of trials without it. `scoring` is how the scores in `trials` follow from `images`; what it was asked for
-    has columns after those."""
+    both are NaN of trials without it. `scoring` is how the scores in `trials` follow from `images`; what it was asked
+    for has columns after those."""
 
     trials: pd.DataFrame
     epochs: pd.DataFrame
@@ -204,8 +204,8 @@ def _refuse_repeated(name: str, table: pd.DataFrame, columns: list[str]) -> None
 
 
 def scores_by_trial(images: pd.DataFrame, scoring: Scoring = AS_EVER) -> pd.DataFrame:
-    """`dice`, `iou` (foreground), `miou` (Eq. 1), the trials' own metrics and what was asked for of each key: means over
-    images of the per-image scores."""
+    """`dice`, `iou` (foreground), `miou` (Eq. 1), the trials' own metrics and what was asked for of each key: means
+    over images of the per-image scores."""
     metrics = [*metrics_of(images), *scoring.asked]
     return pd.DataFrame({m: image_scores(images, m, scoring).groupby("key")["score"].mean() for m in metrics})
 

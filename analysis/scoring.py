@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.analysis.format import listing, several
-from ablate.errors import InputError, brief, unknown
+from ablate.errors import brief, unknown
 from ablate.metrics.counts import METRICS, ON_REQUEST, Empty, MetricName, says_unit
 from ablate.study.tables import own_metrics
 
@@ -60,7 +60,8 @@ class Scoring(NamedTuple):
         return (names[of_class] if of_class < len(names) else "") or str(of_class)
 
     def classes(self, images: pd.DataFrame) -> list[str]:
-        """The foreground classes that test masks have, in their order, by name where they have one; none of binary data.
+        """The foreground classes that test masks have, in their order, by name where they have one; none of binary
+        data.
 
         A class that data sets call differently is several.
         """
@@ -115,10 +116,8 @@ def by_class(frames: Frames, metric: MetricName, most: int) -> tuple[list[Metric
     """The metric of each foreground class where there are several, and what is to be said of the others, or ''."""
     classes = frames.scoring.classes(frames.images)
     rest = classes[most:]
-    note = (
-        f"{METRICS[metric].label} of {len(rest)} more {'class' if len(rest) == 1 else 'classes'} ({listing(rest, 6)}) is there by "
-        "--class"
-    )
+    what = "class" if len(rest) == 1 else "classes"
+    note = f"{METRICS[metric].label} of {len(rest)} more {what} ({listing(rest, 6)}) is there by --class."
     return [f"{metric}.{name}" for name in classes[:most]], note if rest else ""
 
 
@@ -146,11 +145,7 @@ def _of_task(frames: Frames, task: str, keys: set[str]) -> list[str]:
     said = []
     if absent:
         names = [scoring.name_of(at, task) for at in sorted(absent)]
-        one = len(names) == 1
-        said.append(
-            f"{where}No test mask has class {listing(names, 6)}: {'it is' if one else 'they are'} left out of means over "
-            "classes."
-        )
+        said.append(f"{where}No test mask has class {listing(names, 6)}: left out of means over classes.")
     rows = images[(images["class"] > 0) & images["key"].isin(keys)]
     rows = rows[~rows["class"].isin(absent)]
     empty = rows[rows["tp"] + rows["fn"] == 0]
@@ -158,9 +153,10 @@ def _of_task(frames: Frames, task: str, keys: set[str]) -> list[str]:
         nothing = int((empty["fp"] == 0).sum())
         names = [scoring.name_of(at, task) for at in sorted(set(empty["class"]))]
         what = f"have no pixel of class {listing(names, 6)}" if rows["class"].max() > 1 else "have an empty mask"
+        touched = f"{nothing} of {len(rows)} scores of an image and class by a trial"
         said.append(
-            f"{where}{empty['image'].nunique()} of {several(rows['image'].nunique(), 'test image')} {what}. A prediction "
-            f"that has none either {_MEANT[scoring.empty]} (--empty {scoring.empty}: {nothing} of {len(rows)} scores of "
-            "an image and class by a trial); any other is as bad as can be."
+            f"{where}{empty['image'].nunique()} of {several(rows['image'].nunique(), 'test image')} {what}. A "
+            f"prediction that has none either {_MEANT[scoring.empty]} (--empty {scoring.empty}: {touched}); any other "
+            "is as bad as can be."
         )
     return said

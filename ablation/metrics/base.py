@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ Spacings = Sequence[tuple[float, float]] | None
 """Millimetres from row to row and from column to column, of each image as it is scored; None where pixels are meant."""
 
 
-class LengthMetric(NamedTuple):
+@dataclass(frozen=True)
+class LengthMetric:
     """A metric that goes by lengths: in millimetres where the spacing is known, and in pixels elsewhere.
 
     Its name in tables has the unit, after `before_unit`: `hd95_mm`, `nsd_at_2px`. A `distance` is not bounded, smaller

@@ -234,7 +234,7 @@ def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
     else:
         mask = np.zeros(frequency.shape[1:])
     predictions = np.repeat(mask.astype(np.uint8)[None], len(parts.test), axis=0)
-    masks, more = dataset.masks[list(parts.test)], {}
+    masks, more = dataset.masks[list(parts.test)], dict[str, NDArray[np.float64]]()
     spacings = spacings_at(dataset, parts.test, own_size=False)
     for label, metric in metrics_of(trial):
         with contextlib.suppress(Exception):  # others' code, which need not be ready for what no network predicts
