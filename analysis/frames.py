@@ -55,19 +55,20 @@ class Frames(NamedTuple):
     images: pd.DataFrame
     scoring: Scoring = AS_EVER
 
-    def scored(self, asked: Sequence[MetricName] = (), empty: Empty | None = None) -> Frames:
-        """The same, its trials with columns of these metrics too (`metric_asked`), and scored by another choice."""
-        own = own_metrics(self.images)
-        new = [name for name in dict.fromkeys((*self.scoring.asked, *asked)) if name not in (*METRICS, *own)]
-        scoring = self.scoring._replace(asked=tuple(new), empty=empty or self.scoring.empty)
-        if scoring == self.scoring:
-            return self
-        others = [name for name in self.trials if name not in metrics_of(self.trials)]
-        after = others.index(VALIDATION[0])
-        found = scores_by_trial(self.images, scoring)
-        trials = self.trials[others].merge(found, how="left", left_on="key", right_index=True)
-        order = ["dice", "iou", "miou", *own, *new]
-        return self._replace(trials=trials[[*others[:after], *order, *others[after:]]], scoring=scoring)
+
+def scored(frames: Frames, asked: Sequence[MetricName] = (), empty: Empty | None = None) -> Frames:
+    """The same tables, the trials with columns of these metrics too (`metric_asked`), scored by another choice."""
+    own = own_metrics(frames.images)
+    new = [name for name in dict.fromkeys((*frames.scoring.asked, *asked)) if name not in (*METRICS, *own)]
+    scoring = frames.scoring._replace(asked=tuple(new), empty=empty or frames.scoring.empty)
+    if scoring == frames.scoring:
+        return frames
+    others = [name for name in frames.trials if name not in metrics_of(frames.trials)]
+    after = others.index(VALIDATION[0])
+    found = scores_by_trial(frames.images, scoring)
+    trials = frames.trials[others].merge(found, how="left", left_on="key", right_index=True)
+    order = ["dice", "iou", "miou", *own, *new]
+    return frames._replace(trials=trials[[*others[:after], *order, *others[after:]]], scoring=scoring)
 
 
 def load(study: Study) -> Frames:

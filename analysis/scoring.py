@@ -87,11 +87,11 @@ def class_names(names: Sequence[str], classes: int) -> tuple[str, ...]:
 # What is asked for ---------------------------------------------------------------------------------------------------
 
 
-def metric_asked(frames: Frames, metric: MetricName, of_class: str = "") -> MetricName:
+def metric_asked(frames: Frames, metric: MetricName, of_class: str = "", what: str = "metric") -> MetricName:
     """The name by which the tables have a metric that is asked for, of one class where one is.
 
     `hd95` is `hd95_mm` where that is what was measured. Raises `InputError` for a metric that no trial has, and for a
-    class that no data set has.
+    class that no data set has; `what` names the metric there.
     """
     whole, _, inner = metric.partition(".")
     known = [*METRICS, *own_metrics(frames.images), *ON_REQUEST]
@@ -99,7 +99,7 @@ def metric_asked(frames: Frames, metric: MetricName, of_class: str = "") -> Metr
     if whole not in known and len(in_units) == 1:
         whole = in_units[0]
     if whole not in known:
-        raise unknown("metric", whole, known)
+        raise unknown(what, whole, known)
     of_class = of_class or inner
     if not of_class:
         return whole

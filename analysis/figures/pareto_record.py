@@ -58,7 +58,8 @@ class Drawn(NamedTuple):
     def in_view(self, value: float, front: Pareto) -> bool:
         """Whether a score is so near the networks' that showing it does not squeeze them into a strip."""
         low, high = self.extent(front)
-        return not front.points or value >= high - 4 * max(high - low, 0.02)
+        reach = 4 * max(high - low, 0.02)
+        return not front.points or (value >= high - reach if maximised(front.y) else value <= low + reach)
 
 
 def drawn(fronts: Sequence[Pareto], uncertain: Sequence[UncertainFront], intervals: Intervals | None) -> Drawn:

@@ -41,7 +41,7 @@ def evidence(study: Study, frames: Frames) -> Evidence:
     judged = noted(notes, "fresh seeds", lambda: of_fresh_seeds(frames, fresh) if fresh else frames, frames)
     scores = {
         metric: noted(notes, f"{METRICS[metric].label} of images", partial(cell_scores, frames, metric), {})
-        for metric in metrics_of(frames.images)
+        for metric in (*metrics_of(frames.images), *frames.scoring.asked)
     }
     known = {cell.id: cell for cell in noted(notes, "networks", lambda: cells(frames.trials), ()) if not cell.trivial}
     claims = noted(notes, "claims", lambda: applicable(judged), Applicable((), ()))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ablate.analysis.frames import scored
 from ablate.analysis.guard import noted
 from ablate.analysis.report.about import about
 from ablate.analysis.report.evidence import evidence
 from ablate.analysis.report.pictures import pictures
 from ablate.analysis.report.report import render
+from ablate.analysis.scoring import by_class, scoring_notes
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
@@ -17,12 +19,19 @@ if TYPE_CHECKING:
     from ablate.study.study import Study
 
 
+_MOST_CLASSES = 8
+"""That have a column of their own."""
+
+
 def study_report(study: Study, frames: Frames, sections: Sequence[Part] = ()) -> str:
     """The HTML document of `study`, whose tables are `frames`. Whatever cannot be made of it is said in its place.
 
     `sections` are shown beside those that there are.
     """
-    notes: list[str] = []
+    classes, more = noted(notes := [], "classes", lambda: by_class(frames, "dice", _MOST_CLASSES), ([], ""))
+    frames = noted(notes, "classes", lambda: scored(frames, classes), frames)
+    notes += noted(notes, "empty masks", lambda: scoring_notes(frames), [])
+    notes += [more] if more else []
     shown = noted(notes, "test images", lambda: pictures(study, frames, notes), [])
     found = evidence(study, frames)
     found = found._replace(notes=(*found.notes, *notes))

@@ -78,7 +78,7 @@ def _scores(comparison: Comparison) -> Table:
     from ablate.metrics.counts import METRICS
 
     table = plain_table(
-        METRICS[comparison.metric].label, *comparison.data, "mean rank", right=(*comparison.data, "mean rank")
+        METRICS[comparison.metric].heading, *comparison.data, "mean rank", right=(*comparison.data, "mean rank")
     )
     for network in comparison.networks:
         texts = []

@@ -64,7 +64,7 @@ def _print_effects(found: Effects, out: Console) -> None:
 
     for (space, task), group in groupby(found.effects, key=lambda effect: (effect.space, effect.task)):
         rows = list(group)
-        out.print(f"{space}, {task}: effect on {METRICS[found.metric].label}", style="bold")
+        out.print(f"{space}, {task}: effect on {METRICS[found.metric].heading}", style="bold")
         table = _table("", "level", "effect", "95 % interval", "p", "seeds", "params", "MACs")
         for (factor, reference), levels in groupby(rows, key=lambda effect: (effect.factor, effect.reference)):
             for place, effect in enumerate(levels):

@@ -129,7 +129,7 @@ def _fronts(trials: pd.DataFrame, x: Cost, y: MetricName, study: Path) -> dict[s
 def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
     """In words: who is on the front how likely, and how much it dominates."""
     from ablate.analysis.format import listing
-    from ablate.analysis.pareto import amount
+    from ablate.analysis.pareto import amount, most_dominated
     from ablate.metrics.counts import METRICS
 
     if not sure.probability:
@@ -138,7 +138,7 @@ def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
     named = [f"{point.label} {sure.probability[point.cell]:.2f}" for point in likely if point.cell in sure.probability]
     named = [text for text in named if not text.endswith(" 0.00")]
     area, (cost, bar) = sure.hypervolume, sure.hypervolume.reference
-    largest = cost * (1 - bar)
+    largest = most_dominated((cost, bar), front.y)
     return [
         f"Probability of being on the front: {listing(named)}.",
         *([f"Measured on {front.device}."] if front.device else []),
