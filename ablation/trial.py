@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import to_json
@@ -130,8 +130,27 @@ class TrialConfig(Config):
 
     @property
     def cell(self) -> str:
-        """The key without the seed: what all seeds of this configuration share."""
+        """The key without the seed and the fold: what all seeds and folds of this configuration share."""
+        return _digest(self.of_fold(0).canonical("seed"))
+
+    @property
+    def cell_by_fold(self) -> str:
+        """What version 0.1 called the cell: each fold had its own. Records and measurements of then name it."""
         return _digest(self.canonical("seed"))
+
+    @property
+    def fold(self) -> int | None:
+        """Which fold of its cell it is; None where the split has none."""
+        split = self.protocol.split
+        return split.fold if split.method == "kfold" else None
+
+    def of_fold(self, fold: int) -> Self:
+        """The same trial on another fold of its split."""
+        split = self.protocol.split
+        if split.fold == fold:
+            return self
+        protocol = self.protocol.model_copy(update={"split": split.model_copy(update={"fold": fold})})
+        return self.model_copy(update={"protocol": protocol})
 
     def to_file(self) -> bytes:
         """The canonical form as a trial's folder keeps it."""

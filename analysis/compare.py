@@ -14,18 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ablate.analysis.by_seed import by_seed
 from ablate.analysis.crossed import Interval
 from ablate.analysis.format import listing, model_name, several
 from ablate.analysis.pareto import COSTS, Cell, Cost, cells, tasks, value
 from ablate.analysis.scores import cell_scores, metrics_of
-from ablate.analysis.scoring import Scoring
 from ablate.analysis.significance import mean_interval
 from ablate.errors import InputError, unknown
 from ablate.metrics.counts import COUNTS, METRICS, MetricName
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ablate.analysis.frames import Frames
 
 
@@ -76,10 +74,8 @@ class _Judged(NamedTuple):
     """One data set of one study."""
 
     name: str
-    trials: pd.DataFrame
-    images: pd.DataFrame
+    frames: Frames
     cells: tuple[Cell, ...]
-    scoring: Scoring
 
 
 def compare(studies: Mapping[str, Frames], metric: MetricName = "dice") -> Comparison:
@@ -130,18 +126,16 @@ def _judged(studies: Mapping[str, Frames], metric: MetricName) -> list[_Judged]:
         if metric not in known:
             raise unknown(f"metric of {study}", metric, known)
     by_study = {
-        (study, task): (trials, frames)
+        (study, task): frames._replace(trials=trials)
         for study, frames in studies.items()
         for task, trials in tasks(frames.trials).items()
     }
     shared = Counter(task for _, task in by_study)
     found = []
-    for (study, task), (trials, frames) in by_study.items():
-        known = tuple(one for one in cells(trials) if metric in METRICS or math.isfinite(value(one, metric)))
+    for (study, task), frames in by_study.items():
+        known = tuple(one for one in cells(by_seed(frames)) if metric in METRICS or math.isfinite(value(one, metric)))
         if any(not one.trivial for one in known):
-            found.append(
-                _Judged(f"{study}: {task}" if shared[task] > 1 else task, trials, frames.images, known, frames.scoring)
-            )
+            found.append(_Judged(f"{study}: {task}" if shared[task] > 1 else task, frames, known))
     return found
 
 
@@ -183,10 +177,8 @@ def _labels(networks: Mapping[tuple[str, str], Sequence[Cell]]) -> dict[tuple[st
 
 
 def _intervals(judged: _Judged, metric: MetricName) -> dict[str, Interval]:
-    from ablate.analysis.frames import Frames
-
-    frames = Frames(judged.trials, judged.images.iloc[:0], judged.images, judged.scoring)
-    return {name: mean_interval(found) for name, found in cell_scores(frames, metric).items() if len(found.seeds) > 1}
+    scores = cell_scores(judged.frames, metric)
+    return {name: mean_interval(found) for name, found in scores.items() if len(found.seeds) > 1}
 
 
 def _entry(found: Cell, metric: MetricName, intervals: Mapping[str, Interval], rank: float | None) -> Entry:
@@ -221,10 +213,11 @@ def _twins(judged: Sequence[_Judged], notes: list[str]) -> int:
     seen: dict[tuple[str, frozenset[tuple[str, ...]]], str] = {}
     twins = 0
     for one in judged:
-        images = one.images[one.images["key"].isin(one.trials["key"])]
+        trials, images = one.frames.trials, one.frames.images
+        images = images[images["key"].isin(trials["key"])]
         sizes = images.assign(there=images["tp"] + images["fn"], all=images[list(COUNTS)].sum(axis=1))
         distinct = sizes[["image", "class", "there", "all"]].drop_duplicates().astype(str)
-        identity = (str(one.trials["data"].iloc[0]), frozenset(distinct.itertuples(index=False, name=None)))
+        identity = (str(trials["data"].iloc[0]), frozenset(distinct.itertuples(index=False, name=None)))
         if identity in seen:
             notes.append(f"{one.name} looks like {seen[identity]} again: the same images count twice in mean ranks.")
             twins += 1

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ablate.analysis.format import MIXED
-from ablate.analysis.scores import image_scores, metrics_of
+from ablate.analysis.scores import Unit, image_scores, metrics_of
 from ablate.analysis.scoring import AS_EVER, Scoring, class_names
 from ablate.errors import InputError
 from ablate.foreign import LARGEST, bounded, keys, need, numbers_of, whole
@@ -19,6 +19,7 @@ from ablate.metrics.counts import METRICS, Empty, MetricName, class_count
 from ablate.origin import mixed
 from ablate.study.records import State
 from ablate.study.tables import (
+    CASE,
     EPOCH_COLUMNS,
     IMAGE_COLUMNS,
     JUDGED,
@@ -47,13 +48,19 @@ class Frames(NamedTuple):
     `images`: a row a test image of a trial, and class (0 is the background).
 
     A metric of the trials' own has a column `metric.<label>` of the images, and its mean in `<label>` of the trials;
-    both are NaN of trials without it. `scoring` is how the scores in `trials` follow from `images`; what it was asked
-    for has columns after those."""
+    both are NaN of trials without it. `unit` is what cells are scored by; the scores in `trials` are means over images,
+    as Table 2 has them, whatever it is. `scoring` is how they follow from `images`; what it was asked for has columns
+    after those."""
 
     trials: pd.DataFrame
     epochs: pd.DataFrame
     images: pd.DataFrame
+    unit: Unit = "image"
     scoring: Scoring = AS_EVER
+
+    def by(self, unit: Unit | None) -> Frames:
+        """The same, scored by another unit; None leaves it. An image whose case is not known is its own."""
+        return self if unit in (None, self.unit) else self._replace(unit=unit)
 
 
 def scored(frames: Frames, asked: Sequence[MetricName] = (), empty: Empty | None = None) -> Frames:
@@ -97,26 +104,48 @@ def load(study: Study) -> Frames:
         study.faults["measurements.json"] = str(error)
     records = {key: sound.records[key] for key in configs}
     labels = sorted({label for table in tables["images"] for label in own_metrics(table)})
-    images = _concat(tables["images"], [*IMAGE_COLUMNS, *map(metric_column, labels)])
+    judged, unit = _with_cases(tables["images"], configs)
+    images = _concat(judged, [*_IMAGE_COLUMNS, *map(metric_column, labels)])
     tasks = _tasks(configs)
     scoring = Scoring.of(images, tasks, _class_names(study, configs, tasks))
     trials = _trials(study, records, configs, measurements, images, tasks, scoring)
-    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, scoring)
+    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, unit, scoring)
 
 
 def _class_names(
     study: Study, configs: Mapping[str, TrialConfig], tasks: Mapping[str, str]
 ) -> dict[str, tuple[str, ...]]:
     """What each data set's classes are called, by the run that named them last."""
-    named = {
-        of: tuple(one.class_names) for run in study.manifest.runs for of, one in run.data.items() if one.class_names
-    }
+    known = [(of, tuple(one.class_names)) for run in study.manifest.runs for of, one in run.data.items()]
+    named = {of: names for of, names in known if names}
     data = {tasks[key]: config.data for key, config in configs.items()}
     return {
         task: class_names(named[one.fingerprint], class_count(one.classes))
         for task, one in data.items()
         if one.fingerprint in named
     }
+
+
+_IMAGE_COLUMNS = (*IMAGE_COLUMNS[:2], CASE, *IMAGE_COLUMNS[2:])
+
+
+def _with_cases(tables: list[pd.DataFrame], configs: dict[str, TrialConfig]) -> tuple[list[pd.DataFrame], Unit]:
+    """Tables of images with the case of each, and what they are scored by where nothing else is asked for.
+
+    That is cases where some have several images. A study that has tables of versions which kept no cases stays by
+    image; there, a case is known from the other trials on the same data, or else the image is its own.
+    """
+    data = [configs[str(table["key"].iloc[0])].data.fingerprint if len(table) else "" for table in tables]
+    known: dict[str, dict[str, str]] = {}
+    for table, images in zip(tables, data, strict=True):
+        if CASE in table:
+            known.setdefault(images, {}).update(zip(table["image"], table[CASE], strict=True))
+    filled = [
+        table if CASE in table else table.assign(**{CASE: [known.get(images, {}).get(i, i) for i in table["image"]]})
+        for table, images in zip(tables, data, strict=True)
+    ]
+    several = any(len(set(cases.values())) < len(cases) for cases in known.values())
+    return filled, "case" if several and all(CASE in table for table in tables) else "image"
 
 
 _NEEDED = {"trials": ["key", "cell", "seed", "model", "params", "macs"], "images": list(IMAGE_COLUMNS)}
@@ -144,8 +173,10 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
     found["seed"] = whole("trials", found, "seed", high=_MOST_COUNT).astype(np.int64)
     counts = {name: whole("images", images, name, high=_MOST_COUNT).astype(np.int64) for name in IMAGE_COLUMNS[2:]}
     more = {metric_column(label): _of_some("images", images, metric_column(label)) for label in own_metrics(images)}
+    found["fold"] = _folds(found)
     judged = images.assign(**{name: keys("images", images, name) for name in ("key", "image")}, **counts, **more)
-    judged = judged[[*IMAGE_COLUMNS, *more]]
+    judged = judged.assign(**{CASE: keys("images", images, CASE) if CASE in images else judged["image"]})
+    judged = judged[[*_IMAGE_COLUMNS, *more]]
     _refuse_repeated("trials", found, ["key"])
     _refuse_repeated("images", judged, ["key", "image", "class"])
     strange = set(judged["key"]) - set(found["key"])
@@ -169,7 +200,17 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
     found = found.reindex(columns=_trial_columns(factors, own_metrics(judged)))
     for name in VALIDATION:
         found[name] = [bounded(value, 1) for value in found[name]]
-    return Frames(found, _curves(epochs), judged, scoring)
+    several = judged[CASE].nunique() < judged["image"].nunique()
+    return Frames(found, _curves(epochs), judged, "case" if several else "image", scoring)
+
+
+def _folds(trials: pd.DataFrame) -> pd.Series:
+    """The column `fold`, as far as there is one. Raises `InputError` for what is neither missing nor a whole number."""
+    if "fold" not in trials:
+        return pd.Series(pd.NA, trials.index, dtype="Int64")
+    known = trials["fold"].notna()
+    given = whole("trials", trials.assign(fold=trials["fold"].where(known, 0)), "fold", high=_MOST_COUNT)
+    return pd.Series(given, trials.index).astype("Int64").where(known)
 
 
 def _of_some(name: str, table: pd.DataFrame, column: str) -> pd.Series:
@@ -229,27 +270,30 @@ def _trials(
     factors = list(dict.fromkeys(f"factor.{name}" for run in study.manifest.runs for name in run.factors))
     labels = _labels(configs, places, tasks)
     origins = {key: study.origin(record) for key, record in records.items()}
-    several = mixed((record.cell, origins[key]) for key, record in records.items() if record.state in JUDGED)
+    several = mixed((configs[key].cell, origins[key]) for key, record in records.items() if record.state in JUDGED)
     labels |= {cell: labels[cell] + MIXED for cell in several}
     study.mixed |= {labels[cell]: what for cell, what in several.items()}
     rows = [
         record.model_dump(include=set(TRIAL_COLUMNS))
         | {f"factor.{name}": level for _, levels in places.get(key, []) for name, level in levels.items()}
         | {
+            "cell": configs[key].cell,
+            "fold": configs[key].fold,
             "space": ";".join(space for space, _ in places.get(key, [])),
             "data": tasks[key],
-            "label": labels[record.cell],
+            "label": labels[configs[key].cell],
             "configuration": describe(configs[key]),
             "made_by": str(origins[key]),
         }
-        | _measured(measurements.get(record.cell))
+        | _measured(measurements.get(configs[key].cell) or measurements.get(configs[key].cell_by_fold))
         for key, record in records.items()
     ]
     columns = [c for c in TRIAL_COLUMNS if c not in METRICS]
     frame = pd.DataFrame(rows, columns=[*columns, *factors]).merge(
         scores_by_trial(images, scoring), how="left", left_on="key", right_index=True
     )
-    frame["best_epoch"] = frame["best_epoch"].astype("Int64")
+    for name in ("best_epoch", "fold"):
+        frame[name] = frame[name].astype("Int64")
     return frame[_trial_columns(factors, own_metrics(images))]
 
 
@@ -311,13 +355,13 @@ def _task(config: TrialConfig) -> str:
 
 
 def _options(config: TrialConfig) -> dict[str, str]:
-    """What decides a trial's test images, as text."""
+    """What decides a cell's test images, as text: those of all folds together."""
     data = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in config.data.canonical().items()
         if name != "name"
     }
-    split = {f"split.{name}": value for name, value in config.protocol.split.model_dump().items()}
+    split = {f"split.{name}": value for name, value in config.protocol.split.canonical("fold").items()}
     return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in {**data, **split}.items()}
 
 

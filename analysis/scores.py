@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,16 +11,20 @@ from numpy.typing import NDArray
 from ablate.analysis.scoring import AS_EVER, Scoring
 from ablate.errors import InputError, brief, unknown
 from ablate.metrics.counts import COUNTS, METRICS, ON_REQUEST, MetricName
-from ablate.study.tables import JUDGED, metric_column, own_metrics
+from ablate.study.tables import CASE, JUDGED, metric_column, own_metrics
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
+
+Unit = Literal["image", "case"]
+"""What is scored, and what intervals count: each image, or each case with its images pooled."""
 
 
 class CellScores(NamedTuple):
     """A cell's scores, `values` of shape (seeds, images); `seeds` and `images` name its rows and columns, ascending.
 
-    An image that a seed has no score for is NaN.
+    A seed's row has the images of all its folds. An image that a seed has no score for is NaN; where scores are by
+    case, `images` are cases.
     """
 
     cell: str
@@ -76,7 +80,9 @@ def image_scores(images: pd.DataFrame, metric: MetricName, scoring: Scoring = AS
         score = found.of_counts(tp, fp, fn, tn, scoring.empty)
     else:
         stored = rows[metric_column(whole)].to_numpy(dtype=np.float64, na_value=np.nan)
-        score = np.where(tp + fp + fn == 0, found.of_nothing(scoring.empty), stored)
+        # What a metric of others' gives such an image stands, unless another choice is asked for.
+        nothing = (tp + fp + fn == 0) & (np.isnan(stored) | (scoring.empty != "one"))
+        score = np.where(nothing, found.of_nothing(scoring.empty), stored)
     per_class = rows[["key", "image"]].assign(score=score)
     if np.isnan(score).any():
         per_class = per_class.dropna(subset=["score"])
@@ -95,11 +101,29 @@ def _counted(images: pd.DataFrame, only: str, scoring: Scoring) -> NDArray[np.bo
     return chosen
 
 
+def of_unit(images: pd.DataFrame, unit: Unit) -> pd.DataFrame:
+    """A table of images with a row a unit and class: of a case, `image` is its name, its counts are the sums over its
+    images, and what metrics of the trials' own have of it is the mean over those in which mask or prediction has the
+    class."""
+    if unit == "image":
+        return images
+    own = [metric_column(label) for label in own_metrics(images)]
+    there = images["tp"] + images["fp"] + images["fn"] > 0
+    images = images.assign(**{name: images[name].where(there) for name in own})
+    how = dict.fromkeys(COUNTS, "sum") | dict.fromkeys(own, "mean")
+    pooled = images.groupby(["key", CASE, "class"], sort=False, as_index=False).agg(how)
+    pooled.insert(1, "image", pooled[CASE])
+    return pooled
+
+
 def cell_scores(frames: Frames, metric: MetricName) -> dict[str, CellScores]:
-    """The scores of every cell with a scored trial, by cell, in the trial table's order. Raises as `image_scores`."""
+    """The scores by `frames.unit` of every cell with a scored trial, by cell, in the trial table's order.
+
+    Raises as `image_scores`.
+    """
     columns = ["key", "cell", "label", "model", "data", "state", "seed"]
     trials = frames.trials.loc[frames.trials["state"].isin(JUDGED), columns]
-    joined = image_scores(frames.images, metric, frames.scoring).merge(trials, on="key")
+    joined = image_scores(of_unit(frames.images, frames.unit), metric, frames.scoring).merge(trials, on="key")
     joined = joined.sort_values("cell", kind="stable")
     codes, known = pd.factorize(joined["image"], sort=True)
     images = [str(image) for image in known]

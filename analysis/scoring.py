@@ -152,10 +152,11 @@ def _of_task(frames: Frames, task: str, keys: set[str]) -> list[str]:
     if len(empty):
         nothing = int((empty["fp"] == 0).sum())
         names = [scoring.name_of(at, task) for at in sorted(set(empty["class"]))]
+        noun = "test image" if frames.unit == "image" else "case"
         what = f"have no pixel of class {listing(names, 6)}" if rows["class"].max() > 1 else "have an empty mask"
-        touched = f"{nothing} of {len(rows)} scores of an image and class by a trial"
+        touched = f"{nothing} of {len(rows)} scores of one {noun} and class by a trial"
         said.append(
-            f"{where}{empty['image'].nunique()} of {several(rows['image'].nunique(), 'test image')} {what}. A "
+            f"{where}{empty['image'].nunique()} of {several(rows['image'].nunique(), noun)} {what}. A "
             f"prediction that has none either {_MEANT[scoring.empty]} (--empty {scoring.empty}: {touched}); any other "
             "is as bad as can be."
         )

@@ -67,7 +67,8 @@ _LATEX = {
     "|": r"\textbar{}", '"': r"\textquotedblright{}", "±": r"$\pm$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$",
     "–": "--", "—": "---", "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "·": r"$\cdot$", "−": r"$-$",
     "\N{NO-BREAK SPACE}": "~",
-    "“": "``", "”": "''", "’": "'", "…": r"\ldots{}", "µ": r"$\mu$", "²": r"$^2$", "→": r"$\rightarrow$", "↓": r"$\downarrow$",
+    "“": "``", "”": "''", "’": "'", "…": r"\ldots{}", "µ": r"$\mu$", "²": r"$^2$", "→": r"$\rightarrow$",
+    "↓": r"$\downarrow$",
 }  # fmt: skip
 
 
@@ -89,7 +90,11 @@ def latex(table: ResultsTable, label: str = "results") -> str:
         rf"\begin{{{environment}}}{total}{{@{{}}{names}{'l' * len(table.metrics)}{'r' * len(columns)}@{{}}}}",
         r"\toprule",
         " & ".join(
-            ["Network", *(latex_text(METRICS[m].heading) for m in table.metrics), *(latex_text(c.title) for c in columns)]
+            [
+                "Network",
+                *(latex_text(METRICS[m].heading) for m in table.metrics),
+                *(latex_text(c.title) for c in columns),
+            ]
         )
         + r" \\",
     ]

@@ -20,6 +20,7 @@ import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ablate.analysis.by_seed import by_seed
 from ablate.analysis.format import several
 from ablate.analysis.pareto import Cost, Pareto, nondominated, pareto, tasks
 from ablate.analysis.scores import CellScores, cell_scores
@@ -124,7 +125,7 @@ def front_probability(
     frames: Frames, cost: Cost, metric: MetricName, cell: str, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> FrontProbability | None:
     """How likely `cell` is on its task's front of `metric` against `cost`; `None` where it lacks either."""
-    for trials in tasks(frames.trials).values():
+    for trials in tasks(by_seed(frames)).values():
         front = pareto(trials, cost, metric)
         if any(point.cell == cell for point in front.points):
             sample = _resample([point.cell for point in front.points], cell_scores(frames, metric), resamples, seed)

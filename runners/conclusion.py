@@ -21,6 +21,7 @@ _LONGEST_REASON = 200
 
 def conclude(study: Study, out: Console, ends: Ends) -> None:
     """The front, printed, and the report."""
+    from ablate.analysis.by_seed import by_seed, remarks
     from ablate.analysis.frames import load
     from ablate.analysis.report.evidence import intervals
     from ablate.analysis.scores import cell_scores
@@ -33,7 +34,8 @@ def conclude(study: Study, out: Console, ends: Ends) -> None:
         frames = load(study)
         out.print()
         found = intervals(cell_scores(frames, "dice"))
-        front_summary(frames.trials, out, caution=" ".join(notes(study)), intervals={"dice": found})
+        said = " ".join([*remarks(frames), *notes(study)])
+        front_summary(by_seed(frames), out, caution=said, intervals={"dice": found})
     with costing_no_training("the report", study.path, ends):
         path = write_report(study, frames or load(study), study.path / "report.html")
         out.print(f"Report: {path}", soft_wrap=True)

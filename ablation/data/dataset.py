@@ -12,8 +12,8 @@ from ablate.data.fit import Size, fit_image, fit_mask, fit_of, is_scored_at_own_
 from ablate.data.ragged import Arrays, Ragged
 from ablate.data.room import available_memory
 from ablate.data.settings import DataSource, Split
-from ablate.data.source import Sample
-from ablate.data.splits import Parts, split
+from ablate.data.source import IGNORED, Sample
+from ablate.data.splits import Known, Parts, split
 from ablate.errors import InputError, brief
 from ablate.part import DataPart
 from ablate.trial import KEY_LENGTH
@@ -59,7 +59,19 @@ class Dataset:
 
     def split(self, config: Split) -> Parts:
         """The images that train, select and judge. Raises as `ablate.data.splits.split` does."""
-        return split(self.groups, config)
+        foreground: list[tuple[float, float]] = []
+        if config.stratify == "foreground":
+            foreground = [
+                (float(np.count_nonzero(decided & (mask > 0))), float(np.count_nonzero(decided)))
+                for mask in self.masks
+                for decided in [mask != IGNORED]
+            ]
+        return split(self.groups, config, Known(self.fixed, self.strata, foreground))
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """What each image is of, as a split deals it out: its case, or where all are slices of one volume, itself."""
+        return self.groups if len(set(self.groups)) > 1 else self.ids
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -46,7 +46,8 @@ def _wrong_config(folder: Path, record: Record, config: TrialConfig | None) -> s
         return "it is no configuration"
     if config.key != folder.name:
         return f"its key is {config.key}"
-    if (config.cell, config.model.name, config.seed) != (record.cell, record.model, record.seed):
+    cells = (config.cell, config.cell_by_fold)
+    if record.cell not in cells or (config.model.name, config.seed) != (record.model, record.seed):
         return "its cell, model or seed is not the record's"
     return ""
 

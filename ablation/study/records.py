@@ -27,6 +27,8 @@ class Record(BaseModel):
     cell: Key
     model: str
     seed: Count
+    fold: Count | None = None
+    """Which of its cell's, of a trial whose split has folds; versions before 0.2 did not say it here."""
     state: State
     params: Count
     macs: Count

@@ -22,8 +22,10 @@ EPOCH_COLUMNS = ("key", "epoch", "train_loss", "val_loss", *VALIDATION, "seconds
 """After the key, what `ablate.training.loop.Epoch` has."""
 IMAGE_COLUMNS = ("key", "image", "class", *COUNTS)
 """Those that every trial's have; after them, one for each metric of the trial's own (`metric_column`)."""
+CASE = "case"
+"""The column of the case that an image is of, after `image`; tables of versions before 0.2 have none."""
 TRIAL_COLUMNS = (
-    "key", "cell", "space", "data", "model", "seed", "state", "params", "macs", "latency_ms", "latency_iqr_ms",
+    "key", "cell", "space", "data", "model", "seed", "fold", "state", "params", "macs", "latency_ms", "latency_iqr_ms",
     "latency_device", "latency_input", "peak_memory_mb", "best_epoch", "epochs", "train_seconds", "dice", "iou", "miou",
     *VALIDATION, "error", "label", "configuration", "made_by",
 )  # fmt: skip
@@ -103,6 +105,7 @@ def read_table(content: bytes, name: TableName, key: str) -> pd.DataFrame:
     elif table.duplicated(["image", "class"]).any():
         raise ValueError("it has an image and class twice")
     else:
+        _check_cases(table)
         _check_metrics(table)
     return table
 
@@ -118,6 +121,15 @@ def _check_counts(column: pd.Series) -> None:
 
     if not is_integer_dtype(column.dtype) or column.isna().any() or not column.between(0, _MOST).all():
         raise ValueError(f"its {column.name} are not all counts")
+
+
+def _check_cases(table: pd.DataFrame) -> None:
+    if CASE not in table.columns:
+        return
+    if not all(isinstance(case, str) and case for case in table[CASE]):
+        raise ValueError("its cases have no names")
+    if (table.groupby("image")[CASE].nunique() > 1).any():
+        raise ValueError("it has an image of two cases")
 
 
 def _check_metrics(table: pd.DataFrame) -> None:

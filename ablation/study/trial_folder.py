@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ablate.files import flush_directory, kind, read_regular, sha256, write_new, write_whole
 from ablate.study.records import Record, read_record
 from ablate.study.runs import is_key
-from ablate.study.tables import EPOCH_COLUMNS, metric_column
+from ablate.study.tables import CASE, EPOCH_COLUMNS, metric_column
 from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:
@@ -172,7 +172,8 @@ def _image_table(key: str, result: Result) -> pd.DataFrame:
     frame = pd.DataFrame(result.counts.reshape(-1, len(COUNTS)), columns=list(COUNTS))
     frame.insert(0, "key", key)
     frame.insert(1, "image", np.repeat(np.array(result.ids, dtype=object), classes))
-    frame.insert(2, "class", np.tile(np.arange(classes), images))
+    frame.insert(2, CASE, np.repeat(np.array(result.cases or result.ids, dtype=object), classes))
+    frame.insert(3, "class", np.tile(np.arange(classes), images))
     return frame.assign(**{metric_column(label): values.reshape(-1) for label, values in result.more.items()})
 
 

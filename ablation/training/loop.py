@@ -40,7 +40,8 @@ from ablate.trial import Protocol, TrialConfig
 class Result(NamedTuple):
     """A finished trial: `counts` (N, classes, 4) and `predictions` (N, H, W) are of the test images, in `ids`' order.
 
-    So are the values of the recipe's metrics, `more`: each (N, classes), by its name in tables.
+    So are the values of the recipe's metrics, `more`: each (N, classes), by its name in tables. `cases` are what the
+    images are of (`Dataset.cases`), without any each its own.
     """
 
     epochs: list[Epoch]
@@ -50,6 +51,7 @@ class Result(NamedTuple):
     predictions: NDArray[np.uint8]
     weights: dict[str, Tensor]
     more: Mapping[str, NDArray[np.float64]] = {}
+    cases: tuple[str, ...] = ()
 
     @property
     def test(self) -> Scores:
@@ -169,6 +171,7 @@ def _judge_best(run: _Run, progress: TrainingState, test: tuple[int, ...]) -> Re
         epochs=progress.epochs,
         best_epoch=progress.best_epoch,
         ids=tuple(dataset.ids[i] for i in test),
+        cases=tuple(dataset.cases[i] for i in test),
         counts=confusion(predictions, masks, classes),
         predictions=predictions,
         weights=progress.best,
@@ -243,6 +246,7 @@ def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
         epochs=[],
         best_epoch=0,
         ids=tuple(dataset.ids[i] for i in parts.test),
+        cases=tuple(dataset.cases[i] for i in parts.test),
         counts=confusion(predictions, masks, classes),
         predictions=predictions,
         weights={},

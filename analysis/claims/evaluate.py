@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from ablate.analysis.by_seed import by_seed
 from ablate.analysis.claims.judge import Judged, named, rivals_of, select, verdicts_on
 from ablate.analysis.claims.schema import Claim, Fewest, Hypothesis, load_claim, packaged
 from ablate.analysis.claims.verdict import ClaimResult, Outcome
@@ -47,8 +48,8 @@ def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
                 f"({listing([str(rows.at[cell, 'label']) for cell in chosen], 4)}); narrow it by another column"
             )
         if chosen:
-            known = {cell.id: cell for cell in cells(trials) if not cell.trivial}
             part = frames._replace(trials=trials)
+            known = {cell.id: cell for cell in cells(by_seed(part)) if not cell.trivial}
             results.append(_judge(Judged(claim, part, known, rows, known[chosen[0]], {}), task))
     if not results:
         raise InputError(

@@ -23,13 +23,15 @@ _GAP = 0.09
 
 
 class Curve(NamedTuple):
-    """One quantity of one cell against the epoch (from 1), over its complete seeds, as far as all of them went."""
+    """One quantity of one cell against the epoch (from 1), over its complete trials, as far as all of them went."""
 
     cell: str
     label: str
     model: str
     quantity: str
     seeds: int
+    of: str
+    """What there are so many of: seeds, or of a split in folds the trainings of its folds."""
     epochs: tuple[int, ...]
     mean: tuple[float, ...]
     low: tuple[float, ...]
@@ -38,7 +40,7 @@ class Curve(NamedTuple):
 
 def curves(frames: Frames) -> tuple[Curve, ...]:
     """The curves of every cell with complete trials, for each quantity in `PANELS`."""
-    complete = frames.trials.loc[frames.trials["state"] == "complete", ["key", "cell", "label", "model"]]
+    complete = frames.trials.loc[frames.trials["state"] == "complete", ["key", "cell", "label", "model", "seed"]]
     epochs = complete.merge(frames.epochs, on="key")
     found = []
     for cell, rows in epochs.groupby("cell", sort=False):
@@ -56,6 +58,7 @@ def curves(frames: Frames) -> tuple[Curve, ...]:
                     model=str(rows["model"].iloc[0]),
                     quantity=quantity,
                     seeds=seeds,
+                    of="seed" if rows["seed"].nunique() == seeds else "training",
                     epochs=tuple(int(epoch) for epoch in values.index),
                     mean=tuple(values["mean"]),
                     low=tuple(values["min"]),
@@ -131,7 +134,7 @@ def _mean(curve: Curve, look: Style) -> dict[str, Any]:
         "name": plain(curve.label),
         "line": {"color": look.shade, "width": 2, "dash": look.dash},
         "marker": {"symbol": look.symbol, "color": look.shade, "size": 8},
-        "text": [f"<b>{plain(curve.label)}</b>, {several(curve.seeds, 'seed')}"] * len(curve.epochs),
+        "text": [f"<b>{plain(curve.label)}</b>, {several(curve.seeds, curve.of)}"] * len(curve.epochs),
         "hovertemplate": "%{text}<br>epoch %{x}: %{y:.4f}<extra></extra>",
         "meta": {"mean": curve.cell, "quantity": curve.quantity},
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ablate.analysis.format import NO_BREAK
-from ablate.analysis.pareto import Cost, Pareto, Point
+from ablate.analysis.pareto import Cost, Pareto, Point, maximised
 from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:

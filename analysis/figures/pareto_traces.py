@@ -13,7 +13,7 @@ from ablate.analysis.figures.pareto_record import Drawn, percent
 from ablate.analysis.figures.style import FAINT, INK, Style, plain, shortened, styles, wrapped
 from ablate.analysis.figures.switches import Switched, only_on
 from ablate.analysis.format import between, score, several
-from ablate.analysis.pareto import COSTS, Cost, Pareto, Point, amount
+from ablate.analysis.pareto import COSTS, Cost, Pareto, Point, amount, maximised
 from ablate.metrics.counts import METRICS, MetricName
 
 _BAND, _CLOUD = "rgba(34,34,34,0.09)", "rgba(102,102,102,0.35)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from ablate.analysis.by_seed import remarks
 from ablate.analysis.format import listing, several
 from ablate.analysis.guard import noted
 from ablate.analysis.report.content import About
@@ -35,7 +36,7 @@ _STATISTICS = (
 def about(study: Study, frames: Frames) -> About:
     """What a study is about, and how its numbers were made. What cannot be said is among its notes."""
     runs = study.manifest.runs
-    notes: list[str] = []
+    notes: list[str] = noted([], "folds and cases", partial(remarks, frames), [])
     read = (noted(notes, f"trial {key}", partial(study.config, key), None) for key in frames.trials["key"])
     configs = [config for config in read if config is not None]
     trained = [config for config in configs if not config.is_trivial] or configs
@@ -44,7 +45,7 @@ def about(study: Study, frames: Frames) -> About:
     facts = {
         "Spaces": lambda: ", ".join(f"{run.space} ({run.design}, {run.profile} profile)" for run in runs),
         "Data": lambda: _distinct(map(_data, trained)),
-        "Split": lambda: _distinct(map(_split, trained)),
+        "Split": lambda: _distinct(_split(config, trained) for config in trained),
         "Training": lambda: trainings(trained),
         "Selection": lambda: _distinct(map(selection, trained)),
         "Scores": lambda: (
@@ -145,11 +146,19 @@ def _data(config: TrialConfig) -> str:
     )
 
 
-def _split(config: TrialConfig) -> str:
+def _split(config: TrialConfig, trained: Sequence[TrialConfig]) -> str:
     split = config.protocol.split
     if split.method == "paper":
         return "as the paper: 80 % train, 20 % both select and judge (scikit-learn, random_state=41)"
     order = f"shuffled with seed {split.seed}" if split.shuffle else "contiguous blocks"
+    if split.stratify:
+        order += f", stratified by {split.stratify}"
     if split.method == "kfold":
-        return f"fold {split.fold} of {split.folds} tests, the next validates; {order}"
+        whole = config.of_fold(0).protocol.split
+        there = {one.fold for one in trained if one.of_fold(0).protocol.split == whole}
+        known = sorted(fold for fold in there if fold is not None)
+        some = "" if len(known) == split.folds else f" ({', '.join(map(str, known))} trained)"
+        return f"{split.folds} folds{some}: each tests once, and the next validates; {order}"
+    if split.method == "fixed":
+        return f"as the data set fixes it; where that has no validation images, {split.val:.0%} of training; {order}"
     return f"{1 - split.val - split.test:.0%} train, {split.val:.0%} validation, {split.test:.0%} test; {order}"

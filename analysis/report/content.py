@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from ablate.analysis.by_seed import by_seed
 from ablate.analysis.figures.heatmap import LevelMeans
 from ablate.analysis.figures.hypervolume import Spent
 from ablate.analysis.figures.parallel import Parallel
@@ -104,12 +105,16 @@ class Content:
         return {cell for picture in self.pictures for cell in picture.predictions}
 
     @cached_property
+    def by_seed(self) -> pd.DataFrame:
+        return by_seed(self.frames)
+
+    @cached_property
     def known(self) -> tuple[Cell, ...]:
-        return cells(self.frames.trials)
+        return cells(self.by_seed)
 
     @cached_property
     def by_task(self) -> Mapping[str, pd.DataFrame]:
-        return tasks(self.frames.trials)
+        return tasks(self.by_seed)
 
     @cached_property
     def fronts(self) -> Mapping[str, tuple[Pareto, ...]]:

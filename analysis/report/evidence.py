@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ablate.analysis.by_seed import by_seed
 from ablate.analysis.confirmation import DESIGN, confirmation, of_fresh_seeds, searched_and_fresh
 from ablate.analysis.crossed import Interval
 from ablate.analysis.effects import effects
@@ -39,15 +40,16 @@ def evidence(study: Study, frames: Frames) -> Evidence:
     runs = [run for run in study.manifest.runs if run.design != DESIGN]
     searched, fresh = searched_and_fresh(study.manifest.runs)
     judged = noted(notes, "fresh seeds", lambda: of_fresh_seeds(frames, fresh) if fresh else frames, frames)
+    seeds = noted(notes, "seeds", partial(by_seed, frames), frames.trials)
     scores = {
         metric: noted(notes, f"{METRICS[metric].label} of images", partial(cell_scores, frames, metric), {})
         for metric in (*metrics_of(frames.images), *frames.scoring.asked)
     }
-    known = {cell.id: cell for cell in noted(notes, "networks", lambda: cells(frames.trials), ()) if not cell.trivial}
+    known = {cell.id: cell for cell in noted(notes, "networks", lambda: cells(seeds), ()) if not cell.trivial}
     claims = noted(notes, "claims", lambda: applicable(judged), Applicable((), ()))
     uncertain = {
         task: noted(notes, f"fronts of {task}", partial(_uncertain, trials, scores), ())
-        for task, trials in noted(notes, "data sets", lambda: tasks(frames.trials), {}).items()
+        for task, trials in noted(notes, "data sets", lambda: tasks(seeds), {}).items()
     }
     found = Evidence(
         claims=claims.results,
@@ -58,11 +60,11 @@ def evidence(study: Study, frames: Frames) -> Evidence:
         uncertain=uncertain,
         disagreements=noted(notes, "latency against MACs", lambda: disagreements(frames.trials), ()),
         effects=noted(notes, "effects", lambda: effects(frames, runs, "dice"), None),
-        maps=noted(notes, "maps of two factors", lambda: level_means(frames.trials, runs), ()),
+        maps=noted(notes, "maps of two factors", lambda: level_means(seeds, runs), ()),
         parallels=[
             record
             for run in runs
-            for record in noted(notes, f"networks of {run.space}", partial(parallel, frames.trials, run, known), ())
+            for record in noted(notes, f"networks of {run.space}", partial(parallel, seeds, run, known), ())
         ],
         spent=noted(notes, "what the training bought", lambda: spent(frames), ()),
     )

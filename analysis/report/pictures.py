@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ablate.analysis.by_seed import by_seed
 from ablate.analysis.guard import noted
 from ablate.analysis.pareto import cells, fronts, tasks
 from ablate.analysis.report.content import Picture, Prediction
@@ -85,7 +86,7 @@ def _picture(
 def _best_cells(frames: Frames) -> set[str]:
     """Of each data set, the cells on a front and then the best."""
     chosen: set[str] = set()
-    by_task = tasks(frames.trials)
+    by_task = tasks(by_seed(frames))
     for trials in by_task.values():
         on_front = {cell for record in fronts(trials) for cell in record.front}
         ranked = sorted(

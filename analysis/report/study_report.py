@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ablate.analysis.by_seed import remarks
 from ablate.analysis.frames import scored
 from ablate.analysis.guard import noted
 from ablate.analysis.report.about import about
 from ablate.analysis.report.evidence import evidence
 from ablate.analysis.report.pictures import pictures
 from ablate.analysis.report.report import render
-from ablate.analysis.scoring import by_class, scoring_notes
+from ablate.analysis.scoring import by_class
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
@@ -30,8 +31,8 @@ def study_report(study: Study, frames: Frames, sections: Sequence[Part] = ()) ->
     """
     classes, more = noted(notes := [], "classes", lambda: by_class(frames, "dice", _MOST_CLASSES), ([], ""))
     frames = noted(notes, "classes", lambda: scored(frames, classes), frames)
-    notes += noted(notes, "empty masks", lambda: scoring_notes(frames), [])
     notes += [more] if more else []
+    notes += noted(notes, "what is scored", lambda: remarks(frames), [])
     shown = noted(notes, "test images", lambda: pictures(study, frames, notes), [])
     found = evidence(study, frames)
     found = found._replace(notes=(*found.notes, *notes))

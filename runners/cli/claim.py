@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ablate.runners.cli.output import console, print_json
-from ablate.runners.cli.shared import json_option, notes, open_study, study_argument
+from ablate.runners.cli.shared import json_option, notes, open_study, study_argument, unit_option
+
+if TYPE_CHECKING:
+    from ablate.analysis.scores import Unit
 
 
 @click.command()
 @study_argument
 @click.option("--claim", "name", default="lightweight", show_default=True, help="A packaged claim, or a YAML file.")
+@unit_option
 @json_option
-def claim(study: Path, name: str, as_json: bool) -> None:
+def claim(study: Path, name: str, unit: Unit | None, as_json: bool) -> None:
     """Judge a claim: each of its hypotheses is supported, refuted or inconclusive.
 
     What the study cannot decide is inconclusive, and says what is missing.
@@ -31,6 +35,7 @@ def claim(study: Path, name: str, as_json: bool) -> None:
     """
     from rich.text import Text
 
+    from ablate.analysis.by_seed import remarks
     from ablate.analysis.claims.evaluate import evaluate
     from ablate.analysis.claims.schema import load_claim
     from ablate.analysis.confirmation import of_fresh_seeds, searched_and_fresh
@@ -38,7 +43,8 @@ def claim(study: Path, name: str, as_json: bool) -> None:
 
     parsed = load_claim(name)
     opened = open_study(study)
-    frames = load(opened)
+    frames = load(opened).by(unit)
+    said = [*remarks(frames), *notes(opened)]
     _, fresh = searched_and_fresh(opened.manifest.runs)
     results = evaluate(parsed, of_fresh_seeds(frames, fresh) if fresh else frames)  # a search's own seeds flatter it
     if as_json:
@@ -50,7 +56,7 @@ def claim(study: Path, name: str, as_json: bool) -> None:
                     result._asdict() | {"verdicts": [_plain(verdict._asdict()) for verdict in result.verdicts]}
                     for result in results
                 ],
-                "notes": notes(opened),
+                "notes": said,
             }
         )
         return
@@ -65,7 +71,7 @@ def claim(study: Path, name: str, as_json: bool) -> None:
         out.print()
         out.print(Text(result.sentence, style=f"bold {styles[result.outcome]}"))
     out.print("All verdicts must be supported for the claim to be; one refuted refutes it.", style="dim")
-    for note in notes(opened):
+    for note in said:
         out.print(Text(note, style="yellow"))
 
 

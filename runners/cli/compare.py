@@ -10,12 +10,13 @@ import click
 
 from ablate.errors import InputError
 from ablate.runners.cli.output import check_target, console, plain_table, print_json, write
-from ablate.runners.cli.shared import json_option, metric_option, notes, open_study
+from ablate.runners.cli.shared import json_option, metric_option, notes, open_study, unit_option
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from ablate.analysis.compare import Comparison
+    from ablate.analysis.scores import Unit
     from ablate.metrics.counts import MetricName
 
 
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...", type=click.Path(path_type=Path))
 @metric_option("--metric")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a page here that works offline.")
+@unit_option
 @json_option
-def compare(studies: tuple[Path, ...], metric: MetricName, output: Path | None, as_json: bool) -> None:
+def compare(
+    studies: tuple[Path, ...], metric: MetricName, output: Path | None, unit: Unit | None, as_json: bool
+) -> None:
     """The same networks over several data sets, and their ranks.
 
     Networks are matched by configuration. Scores of different data sets do not
@@ -35,6 +39,7 @@ def compare(studies: tuple[Path, ...], metric: MetricName, output: Path | None, 
       ablate compare studies/baselines-mni152 studies/baselines-isbi2012
       ablate compare STUDY STUDY --metric miou -o compared.html
     """
+    from ablate.analysis.by_seed import remarks
     from ablate.analysis.compare import compare as compared
     from ablate.analysis.compare import findings
     from ablate.analysis.frames import load
@@ -45,9 +50,10 @@ def compare(studies: tuple[Path, ...], metric: MetricName, output: Path | None, 
     if len({study.resolve() for study in studies}) < len(studies):
         raise InputError("a study is named twice: name each once")
     opened = {name: open_study(study) for name, study in zip(_names(studies), studies, strict=True)}
-    frames = {name: load(study) for name, study in opened.items()}
+    frames = {name: load(study).by(unit) for name, study in opened.items()}
     comparison = compared(frames, metric)
-    cautions = list(dict.fromkeys(note for study in opened.values() for note in notes(study)))
+    cautions = [f"{name}: {said}" for name, found in frames.items() for said in remarks(found)]
+    cautions += dict.fromkeys(note for study in opened.values() for note in notes(study))
     if output:
         abouts = {name: about(study, frames[name]) for name, study in opened.items()}
         write(output, compare_report(comparison, abouts).encode())

@@ -12,7 +12,7 @@ import click
 
 from ablate.errors import unknown
 from ablate.runners.cli.output import console, print_json
-from ablate.runners.cli.shared import json_option, metric_option, notes, open_study, study_argument
+from ablate.runners.cli.shared import json_option, metric_option, notes, open_study, study_argument, unit_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ablate.analysis.crossed import Interval
     from ablate.analysis.effects import Effect, Effects, Importance, Interaction
+    from ablate.analysis.scores import Unit
     from ablate.metrics.counts import MetricName
 
 
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 @study_argument
 @metric_option("--metric")
 @click.option("--space", help="Only this space of the study.")
+@unit_option
 @json_option
-def effects(study: Path, metric: MetricName, space: str | None, as_json: bool) -> None:
+def effects(study: Path, metric: MetricName, space: str | None, unit: Unit | None, as_json: bool) -> None:
     """What each level of each factor is worth against its reference.
 
     Differences are of the test images' mean score, everything else equal, with 95 % intervals that hold for
@@ -39,6 +41,7 @@ def effects(study: Path, metric: MetricName, space: str | None, as_json: bool) -
       ablate effects STUDY
       ablate effects STUDY --metric miou --space pyramid_levels
     """
+    from ablate.analysis.by_seed import remarks
     from ablate.analysis.effects import effects as estimate
     from ablate.analysis.frames import load
 
@@ -46,8 +49,9 @@ def effects(study: Path, metric: MetricName, space: str | None, as_json: bool) -
     runs = [run for run in opened.manifest.runs if space in (None, run.space)]
     if space is not None and not runs:
         raise unknown("space", space, {run.space for run in opened.manifest.runs})
-    found = estimate(load(opened), runs, metric)
-    cautions = [*found.notes, *notes(opened)]
+    frames = load(opened).by(unit)
+    found = estimate(frames, runs, metric)
+    cautions = [*found.notes, *remarks(frames), *notes(opened)]
     if as_json:
         print_json(_document(found, cautions))
         return

@@ -10,13 +10,14 @@ import click
 
 from ablate.errors import InputError, unknown
 from ablate.runners.cli.output import check_target, console, print_json, write
-from ablate.runners.cli.shared import json_option, metric_option, notes, open_study, study_argument
+from ablate.runners.cli.shared import json_option, metric_option, notes, open_study, study_argument, unit_option
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.crossed import Interval
     from ablate.analysis.pareto import Cost, Pareto
+    from ablate.analysis.scores import Unit
     from ablate.analysis.uncertainty import UncertainFront
     from ablate.metrics.counts import MetricName
 
@@ -39,8 +40,11 @@ if TYPE_CHECKING:
     help="Bootstrap resamples of seeds and test images.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an interactive page here.")
+@unit_option
 @json_option
-def pareto(study: Path, x: Cost, y: MetricName, resamples: int, output: Path | None, as_json: bool) -> None:
+def pareto(
+    study: Path, x: Cost, y: MetricName, resamples: int, output: Path | None, unit: Unit | None, as_json: bool
+) -> None:
     """The Pareto front of a study and how sure it is, printed or as a page.
 
     Scores are of the test images, means over seeds. A network's probability is
@@ -52,6 +56,7 @@ def pareto(study: Path, x: Cost, y: MetricName, resamples: int, output: Path | N
       ablate pareto STUDY --x macs --y miou
       ablate pareto STUDY -o front.html
     """
+    from ablate.analysis.by_seed import by_seed, remarks
     from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
     from ablate.analysis.frames import load
     from ablate.analysis.report.report import figure_page
@@ -62,11 +67,12 @@ def pareto(study: Path, x: Cost, y: MetricName, resamples: int, output: Path | N
 
     check_target(output, ".html")
     opened = open_study(study)
-    frames = load(opened)
+    frames = load(opened).by(unit)
+    seeds = by_seed(frames)
     known = metrics_of(frames.images)
     if y not in known:
         raise unknown("metric", y, known)
-    records = _fronts(frames.trials, x, y, study)
+    records = _fronts(seeds, x, y, study)
     # A page has every pair of axes; the terminal has one.
     wanted = known if output else [y]
     scores = {metric: cell_scores(frames, metric) for metric in wanted}
@@ -76,7 +82,11 @@ def pareto(study: Path, x: Cost, y: MetricName, resamples: int, output: Path | N
         for task, found in records.items()
     }
     firsts = {task: (found[0], uncertain[task][0]) for task, found in records.items()}
-    said = [*notes(opened), *dict.fromkeys(f"Resamples: {sure.note}." for _, sure in firsts.values() if sure.note)]
+    said = [
+        *remarks(frames),
+        *notes(opened),
+        *dict.fromkeys(f"Resamples: {sure.note}." for _, sure in firsts.values() if sure.note),
+    ]
     if output:
         title = f"Pareto front: {', '.join(run.space for run in opened.manifest.runs)}"
         figures = {task: pareto_figure(found, uncertain[task], intervals) for task, found in records.items()}
@@ -86,7 +96,7 @@ def pareto(study: Path, x: Cost, y: MetricName, resamples: int, output: Path | N
         print_json(_as_json(x, y, resamples, firsts, intervals[y], said))
         return
     out = console()
-    front_summary(frames.trials, out, x=x, y=y, caution=" ".join(said), intervals=intervals)
+    front_summary(seeds, out, x=x, y=y, caution=" ".join(said), intervals=intervals)
     for task, (front, sure) in firsts.items():
         for line in _sureness(front, sure):
             out.print(f"{task}: {line}" if len(firsts) > 1 else line)

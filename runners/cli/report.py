@@ -10,10 +10,11 @@ import click
 
 from ablate.runners.cli.named_parts import named_part
 from ablate.runners.cli.output import check_place, check_target, say, waiting, write
-from ablate.runners.cli.shared import open_study, study_argument
+from ablate.runners.cli.shared import open_study, study_argument, unit_option
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
+    from ablate.analysis.scores import Unit
     from ablate.part import Part
     from ablate.study.study import Study
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     help="Show this section too: my_code:Section or my_code:function, looked for in the current folder; or one that "
     "is there, with settings. Give it again for more.",
 )
-def report(study: Path, output: Path | None, sections: tuple[str | dict[str, Any], ...]) -> None:
+@unit_option
+def report(study: Path, output: Path | None, sections: tuple[str | dict[str, Any], ...], unit: Unit | None) -> None:
     """Write a study's report: one HTML file that works offline.
 
     It has the verdict on the claims that apply, the fronts and how sure they
@@ -53,7 +55,7 @@ def report(study: Path, output: Path | None, sections: tuple[str | dict[str, Any
     with code_from(Path.cwd() if sections else None):
         asked = [part_of(KINDS["section"], section) for section in sections]
         with waiting("writing the report"):
-            write_report(opened, load(opened), path, asked)
+            write_report(opened, load(opened).by(unit), path, asked)
     say(path)
 
 

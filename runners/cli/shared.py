@@ -78,6 +78,15 @@ def metric_option(name: str) -> Callable[[F], F]:
     )
 
 
+def unit_option(command: F) -> F:
+    """What is scored, and what intervals count; None is as the study has it."""
+    return click.option(
+        "--unit",
+        type=click.Choice(["image", "case"]),
+        help="Score each image, or the images of a case together [default: case, where cases have several].",
+    )(command)
+
+
 def metric_name(text: str) -> str:
     """The name of a score. Raises `InputError` for what cannot be one in any study."""
     from ablate.metrics.counts import METRICS

@@ -194,6 +194,7 @@ def make_record(
         cell=config.cell,
         model=config.model.name,
         seed=config.seed,
+        fold=config.fold,
         state=state,
         params=params,
         macs=macs,

@@ -16,7 +16,9 @@ from ablate.settings import Config, Number, Since
 from ablate.trial import TRIVIAL, TrialConfig
 
 KEPT = json.loads((Path(__file__).parents[1] / "assets" / "keys.json").read_text())
-"""What version 0.1 called some trials. Add to it; a line that is there never changes."""
+"""What version 0.1 called some trials. Add to it; a line that is there never changes. But for one cell: that of
+`ce7c4e757d0d`, which is fold 1. Version 0.1 gave each fold a cell of its own; now it is in the cell of fold 0."""
+CELL_OF_FOLD_1 = "b17097cd1ff6"
 
 
 def configuration(kept: dict[str, Any]) -> TrialConfig:
@@ -29,6 +31,17 @@ def test_a_key_is_what_it_was(kept):
     config = configuration(kept)
     assert (config.key, config.cell) == (kept["key"], kept["cell"])
     assert TrialConfig.model_validate_json(config.to_file()) == config
+
+
+def test_the_folds_of_a_configuration_are_one_cell_and_the_cell_of_version_0_1_is_still_known():
+    (kept,) = (line for line in KEPT if line["key"] == "ce7c4e757d0d")
+    config = configuration(kept)
+    folds = [config.of_fold(fold) for fold in range(4)]
+    assert len({trial.key for trial in folds}) == 4
+    assert {trial.cell for trial in folds} == {folds[0].cell_by_fold}
+    assert config.cell_by_fold == CELL_OF_FOLD_1
+    others = [config.of_fold(1).model_copy(update={"seed": 5}), configuration(kept | {"seed": 9})]
+    assert {trial.cell for trial in others} == {config.cell}
 
 
 def test_keys_of_every_network_source_and_split_are_kept():

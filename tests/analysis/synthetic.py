@@ -19,6 +19,7 @@ class Tables(NamedTuple):
     trials: pd.DataFrame
     epochs: pd.DataFrame
     images: pd.DataFrame
+    unit: str = "image"
     scoring: Scoring = AS_EVER
 
 

@@ -13,7 +13,7 @@ from ablate.analysis.report.content import About, Content, Evidence
 from ablate.contracts.contract import Contract, Doubt, reason
 from ablate.kinds import KINDS, make
 from ablate.part import Part
-from ablate.study.tables import EPOCH_COLUMNS, IMAGE_COLUMNS, TRIAL_COLUMNS
+from ablate.study.tables import CASE, EPOCH_COLUMNS, IMAGE_COLUMNS, TRIAL_COLUMNS
 
 _ABOUT = About(title="A small study", question="Which is best?", profiles=(), facts={"Data": "made up"})
 _CELLS = {"unet width=8": 1e4, "unet width=16": 4e4, "pyconvunet width=32": 9e4}
@@ -42,9 +42,11 @@ def small_study() -> Frames:
                 epochs.append(dict.fromkeys(EPOCH_COLUMNS, 0.5) | {"key": row["key"]} | values)
             for image in range(_IMAGES):
                 counts = {"tp": 50, "fp": 5 + image, "fn": 5, "tn": 40}
-                images.append({"key": row["key"], "image": f"image {image}", "class": 1} | counts)
+                images.append(
+                    {"key": row["key"], "image": f"image {image}", CASE: f"image {image}", "class": 1} | counts
+                )
     trials.append(_trial("t0", "all background", 0, 0.0, state="trivial", model="all_background"))
-    return Frames(_table(trials, TRIAL_COLUMNS), _table(epochs, EPOCH_COLUMNS), _table(images, IMAGE_COLUMNS))
+    return Frames(_table(trials, TRIAL_COLUMNS), _table(epochs, EPOCH_COLUMNS), _table(images, [*IMAGE_COLUMNS, CASE]))
 
 
 def _trial(key: str, label: str, params: float, dice: float, **columns: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ablate.analysis.figures.hypervolume import Spent, spent_figure
 from ablate.analysis.figures.pareto import pareto_figure
 from ablate.analysis.format import several, shortened
-from ablate.analysis.pareto import COST_WORDS, Pareto, amount
+from ablate.analysis.pareto import COST_WORDS, Pareto, amount, most_dominated
 from ablate.analysis.report.content import Content
 from ablate.analysis.report.page import NOTHING, Part, laid_out, made, plot
 from ablate.analysis.report.sections.base import Section, of_tasks
