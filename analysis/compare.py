@@ -133,9 +133,9 @@ def _judged(studies: Mapping[str, Frames], metric: MetricName) -> list[_Judged]:
     shared = Counter(task for _, task in by_study)
     found = []
     for (study, task), frames in by_study.items():
-        known = tuple(one for one in cells(by_seed(frames)) if metric in METRICS or math.isfinite(value(one, metric)))
-        if any(not one.trivial for one in known):
-            found.append(_Judged(f"{study}: {task}" if shared[task] > 1 else task, frames, known))
+        judged = tuple(one for one in cells(by_seed(frames)) if metric in METRICS or math.isfinite(value(one, metric)))
+        if any(not one.trivial for one in judged):
+            found.append(_Judged(f"{study}: {task}" if shared[task] > 1 else task, frames, judged))
     return found
 
 

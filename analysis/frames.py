@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
@@ -12,10 +12,10 @@ import pandas as pd
 
 from ablate.analysis.format import MIXED
 from ablate.analysis.scores import Unit, image_scores, metrics_of
-from ablate.analysis.scoring import AS_EVER, Scoring, class_names
+from ablate.analysis.scoring import AS_EVER, Scoring, names_of
 from ablate.errors import InputError
 from ablate.foreign import LARGEST, bounded, keys, need, numbers_of, whole
-from ablate.metrics.counts import METRICS, Empty, MetricName, class_count
+from ablate.metrics.counts import METRICS, Empty, MetricName
 from ablate.origin import mixed
 from ablate.study.records import State
 from ablate.study.tables import (
@@ -107,23 +107,9 @@ def load(study: Study) -> Frames:
     judged, unit = _with_cases(tables["images"], configs)
     images = _concat(judged, [*_IMAGE_COLUMNS, *map(metric_column, labels)])
     tasks = _tasks(configs)
-    scoring = Scoring.of(images, tasks, _class_names(study, configs, tasks))
+    scoring = Scoring.of(images, tasks, names_of(study, configs, tasks))
     trials = _trials(study, records, configs, measurements, images, tasks, scoring)
     return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, unit, scoring)
-
-
-def _class_names(
-    study: Study, configs: Mapping[str, TrialConfig], tasks: Mapping[str, str]
-) -> dict[str, tuple[str, ...]]:
-    """What each data set's classes are called, by the run that named them last."""
-    known = [(of, tuple(one.class_names)) for run in study.manifest.runs for of, one in run.data.items()]
-    named = {of: names for of, names in known if names}
-    data = {tasks[key]: config.data for key, config in configs.items()}
-    return {
-        task: class_names(named[one.fingerprint], class_count(one.classes))
-        for task, one in data.items()
-        if one.fingerprint in named
-    }
 
 
 _IMAGE_COLUMNS = (*IMAGE_COLUMNS[:2], CASE, *IMAGE_COLUMNS[2:])

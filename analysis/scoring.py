@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.analysis.format import listing, several
 from ablate.errors import brief, unknown
-from ablate.metrics.counts import METRICS, ON_REQUEST, Empty, MetricName, says_unit
+from ablate.metrics.counts import METRICS, ON_REQUEST, Empty, MetricName, class_count, says_unit
 from ablate.study.tables import own_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.frames import Frames
+    from ablate.study.study import Study
+    from ablate.trial import TrialConfig
 
 
 class Scoring(NamedTuple):
@@ -75,13 +77,25 @@ class Scoring(NamedTuple):
 AS_EVER = Scoring()
 
 
-def class_names(names: Sequence[str], classes: int) -> tuple[str, ...]:
+def _shown(names: Sequence[str], classes: int) -> tuple[str, ...]:
     """What a study's file calls its classes, as far as that can be shown; '' for one that it cannot, or that is twice.
 
     The text is anybody's: what would be a tag in a figure is no name.
     """
     fit = [name if name.isprintable() and not set(name) & set("<>") else "" for name in names[:classes]]
     return tuple(name if fit.count(name) == 1 else "" for name in fit)
+
+
+def names_of(study: Study, configs: Mapping[str, TrialConfig], tasks: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """What each data set's classes are called, by the run that named them last."""
+    known = [(of, tuple(one.class_names)) for run in study.manifest.runs for of, one in run.data.items()]
+    named = {of: names for of, names in known if names}
+    data = {tasks[key]: config.data for key, config in configs.items()}
+    return {
+        task: _shown(named[one.fingerprint], class_count(one.classes))
+        for task, one in data.items()
+        if one.fingerprint in named
+    }
 
 
 # What is asked for ---------------------------------------------------------------------------------------------------

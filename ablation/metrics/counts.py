@@ -127,7 +127,7 @@ class _Metrics(dict[MetricName, Metric]):
     def __missing__(self, name: MetricName) -> Metric:
         whole, dot, of_class = name.partition(".")
         if dot:
-            one = self[whole]
+            one = self["iou" if whole == "miou" else whole]  # of one class there is no mean
             said = f"class {of_class}" if of_class.isdecimal() else of_class
             return one._replace(name=name, label=f"{one.label} of {said}", only=of_class)
         if name in ON_REQUEST:

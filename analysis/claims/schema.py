@@ -121,6 +121,18 @@ class Claim(BaseModel):
     empty: Empty | None = None
     """What an image scores in a class that neither its mask nor its prediction has; `one` unless it is said."""
 
+    def about(self, of_class: str = "", empty: Empty | None = None) -> Claim:
+        """The same of one class, where a hypothesis names none itself, and by this choice of what empty masks score."""
+
+        def narrowed(one: Hypothesis) -> Hypothesis:
+            if isinstance(one, Fewest) or not of_class or "." in one.metric:
+                return one
+            return one.model_copy(update={"metric": f"{one.metric}.{of_class}"})
+
+        return self.model_copy(
+            update={"hypotheses": [narrowed(one) for one in self.hypotheses], "empty": empty or self.empty}
+        )
+
 
 def packaged() -> dict[str, Path]:
     """The claims that come with ablate, by name."""

@@ -29,7 +29,8 @@ def study_report(study: Study, frames: Frames, sections: Sequence[Part] = ()) ->
 
     `sections` are shown beside those that there are.
     """
-    classes, more = noted(notes := [], "classes", lambda: by_class(frames, "dice", _MOST_CLASSES), ([], ""))
+    notes: list[str] = []
+    classes, more = noted(notes, "classes", lambda: by_class(frames, "dice", _MOST_CLASSES), ([], ""))
     frames = noted(notes, "classes", lambda: scored(frames, classes), frames)
     notes += [more] if more else []
     notes += noted(notes, "what is scored", lambda: remarks(frames), [])
