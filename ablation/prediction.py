@@ -1,28 +1,33 @@
-"""Segment new images with a trained trial, prepared as its training images were."""
+"""Segment new images with trained trials, prepared as their training images were."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load
+from torch import Tensor
 
+from ablate.data.axes import Reading
 from ablate.data.dataset import prepare_images
-from ablate.data.images import read_slices
+from ablate.data.images import read_image
+from ablate.data.picture import Picture, upright
+from ablate.data.ragged import chosen
 from ablate.data.source import Sample
 from ablate.errors import InputError
 from ablate.files import kind
 from ablate.models.build import build_model
 from ablate.training.devices import choose_device
-from ablate.training.inference import classify, predict, predict_probabilities
+from ablate.training.inference import classify, predictions_of, probabilities_of
 
 if TYPE_CHECKING:
     from ablate.data.dataset import Dataset
+    from ablate.part import DataPart
     from ablate.study.study import Study
     from ablate.trial import TrialConfig
 
@@ -34,9 +39,8 @@ class Predictor:
 
     def __init__(self, trial: TrialConfig, weights: bytes) -> None:
         """`weights`: a safetensors document. Raises `InputError` if they are not those of the trial's network."""
-        self._trial = trial
+        self.trial = trial
         self._device = choose_device()
-        self.classes = trial.data.classes
         model = build_model(trial.model, trial.data.channels, trial.data.classes, trial.data.size)
         try:
             model.load_state_dict(load(weights))
@@ -53,28 +57,88 @@ class Predictor:
             raise InputError(f"trial {key} ({trial.model.name}) has no weights: give the key of a complete trial")
         return cls(trial, study.read(key, WEIGHTS))
 
-    def of_dataset(self, dataset: Dataset) -> NDArray[np.uint8]:
-        """Class indices (N, H, W) of the test images of the trial's data set, in the split's order."""
-        protocol = self._trial.protocol
-        test = dataset.split(protocol.split).test
-        images = dataset.images[list(test)]
-        return predict(self._model, images, protocol.batch_size, self._device, protocol.test_flips)
+    def of_dataset(self, dataset: Dataset) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+        """Class indices of the test images of the trial's data set, in the split's order: (N, H, W), or each (h, w)
+        where they are scored at their own size."""
+        test = dataset.split(self.trial.protocol.split).test
+        own_sizes = [dataset.own_sizes[i] for i in test] if dataset.own_sizes else []
+        return predictions_of(self._model, chosen(dataset.images, test), own_sizes, self.trial, self._device)
 
-    def segment(self, path: Path) -> NDArray[np.uint8]:
-        """Class indices of an image file at its own size: (H, W), or (slices, H, W) for a volume.
+    def probabilities(self, samples: Sequence[Sample]) -> Iterator[Tensor]:
+        """Of each class of each image, (C, h, w) at the image's own size; of the foreground alone where C is 1.
 
-        The image is brought to the trial's size, and the probabilities back to the image's, before they are decided on.
-        Raises `InputError` if the file is not an image.
+        Images of one `group` are prepared as one volume. Probabilities are brought to the image's size before anything
+        is decided on them.
         """
-        slices = read_slices(path)
-        images = slices[..., 0] if slices.shape[-1] == 1 else slices
-        blank = np.zeros(images.shape[1:3], dtype=np.uint8)
-        prepared = prepare_images([Sample(path.name, path.name, image, blank) for image in images], self._trial.data)
-        protocol = self._trial.protocol
-        batches = predict_probabilities(self._model, prepared, protocol.batch_size, self._device, protocol.test_flips)
-        masks = [
-            classify(F.interpolate(batch, size=images.shape[1:3], mode="bilinear", align_corners=False))
-            for batch in batches
-        ]
-        found = np.concatenate(masks)
-        return found[0] if len(found) == 1 else found
+        prepared = prepare_images(samples, self.trial.data)
+        own_sizes = [(sample.image.shape[0], sample.image.shape[1]) for sample in samples]
+        return probabilities_of(self._model, prepared, own_sizes, self.trial, self._device)
+
+
+class Segmentation(NamedTuple):
+    """What was found in an image file, at its own size and upright."""
+
+    picture: Picture
+    """What was read."""
+    classes: NDArray[np.uint8]
+    """(slices, H, W) class indices."""
+    probabilities: NDArray[np.float32] | None
+    """(slices, classes, H, W), or (slices, 1, H, W) of the foreground; only where asked for."""
+
+
+class Ensemble:
+    """Several trained networks, whose probabilities are averaged; or one."""
+
+    def __init__(self, members: Sequence[Predictor]) -> None:
+        """Raises `InputError` for members that were not trained on data described alike."""
+        self.members = tuple(members)
+        first, *others = (member.trial for member in self.members)
+        for other in others:
+            if different := _different(first.data, other.data):
+                raise InputError(
+                    f"trials {first.key} and {other.key} cannot be averaged: their {different} differ; "
+                    "average trials of one description of the data"
+                )
+
+    @classmethod
+    def of_trials(cls, study: Study, keys: Sequence[str]) -> Ensemble:
+        """The networks of these trials. Raises as `Predictor.of_trial` does, and for networks that do not fit."""
+        return cls([Predictor.of_trial(study, key) for key in keys])
+
+    @property
+    def data(self) -> DataPart:
+        """What the members have in common."""
+        return self.members[0].trial.data
+
+    def segment(self, path: Path, *, probabilities: bool = False) -> Segmentation:
+        """What is in an image file, read as the images that were learnt from.
+
+        Raises `InputError` if it is no image, or not of the channels that were learnt.
+        """
+        picture = read_image(path, Reading.of(self.data))
+        slices = upright(picture).slices
+        planes = slices[..., 0] if slices.shape[-1] == 1 else slices
+        blank = np.zeros(planes.shape[1:3], dtype=np.uint8)
+        samples = [Sample(path.name, path.name, plane, blank) for plane in planes]
+        classes = np.empty(planes.shape[:3], dtype=np.uint8)
+        kept = np.empty((len(planes), self.data.classes, *blank.shape), dtype=np.float32) if probabilities else None
+        found = zip(*(member.probabilities(samples) for member in self.members), strict=True)
+        for number, of_members in enumerate(found):
+            mean = sum(of_members[1:], start=of_members[0]) / len(of_members)
+            classes[number] = classify(mean[None])[0]
+            if kept is not None:
+                kept[number] = mean.numpy()
+        return Segmentation(picture, classes, kept)
+
+
+_OF_THE_TRIAL = ("size", "fingerprint")
+"""What may differ between the data of trials that are averaged."""
+
+
+def _different(one: DataPart, other: DataPart) -> str:
+    """What two descriptions of data differ in, in words; empty where they agree."""
+    first, second = ({"name": data.name} | data.settings for data in (one, other))
+    names = sorted(first.keys() | second.keys())
+    return ", ".join(
+        f"data.{name}" for name in names if name not in _OF_THE_TRIAL and first.get(name) != second.get(name)
+    )

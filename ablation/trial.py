@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import to_json
 
+from ablate.data.fit import fit_of
 from ablate.data.settings import Split
 from ablate.errors import unknown
 from ablate.kinds import of_kind
@@ -59,6 +60,15 @@ class Protocol(Config):
     test_flips: Annotated[tuple[Flip, ...], Since("0.2")] = ()
     """Test images, and those of `ablate predict`, get the mean of the probabilities of their flips. Validation images
     do not: it would make each epoch dearer."""
+    patches_per_image: Annotated[Whole, Since("0.2")] = Field(1, ge=1, le=100_000)
+    """With `data.fit` of `patches`: what an epoch has of each training image."""
+    patch_foreground: Annotated[Number, Since("0.2")] = Field(1 / 3, ge=0, le=1)
+    """With `data.fit` of `patches`: the probability of a patch to be about a foreground pixel, as far as it can be
+    without leaving the image: first a class is drawn of those in the mask, then one of its pixels (nnU-Net). The others
+    lie anywhere."""
+    window_overlap: Annotated[Number, Since("0.2")] = Field(0.5, ge=0, le=0.95)
+    """With `data.fit` of `patches`: by which share windows overlap their neighbours where a whole image is predicted,
+    to be validated, tested or segmented."""
 
     @field_validator("augment")
     @classmethod
@@ -114,6 +124,14 @@ class TrialConfig(Config):
         height, width = self.data.size
         if "rot90" in self.protocol.augment and height != width:
             raise ValueError(f"augment rot90 needs square images, not {height}x{width}: drop it or change data.size")
+        return self
+
+    @model_validator(mode="after")
+    def _patches_where_they_are_drawn(self) -> TrialConfig:
+        if fit_of(self.data) != "patches":
+            for name in ("patches_per_image", "patch_foreground", "window_overlap"):
+                if getattr(self.protocol, name) != Protocol.model_fields[name].default:
+                    raise ValueError(f"protocol.{name}: no patches are drawn; set data.fit to patches, or leave it out")
         return self
 
     @model_validator(mode="after")

@@ -41,17 +41,12 @@ def by_seed(frames: Frames) -> pd.DataFrame:
 
 def remarks(frames: Frames) -> list[str]:
     """What all that is said of cells must say: what is scored, and what was pooled to it."""
-    folds = by_seed(frames).get("folds")
-    said = (
-        [f"Scores are of the images of all folds of a seed together, up to {int(folds.max())}."] if _some(folds) else []
-    )
+    rows = by_seed(frames)
+    folds = int(rows["folds"].max()) if "folds" in rows else 0
+    said = [f"Scores are of the images of all folds of a seed together ({folds} folds)."] if folds else []
     if frames.unit == "case":
         said.append("Scores are by case: the pixels of its images are counted together, and each case counts once.")
     return [*said, *_lacking(frames), *scoring_notes(frames._replace(images=of_unit(frames.images, frames.unit)))]
-
-
-def _some(folds: pd.Series | None) -> bool:
-    return folds is not None and bool((folds > 0).any())
 
 
 def _lacking(frames: Frames) -> list[str]:
@@ -59,9 +54,10 @@ def _lacking(frames: Frames) -> list[str]:
     trials = frames.trials
     scored = trials[trials["state"].isin(JUDGED)]
     scored = scored[scored["fold"].notna()] if "fold" in scored else scored.iloc[:0]
-    folds = {data: set(rows["fold"]) for data, rows in scored[scored["state"] != "trivial"].groupby("data")}
+    trained = scored[scored["state"] != "trivial"]
+    folds = {str(data): set(rows["fold"]) for data, rows in trained.groupby("data")}
     lacks = {
-        (label, seed): sorted(folds.get(data, set()) - set(rows["fold"]))
+        (label, seed): sorted(folds.get(str(data), set()) - set(rows["fold"]))
         for (data, label, seed), rows in scored.groupby(["data", "label", "seed"], sort=False)
     }
     return [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ablate.cost.measured import Measured
     from ablate.part import Part
     from ablate.study.records import Record
+    from ablate.study.runs import DataRecord
     from ablate.study.study import Study
     from ablate.study.tables import TableName
 
@@ -106,7 +108,7 @@ def load(study: Study) -> Frames:
     labels = sorted({label for table in tables["images"] for label in own_metrics(table)})
     judged, unit = _with_cases(tables["images"], configs)
     images = _concat(judged, [*_IMAGE_COLUMNS, *map(metric_column, labels)])
-    tasks = _tasks(configs)
+    tasks = _tasks(configs, study.data_records())
     scoring = Scoring.of(images, tasks, names_of(study, configs, tasks))
     trials = _trials(study, records, configs, measurements, images, tasks, scoring)
     return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, unit, scoring)
@@ -322,17 +324,23 @@ def _told_apart(labels: dict[str, str], more: dict[str, str]) -> dict[str, str]:
     return {cell: f"{label} ({more[cell]})" if label in shared else label for cell, label in labels.items()}
 
 
-def _tasks(configs: dict[str, TrialConfig]) -> dict[str, str]:
-    """The data set that each trial is judged on, by name: scores compare only where the test images are the same."""
-    distinct = {_task(config): {"": config.data.name} | _options(config) for config in configs.values()}
-    varied = {name for options in distinct.values() for name in options}
-    varied = {name for name in varied if name and len({options.get(name) for options in distinct.values()}) > 1}
-    if len(varied) > 1:
-        varied -= {"fingerprint"}  # it follows from the others
-    names = {
-        task: " ".join([options[""], *(f"{name}={options[name]}" for name in sorted(varied & options.keys()))])
-        for task, options in distinct.items()
-    }
+def _tasks(configs: dict[str, TrialConfig], records: Mapping[str, DataRecord]) -> dict[str, str]:
+    """The data set that each trial is judged on, by what people call it: scores compare only where the test images are
+    the same. Those that are called the same are told apart by what differs."""
+    called: dict[str, dict[str, dict[str, str]]] = {}
+    for config in configs.values():
+        record = records.get(config.data.fingerprint)
+        title = record.title if record and record.title else config.data.name
+        folder = {"folder": Path(record.root).name} if record and record.root else {}
+        called.setdefault(title, {})[_task(config)] = folder | _options(config)
+    names: dict[str, str] = {}
+    for title, distinct in called.items():
+        varied = {name for options in distinct.values() for name in options}
+        varied = {name for name in varied if len({options.get(name) for options in distinct.values()}) > 1}
+        if len(varied) > 1:
+            varied -= {"fingerprint"}  # it follows from the others
+        for task, options in distinct.items():
+            names[task] = " ".join([title, *(f"{name}={options[name]}" for name in sorted(varied & options.keys()))])
     return {key: names[_task(config)] for key, config in configs.items()}
 
 

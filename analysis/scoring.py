@@ -88,8 +88,7 @@ def _shown(names: Sequence[str], classes: int) -> tuple[str, ...]:
 
 def names_of(study: Study, configs: Mapping[str, TrialConfig], tasks: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """What each data set's classes are called, by the run that named them last."""
-    known = [(of, tuple(one.class_names)) for run in study.manifest.runs for of, one in run.data.items()]
-    named = {of: names for of, names in known if names}
+    named = {of: tuple(one.class_names) for of, one in study.data_records().items() if one.class_names}
     data = {tasks[key]: config.data for key, config in configs.items()}
     return {
         task: _shown(named[one.fingerprint], class_count(one.classes))

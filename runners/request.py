@@ -87,6 +87,10 @@ class Request(Training):
     """quick, standard or paper [standard with a GPU, else quick]."""
     seeds: _Count | None = None
     """Seeds of each configuration [the profile's]."""
+    folds: Annotated[int, Field(ge=3, strict=True)] | None = None
+    """Train and judge each configuration on every fold of so many [the space's, or none]."""
+    fold: tuple[Annotated[int, Field(ge=0, strict=True)], ...] = ()
+    """Train only these folds, counted from 0 [all]."""
     epochs: _Count | None = None
     """Epochs of each trial [the profile's]."""
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -128,13 +132,37 @@ class Request(Training):
             self.settings,
             model=self.model,
             code=self.code,
+            folds=self.folds,
+            fold=self.fold,
         )
 
 
-def default_study(space: str, data: str, profile: str) -> Path:
-    """Where a run keeps its study, if it is not told."""
-    name = "-".join((space, re.sub(r"[^\w.-]+", "_", data), profile))
-    return Path("studies") / name
+def default_study(space: str, data: DataPart, profile: str) -> Path:
+    """Where a run keeps its study, if it is not told: by what its data set is called.
+
+    Earlier versions went by the data set's name alone; what they began with these images goes on where it is.
+    """
+    from ablate.study.manifest import is_study
+
+    path, earlier = (
+        Path("studies") / "-".join((space, _in_a_path(name), profile)) for name in (data.called, data.name)
+    )
+    if path == earlier or is_study(path) or not is_study(earlier):
+        return path
+    return earlier if _has_data(earlier, data) else path
+
+
+def _in_a_path(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
+def _has_data(study: Path, data: DataPart) -> bool:
+    """Whether trials of a study are of this data set."""
+    from ablate.study.contents import read_config
+    from ablate.study.trial_folder import key_folders
+
+    configs = (read_config(folder) for folder in key_folders(study))
+    return any(config is not None and config.data.fingerprint == data.fingerprint for config in configs)
 
 
 class Basis(NamedTuple):
@@ -159,14 +187,17 @@ def basis(
     *,
     model: str | None = None,
     code: Path | None = None,
+    folds: int | None = None,
+    fold: tuple[int, ...] = (),
 ) -> Basis:
     """What a space's trials are made from; arguments as the fields of `Request`.
 
     From then on, modules that a part names are looked for where `code` says.
     Raises `InputError` for a space or a profile that is none, and for epochs that are given twice.
     """
+    from ablate.search_spaces.fields import on_model
     from ablate.search_spaces.profiles import PROFILES
-    from ablate.search_spaces.space import Space, load_space, on_model
+    from ablate.search_spaces.space import Space, load_space
 
     parsed = parse(Space, dict(space), "space") if isinstance(space, Mapping) else load_space(str(space))
     name = profile or _default_profile()
@@ -191,7 +222,8 @@ def basis(
         return loaded[identity]
 
     rest = {
-        "data": data, "data_dir": str(data_dir) if data_dir else None, "seeds": seeds, "overrides": overrides,
+        "data": data, "data_dir": str(data_dir) if data_dir else None, "seeds": seeds, "folds": folds,
+        "fold": fold, "overrides": overrides,
     }  # fmt: skip
     return Basis(parsed, name, PROFILES[name], dataset_of, rest)
 

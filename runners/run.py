@@ -83,11 +83,11 @@ def carry_out(request: Request, out: Console, ends: Ends) -> Study:
 
 
 class _Asked(NamedTuple):
-    """A space, as a plan or as a planner for a search. `data`: the data set's name; `epochs`: the most of any trial."""
+    """A space, as a plan or as a planner for a search. `data`: the first data set; `epochs`: the most of any trial."""
 
     space: Space
     profile: str
-    data: str
+    data: DataPart
     epochs: int
     dataset_of: Callable[[DataPart], Dataset]
     plan: Plan | None = None
@@ -105,11 +105,10 @@ def _asked_for(request: Request) -> _Asked:
             plan = make_plan(found.space, found.profile, dataset_of=found.dataset_of, **found.arguments)
         configs = [trial.config for trial in plan.trials]
         epochs = max(config.protocol.epochs for config in configs)
-        return _Asked(found.space, found.profile_name, configs[0].data.name, epochs, found.dataset_of, plan)
+        return _Asked(found.space, found.profile_name, configs[0].data, epochs, found.dataset_of, plan)
     planner = Planner(found.space, found.profile, dataset_of=found.dataset_of, **found.arguments)
     dataset, protocol = planner.base()
-    name = dataset.config.name
-    return _Asked(found.space, found.profile_name, name, protocol.epochs, found.dataset_of, planner=planner)
+    return _Asked(found.space, found.profile_name, dataset.config, protocol.epochs, found.dataset_of, planner=planner)
 
 
 def _planned(study: Study, asked: _Asked) -> list[str]:
@@ -133,7 +132,7 @@ def _train_plan(trainer: Trainer, asked: _Asked, request: Request) -> None:
 
     space, plan, study, out = asked.space, asked.plan, trainer.study, trainer.out
     assert plan is not None
-    planned = run_of(space, asked.profile, plan.trials, space.design)
+    planned = run_of(space, asked.profile, plan.trials, space.design, plan.looks)
     study.plan(planned, threads=trainer.threads, data_dir=request.data_dir, storage=request.storage_path)
     score_trivial(study, [trial.config for trial in plan.trials], asked.dataset_of)
     others = unlike_today(study, [trial.config for trial in plan.trials])
@@ -150,12 +149,16 @@ def _train_plan(trainer: Trainer, asked: _Asked, request: Request) -> None:
 
 
 def _say_what_is_missing(trainer: Trainer, trials: list[Planned], missing: list[Planned]) -> None:
+    from ablate.analysis.format import several
     from ablate.runners.cli.shared import extent
     from ablate.study.changed_code import changed_code
     from ablate.study.data_sets import changed_images
 
     study, out = trainer.study, trainer.out
-    out.print(f"{len(trials)} trials of {len({t.config.cell for t in trials})} configurations, {extent(trials)}")
+    folds = {trial.config.fold for trial in trials} - {None}
+    on_folds = f" on {several(len(folds), 'fold')}" if folds else ""
+    cells = len({trial.config.cell for trial in trials})
+    out.print(f"{len(trials)} trials of {cells} configurations{on_folds}, {extent(trials)}")
     out.print(f"Study: {study.path}", soft_wrap=True)
     kept = len(trials) - len(missing)
     if kept:
@@ -219,7 +222,7 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     height, width = dataset.config.size
     out.print(
         f"Up to {several(search.trials, 'configuration')} proposed by {label_of(search.sampler)}, "
-        f"{asked.epochs} epochs, {asked.data} at {dataset.config.channels}x{height}x{width}"
+        f"{asked.epochs} epochs, {asked.data.called} at {dataset.config.channels}x{height}x{width}"
     )
     for note in planner.notes():
         out.print(f"Note: {note}", style="yellow")

@@ -13,7 +13,7 @@ from ablate.kinds import KINDS, kind_at
 from ablate.kinds import parse as parse_part
 from ablate.part import Part
 from ablate.search_spaces.profiles import Profile
-from ablate.search_spaces.space import SEVERAL, Fields, Space, nested, spelled_out
+from ablate.search_spaces.space import SEVERAL, Fields, Range, Space, nested, spelled_out
 from ablate.settings import parse
 from ablate.trial import Protocol
 
@@ -52,6 +52,19 @@ def overlay(
     tree["data"] = said | tree["data"] | ({"root": root} if root else {})
     _fill(tree, nested(profile.fields(name)))
     return tree
+
+
+def on_model(space: Space, model: str) -> Space:
+    """The same space on another network: what its base says of its own is left out.
+
+    Raises `InputError` where the space varies the network itself.
+    """
+    for name, factor in space.factors.items():
+        for fields in [] if isinstance(factor, Range) else factor.values():
+            if "name" in nested(fields).get("model", {}):
+                raise InputError(f"--model {brief(model)}: factor {name} of space {space.name} is the network itself")
+    base = {path: value for path, value in space.base.items() if path.partition(".")[0] != "model"}
+    return space.model_copy(update={"base": {"model": {"name": model}, **base}})
 
 
 def _fill(tree: dict[str, Any], defaults: Mapping[str, Any]) -> None:

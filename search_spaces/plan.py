@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
@@ -15,6 +15,8 @@ from ablate.kinds import kind_at
 from ablate.part import DataPart, Part
 from ablate.search_spaces.designs import Variant, expand
 from ablate.search_spaces.fields import assign, network_of_space, overlay, parts_of
+from ablate.search_spaces.folds import check_factor, fold_fields, folds_of, protocol_on, unused_parts
+from ablate.search_spaces.looks import Looks
 from ablate.search_spaces.profiles import Profile
 from ablate.search_spaces.space import MOST_SEEDS, Fields, Range, Space, nested
 from ablate.settings import explain
@@ -55,6 +57,8 @@ class Plan(NamedTuple):
     """The levels that come to one configuration, which is trained once: a list for each such configuration."""
     notes: list[str]
     """What must be said of the data, and of prices."""
+    looks: Looks
+    """At the data sets."""
 
 
 def make_plan(
@@ -65,6 +69,8 @@ def make_plan(
     data: str | None = None,
     data_dir: str | None = None,
     seeds: int | None = None,
+    folds: int | None = None,
+    fold: Sequence[int] = (),
     overrides: Fields | None = None,
 ) -> Plan:
     """Expand `space` into priced trials.
@@ -76,6 +82,8 @@ def make_plan(
         data: a data set to use instead of the space's own (or of `mni152`).
         data_dir: where that data set's files are.
         seeds: seeds of each configuration, 0, 1, …; by default the space's or the profile's number.
+        folds: of each configuration; by default the space's number, or what its fields say.
+        fold: the folds, counted from 0, that are trained; by default the one that a field names, or all.
         overrides: fields by dotted path, for every trial.
 
     Raises:
@@ -83,14 +91,18 @@ def make_plan(
             configuration was rejected.
     """
     planner = Planner(
-        space, profile, dataset_of=dataset_of, data=data, data_dir=data_dir, seeds=seeds, overrides=overrides
+        space,
+        profile,
+        dataset_of=dataset_of,
+        data=data,
+        data_dir=data_dir,
+        seeds=seeds,
+        folds=folds,
+        fold=fold,
+        overrides=overrides,
     )
     variants = expand(space)
-    if len(variants) * len(planner.seeds) > MOST_TRIALS:
-        raise InputError(
-            f"space {space.name} has {len(variants):,} configurations, with {len(planner.seeds):,} seeds "
-            f"{len(variants) * len(planner.seeds):,} trials: at most {MOST_TRIALS:,} are planned"
-        )
+    _check_number(space, len(variants), len(planner.seeds))
     trials: dict[str, Planned] = {}
     rejected: list[Rejected] = []
     levels: dict[str, list[dict[str, str]]] = {}
@@ -104,9 +116,26 @@ def make_plan(
         levels.setdefault(first, []).append(found.levels)
         if len(levels[first]) == 1:
             trials |= {planned.key: planned for planned in made}
+        _check_number(space, len(variants), len(planner.seeds), len(trials))
     if not trials:
         raise InputError(rejected[0].reason)
-    return Plan(list(trials.values()), rejected, [same for same in levels.values() if len(same) > 1], planner.notes())
+    return Plan(
+        list(trials.values()),
+        rejected,
+        [same for same in levels.values() if len(same) > 1],
+        planner.notes(),
+        planner.looks,
+    )
+
+
+def _check_number(space: Space, configurations: int, seeds: int, made: int = 0) -> None:
+    """Raises `InputError` where they are too many trials; with folds, that is known once they are `made`."""
+    found = max(configurations * seeds, made)
+    if found > MOST_TRIALS:
+        raise InputError(
+            f"space {space.name} has {configurations:,} configurations, with {seeds:,} seeds "
+            f"{'and folds more than ' if found == made else ''}{found:,} trials: at most {MOST_TRIALS:,} are planned"
+        )
 
 
 class ImpossibleError(InputError):
@@ -135,6 +164,8 @@ class Planner:
         data: str | None = None,
         data_dir: str | None = None,
         seeds: int | None = None,
+        folds: int | None = None,
+        fold: Sequence[int] = (),
         overrides: Fields | None = None,
     ) -> None:
         self.space = space
@@ -145,20 +176,22 @@ class Planner:
         self.seeds = range(seeds or space.seeds or profile.seeds)
         if len(self.seeds) > MOST_SEEDS:
             raise InputError(f"--seeds {seeds}: at most {MOST_SEEDS:,} are trained")
-        self._overrides = overrides or {}
+        self._overrides, self._fold = fold_fields(space, folds, overrides or {}), fold
         self._datasets: dict[tuple[str, str], Dataset | InputError] = {}
         """What was read, or why it cannot be."""
         self._said: dict[str, None] = {}
         self._tried: set[tuple[str, str]] = set()
         self._splits: dict[tuple[str, Split], Parts] = {}
+        self.looks = Looks()
         try:
             nested(self._overrides)
         except ValueError as error:
             raise InputError(f"--set: {error}") from None
-        given = {path: f"--set {path}" for path in self._overrides}
+        given = {path: f"--set {path}" if path in (overrides or {}) else "folds" for path in self._overrides}
         given |= {"data.name": f"--data {data}"} if data else {}
         given |= {"data.root": f"--data-dir {data_dir}"} if data_dir else {}
         for factor in space.factors:
+            check_factor(space, factor, _varied(space, factor))
             for path in _varied(space, factor):
                 for field, option in given.items():
                     if f"{path}.".startswith(f"{field}."):
@@ -177,7 +210,13 @@ class Planner:
                 raise InputError(f"factor {factor} varies the data: a search compares on one data set")
         fields = overlay(self.space, {}, self._profile, self._data, self._overrides, self._data_dir)
         parts = parts_of(fields, self.space.name)
-        return self._read(parts["data"]), parts["protocol"]
+        dataset = self._read(parts["data"])
+        protocol = protocol_on(dataset, fields, parts["protocol"])
+        if not any(
+            path.startswith("protocol.split") for name in self.space.factors for path in _varied(self.space, name)
+        ):
+            self._split(dataset, protocol.split)
+        return dataset, protocol
 
     def _read(self, source: DataPart) -> Dataset:
         identity = source.text, str(source.root)
@@ -191,8 +230,18 @@ class Planner:
             raise found
         return found
 
+    def look(self, variant: Variant) -> None:
+        """Take a look at the data of one configuration, which need be possible in nothing else.
+
+        Raises `InputError` where they cannot be read or split, or nothing can be learnt on them.
+        """
+        fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
+        parts = parts_of(fields, self.space.name)
+        dataset = self._read(parts["data"])
+        self._split(dataset, protocol_on(dataset, fields, parts["protocol"]).split)
+
     def trials(self, variant: Variant) -> list[Planned]:
-        """The trials of one configuration, one a seed.
+        """The trials of one configuration, one a seed and fold.
 
         Raises `ImpossibleError` for a configuration that is none (a field or value that does not exist, data that
         cannot be read), cannot be built, or costs more than the space allows.
@@ -200,17 +249,17 @@ class Planner:
         try:
             fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
             parts = parts_of(fields, self.space.name)
-            model, protocol = parts["model"], parts["protocol"]
             dataset = self._read(parts["data"])
+            model, protocol = parts["model"], protocol_on(dataset, fields, parts["protocol"])
+            parts["protocol"] = protocol
+            folds = folds_of(fields, protocol.split, self._fold)
             source = parts["data"] = parts["data"].but(fingerprint=dataset.config.fingerprint)
             first = TrialConfig(**parts, seed=self.seeds[0])
             self._try_parts(first)
-            place = dataset.config.text, protocol.split
-            if place not in self._splits:
-                self._splits[place] = dataset.split(protocol.split)
+            trains = [self._split(dataset, first.of_fold(fold).protocol.split).train for fold in folds]
             params, macs, note = _price(model, source)
             self._said |= {note: None} if note else {}
-            if 1 in (len(self._splits[place].train), protocol.batch_size):  # else no batch is of one
+            if 1 in {protocol.batch_size, *map(len, trains)}:  # else no batch is of one
                 _try_one_image(model, source)
         except ValidationError as error:
             raise ImpossibleError(explain(error)) from None
@@ -219,7 +268,21 @@ class Planner:
         except InputError as error:
             raise ImpossibleError(str(error)) from None
         check(self.space, params, macs)
-        return [Planned(first.model_copy(update={"seed": seed}), variant.levels, params, macs) for seed in self.seeds]
+        return [
+            Planned(first.of_fold(fold).model_copy(update={"seed": seed}), variant.levels, params, macs)
+            for seed in self.seeds
+            for fold in folds
+        ]
+
+    def _split(self, dataset: Dataset, split: Split) -> Parts:
+        """The parts of a data set, which is looked at: raises `InputError` where nothing can be learnt on it."""
+        place = dataset.config.text, split
+        if place not in self._splits:
+            unused = unused_parts(dataset, split)
+            self._said |= {unused: None} if unused else {}
+            self._splits[place] = dataset.split(split)
+        self.looks.take(dataset, split, self._splits[place])
+        return self._splits[place]
 
     def _try_parts(self, trial: TrialConfig) -> None:
         """See that the code of others in a trial does what its kind must, each once.
@@ -237,11 +300,13 @@ class Planner:
     def notes(self) -> list[str]:
         """What must be said of the data sets read and the networks priced so far, each once."""
         read = [dataset for dataset in self._datasets.values() if not isinstance(dataset, InputError)]
-        return list(dict.fromkeys([*(note for dataset in read for note in dataset.notes), *self._said]))
+        return list(
+            dict.fromkeys([*(note for dataset in read for note in dataset.notes), *self.looks.notes(), *self._said])
+        )
 
 
-def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Run:
-    """Trials of a space as a study keeps what was planned."""
+def run_of(space: Space, profile: str, trials: list[Planned], design: str, looks: Looks) -> Run:
+    """Trials of a space as a study keeps what was planned, and what was seen of their data."""
     from ablate.study.runs import DataRecord, Run
 
     return Run(
@@ -255,7 +320,10 @@ def run_of(space: Space, profile: str, trials: list[Planned], design: str) -> Ru
         },
         definition=space.model_dump(mode="json", exclude_none=True),
         trials={trial.key: trial.levels for trial in trials},
-        data={trial.config.data.fingerprint: DataRecord.of(trial.config.data) for trial in trials},
+        data={
+            data.fingerprint: DataRecord.of(data).model_copy(update=looks.record(data.fingerprint))
+            for data in dict.fromkeys(trial.config.data for trial in trials)
+        },
     )
 
 

@@ -35,7 +35,7 @@ from pydantic import (
     model_validator,
 )
 
-from ablate.errors import InputError, brief
+from ablate.errors import brief
 from ablate.settings import MOST_SEED, Whole, explain, not_a_truth_value
 from ablate.yaml_files import packaged_or_own, read_yaml
 
@@ -142,6 +142,8 @@ class Space(BaseModel):
     design_seed: Whole = Field(0, ge=0, le=MOST_SEED)
     seeds: Whole | None = Field(None, ge=1, le=MOST_SEEDS)
     """Seeds of each configuration, where the space wants other than its profile."""
+    folds: Whole | None = Field(None, ge=3, le=100_000)
+    """Each configuration is trained and judged on every fold of so many (`split.method: kfold`)."""
     when: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
     """The factors that are there only at certain levels of others: all of the named ones must be at such a level."""
     constraints: tuple[Constraint, ...] = ()
@@ -286,19 +288,6 @@ def _name(what: str, given: Any) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     return brief(", ".join(names))
-
-
-def on_model(space: Space, model: str) -> Space:
-    """The same space on another network: what its base says of its own is left out.
-
-    Raises `InputError` where the space varies the network itself.
-    """
-    for name, factor in space.factors.items():
-        for fields in [] if isinstance(factor, Range) else factor.values():
-            if "name" in nested(fields).get("model", {}):
-                raise InputError(f"--model {brief(model)}: factor {name} of space {space.name} is the network itself")
-    base = {path: value for path, value in space.base.items() if path.partition(".")[0] != "model"}
-    return space.model_copy(update={"base": {"model": {"name": model}, **base}})
 
 
 # Fields --------------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ablate.data.facts import NO_FACTS, Facts, facts_of
 from ablate.data.fit import Size, fit_image, fit_mask, fit_of, is_scored_at_own_size
 from ablate.data.ragged import Arrays, Ragged
 from ablate.data.room import available_memory
@@ -52,10 +53,23 @@ class Dataset:
     drawn: Ragged | None = None
     """The masks as they were drawn, where test images are scored at their own size (`data.scored_at`)."""
 
+    facts: Facts = NO_FACTS
+    """Of each image and its mask."""
+    passed_over: tuple[str, ...] = ()
+    """The files under its folder that are not read."""
+
     @property
     def judged_by(self) -> Arrays:
         """The masks that test images are scored against: as drawn, or at the trial's size."""
         return self.masks if self.drawn is None else self.drawn
+
+    def holds_ignored(self) -> bool:
+        """Whether any mask that a trial reads has pixels that are not known; the border of small images is of these."""
+        height, width = self.config.size
+        is_cut = fit_of(self.config) == "patches"
+        return any((mask == IGNORED).any() for mask in self.masks) or (
+            is_cut and any(own[0] < height or own[1] < width for own in self.own_sizes)
+        )
 
     def split(self, config: Split) -> Parts:
         """The images that train, select and judge. Raises as `ablate.data.splits.split` does."""
@@ -77,8 +91,9 @@ class Dataset:
         return len(self.ids)
 
 
-def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Dataset:
-    """The samples scaled, brought to `config.size` as `config.fit` says, and to `config.channels`.
+def assemble(samples: Sequence[Sample], config: DataPart | DataSource, *, grouped: bool = False) -> Dataset:
+    """The samples scaled, brought to `config.size` as `config.fit` says, and to `config.channels`. `grouped`: as of
+    `fingerprint`.
 
     8-bit images are divided by 255. Other types are scaled from their minimum and maximum, over the image or, for
     slices of a volume, over the volume; a constant one becomes 0. Then mean and standard deviation 0.5.
@@ -88,18 +103,18 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Datase
     part = config if isinstance(config, DataPart) else DataPart.of(config)
     own_sizes = tuple((sample.mask.shape[0], sample.mask.shape[1]) for sample in samples)
     check_room(len(samples), part, own_sizes)
-    found = fingerprint(samples)
+    found = fingerprint(samples, grouped=grouped)
     if part.fingerprint not in ("", found):
         raise InputError(
             f"the images or masks of {part.name} changed: their fingerprint is {found}, not {part.fingerprint}; "
             "restore them, or start a new study"
         )
-    masks = _masks(samples, part)
+    images, masks = prepare_images(samples, part), _masks(samples, part)
     return Dataset(
         config=part.but(fingerprint=found),
         ids=tuple(sample.id for sample in samples),
         groups=tuple(sample.group for sample in samples),
-        images=prepare_images(samples, part),
+        images=images,
         masks=masks,
         notes=(*_notes(samples, part), *_size_notes(own_sizes, part)),
         spacings=tuple(sample.spacing for sample in samples) if any(sample.spacing for sample in samples) else (),
@@ -107,6 +122,7 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource) -> Datase
         strata=tuple(sample.stratum for sample in samples) if any(sample.stratum for sample in samples) else (),
         own_sizes=own_sizes,
         drawn=_drawn(samples, masks) if is_scored_at_own_size(part) else None,
+        facts=facts_of(samples, images, masks, fit_of(part)),
     )
 
 
@@ -212,11 +228,16 @@ def _as_drawn(samples: Sequence[Sample]) -> Ragged:
     return masks
 
 
-def fingerprint(samples: Sequence[Sample]) -> str:
-    """SHA-256 (first 12 hex) of the decoded images and masks, in order: what they are, not how they were stored."""
+def fingerprint(samples: Sequence[Sample], *, grouped: bool = False) -> str:
+    """SHA-256 (first 12 hex) of the decoded images and masks, in order: what they are, not how they were stored.
+
+    `grouped`: with their cases, parts and strata, where the user described these.
+    """
     digest = hashlib.sha256()
     for sample in samples:
         digest.update(f"{sample.id}\n".encode())
+        if grouped:
+            digest.update(repr((sample.group, sample.part, sample.stratum)).encode())
         for array in (sample.image, sample.mask):
             digest.update(f"{array.dtype} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array).data)

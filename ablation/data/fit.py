@@ -78,6 +78,14 @@ def fit_mask(mask: np.ndarray, size: Size, fit: str) -> np.ndarray:
     return whole
 
 
+def unfit_image(planes: np.ndarray, own: Size, fit: str) -> np.ndarray:
+    """What `fit_image` made of an image, (C, H, W), at the image's own size (C, h, w)."""
+    if fit == "patches":
+        return planes
+    box = box_of(own, (planes.shape[1], planes.shape[2]), fit)
+    return resize_image(planes[:, *box.within], own)
+
+
 def back(values: Tensor, own: Size, fit: str) -> Tensor:
     """What was found at the trial's size, (n, C, H, W), at the image's own size: (n, C, h, w), bilinear.
 

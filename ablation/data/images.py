@@ -1,21 +1,32 @@
 """Read one image file, of any supported format, to slices × height × width × channels.
 
-PNG, JPEG, TIFF (several pages are slices), NPY and NIfTI; 8- and 16-bit, floating point; grey, colour, palette. An
-alpha channel is dropped. 16-bit colour PNGs are the exception: Pillow reads them as 8-bit.
+PNG, JPEG, TIFF (several pages are slices), NPY and NIfTI; 8- and 16-bit, floating point; grey, colour, palette, and as
+many channels as there are. An alpha channel is dropped where the format says that it is one. 16-bit colour PNGs are the
+exception: Pillow reads them as 8-bit.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ablate.data.axes import Reading, arranged, axes_of, taken
+from ablate.data.nifti import forms_that_differ, read_volume
+from ablate.data.picture import UPRIGHT, Picture, stored_again, upright
+from ablate.data.tiff import black_is_zero, joined, orientation, read_tiff
 from ablate.errors import InputError
 
 if TYPE_CHECKING:
     from PIL import Image
 
+_ORIENTATION = 274
+"""EXIF's number of it."""
+_ROWS_AND_COLUMNS_SWAPPED = 4
+"""The orientation above which Pillow 13 misplaces the pixels of a TIFF that is not compressed."""
+_PILLOW_INVERTS = 8
+"""Bits of a TIFF whose zero is white up to which Pillow has turned the values round."""
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy", ".nii", ".nii.gz")
 
 
@@ -29,143 +40,131 @@ def stem(path: Path) -> str:
     return path.name[: len(path.name) - len(suffix(path))]
 
 
-def read_slices(path: Path) -> np.ndarray:
-    """The image, or the volume's slices: (slices, H, W, channels), one channel or three, in the file's dtype.
+def read_slices(path: Path, reading: Reading = Reading()) -> np.ndarray:  # noqa: B008 (immutable)
+    """The image, or the volume's slices, upright: (slices, H, W, channels), in the file's dtype.
 
-    NIfTI volumes are turned to canonical orientation and cut axially, bottom to top, each slice with the front up.
-    Raises `InputError` naming the file if it cannot be read, is empty, or is not an image.
+    NIfTI volumes are turned to canonical orientation and cut across `reading.plane` (`ablate.data.nifti`). Raises
+    `InputError` naming the file if it cannot be read, is empty, is not an image, or has other channels than asked for.
     """
-    return _read(path, labels=False)
+    return upright(read_image(path, reading)).slices
+
+
+def read_image(path: Path, reading: Reading) -> Picture:
+    """The image as its file has it: not yet turned upright. Raises as `read_slices` does."""
+    picture = _read(path, reading, is_mask=False)
+    return picture._replace(slices=taken(picture.slices, path, reading))
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """The values of a mask: (slices, H, W), in the file's dtype.
+    """The values of a mask, upright: (slices, H, W), in the file's dtype.
 
     A palette of colours is read as its indices (class labels), a palette of greys as its greys. A mask saved in colour
     must be grey all the same. Raises `InputError` as `read_slices` does.
     """
-    array = _read(path, labels=True)
-    if array.shape[3] > 1 and (array != array[..., :1]).any():
+    return upright(read_mask(path, Reading())).slices[..., 0]
+
+
+def read_mask(path: Path, reading: Reading, affine: np.ndarray | None = None) -> Picture:
+    """A mask as its file has it, of one channel: not yet turned upright.
+
+    `affine`: of its image, where its own header does not count. Raises as `read_labels` does.
+    """
+    picture = _read(path, reading, is_mask=True, affine=affine)
+    slices = picture.slices
+    if slices.shape[3] > 1 and (slices != slices[..., :1]).any():
         raise InputError(f"mask '{path}' is in colour: expected one channel of class values, or a palette PNG")
-    return array[..., 0]
+    return picture._replace(slices=slices[..., :1])
 
 
-def _read(path: Path, labels: bool) -> np.ndarray:
-    kind = suffix(path)
-    if not kind:
+def _read(path: Path, reading: Reading, is_mask: bool, affine: np.ndarray | None = None) -> Picture:
+    if not suffix(path):
         raise InputError(f"'{path}': expected one of {', '.join(SUFFIXES)}")
     try:
         if path.stat().st_size == 0:
             raise InputError(f"'{path}' is empty (0 bytes)")
-        array = _decode(path, kind, labels)
+        picture = _decode(path, reading, is_mask, affine)
     except InputError:
         raise
     except Exception as error:  # decoders raise anything at all on a broken file
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"'{path}' cannot be read: {reason}") from error
-    return _checked(array, path)
+    return picture._replace(slices=_checked(picture.slices, path))
 
 
-def _decode(path: Path, kind: str, labels: bool) -> np.ndarray:
-    """(slices, H, W, channels), not yet checked."""
+def _decode(path: Path, reading: Reading, is_mask: bool, affine: np.ndarray | None) -> Picture:
+    """Not yet checked."""
+    kind = suffix(path)
     if kind in (".tif", ".tiff"):
-        return _tiff(path, labels)
+        return read_tiff(path, reading, is_mask) or _tiff_by_pillow(path, is_mask)
     if kind == ".npy":
-        return _npy(path)
+        array = np.load(path, allow_pickle=False)
+        slices = arranged(array, axes_of(path, array.shape, reading, is_mask)) if array.size else array
+        return Picture(slices, stored=array.shape)
     if kind in (".nii", ".nii.gz"):
-        return _nifti(path)
-    return _pillow(path, labels)
+        return _nifti(path, reading, affine)
+    return _pillow(path, is_mask)
 
 
-def _pillow(path: Path, labels: bool, all_frames: bool = False) -> np.ndarray:
-    from PIL import Image, ImageSequence
+def _pillow(path: Path, labels: bool) -> Picture:
+    from PIL import Image
 
     with Image.open(path) as image:
-        frames = ImageSequence.all_frames(image) if all_frames else [image]
-        return _joined([_frame(frame, labels)[None] for frame in frames], path)
+        slices = _frame(image, labels)[None]
+        tag = image.getexif().get(_ORIENTATION, UPRIGHT)
+    return Picture(slices, orientation=tag if tag in range(1, 9) else UPRIGHT)
+
+
+def _tiff_by_pillow(path: Path, labels: bool) -> Picture:
+    import tifffile
+    from PIL import Image, ImageSequence
+
+    with tifffile.TiffFile(path) as tiff:
+        turned, first = orientation(tiff), tiff.pages.first
+        if turned > _ROWS_AND_COLUMNS_SWAPPED and first.compression == tifffile.COMPRESSION.NONE:
+            raise InputError(f"'{path}' is to be turned (orientation {turned}) and has a palette: save it upright")
+        white_is_zero, bits = first.photometric == tifffile.PHOTOMETRIC.MINISWHITE, first.bitspersample
+    with Image.open(path) as image:
+        frames = [_frame(frame, labels)[None] for frame in ImageSequence.all_frames(image)]
+    slices = stored_again(joined(frames, path), turned)  # Pillow turns TIFFs itself
+    if white_is_zero and bits > _PILLOW_INVERTS:
+        slices = black_is_zero(slices, bits, path)
+    return Picture(slices, orientation=turned)
 
 
 def _frame(image: Image.Image, labels: bool) -> np.ndarray:
+    """(H, W, channels), without alpha."""
     if image.mode in ("P", "PA"):
         entries = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
         if (entries == entries[:, :1]).all():
             array = np.asarray(image.convert("RGBA"))[..., 0]
         elif labels:
-            array = np.asarray(image)
+            array = np.asarray(image)[..., 0] if image.mode == "PA" else np.asarray(image)
         else:
-            array = np.asarray(image.convert("RGBA"))
+            array = np.asarray(image.convert("RGBA"))[..., :3]
     elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         array = np.asarray(image.convert("RGB"))
     else:
         array = np.asarray(image)
+        array = array[..., :-1] if image.mode in ("LA", "La", "RGBA", "RGBa", "RGBX") else array
     return array if array.ndim == 3 else array[..., None]
 
 
-def _tiff(path: Path, labels: bool) -> np.ndarray:
-    import tifffile
-
-    with tifffile.TiffFile(path) as tiff:
-        if tiff.pages.first.photometric in (tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.MINISWHITE):
-            return _pillow(path, labels, all_frames=True)
-        try:
-            return _joined([_channels_last(series.asarray(), series.axes) for series in tiff.series], path)
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-    return _pillow(path, labels, all_frames=True)  # it has codecs that tifffile lacks
-
-
-def _channels_last(array: np.ndarray, axes: str) -> np.ndarray:
-    """(slices, H, W, channels) from tifffile's `axes`, where S or C are the channels, Y and X the plane."""
-    for channels in ("S", "C"):
-        if channels in axes:
-            array = np.moveaxis(array, axes.index(channels), -1)
-            return array.reshape(-1, *array.shape[-3:])
-    return array.reshape(-1, *array.shape[-2:], 1)
-
-
-def _joined(parts: list[np.ndarray], path: Path) -> np.ndarray:
-    if len({part.shape[1:] for part in parts}) > 1:
-        raise InputError(f"'{path}' has pages of different sizes: expected the slices of one volume")
-    return np.concatenate(parts)
-
-
-def _npy(path: Path) -> np.ndarray:
-    array = np.load(path, allow_pickle=False)
-    has_channels = array.ndim > 2 and array.shape[-1] <= 4
-    if array.ndim - has_channels not in (2, 3):
-        raise InputError(f"'{path}' has shape {array.shape}: expected (H, W), (H, W, channels) or (slices, H, W)")
-    if not has_channels:
-        array = array[..., None]
-    return array if array.ndim == 4 else array[None]
-
-
-def _nifti(path: Path) -> np.ndarray:
-    import nibabel
-
-    file: Any = nibabel.load(path)
-    array = np.asanyarray(file.dataobj)
-    while array.ndim > 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3:
-        raise InputError(f"'{path}' has shape {array.shape}: expected one volume of three dimensions")
-    canonical = nibabel.apply_orientation(array, nibabel.io_orientation(file.affine))  # right, anterior, superior
-    return np.flip(canonical.transpose(2, 1, 0), axis=1)[..., None]
+def _nifti(path: Path, reading: Reading, affine: np.ndarray | None) -> Picture:
+    volume = read_volume(path, reading.plane, affine)
+    if affine is None and not reading.geometry and (both := forms_that_differ(volume.header)):
+        raise InputError(
+            f"'{path}' says two orientations: {both[0]} by its sform, {both[1]} by its qform; mend its header, or set "
+            "data.geometry=each to take the sform of each file"
+        )
+    return Picture(volume.slices, volume.spacing if volume.says_orientation else None, UPRIGHT, volume)
 
 
 def _checked(array: np.ndarray, path: Path) -> np.ndarray:
-    """Without alpha, contiguous, in native byte order. Raises `InputError` if it is not an image."""
+    """Contiguous, in native byte order. Raises `InputError` if it is not an image."""
     if array.size == 0:
         raise InputError(f"'{path}' is empty (shape {array.shape})")
     if array.dtype.kind not in "buif":
         raise InputError(f"'{path}' holds {array.dtype} values: expected numbers")
-    if array.shape[3] > 4:
-        raise InputError(f"'{path}' has {array.shape[3]} channels: expected 1 to 4")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(f"'{path}' has values that are not finite (NaN or infinity)")
-    has_alpha = array.shape[3] in (2, 4)
-    if has_alpha:
-        array = array[..., :-1]
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))

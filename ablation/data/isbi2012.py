@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ablate.data.pairing import Pair, data_root, files_in, match, read_pairs, subfolder
+from ablate.data.pairing import Pair, data_root, files_in, match, subfolder
+from ablate.data.samples import read_pairs
 from ablate.data.settings import Isbi2012
 from ablate.data.source import DatasetInfo, Sample
 
@@ -19,15 +20,18 @@ INFO = DatasetInfo(
 _STACKS = ("train-volume.tif", "train-labels.tif")
 
 
-def read(config: Isbi2012) -> list[Sample]:
-    """The slices in order, ids `00`, `01`, ... whatever the files are called, all of one group: the stack."""
+def pairs(config: Isbi2012) -> list[Pair]:
+    """The two stacks, or the slices in the order of their names."""
     root = data_root(config, INFO)
     volume, labels = (root / name for name in _STACKS)
     if volume.is_file() and labels.is_file():
-        pairs = [Pair("stack", volume, labels)]
-    else:
-        images = subfolder(root, ("images", "train/images"), INFO)
-        masks = subfolder(root, [f"{images.relative_to(root).parent}/{name}" for name in ("labels", "label")], INFO)
-        pairs = match(files_in(images), files_in(masks), images, INFO)
-    samples = read_pairs(pairs, config.classes)
+        return [Pair("stack", volume, labels)]
+    images = subfolder(root, ("images", "train/images"), INFO)
+    masks = subfolder(root, [f"{images.relative_to(root).parent}/{name}" for name in ("labels", "label")], INFO)
+    return match(files_in(images), files_in(masks), images, INFO)
+
+
+def read(config: Isbi2012) -> list[Sample]:
+    """The slices in order, ids `00`, `01`, ... whatever the files are called, all of one group: the stack."""
+    samples = read_pairs(pairs(config), config)
     return [sample._replace(id=f"{i:02d}", group="isbi2012") for i, sample in enumerate(samples)]

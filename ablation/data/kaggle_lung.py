@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ablate.data.pairing import data_root, files_in, match, read_pairs, subfolder
+from ablate.data.pairing import Pair, data_root, files_in, match, subfolder
+from ablate.data.samples import read_pairs
 from ablate.data.settings import KaggleLung
 from ablate.data.source import DatasetInfo, Sample
 
@@ -15,8 +16,13 @@ INFO = DatasetInfo(
 )
 
 
-def read(config: KaggleLung) -> list[Sample]:
-    """The slices in the order of their names; each is its own group."""
+def pairs(config: KaggleLung) -> list[Pair]:
+    """The slices in the order of their names."""
     root = data_root(config, INFO)
     images, masks = (subfolder(root, [name], INFO) for name in ("2d_images", "2d_masks"))
-    return read_pairs(match(files_in(images), files_in(masks), images, INFO), config.classes)
+    return match(files_in(images), files_in(masks), images, INFO)
+
+
+def read(config: KaggleLung) -> list[Sample]:
+    """The slices in the order of their names; each is its own group."""
+    return read_pairs(pairs(config), config)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ablate.data.pairing import data_root, files_in, match, read_pairs, subfolder
+from ablate.data.pairing import Pair, data_root, files_in, match, subfolder
+from ablate.data.samples import read_pairs
 from ablate.data.settings import Liver
 from ablate.data.source import DatasetInfo, Sample
 
@@ -17,19 +18,21 @@ INFO = DatasetInfo(
 _MASK = "_mask"
 
 
-def read(config: Liver) -> list[Sample]:
-    """The slices of train/, then of val/, ids `train/000`, ...
-
-    Which slices share a patient is not published, so each is its own group.
-    """
+def pairs(config: Liver) -> list[Pair]:
+    """The slices of train/, then of val/, ids `train/000`, ..."""
     root = data_root(config, INFO)
     folders = [subfolder(root, ["train"], INFO)]
     if (root / "val").is_dir():
         folders.append(root / "val")
-    pairs = []
+    found = []
     for folder in folders:
         files = files_in(folder)
         masks = {name.removesuffix(_MASK): path for name, path in files.items() if name.endswith(_MASK)}
         images = {name: path for name, path in files.items() if not name.endswith(_MASK)}
-        pairs += [pair._replace(id=f"{folder.name}/{pair.id}") for pair in match(images, masks, folder, INFO)]
-    return read_pairs(pairs, config.classes)
+        found += [pair._replace(id=f"{folder.name}/{pair.id}") for pair in match(images, masks, folder, INFO)]
+    return found
+
+
+def read(config: Liver) -> list[Sample]:
+    """The slices of train/, then of val/. Which share a patient is not published, so each is its own group."""
+    return read_pairs(pairs(config), config)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from ablate.data.cases import with_cases
 from ablate.data.dataset import Dataset, assemble
-from ablate.data.settings import DataSource
+from ablate.data.pairing import layout_of
+from ablate.data.settings import DataSource, FileSource
 from ablate.data.source import DatasetInfo
 from ablate.kinds import KINDS, find, make, own_parts, packaged
 from ablate.part import DataPart
@@ -21,10 +25,22 @@ def source_of(data: DataSource | DataPart) -> Any:
 def load_data(config: DataSource | DataPart) -> Dataset:
     """Read the data set that `config` names, and fill in its fingerprint.
 
-    Raises `InputError`, in one line, if its files are missing or unfit, or no longer have the fingerprint given.
+    Raises `InputError`, in one line, if its files are missing or unfit, or no longer have the fingerprint given; and as
+    `ablate.data.cases.with_cases` does.
     """
     part = config if isinstance(config, DataPart) else DataPart.of(config)
-    return assemble(source_of(config).read(), part)
+    source = source_of(config)
+    samples = with_cases(source.read(), source)
+    dataset = assemble(samples, part, grouped=bool(source.case or source.parts))
+    return replace(dataset, passed_over=_passed_over(source))
+
+
+def _passed_over(source: Any) -> tuple[str, ...]:
+    """The files under a data set's folder that are not read, as far as its layout is known."""
+    if not isinstance(source, FileSource) or not source.module:
+        return ()
+    root = Path(source.root or "")
+    return tuple(path.relative_to(root).as_posix() for path in layout_of(source).passed_over)
 
 
 def described() -> list[DatasetInfo]:

@@ -1,16 +1,18 @@
-"""From folders of images and masks to samples."""
+"""From folders of images and masks to pairs of files, and what lies there besides."""
 
 from __future__ import annotations
 
+import importlib
+import os
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ablate.data.images import read_labels, read_slices, stem, suffix
-from ablate.data.masks import class_indices
-from ablate.data.settings import DataSource
-from ablate.data.source import DatasetInfo, Sample
+from ablate.data.images import stem, suffix
+from ablate.data.settings import DataSource, FileSource
+from ablate.data.source import DatasetInfo
 from ablate.errors import InputError
 
 
@@ -18,8 +20,36 @@ class Pair(NamedTuple):
     """An image file, or a volume's, and the file of its mask."""
 
     id: str
+    """Its name, with the sub-folder it is in (`patient1/a`) where sub-folders are read."""
     image: Path
     mask: Path
+    others: tuple[Path, ...] = ()
+    """Further files of the same image, each of further channels, in their order."""
+
+
+class Layout(NamedTuple):
+    """What a data set's files are."""
+
+    pairs: tuple[Pair, ...]
+    """In the order in which they are read."""
+    passed_over: tuple[Path, ...]
+    """The other files under its folder, in natural order, but for hidden ones and those that describe it."""
+
+
+def layout_of(source: FileSource) -> Layout:
+    """The files that a data set reads, and those that it passes over. No image is opened.
+
+    Raises `InputError`, as reading them does, where images and masks do not go together.
+    """
+    pairs = pairs_of(source)
+    used = {path for pair in pairs for path in (pair.image, pair.mask, *pair.others)}
+    return Layout(tuple(pairs), tuple(_others_under(Path(source.root or ""), used, source)))
+
+
+def pairs_of(source: FileSource) -> list[Pair]:
+    """Of a data set of this project, as its module's `pairs` finds them. Raises as `layout_of` does."""
+    found: list[Pair] = importlib.import_module(source.module).pairs(source)
+    return found
 
 
 def data_root(config: DataSource, info: DatasetInfo) -> Path:
@@ -39,14 +69,23 @@ def subfolder(root: Path, names: Sequence[str], info: DatasetInfo) -> Path:
     raise InputError(f"folder '{root / names[0]}' is missing: {info.name} expects {info.layout}")
 
 
-def files_in(folder: Path) -> dict[str, Path]:
-    """The image files of `folder` by stem, in natural order (2 before 10). Raises `InputError` if two share a stem."""
+def files_in(folder: Path, *, below: bool = False) -> dict[str, Path]:
+    """The image files of `folder` by stem, in natural order (2 before 10); with `below`, of its sub-folders too, each
+    with the sub-folder before its stem (`patient1/a`).
+
+    Raises `InputError` if two have the same name, in whatever Unicode form.
+    """
+    found = (Path(at) / name for at, _, names in os.walk(folder) for name in names) if below else folder.iterdir()
     files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir(), key=lambda path: natural(path.name)):
+    forms: dict[str, Path] = {}
+    for path in sorted(found, key=lambda path: natural(path.relative_to(folder).as_posix())):
         if not suffix(path) or path.name.startswith("."):
             continue
-        if (other := files.setdefault(stem(path), path)) != path:
-            raise InputError(f"'{path}' and '{other.name}' have the same stem: keep one of them")
+        name = path.relative_to(folder).with_name(stem(path)).as_posix()
+        if (other := forms.setdefault(one_form(name), path)) != path:
+            same = "the same stem" if stem(other) == stem(path) else "one name in two Unicode forms"
+            raise InputError(f"'{path}' and '{other.name}' have {same}: keep one of them")
+        files[name] = path
     return files
 
 
@@ -56,6 +95,11 @@ def natural(name: str) -> tuple[list[str | int], str]:
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
 
 
+def one_form(name: str) -> str:
+    """A name as it is compared: file systems and archives keep an accent with its letter, or after it."""
+    return unicodedata.normalize("NFC", name)
+
+
 def match(images: Mapping[str, Path], masks: Mapping[str, Path], where: Path, info: DatasetInfo) -> list[Pair]:
     """Pairs of image and mask by stem, in the images' order.
 
@@ -63,41 +107,32 @@ def match(images: Mapping[str, Path], masks: Mapping[str, Path], where: Path, in
     """
     if not images:
         raise InputError(f"no images in '{where}': {info.name} expects {info.layout}")
-    for kind, other, mine, theirs in (("images", "mask", images, masks), ("masks", "image", masks, images)):
-        alone = [name for name in mine if name not in theirs]
-        if alone:
-            raise InputError(
-                f"{len(alone)} of {len(mine)} {kind} have no {other}, the first is '{mine[alone[0]]}': "
-                f"{info.name} expects {info.layout}"
-            )
-    return [Pair(name, path, masks[name]) for name, path in images.items()]
+    of_name = {one_form(name): path for name, path in masks.items()}
+    wanted = {one_form(name) for name in images}
+    alone = [path for name, path in images.items() if one_form(name) not in of_name]
+    _check_none_alone(alone, len(images), "images", "mask", info)
+    _check_none_alone(
+        [path for name, path in of_name.items() if name not in wanted], len(masks), "masks", "image", info
+    )
+    return [Pair(name, path, of_name[one_form(name)]) for name, path in images.items()]
 
 
-def read_pairs(pairs: Sequence[Pair], classes: int) -> list[Sample]:
-    """The samples of `pairs`: one for an image, which is its own group, and one for each slice of a volume.
-
-    Slice 12 of volume `a` is `a_z012`, of group `a`. `classes` as in `ablate.data.masks.class_indices`.
-    Raises `InputError` if a file cannot be read, a mask does not have its image's size, or its values do not fit.
-    """
-    images, values = [], []
-    for pair in pairs:
-        image, mask = read_slices(pair.image), read_labels(pair.mask)
-        if image.shape[:3] != mask.shape:
-            raise InputError(
-                f"'{pair.image}' is {_size(image.shape)} but its mask '{pair.mask.name}' is {_size(mask.shape)}"
-            )
-        images.append(image)
-        values.append(mask)
-    masks, labels = class_indices(values, [pair.mask for pair in pairs], classes)
-    samples = []
-    for pair, image, mask in zip(pairs, images, masks, strict=True):
-        planes = image[..., 0] if image.shape[3] == 1 else image
-        for z in range(len(planes)):
-            name = pair.id if len(planes) == 1 else f"{pair.id}_z{z:03d}"
-            samples.append(Sample(name, pair.id, planes[z], mask[z], labels=labels))
-    return samples
+def _check_none_alone(alone: list[Path], count: int, kind: str, other: str, info: DatasetInfo) -> None:
+    if alone:
+        raise InputError(
+            f"{len(alone)} of {count} {kind} have no {other}, the first is '{alone[0]}': "
+            f"{info.name} expects {info.layout}"
+        )
 
 
-def _size(shape: tuple[int, ...]) -> str:
-    slices, height, width = shape[:3]
-    return f"{height}x{width}" + (f" with {slices} slices" if slices > 1 else "")
+def _others_under(root: Path, used: Collection[Path], source: FileSource) -> Iterable[Path]:
+    described = {"dataset.json", "dataset.yaml", source.case, source.parts}
+    every = (Path(at) / name for at, _, names in os.walk(root) for name in names)
+    others = [
+        path
+        for path in every
+        if path not in used
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        and not (path.parent == root and path.name in described)
+    ]
+    return sorted(others, key=lambda path: natural(path.relative_to(root).as_posix()))

@@ -27,6 +27,25 @@ def _label(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else not_a_truth_value(value)
 
 
+PART_NAMES = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""What the parts of a fixed split may be called."""
+
+
+def is_table(text: str) -> bool:
+    """Whether `data.case` or `data.parts` names a CSV."""
+    return text.lower().endswith(".csv")
+
+
+def _plain_name(text: str) -> str:
+    """A recorded configuration may be a stranger's, so a table is named as it lies in the data set's own folder."""
+    if "/" in text or "\\" in text or not text.isprintable():
+        raise ValueError(f"'{brief(text)}': expected the name of a CSV in the data set's folder, without a path")
+    return text
+
+
 Label = Annotated[int | float | str, Field(union_mode="smart"), BeforeValidator(_label)]
 
 
@@ -99,7 +118,7 @@ class DataSource(Config):
     """The split where it is fixed: `folder`, or a CSV beside the images with columns image (or case) and part (train,
     val, test)."""
     spacing: Annotated[tuple[Number, Number] | None, Since("0.2")] = None
-    """Millimetres from one row to the next and from one column to the next, where the files do not say."""
+    """Millimetres from one row to the next and from one column to the next; without, as the files say."""
     fit: Annotated[Literal["stretch", "pad", "patches"], Since("0.2")] = "stretch"
     """How images come to `size`: resized whatever their aspect; resized by one factor and padded, which is neither
     learnt from nor scored; or not at all, then training draws patches of `size`, and predictions go window by
@@ -162,6 +181,28 @@ class DataSource(Config):
             raise ValueError("expected names of at most 80 characters that can be seen")
         return value
 
+    @field_validator("case")
+    @classmethod
+    def _tells_cases(cls, value: str) -> str:
+        if is_table(value):
+            return _plain_name(value)
+        try:
+            groups = re.compile(value).groups
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"'{brief(value)}' is no pattern: {error}") from None
+        if groups > 1:
+            raise ValueError(f"'{brief(value)}' has {groups} groups: expected one, which is the case ((?:…) is none)")
+        return value
+
+    @field_validator("parts")
+    @classmethod
+    def _tells_parts(cls, value: str) -> str:
+        if is_table(value):
+            return _plain_name(value)
+        if value not in ("", "folder"):
+            raise ValueError(f"'{brief(value)}': expected folder, or the name of a CSV in the data set's folder")
+        return value
+
     @field_validator("spacing")
     @classmethod
     def _is_length(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -183,6 +224,12 @@ class FileSource(DataSource):
     """Which of the files' channels are read, counted from 0, in this order; without, all of them."""
     slices: Annotated[Literal["axial", "coronal", "sagittal"], Since("0.2")] = "axial"
     """Across which planes a NIfTI volume is cut."""
+    axes: Annotated[str, Since("0.2")] = Field("", max_length=4)
+    """What the axes of NPY and TIFF files are, in their order: Z slices, Y rows, X columns, C channels (`CYX`, `YXZ`).
+    Without, as the file says, or as the shape suggests where the file says nothing."""
+    geometry: Annotated[Literal["", "image", "each"], Since("0.2")] = ""
+    """Where the headers of an image and its mask differ. `image`: the mask's pixels lie on the image's as they are
+    stored, whatever its header says. `each`: each lies where its own header says. Without, it is an error."""
     intensity: Annotated[tuple[Intensity, ...], Since("0.2")] = Field((), max_length=256)
     """How values become what a network sees: one for all channels, or one for each; without, as `assemble` says."""
 
@@ -208,6 +255,14 @@ class FileSource(DataSource):
             if name in found and found[name] is not None and not isinstance(found[name], list | tuple):
                 found[name] = [found[name]]
         return found
+
+    @field_validator("axes")
+    @classmethod
+    def _are_axes(cls, value: str) -> str:
+        named = set(value)
+        if value and (len(named) < len(value) or not {"Y", "X"} <= named <= set("ZYXC")):
+            raise ValueError(f"'{brief(value)}': expected Y and X, and Z or C where there are such, each once (CYX)")
+        return value
 
     @model_validator(mode="after")
     def _each_label_is_one(self) -> FileSource:

@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from ablate.data.dataset import Dataset
 
 
-def spacings_at(dataset: Dataset, indices: Sequence[int], *, own_size: bool) -> list[tuple[float, float]] | None:
-    """Millimetres from row to row and from column to column of these images, at their own size or at the trial's.
+def spacings_at(
+    dataset: Dataset, indices: Sequence[int], *, at_trial_size: bool = False
+) -> list[tuple[float, float]] | None:
+    """Millimetres from row to row and from column to column of these images, as they are tested.
 
+    That is at their own size or the trial's, as the data set says; the latter, if asked for, as they are validated.
     None where any image of the data set has no known spacing: then all are measured in pixels, for millimetres and
     pixels have no mean.
     """
@@ -21,7 +24,7 @@ def spacings_at(dataset: Dataset, indices: Sequence[int], *, own_size: bool) -> 
         return None
     known = [spacing for spacing in dataset.spacings if spacing is not None]
     fit = fit_of(dataset.config)
-    if own_size or fit == "patches":
+    if fit == "patches" or (dataset.drawn is not None and not at_trial_size):
         return [known[at] for at in indices]
     found = []
     for at in indices:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,20 +88,6 @@ def measure(
         worst = found[~((found >= 0) & (found <= 1))][0]
         raise TrialError(f"metric {brief(label)} gave {worst:g}: expected values from 0 to 1")
     return found
-
-
-def measure_all(
-    metrics: Mapping[str, MetricFunction],
-    predicted: NDArray[np.uint8],
-    masks: NDArray[np.uint8],
-    classes: int,
-    spacings: Spacings = None,
-) -> dict[str, NDArray[np.float64]]:
-    """The values (N, classes) of several metrics by their labels, each by its name in tables. Raises as `measure`."""
-    return {
-        named(label, metric, spacings): measure(label, metric, predicted, masks, classes, spacings)
-        for label, metric in metrics.items()
-    }
 
 
 def fill_undefined(

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ablate.data.source import IGNORED
 
 COUNTS = ("tp", "fp", "fn", "tn")
 
@@ -27,7 +29,7 @@ def confusion(predicted: NDArray[np.integer], mask: NDArray[np.integer], classes
 
     Args:
         predicted: class indices, shape (N, H, W).
-        mask: class indices, shape (N, H, W).
+        mask: class indices, shape (N, H, W); pixels that are `IGNORED` in it are not counted.
         classes: number of classes, background (0) included.
 
     Returns:
@@ -35,8 +37,11 @@ def confusion(predicted: NDArray[np.integer], mask: NDArray[np.integer], classes
     """
     if predicted.shape != mask.shape:
         raise ValueError(f"prediction {predicted.shape} and mask {mask.shape} differ in shape")
-    pixels = mask[0].size if len(mask) else 0
+    pixels: Any = mask[0].size if len(mask) else 0
     joint = mask.astype(np.int64) * classes + predicted + np.arange(len(mask))[:, None, None] * classes**2
+    counted = mask != IGNORED
+    if not counted.all():
+        joint, pixels = joint[counted], counted.sum(axis=(1, 2))[:, None]
     table = np.bincount(joint.ravel(), minlength=len(mask) * classes**2).reshape(len(mask), classes, classes)
     tp = np.diagonal(table, axis1=1, axis2=2)
     fp = table.sum(axis=1) - tp

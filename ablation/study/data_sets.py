@@ -11,6 +11,7 @@ from ablate.data.load import load_data
 from ablate.errors import InputError
 from ablate.part import DataPart
 from ablate.study.contents import read_config
+from ablate.study.runs import DataRecord
 from ablate.study.study import Study
 from ablate.study.trial_folder import key_folders
 from ablate.study.verify import Problem
@@ -35,6 +36,7 @@ class DataSet(NamedTuple):
 def data_sets(study: Study, data_dir: Path | None) -> list[DataSet]:
     """Every data set of a study's trials, fingerprinted again: in `data_dir`, or where the study's runs had it."""
     roots: list[Path | None] = [data_dir] if data_dir else _roots(study)
+    records = {} if data_dir else study.data_records()
     trials: Counter[str] = Counter()
     configs = {}
     for folder in key_folders(study.path):
@@ -42,7 +44,12 @@ def data_sets(study: Study, data_dir: Path | None) -> list[DataSet]:
         if config is not None:  # else `verify` names it
             configs[config.data.text] = config.data
             trials[config.data.text] += 1
-    return [_compared(data, trials[identity], roots) for identity, data in configs.items()]
+    found = []
+    for identity, data in configs.items():
+        record = records.get(data.fingerprint, DataRecord())
+        own: list[Path | None] = [Path(record.root)] if record.root else []
+        found.append(_compared(data, record.title or data.name, trials[identity], own + roots))
+    return found
 
 
 def _roots(study: Study) -> list[Path | None]:
@@ -58,14 +65,12 @@ def _roots(study: Study) -> list[Path | None]:
     return [*dict.fromkeys(named)] or [None]
 
 
-def _compared(data: DataPart, trials: int, roots: list[Path | None]) -> DataSet:
+def _compared(data: DataPart, name: str, trials: int, roots: list[Path | None]) -> DataSet:
     """A data set as it is now: in the folder where it is what it was; in none, in the first where there is one."""
     if data.made_by or ":" in data.name:
-        return DataSet(
-            data.name, trials, data.fingerprint, "", "it is read by code of others, which verifying does not run"
-        )
+        return DataSet(name, trials, data.fingerprint, "", "it is read by code of others, which verifying does not run")
     today, why = "", ""
-    for root in roots:
+    for root in dict.fromkeys(roots):
         try:
             found = load_data(DataPart(data.canonical() | {"fingerprint": ""}, {"root": root})).config.fingerprint
         except InputError as error:
@@ -74,7 +79,7 @@ def _compared(data: DataPart, trials: int, roots: list[Path | None]) -> DataSet:
         today = found if found == data.fingerprint else today or found
         if found == data.fingerprint:
             break
-    return DataSet(data.name, trials, data.fingerprint, today, why)
+    return DataSet(name, trials, data.fingerprint, today, why)
 
 
 def changed_images(study: Study, trials: Iterable[TrialConfig]) -> list[str]:

@@ -1,5 +1,7 @@
 """The test images and masks that a study keeps to look at, `data/<fingerprint>-<size>/`: PNG, with their checksums.
 
+They are of the size that they are scored at: where that is each image's own, the folder's name ends in `-own`, and the
+image is what the network saw, brought back to it.
 They derive from the data set, so one that is damaged or missing is made again whenever the data are at hand.
 """
 
@@ -9,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ablate.data.fit import fit_of, is_scored_at_own_size, unfit_image
 from ablate.files import kind, read_regular, sha256, write_whole
 from ablate.study.trial_folder import CHECKSUMS, grey_levels, keep_checksums, parse_checksums, picture_name, png
 from ablate.trial import TrialConfig
@@ -26,8 +29,9 @@ class Pictured(NamedTuple):
 
 def pictures_dir(study: Path, trial: TrialConfig) -> Path:
     """Where the test images and masks of a trial's data are kept."""
-    height, width = trial.data.size
-    return study / "data" / f"{trial.data.fingerprint}-{height}x{width}"
+    (height, width), fit = trial.data.size, fit_of(trial.data)
+    ways = [*([fit] if fit != "stretch" else []), *(["own"] if is_scored_at_own_size(trial.data) else [])]
+    return study / "data" / "-".join([trial.data.fingerprint, f"{height}x{width}", *ways])
 
 
 def keep_pictures(folder: Path, dataset: Dataset, indices: Iterable[int]) -> None:
@@ -88,9 +92,12 @@ def _content(file: Path, digest: str | None) -> bytes | None:
 def _image(dataset: Dataset, index: int) -> bytes:
     import numpy as np
 
-    pixels = np.clip(dataset.images[index] * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
+    seen = dataset.images[index]
+    if dataset.drawn is not None:
+        seen = unfit_image(seen, dataset.own_sizes[index], fit_of(dataset.config))
+    pixels = np.clip(seen * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
     return png(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1))
 
 
 def _mask(dataset: Dataset, index: int) -> bytes:
-    return png(grey_levels(dataset.masks[index], dataset.config.classes))
+    return png(grey_levels(dataset.judged_by[index], dataset.config.classes))

@@ -13,11 +13,9 @@ from ablate.study.tables import JUDGED
 from ablate.study.trial_folder import grey_levels, keep_checksums, png, sample_name
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from ablate.part import DataPart
     from ablate.study.study import Study
+    from ablate.training.judging import Masks
     from ablate.trial import TrialConfig
 
 
@@ -61,13 +59,14 @@ def _pictures(study: Study, trial: TrialConfig, dataset: Dataset) -> dict[str, b
     for place, index in enumerate(test):
         if index in lacks:
             image, prediction = dataset.ids[index], predictions[place]
-            (found,) = confusion(prediction[None], dataset.masks[[index]], class_count(dataset.config.classes))
+            mask = dataset.judged_by[index]
+            (found,) = confusion(prediction[None], mask[None], class_count(dataset.config.classes))
             if (counts.loc[image].sort_index().to_numpy() == found).all():
                 pictures[sample_name(image)] = png(grey_levels(prediction, dataset.config.classes))
     return pictures
 
 
-def _predict(study: Study, trial: TrialConfig, dataset: Dataset) -> NDArray[np.uint8]:
+def _predict(study: Study, trial: TrialConfig, dataset: Dataset) -> Masks:
     """The trial's predictions of its test images, in the split's order."""
     from ablate.prediction import Predictor
     from ablate.training.loop import judge_trivial

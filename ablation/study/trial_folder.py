@@ -188,10 +188,24 @@ def sample_name(image: str) -> str:
 
 
 def grey_levels(mask: Any, classes: int) -> Any:
-    """Class indices as grey levels that can be told apart: the last class is white."""
+    """Class indices as grey levels that can be told apart: the last class is white; ignored pixels are of a level that
+    no class has (`ignored_level`)."""
     import numpy as np
 
-    return np.asarray(mask * (255 // max(classes - 1, 1)), dtype=np.uint8)
+    from ablate.data.source import IGNORED
+
+    levels = np.asarray(mask, dtype=np.uint8) * np.uint8(_step(classes))
+    return np.where(mask == IGNORED, np.uint8(ignored_level(classes)), levels)
+
+
+def ignored_level(classes: int) -> int:
+    """The grey level of ignored pixels in the picture of a mask of so many classes: mid-grey of two."""
+    return _step(classes) // 2 or 255
+
+
+def _step(classes: int) -> int:
+    """From the grey level of a class to that of the next."""
+    return 255 // max(classes - 1, 1)
 
 
 def png(pixels: Any) -> bytes:

@@ -18,28 +18,35 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ablate.data.dataset import Dataset
+from ablate.data.fit import fit_of
+from ablate.data.ragged import chosen
 from ablate.data.spacing import spacings_at
 from ablate.errors import InputError, TrialError
-from ablate.metrics.base import measure, measure_all, sign
-from ablate.metrics.counts import Scores, class_count, confusion, scores
+from ablate.metrics.base import sign
+from ablate.metrics.counts import Scores, class_count, scores
 from ablate.models.build import build_model
 from ablate.training.augmentation import augment
 from ablate.training.average import Average
 from ablate.training.checkpoint import Checkpoint, Epoch, TrainingState
 from ablate.training.devices import autocast, make_deterministic, precision
 from ablate.training.heads import loss_of
-from ablate.training.inference import batch_logits, classify, predict
+from ablate.training.inference import batch_logits, classify, predictions_of, probabilities, window_logits
 from ablate.training.initialisation import initialise
+from ablate.training.judging import Masks, counts_of, measured, measured_all
+from ablate.training.losses.base import build_loss
 from ablate.training.pace import Pace
 from ablate.training.parallel import ALONE, Group
+from ablate.training.patches import draw_patches
 from ablate.training.recipe import Recipe, metrics_of, recipe_of
 from ablate.training.schedules.base import Steps
+from ablate.training.trivial import trivial_predictions
 from ablate.trial import Protocol, TrialConfig
 
 
 class Result(NamedTuple):
-    """A finished trial: `counts` (N, classes, 4) and `predictions` (N, H, W) are of the test images, in `ids`' order.
+    """A finished trial: `counts` (N, classes, 4) and `predictions` are of the test images, in `ids`' order.
 
+    Predictions are (N, H, W) at the trial's size, or (h, w) each at its own (`data.scored_at`).
     So are the values of the recipe's metrics, `more`: each (N, classes), by its name in tables. `cases` are what the
     images are of (`Dataset.cases`), without any each its own.
     """
@@ -48,7 +55,7 @@ class Result(NamedTuple):
     best_epoch: int
     ids: tuple[str, ...]
     counts: NDArray[np.int64]
-    predictions: NDArray[np.uint8]
+    predictions: Masks
     weights: dict[str, Tensor]
     more: Mapping[str, NDArray[np.float64]] = {}
     cases: tuple[str, ...] = ()
@@ -87,7 +94,7 @@ def train(
     if getattr(trial.model, "encoder_weights_sha256", None) and not getattr(trial.model, "encoder_weights", None):
         raise TrialError("its encoder starts from weights whose file is not named any more: give model.encoder_weights")
     parts, run = dataset.split(trial.protocol.split), _Run(trial, dataset, device, group)
-    progress = _begin(run, parts.train)
+    progress = _begin(run, drawn := parts.train * trial.protocol.patches_per_image)
     if checkpoint is not None and (saved := checkpoint.read()) is not None:
         progress.restore(saved)
     for row in progress.epochs:
@@ -95,7 +102,7 @@ def train(
 
     while not _ended(progress, trial.protocol):
         epoch, started = len(progress.epochs) + 1, time.perf_counter()
-        train_loss = _train_epoch(run, progress, parts.train, epoch)
+        train_loss = _train_epoch(run, progress, drawn, epoch)
         trained = time.perf_counter()
 
         val_loss, val, selects = _validate(run, progress.judged, parts.val)
@@ -109,7 +116,7 @@ def train(
             val_iou=val.iou,
             val_miou=val.miou,
             seconds=time.perf_counter() - started,
-            images_per_second=len(parts.train) / (trained - started),
+            images_per_second=len(drawn) / (trained - started),
         )
         progress.add(row, selects)
         progress.pace.after_epoch(val_loss)
@@ -126,7 +133,7 @@ class _Run:
     def __init__(self, trial: TrialConfig, dataset: Dataset, device: torch.device, group: Group = ALONE) -> None:
         self.trial, self.dataset, self.device, self.group = trial, dataset, device, group
         self.recipe: Recipe = recipe_of(trial)
-        self.loss = self.recipe.loss.build(dataset.config.classes)
+        self.loss = build_loss(self.recipe.loss, dataset.config.classes, dataset.holds_ignored())
         self.augmentations = [part.build() for part in self.recipe.augmentations]
         self.metrics = {label: part.build() for label, part in self.recipe.metrics}
 
@@ -137,8 +144,8 @@ def _ended(progress: TrainingState, protocol: Protocol) -> bool:
     return done >= protocol.epochs or (patience is not None and done - progress.best_epoch >= patience)
 
 
-def _begin(run: _Run, train: tuple[int, ...]) -> TrainingState:
-    """The network as its seed has it, and its optimiser, before the first epoch."""
+def _begin(run: _Run, drawn: tuple[int, ...]) -> TrainingState:
+    """The network as its seed has it, and its optimiser, before the first epoch; `drawn`: an epoch's images."""
     trial, config, device = run.trial, run.dataset.config, run.device
     protocol = trial.protocol
     if protocol.initialisation and getattr(trial.model, "encoder_weights_sha256", None):
@@ -152,7 +159,7 @@ def _begin(run: _Run, train: tuple[int, ...]) -> TrainingState:
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run.group.synchronise(model)
     optimizer = run.recipe.optimizer.build([{"params": list(model.parameters())}], protocol.learning_rate, device)
-    steps = Steps(protocol.epochs, len(_batches(train, protocol.batch_size, trial.seed, 1)))
+    steps = Steps(protocol.epochs, len(_batches(drawn, protocol.batch_size, trial.seed, 1)))
     pace = Pace(run.recipe.schedule, optimizer, steps, protocol.warmup_epochs)
     scaler = torch.amp.GradScaler(device.type, enabled=precision(device) == torch.float16)
     average = Average(model, protocol.ema) if protocol.ema else None
@@ -161,32 +168,37 @@ def _begin(run: _Run, train: tuple[int, ...]) -> TrainingState:
 
 def _judge_best(run: _Run, progress: TrainingState, test: tuple[int, ...]) -> Result:
     """The best epoch's network on the images `test`."""
-    dataset, group, protocol = run.dataset, run.group, run.trial.protocol
+    dataset, group = run.dataset, run.group
     model, classes = progress.judged, class_count(dataset.config.classes)
     model.load_state_dict(progress.best)
-    own = list(test[group.share(len(test))])
-    predicted = predict(model, dataset.images[own], protocol.batch_size, run.device, protocol.test_flips)
-    predictions, masks = group.gather(predicted, len(test)), dataset.masks[list(test)]
+    own, masks = test[group.share(len(test))], chosen(dataset.judged_by, test)
+    own_sizes = [dataset.own_sizes[i] for i in own] if dataset.own_sizes else []
+    predicted = predictions_of(model, chosen(dataset.images, own), own_sizes, run.trial, run.device)
+    predictions: Masks
+    if isinstance(predicted, np.ndarray):
+        predictions = group.gather(predicted, len(test))
+    else:
+        predictions = group.gather_each(predicted, [mask.shape for mask in masks])
     return Result(
         epochs=progress.epochs,
         best_epoch=progress.best_epoch,
         ids=tuple(dataset.ids[i] for i in test),
         cases=tuple(dataset.cases[i] for i in test),
-        counts=confusion(predictions, masks, classes),
+        counts=counts_of(predictions, masks, classes),
         predictions=predictions,
         weights=progress.best,
-        more=measure_all(run.metrics, predictions, masks, classes, spacings_at(dataset, test, own_size=False)),
+        more=measured_all(run.metrics, predictions, masks, classes, spacings_at(dataset, test)),
     )
 
 
 def _train_epoch(run: _Run, progress: TrainingState, indices: tuple[int, ...], epoch: int) -> float:
-    """Train on every image of `indices` once; the mean loss over them. Raises as `train` does."""
+    """Train on every image of `indices`, as often as it is there; the mean loss. Raises as `train` does."""
     model, optimizer, scaler, protocol = progress.model, progress.optimizer, progress.scaler, run.trial.protocol
     group, device, seed = run.group, run.device, run.trial.seed
     model.train()
     total = 0.0
     for step, batch in enumerate(_batches(indices, protocol.batch_size, seed, epoch)):
-        images, masks = _augmented(run, batch, _generator(seed, epoch, step))
+        images, masks = _augmented(run, *_drawn(run, batch, epoch, step), _generator(seed, epoch, step))
         own = group.share(len(batch))
         images, masks = images[own].to(device, memory_format=torch.channels_last), masks[own].to(device)
         with _drawing(_seed(seed, epoch, step, 1 + group.rank), device), autocast(device):
@@ -210,9 +222,18 @@ def _train_epoch(run: _Run, progress: TrainingState, indices: tuple[int, ...], e
     return total / len(indices)
 
 
-def _augmented(run: _Run, batch: list[int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """The images of a batch and their masks: flipped and turned as the paper does, then by the recipe's parts."""
-    images, masks = torch.tensor(run.dataset.images[batch]), torch.tensor(run.dataset.masks[batch])
+def _drawn(run: _Run, batch: list[int], epoch: int, step: int) -> tuple[Tensor, Tensor]:
+    """The images of a batch and their masks, or a patch of each."""
+    data, trial = run.dataset, run.trial
+    if fit_of(trial.data) != "patches":
+        return torch.tensor(chosen(data.images, batch)), torch.tensor(chosen(data.masks, batch))
+    share, place = trial.protocol.patch_foreground, (trial.seed, epoch, step)
+    images, masks = draw_patches(data.images, data.masks, batch, trial.data.size, share, place)
+    return torch.from_numpy(images), torch.from_numpy(masks)
+
+
+def _augmented(run: _Run, images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Images and masks flipped and turned as the paper does, then by the recipe's parts."""
     images, masks = augment(images, masks, run.trial.protocol.augment, generator)
     for augmentation in run.augmentations:
         images, masks = augmentation(images, masks, generator)
@@ -220,34 +241,24 @@ def _augmented(run: _Run, batch: list[int], generator: torch.Generator) -> tuple
 
 
 def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
-    """Score a trivial predictor on the test images as a network is scored.
+    """Score a trivial predictor (`ablate.training.trivial`) on the test images as a network is scored.
 
-    With several classes, "all foreground" is the training masks' most frequent foreground class, and the mean mask the
-    most frequent class of each pixel. A metric that cannot score a predictor is left out.
+    A metric that cannot score a predictor is left out.
     """
     assert trial.is_trivial
     parts = dataset.split(trial.protocol.split)
     classes = class_count(dataset.config.classes)
-    frequency = np.stack([(dataset.masks[list(parts.train)] == c).mean(axis=0) for c in range(classes)])
-    if trial.model.name == "mean_mask":
-        # A tie goes to the foreground, as a sigmoid at its threshold of 0.5 does.
-        mask = classes - 1 - frequency[::-1].argmax(axis=0)
-    elif trial.model.name == "all_foreground":
-        mask = np.full(frequency.shape[1:], 1 + frequency[1:].mean(axis=(1, 2)).argmax())
-    else:
-        mask = np.zeros(frequency.shape[1:])
-    predictions = np.repeat(mask.astype(np.uint8)[None], len(parts.test), axis=0)
-    masks, more = dataset.masks[list(parts.test)], dict[str, NDArray[np.float64]]()
-    spacings = spacings_at(dataset, parts.test, own_size=False)
+    predictions, masks = trivial_predictions(trial, dataset, parts), chosen(dataset.judged_by, parts.test)
+    more, spacings = dict[str, NDArray[np.float64]](), spacings_at(dataset, parts.test)
     for label, metric in metrics_of(trial):
         with contextlib.suppress(Exception):  # others' code, which need not be ready for what no network predicts
-            more |= measure_all({label: metric.build()}, predictions, masks, classes, spacings)
+            more |= measured_all({label: metric.build()}, predictions, masks, classes, spacings)
     return Result(
         epochs=[],
         best_epoch=0,
         ids=tuple(dataset.ids[i] for i in parts.test),
         cases=tuple(dataset.cases[i] for i in parts.test),
-        counts=confusion(predictions, masks, classes),
+        counts=counts_of(predictions, masks, classes),
         predictions=predictions,
         weights={},
         more=more,
@@ -256,28 +267,41 @@ def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
 
 @torch.no_grad()
 def _validate(run: _Run, model: nn.Module, indices: tuple[int, ...]) -> tuple[float, Scores, float]:
-    """The mean loss over images, the scores, and what the best epoch is best by."""
+    """The mean loss over images, the scores, and what the best epoch is best by: at the trial's size, which is quick,
+    but of whole images where patches are drawn."""
     dataset, group, device, protocol = run.dataset, run.group, run.device, run.trial.protocol
-    chosen, classes = list(indices[group.share(len(indices))]), class_count(dataset.config.classes)
-    total, counts, done = 0.0, [np.empty((0, classes, 4), dtype=np.int64)], 0
-    measured, metric = [np.empty((0, classes))], run.metrics.get(protocol.select)
-    spacings = spacings_at(dataset, chosen, own_size=False)
-    for logits in batch_logits(model, dataset.images[chosen], protocol.batch_size, device):
-        masks = dataset.masks[chosen[done : done + len(logits)]]
+    classes, metric = class_count(dataset.config.classes), run.metrics.get(protocol.select)
+    total, counts, values = 0.0, [np.empty((0, classes, 4), dtype=np.int64)], [np.empty((0, classes))]
+    own, done = indices[group.share(len(indices))], 0
+    for logits, masks in _validation_logits(run, model, own):
         total += loss_of(run.loss, logits, torch.tensor(masks, device=device)).item() * len(logits)
-        probabilities = logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(dim=1)
-        predicted = classify(probabilities.cpu())
-        counts.append(confusion(predicted, masks, classes))
+        predicted = classify(probabilities(logits).cpu())
+        counts.append(counts_of(predicted, masks, classes))
         if metric is not None:
-            own = None if spacings is None else spacings[done : done + len(logits)]
-            measured.append(measure(protocol.select, metric, predicted, masks, classes, own))
+            spacings = spacings_at(dataset, own[done : done + len(logits)], at_trial_size=True)
+            values.append(measured(protocol.select, metric, predicted, masks, classes, spacings))
         done += len(logits)
     loss = group.sum(torch.tensor(total, dtype=torch.float64)).item() / len(indices)
     found = scores(group.gather(np.concatenate(counts), len(indices)))
     if metric is not None:  # of the foreground, as Dice is; of what neither has, a distance is as good as can be
-        values = np.nan_to_num(group.gather(np.concatenate(measured), len(indices))[:, 1:])
-        return loss, found, sign(metric) * float(values.mean())
+        of_images = np.nan_to_num(group.gather(np.concatenate(values), len(indices))[:, 1:])
+        return loss, found, sign(metric) * float(of_images.mean())
     return loss, found, -loss if protocol.select == "loss" else getattr(found, protocol.select)
+
+
+def _validation_logits(
+    run: _Run, model: nn.Module, indices: tuple[int, ...]
+) -> Iterator[tuple[Tensor, NDArray[np.uint8]]]:
+    """Logits (n, C, H, W) and masks (n, H, W), a batch at a time; of whole images one at a time, window by window."""
+    images, masks = (chosen(arrays, indices) for arrays in (run.dataset.images, run.dataset.masks))
+    if fit_of(run.trial.data) == "patches":
+        for image, mask in zip(images, masks, strict=True):
+            yield window_logits(model, image, run.trial, run.device), mask[None]
+        return
+    done = 0
+    for logits in batch_logits(model, np.asarray(images), run.trial.protocol.batch_size, run.device):
+        yield logits, np.asarray(masks[done : done + len(logits)])
+        done += len(logits)
 
 
 def _batches(indices: tuple[int, ...], batch_size: int, seed: int, epoch: int) -> list[list[int]]:

@@ -7,7 +7,8 @@ Dropout alone is not the same: each process draws the channels that it leaves ou
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -54,6 +55,19 @@ class Group(NamedTuple):
         rows = torch.zeros((count, *own.shape[1:]), dtype=torch.from_numpy(own).dtype)
         rows[self.share(count)] = torch.from_numpy(own)
         return self.sum(rows).numpy()
+
+    def gather_each(self, own: Sequence[NDArray[Any]], shapes: Sequence[tuple[int, ...]]) -> list[NDArray[Any]]:
+        """The arrays of all ranks, uint8 and of these shapes, each of which has those of its share."""
+        if self.size == 1:
+            return list(own)
+        sizes = [math.prod(shape) for shape in shapes]
+        values = torch.zeros(sum(sizes), dtype=torch.uint8)
+        before = sum(sizes[: self.share(len(shapes)).start])
+        for array in own:
+            values[before : before + array.size] = torch.tensor(array).flatten()
+            before += array.size
+        parts = self.sum(values).split(sizes)
+        return [part.reshape(shape).numpy() for part, shape in zip(parts, shapes, strict=True)]
 
     def part_of_mean(self, mean: Tensor, own: int, whole: int) -> Tensor:
         """What this rank's `mean` of its `own` things adds to the mean of the `whole`: the ranks' parts sum to it."""

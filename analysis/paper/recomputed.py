@@ -106,7 +106,7 @@ def all_foreground(folder: Path) -> AllForeground:
     from ablate.metrics.counts import confusion, scores
 
     dataset = load_data(Isbi2012(size=(512, 512), root=folder))
-    masks = dataset.masks
+    masks = np.asarray(dataset.masks)
     counts = confusion(np.ones_like(masks), masks, classes=2)
     test = list(dataset.split(Split(method="paper")).test)
     found = [scores(part) for part in (counts, counts[test])]

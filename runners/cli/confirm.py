@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ablate.search_spaces.plan import Planned
     from ablate.study.runs import Run
     from ablate.study.study import Study
+    from ablate.trial import TrialConfig
 
 
 class _Round(NamedTuple):
@@ -92,7 +93,10 @@ def confirm(
 
 
 def _round(study: Study, seeds: int, rivals: int) -> _Round:
-    """The trials of a round, priced as their cells were. Seeds start above all that the search used."""
+    """The trials of a round, priced as their cells were, on the folds that the search had of each.
+
+    Seeds start above all that it used.
+    """
     from ablate.analysis.confirmation import DESIGN, candidates, fresh_seeds, searched_and_fresh
     from ablate.analysis.frames import load
     from ablate.search_spaces.plan import Planned
@@ -102,15 +106,20 @@ def _round(study: Study, seeds: int, rivals: int) -> _Round:
     chosen = candidates(load(study).trials, searched, rivals)
     records = {key: record for key, record in study.records().items() if key in set(searched)}
     fresh = fresh_seeds((record.seed for record in records.values()), seeds)
-    first = {record.cell: record for record in reversed(records.values()) if record.state == "complete"}
+    complete = [key for key, record in records.items() if record.state == "complete"]
+    folds: dict[str, dict[int | None, TrialConfig]] = {}
+    for config in map(study.config, complete):
+        folds.setdefault(config.cell, {}).setdefault(config.fold, config)
     planned = study.plans.levels
     found: list[Planned] = []
     for candidate in chosen:
-        record = first[candidate.cell]
-        config = study.config(record.key)
+        of_fold = folds[candidate.cell].values()
+        record = records[next(iter(of_fold)).key]
         levels = {name.partition(".")[2]: level for name, level in planned[record.key].items()}
         found += [
-            Planned(config.model_copy(update={"seed": seed}), levels, record.params, record.macs) for seed in fresh
+            Planned(config.model_copy(update={"seed": seed}), levels, record.params, record.macs)
+            for seed in fresh
+            for config in of_fold
         ]
     source = next(run for run in study.manifest.runs if run.design != DESIGN)
     factors: dict[str, list[str]] = {}
@@ -125,6 +134,7 @@ def _round(study: Study, seeds: int, rivals: int) -> _Round:
         factors={name: list(dict.fromkeys(levels)) for name, levels in factors.items()},
         definition={},
         trials={trial.key: trial.levels for trial in found},
+        data=source.data,
     )
     return _Round(run, found, chosen)
 
@@ -132,13 +142,19 @@ def _round(study: Study, seeds: int, rivals: int) -> _Round:
 def _data_of(study: Study, data_dir: Path | None) -> Callable[[DataPart], Dataset]:
     """Reads a trial's data where they are now. Raises `InputError` if they are not what the search saw."""
     from ablate.data.load import load_data
+    from ablate.study.runs import DataRecord
 
-    root = data_dir or (Path(study.manifest.data_dir) if study.manifest.data_dir else None)
+    known, records = study.manifest.data_dir, study.data_records()
 
     def dataset_of(data: DataPart) -> Dataset:
-        dataset = load_data(DataPart(data.canonical() | {"fingerprint": ""}, {"root": root}))
+        record = records.get(data.fingerprint, DataRecord())
+        root = data_dir or Path(record.root or known or "")
+        local = {"root": root if data_dir or record.root or known else None, "title": record.title}
+        dataset = load_data(DataPart(data.canonical() | {"fingerprint": ""}, local))
         if dataset.config.fingerprint != data.fingerprint:
-            raise InputError(f"the images of {data.name} are not those of the search: give their --data-dir")
+            raise InputError(
+                f"the images of {dataset.config.called} are not those of the search: give their --data-dir"
+            )
         return dataset
 
     return dataset_of

@@ -11,7 +11,16 @@ import click
 from ablate.errors import InputError
 from ablate.runners.cli.design import write_design
 from ablate.runners.cli.output import console, plain_table, print_json
-from ablate.runners.cli.shared import Prepared, extent, json_option, open_study, plan_notes, prepare, space_options
+from ablate.runners.cli.shared import (
+    Prepared,
+    counted,
+    extent,
+    json_option,
+    open_study,
+    plan_notes,
+    prepare,
+    space_options,
+)
 
 
 @click.command()
@@ -31,6 +40,7 @@ def plan(study: Path | None, as_json: bool, design: str | None, output: Path | N
     Examples:
       ablate plan --space pyramid_levels
       ablate plan --space group_splits --set model.width=64 --seeds 3
+      ablate plan --space baselines --folds 5 --seeds 3
       ablate plan --space my_space.yaml --data folder --data-dir images/
       ablate plan --design leave_one_out --model my_nets:LightNet -o space.yaml
     """
@@ -43,7 +53,7 @@ def plan(study: Path | None, as_json: bool, design: str | None, output: Path | N
     from ablate.analysis.frames import level_label
 
     prepared = prepare(**options)
-    trials, rejected, _, _ = prepared.plan
+    trials, rejected = prepared.plan.trials, prepared.plan.rejected
     kept = _kept(study, prepared)
     said = [*plan_notes(prepared.plan), *kept.said]
     if as_json:
@@ -52,9 +62,7 @@ def plan(study: Path | None, as_json: bool, design: str | None, output: Path | N
     out = console()
     cells = {trial.config.cell: trial for trial in trials}
     out.print(prepared.space.question, style="bold")
-    out.print(
-        f"{len(cells)} configurations x {len(trials) // len(cells)} seeds = {len(trials)} trials, {extent(trials)}"
-    )
+    out.print(f"{counted(trials)}, {extent(trials)}")
     table = plain_table("configuration", "parameters", "MACs", "cell", right=("parameters", "MACs"))
     for cell, trial in cells.items():
         table.add_row(level_label(trial.levels), si(trial.params), si(trial.macs), cell)
@@ -80,6 +88,7 @@ def _document(prepared: Prepared, kept: _Kept, said: list[str]) -> dict[str, Any
             "key": trial.key,
             "cell": trial.config.cell,
             "seed": trial.config.seed,
+            "fold": trial.config.fold,
             "params": trial.params,
             "macs": trial.macs,
             "levels": trial.levels,
@@ -103,7 +112,7 @@ def _kept(study: Path | None, prepared: Prepared) -> _Kept:
     from ablate.study.manifest import is_study
 
     configs = [trial.config for trial in prepared.plan.trials]
-    path = study or default_study(prepared.space.name, configs[0].data.name, prepared.profile_name)
+    path = study or default_study(prepared.space.name, configs[0].data, prepared.profile_name)
     if study is None and not is_study(path):
         return _Kept([], [])
     opened = open_study(path)

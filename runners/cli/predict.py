@@ -2,94 +2,203 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ablate.errors import InputError
-from ablate.runners.cli.output import check_place, say, study_of, write
-from ablate.runners.cli.shared import code_option, notes, open_study, say_imports, study_argument, use_own_code
+from ablate.errors import InputError, brief
+from ablate.files import kind
+from ablate.runners.cli.mask_files import Job, below, check_targets, jobs
+from ablate.runners.cli.output import print_json, progress, say, write
+from ablate.runners.cli.shared import (
+    code_option,
+    json_option,
+    notes,
+    open_study,
+    say_imports,
+    study_argument,
+    use_own_code,
+)
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from ablate.part import DataPart
+    from ablate.prediction import Ensemble
+    from ablate.study.study import Study
 
 
 @click.command()
 @study_argument
-@click.argument("key")
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@click.argument("arguments", nargs=-1, metavar="[KEY] [IMAGE...]")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder for the masks.")
+@click.option("--key", "keys", multiple=True, help="A trial, in place of KEY; may be given several times.")
+@click.option("--cell", help="All seeds and folds of a configuration, by the key of its cell.")
+@click.option(
+    "--all", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Every image below a folder, no IMAGE."
+)
+@click.option("--probabilities", is_flag=True, help="Also write the probabilities, as float32.")
 @code_option
-@click.option("--overwrite", is_flag=True, help="Replace masks that are there; never the images.")
-def predict(study: Path, key: str, images: tuple[Path, ...], output: Path, code: Path | None, overwrite: bool) -> None:
-    """Segment images with a trained trial.
+@click.option("--force", "--overwrite", is_flag=True, help="Replace masks that are there; never the images.")
+@click.option("--skip-existing", is_flag=True, help="Leave masks that are there, and make the others.")
+@json_option
+def predict(
+    study: Path,
+    arguments: tuple[str, ...],
+    output: Path,
+    keys: tuple[str, ...],
+    cell: str | None,
+    folder: Path | None,
+    probabilities: bool,
+    code: Path | None,
+    force: bool,
+    skip_existing: bool,
+    as_json: bool,
+) -> None:
+    """Segment images with a trained trial, or with the mean of several.
 
-    Each image becomes IMAGE's name with .png in the folder: a mask of the
-    image's own size, white the foreground (of several classes, the last). A
-    volume becomes a mask for each slice. Files that are there are not replaced,
-    nor is anything else done, without --overwrite.
+    KEY is a trial's key, its first four or more characters, or "best": the
+    trial of the latest space with the highest Dice on its validation images.
+    Of several, with commas between, the probabilities are averaged.
+
+    Each IMAGE comes back as a mask of its own kind, size and name: NIfTI with
+    the scan's geometry, TIFF with its pages, NPY, PNG; JPEG as PNG. A mask
+    holds the values that the training masks had (data.labels); without these
+    the class indices, but in PNG of two classes white as the foreground.
+
+    Files that are there are not replaced, nor is anything else done, without
+    --force. Each file is written whole or not at all.
 
     \b
-    Example:
-      ablate predict STUDY 1f0c2ab34d56 slice.png -o predicted/
+    Examples:
+      ablate predict STUDY 1f0c2ab34d56 scan.nii.gz -o predicted/
+      ablate predict STUDY best --all scans/ -o predicted/ --probabilities
+      ablate predict STUDY 1f0c,77ab slice.png -o predicted/
+      ablate predict STUDY --cell 9b3e --all scans/ -o predicted/
     """
-    from ablate.data.images import stem
+    from ablate.data.headers import check_header
 
-    targets = [output / f"{stem(image)}.png" for image in images]
-    _check_names(targets)
-    for image, target in zip(images, targets, strict=True):
-        for path in (target, *_slices(target, range(1))) if _may_be_volume(image) else (target,):
-            _check_place(path, images, overwrite)
-    from ablate.prediction import Predictor
-    from ablate.study.trial_folder import grey_levels, png
-
+    if not keys and cell is None:
+        keys, arguments = arguments[:1], arguments[1:]
+    if force and skip_existing:
+        raise InputError("--force replaces masks and --skip-existing keeps them: leave one out")
     opened = open_study(study)
+    chosen = _chosen(opened, keys, cell)
+    data = opened.config(chosen[0]).data
+    planned = jobs(*_images(arguments, folder, output), output, data, probabilities=probabilities)
+    check_targets(planned, force=force, skip_existing=skip_existing)
+    left = [job for job in planned if not (skip_existing and all(map(kind, job.targets)))]
+    for job in left:
+        check_header(job.image)
     use_own_code(code)
-    say_imports([opened.config(key)])
-    predictor = Predictor.of_trial(opened, key)
-    # All are read and segmented before the first is written, so that a bad one leaves nothing half done.
-    masks: list[tuple[Path, NDArray[np.uint8]]] = []
-    for image, target in zip(images, targets, strict=True):
-        found = predictor.segment(image)
-        masks += [(target, found)] if found.ndim == 2 else zip(_slices(target, range(len(found))), found, strict=True)
-    _check_names([path for path, _ in masks])
-    for path, _ in masks:
-        _check_place(path, images, overwrite)
-    for path, mask in masks:
-        write(path, png(grey_levels(mask, predictor.classes)))
-        say(path)
+    say_imports([opened.config(key) for key in chosen])
+    ensemble = _ensemble(opened, chosen)
+    written = _segment(ensemble, left, skip_existing=skip_existing, quiet=as_json)
+    if as_json:
+        print_json(_document(opened, chosen, data, planned, written))
     for note in notes(opened):
         say(note, err=True)
 
 
-def _slices(target: Path, numbers: range) -> list[Path]:
-    return [target.with_stem(f"{target.stem}_z{z:03d}") for z in numbers]
+def _chosen(study: Study, keys: Sequence[str], cell: str | None) -> list[str]:
+    """The keys of the trials that are meant, each once."""
+    from ablate.study.chosen import trial_called, trials_of_cell
+
+    if not keys and cell is None:
+        raise InputError("no trial is given: give a KEY, or --cell; 'best' is the best of the latest space")
+    found = [trial_called(study, name.strip()) for names in keys for name in names.split(",")]
+    return list(dict.fromkeys([*found, *(trials_of_cell(study, cell) if cell is not None else [])]))
 
 
-def _may_be_volume(image: Path) -> bool:
-    from ablate.data.images import suffix
+def _images(given: Sequence[str], folder: Path | None, output: Path) -> tuple[list[Path], Path | None]:
+    """The images, and the folder below which their own folders are kept."""
+    if folder is None:
+        if not given:
+            raise InputError("there is nothing to segment: give images after the KEY, or --all DIR")
+        return [Path(image) for image in given], None
+    if given:
+        raise InputError(f"--all '{folder}' and '{brief(given[0])}': give a folder or images, not both")
+    found = below(folder, output)
+    if over := found.passed_over:
+        names = ", ".join(f"'{path}'" for path in over[:3]) + ", …" * (len(over) > 3)
+        say(f"Passed over, no images: {len(over)} below '{folder}' ({names})", err=True)
+    return found.images, folder
 
-    return suffix(image) not in (".png", ".jpg", ".jpeg")
+
+def _ensemble(study: Study, keys: Sequence[str]) -> Ensemble:
+    """The trained networks, said on standard error."""
+    from ablate.prediction import Ensemble
+
+    ensemble = Ensemble.of_trials(study, keys)
+    if len(keys) > 1:
+        say(f"The mean of {len(keys)} trials:", err=True)
+    for trial in _described(study, keys):
+        scores = f": validation Dice {trial['val_dice']:.3f}" if trial["val_dice"] is not None else ""
+        say(f"Trial {trial['key']} ({trial['label']}, seed {trial['seed']}){scores}", err=True)
+    return ensemble
 
 
-def _check_names(targets: list[Path]) -> None:
-    names: set[str] = set()
-    for target in targets:
-        if target.name.casefold() in names:  # there are file systems to which case is nothing
-            raise InputError(f"two of the images would both become '{target}': predict them into separate folders")
-        names.add(target.name.casefold())
+def _described(study: Study, keys: Sequence[str]) -> list[dict[str, Any]]:
+    from ablate.analysis.frames import level_label
+
+    levels = {key: own for run in study.manifest.runs for key, own in run.trials.items()}
+    found = []
+    for key in keys:
+        record = study.records()[key]
+        label = level_label({name: level for name, level in levels.get(key, {}).items() if name != "seed"})
+        scores = {"val_dice": record.val_dice, "val_iou": record.val_iou, "val_miou": record.val_miou}
+        found.append({"key": key, "cell": record.cell, "label": label or record.model, "seed": record.seed, **scores})
+    return found
 
 
-def _check_place(target: Path, images: tuple[Path, ...], overwrite: bool) -> None:
-    """Raises `InputError` if a mask would replace what it must not, or cannot be written."""
-    if study := study_of(target):
-        raise InputError(f"'{target}' would be among the files of study '{study}': predict into a folder elsewhere")
-    check_place(target)
-    if not target.exists():
-        return
-    if any(image.exists() and target.samefile(image) for image in images):
-        raise InputError(f"'{target}' is itself to be segmented, and is not replaced: predict into another folder")
-    if not overwrite:
-        raise InputError(f"'{target}' exists: predict into another folder, or replace masks there with --overwrite")
+def _segment(ensemble: Ensemble, planned: Sequence[Job], *, skip_existing: bool, quiet: bool) -> dict[Path, Job]:
+    """Make what is to be made, an image at a time; what was written, of which image.
+
+    Raises `InputError` for an image that cannot be read. What was made of those before it is kept.
+    """
+    written: dict[Path, Job] = {}
+    with progress() as bar:
+        try:
+            for number, job in enumerate(bar.track(planned, description="segmenting")):
+                for target, content in zip(job.targets, _files(ensemble, job, number, len(planned)), strict=True):
+                    if not (skip_existing and kind(target)):
+                        write(target, content)
+                        written[target] = job
+                        if bar.disable and not quiet:
+                            say(target)
+        finally:
+            bar.stop()
+            if not bar.disable and not quiet:  # beside a bar they would be on its line
+                for target in written:
+                    say(target)
+    return written
+
+
+def _files(ensemble: Ensemble, job: Job, before: int, count: int) -> list[bytes]:
+    """The content of each of the job's targets."""
+    from ablate.data.writing import mask_file, probability_file
+
+    try:
+        found = ensemble.segment(job.image, probabilities=bool(job.probabilities))
+    except InputError as error:
+        kept = f"; the {before} of {count} images before it are done, and --skip-existing does the rest"
+        raise InputError(f"{error}{kept if before else ''}") from None
+    planes = () if found.probabilities is None else found.probabilities.swapaxes(0, 1)
+    mask = mask_file(job.image, found.picture, found.classes, ensemble.data)
+    return [mask, *(probability_file(job.image, found.picture, plane) for plane in planes)]
+
+
+def _document(study: Study, keys: Sequence[str], data: DataPart, planned: Sequence[Job], new: dict[Path, Job]) -> Any:
+    """What `--json` prints."""
+    from ablate.data.writing import values_of
+
+    def files(job: Job) -> dict[str, Any]:
+        mask, *more = map(str, job.targets)
+        return {"image": str(job.image), "mask": mask, "probabilities": more, "written": job.mask in new}
+
+    return {
+        "study": str(study.path),
+        "trials": _described(study, keys),
+        "values": list(values_of(data).numbers),
+        "images": [files(job) for job in planned],
+    }

@@ -55,6 +55,17 @@ def space_options(command: F, *, required: bool = True) -> F:
         click.option("--data-dir", type=click.Path(path_type=Path), help="The folder that holds its files."),
         click.option("--profile", help="quick, standard or paper [default: standard with a GPU, else quick]."),
         click.option("--seeds", type=click.IntRange(1), help="Seeds of each configuration [default: the profile's]."),
+        click.option(
+            "--folds",
+            type=click.IntRange(3),
+            help="Train and judge each configuration on every fold of so many [default: the space's, or none].",
+        ),
+        click.option(
+            "--fold",
+            type=click.IntRange(0),
+            multiple=True,
+            help="Only this fold, from 0; again for more [default: all].",
+        ),
         click.option("--epochs", type=click.IntRange(1), help="Epochs of each trial [default: the profile's]."),
         click.option(
             "--set",
@@ -268,17 +279,34 @@ def parse_settings(settings: tuple[str, ...]) -> dict[str, Any]:
     return fields
 
 
+def counted(trials: Sequence[Planned]) -> str:
+    """What a plan comes to: `4 configurations x 3 seeds x 5 folds = 60 trials`."""
+    from ablate.analysis.format import several
+
+    configs = [trial.config for trial in trials]
+    cells, seeds = {config.cell for config in configs}, {config.seed for config in configs}
+    folds = {config.fold for config in configs}
+    product = f"{len(cells)} configurations x {len(seeds)} seeds"
+    if folds != {None}:
+        product += f" x {several(len(folds), 'fold')}"
+    if len(cells) * len(seeds) * len(folds) != len(trials):  # splits differ
+        return f"{len(cells)} configurations, {len(trials)} trials"
+    return f"{product} = {len(trials)} trials"
+
+
 def extent(trials: Sequence[Planned]) -> str:
     """What is trained on what, and how long: `8 epochs, mni152 at 1x96x96`, and each of several data sets."""
     from ablate.analysis.format import listing
 
     epochs = sorted({trial.config.protocol.epochs for trial in trials})
-    folders = {trial.config.data.root for trial in trials}
+    folders: dict[str, set[str]] = {}
+    for data in (trial.config.data for trial in trials):
+        folders.setdefault(data.called, set()).add(str(data.root))
     found: dict[str, None] = {}
     for data in (trial.config.data for trial in trials):
         height, width = data.size
-        folder = f" '{data.root}'" if data.root and len(folders) > 1 else ""
-        found[f"{data.name}{folder} at {data.channels}x{height}x{width}"] = None
+        folder = f" '{data.root}'" if data.root and len(folders[data.called]) > 1 else ""
+        found[f"{data.called}{folder} at {data.channels}x{height}x{width}"] = None
     most = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
     return f"{most} epochs, {listing(list(found), 6)}"
 

@@ -15,6 +15,7 @@ from ablate.runners.cli.shared import json_option, notes, open_study, study_argu
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
     from ablate.study.study import Study
 
@@ -104,7 +105,6 @@ def _standing(study: Study, ended: set[str]) -> str:
 
 
 def _show(opened: Study, as_json: bool) -> None:
-    from ablate.analysis.frames import level_label
     from ablate.runners.watch.live import listen
 
     study = opened.path
@@ -123,7 +123,7 @@ def _show(opened: Study, as_json: bool) -> None:
         trial["state"] = record.state if record else "damaged" if key in damaged else begun.get(key, "missing")
         trial |= {
             name: getattr(record, name, None)
-            for name in ("cell", "model", "seed", "params", "macs", "epochs", "best_epoch", "val_dice", "error")
+            for name in ("cell", "model", "seed", "fold", "params", "macs", "epochs", "best_epoch", "val_dice", "error")
         }
     counts = {"complete": 0, "failed": 0, "missing": 0} | Counter(trial["state"] for trial in planned.values())
     if as_json:
@@ -145,23 +145,32 @@ def _show(opened: Study, as_json: bool) -> None:
         shared = sum(len(planned[key]["spaces"]) > 1 for key in run.trials)
         table.add_row(run.space, run.profile, str(len(run.trials)), str(done), str(shared or ""))
     out.print(table)
-    trials = plain_table("trial", "seed", "state", "epochs", "val Dice", "key", right=("seed", "epochs", "val Dice"))
-    for trial in planned.values():
-        dice = trial["val_dice"]
-        trials.add_row(
-            level_label(trial["levels"]),
-            _text(trial["seed"]),
-            trial["state"],
-            _text(trial["epochs"]),
-            f"{dice:.3f}" if dice is not None else "",
-            trial["key"],
-        )
-    out.print(trials)
+    out.print(_trials(list(planned.values())))
     for trial in planned.values():
         if trial["error"]:
             out.print(f"{trial['key']} failed: {trial['error']}", style="red", markup=False, soft_wrap=True)
     for note in notes(opened):
         out.print(note, style="yellow")
+
+
+def _trials(planned: list[dict[str, Any]]) -> Table:
+    from ablate.analysis.frames import level_label
+
+    folds = ["fold"] if any(trial["fold"] is not None for trial in planned) else []
+    columns = ("trial", "seed", *folds, "state", "epochs", "val Dice", "key")
+    trials = plain_table(*columns, right=("seed", *folds, "epochs", "val Dice"))
+    for trial in planned:
+        dice = trial["val_dice"]
+        trials.add_row(
+            level_label(trial["levels"]),
+            _text(trial["seed"]),
+            *(_text(trial[name]) for name in folds),
+            trial["state"],
+            _text(trial["epochs"]),
+            f"{dice:.3f}" if dice is not None else "",
+            trial["key"],
+        )
+    return trials
 
 
 def _text(value: int | None) -> str:

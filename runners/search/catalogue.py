@@ -79,7 +79,8 @@ def kept_latency(study: Study) -> Callable[[Planned], float]:
         from ablate.cost.measured import choose_device, measure
 
         cell, data, network = planned.config.cell, planned.config.data, planned.config.model
-        known = study.measurements().get(cell)
+        measured = study.measurements()
+        known = measured.get(cell) or measured.get(planned.config.cell_by_fold)
         if known is None:
             known = measure(network, data.channels, data.classes, data.size, choose_device(None))
             study.keep_measurements({cell: known})

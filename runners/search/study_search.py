@@ -82,7 +82,7 @@ def make_queue(
         plan(trials[proposal.cell])
 
     def plan(found: list[Planned]) -> None:
-        run = run_of(space, profile, found, DESIGN)
+        run = run_of(space, profile, found, DESIGN, planner.looks)
         study.plan(run, threads=threads, data_dir=data_dir, storage=storage)
 
     plan([planned for found in trials.values() for planned in found])

@@ -111,6 +111,11 @@ class _Heard(NamedTuple):
     live: Live
 
 
+def seed_and_fold(seed: int, fold: int | None) -> str:
+    """Which training of its configuration a trial is."""
+    return f"seed {seed}" if fold is None else f"seed {seed}, fold {fold}"
+
+
 def _name(live: Live) -> str:
     return f"{live.host}-{live.process}.json"
 

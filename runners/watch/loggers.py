@@ -20,6 +20,7 @@ from ray import tune
 from ray.tune.result import TRAINING_ITERATION
 
 from ablate.errors import InputError, unknown
+from ablate.runners.watch.live import seed_and_fold
 from ablate.search_spaces.plan import Planned
 from ablate.study.study import Study
 from ablate.training.checkpoint import Epoch
@@ -277,7 +278,7 @@ class WandB(EpochLogger):
 def run_name(planned: Planned) -> str:
     """A trial's name for people: its levels and seed."""
     levels = [f"{factor}={level}" for factor, level in planned.levels.items()] or [planned.config.model.name]
-    return ", ".join([*levels, f"seed {planned.config.seed}"])
+    return ", ".join([*levels, seed_and_fold(planned.config.seed, planned.config.fold)])
 
 
 def parameters(planned: Planned) -> dict[str, str | int | float | bool]:

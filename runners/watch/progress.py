@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live as LiveDisplay
 
 from ablate.runners.execution.ending import at_last
-from ablate.runners.watch.live import Live, LiveNode, Running, clock, draw, fall_silent, tell
+from ablate.runners.watch.live import Live, LiveNode, Running, clock, draw, fall_silent, seed_and_fold, tell
 from ablate.search_spaces.plan import Planned
 from ablate.study.records import Record
 from ablate.study.study import Study
@@ -82,7 +82,7 @@ class Progress:
         self._cost.setdefault(planned.key, planned.macs * config.protocol.epochs)
         self._live.total = max(self._live.total, len(self._cost))
         self._live.running[planned.key] = Running(
-            key=planned.key, name=self._name(planned.key, config.seed), epochs=config.protocol.epochs
+            key=planned.key, name=self._name(planned), epochs=config.protocol.epochs
         )
 
     def epoch(self, key: str, epoch: int, val_dice: float, node: str, *, restored: bool) -> None:
@@ -109,7 +109,7 @@ class Progress:
     def ended(self, record: Record, planned: Planned) -> None:
         self._live.running.pop(record.key, None)
         self._ended[record.key] = record
-        live, name = self._live, self._name(record.key, record.seed)
+        live, name = self._live, self._name(planned)
         live.ended = len(self._ended)
         live.failed = sum(record.state == "failed" for record in self._ended.values())
         live.stopped = sum(record.state == "stopped" for record in self._ended.values())
@@ -133,8 +133,9 @@ class Progress:
         self._last_line = time.monotonic()
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def _name(self, key: str, seed: int) -> str:
-        return f"{self._labels.get(key, key)}, seed {seed}"
+    def _name(self, planned: Planned) -> str:
+        label = self._labels.get(planned.key, planned.key)
+        return f"{label}, {seed_and_fold(planned.config.seed, planned.config.fold)}"
 
     def _render(self) -> RenderableType:
         self._now()

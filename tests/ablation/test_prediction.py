@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from ablate.data.settings import Folder
 from ablate.errors import InputError
 from ablate.models.build import build_model
 from ablate.models.settings import UNet
-from ablate.prediction import Predictor
+from ablate.prediction import Ensemble, Predictor
 from ablate.trial import Protocol, TrialConfig
 
 RNG = np.random.default_rng(0)
@@ -30,6 +32,12 @@ def made(image: np.ndarray, channels: int = 1, classes: int = 1) -> tuple[Predic
         weight *= 300  # else all is undecided
         bias -= logits(network, image, channels).flatten(2).median(dim=2).values[0]
     return Predictor(trial, save(network.state_dict())), network
+
+
+def segmented(predictor: Predictor, path: Path) -> np.ndarray:
+    """Class indices (H, W) of an image of its own."""
+    (mask,) = Ensemble([predictor]).segment(path).classes
+    return mask
 
 
 def logits(network: torch.nn.Module, image: np.ndarray, channels: int = 1) -> torch.Tensor:
@@ -70,7 +78,7 @@ def test_an_image_is_decided_on_at_its_own_size(channels, shape, tmp_path):
     image = RNG.integers(0, 256, shape, dtype=np.uint8)
     Image.fromarray(image).save(tmp_path / "a.png")
     predictor, network = made(image, channels)
-    mask = predictor.segment(tmp_path / "a.png")
+    mask = segmented(predictor, tmp_path / "a.png")
     assert (mask.shape, mask.dtype) == (shape[:2], np.uint8)
     assert_is(mask, enlarged(probabilities(network, image, channels), *shape[:2]))
 
@@ -82,7 +90,7 @@ def test_an_image_one_pixel_wide_may_be_in_colour(tmp_path):
     for name, image in (("grey", grey), ("colour", colour)):
         Image.fromarray(image).save(tmp_path / f"{name}.png")
     predictor, _ = made(grey)
-    found = [predictor.segment(tmp_path / f"{name}.png") for name in ("grey", "colour")]
+    found = [segmented(predictor, tmp_path / f"{name}.png") for name in ("grey", "colour")]
     np.testing.assert_array_equal(*found)
     assert 0 < found[0].mean() < 1
 
@@ -91,7 +99,7 @@ def test_of_several_classes_the_most_probable_is_taken(tmp_path):
     image = RNG.integers(0, 256, (40, 52), dtype=np.uint8)
     Image.fromarray(image).save(tmp_path / "a.png")
     predictor, network = made(image, classes=3)
-    assert_is(predictor.segment(tmp_path / "a.png"), enlarged(probabilities(network, image), 40, 52))
+    assert_is(segmented(predictor, tmp_path / "a.png"), enlarged(probabilities(network, image), 40, 52))
 
 
 @pytest.mark.parametrize("slices", [1, 2, 5])
@@ -99,9 +107,9 @@ def test_a_volume_is_its_slices_whatever_the_batches(slices, tmp_path):
     volume = RNG.integers(0, 256, (slices, 20, 24), dtype=np.uint8)
     np.save(tmp_path / "volume.npy", volume)
     predictor, network = made(volume[0])
-    found = predictor.segment(tmp_path / "volume.npy")
-    assert found.shape == ((20, 24) if slices == 1 else (slices, 20, 24))
-    for mask, image in zip(found.reshape(slices, 20, 24), volume, strict=True):
+    found = Ensemble([predictor]).segment(tmp_path / "volume.npy").classes
+    assert found.shape == (slices, 20, 24)
+    for mask, image in zip(found, volume, strict=True):
         assert_is(mask, enlarged(probabilities(network, image), 20, 24))
 
 
@@ -123,5 +131,5 @@ def test_weights_that_do_not_fit_are_one_line():
     whole = save(network.state_dict())
     for wrong, reason in ((save(few), f".*{gone}"), (b"", "."), (whole[:-1], ".")):
         with pytest.raises(InputError, match=rf"the weights of trial \w+ do not fit its network: {reason}") as error:
-            Predictor(predictor._trial, wrong)
+            Predictor(predictor.trial, wrong)
         assert "\n" not in str(error.value)

@@ -5,7 +5,8 @@ from pydantic import ValidationError
 
 from ablate.errors import InputError
 from ablate.search_spaces.designs import expand
-from ablate.search_spaces.space import Space, load_space, nested, on_model, packaged
+from ablate.search_spaces.fields import on_model
+from ablate.search_spaces.space import Space, load_space, nested, packaged
 
 GOOD = """\
 name: mine

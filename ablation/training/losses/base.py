@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ablate.settings import Config
+from ablate.training.losses.ignored import without_ignored
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,3 +29,15 @@ class Loss(Config):
         go with so many classes.
         """
         raise NotImplementedError
+
+    def build_ignoring(self, classes: int) -> LossFunction:
+        """As `build`, of masks that hold `IGNORED` where nobody decided what is there: see `ablate…losses.ignored`."""
+        return without_ignored(self.build(classes))
+
+
+def build_loss(loss: Any, classes: int, ignoring: bool) -> LossFunction:
+    """The function of a loss, the project's or another's; `ignoring`: of masks that hold `IGNORED`."""
+    if not ignoring:
+        built: LossFunction = loss.build(classes)
+        return built
+    return loss.build_ignoring(classes) if isinstance(loss, Loss) else without_ignored(loss.build(classes))

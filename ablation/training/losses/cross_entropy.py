@@ -10,6 +10,7 @@ from pydantic import Field
 from ablate.errors import InputError
 from ablate.settings import Number
 from ablate.training.losses.base import Loss, LossFunction
+from ablate.training.losses.ignored import decided_on, mean_of_counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,30 +31,49 @@ class CrossEntropy(Loss):
     label_smoothing: Number = Field(0.0, ge=0, lt=1)
 
     def build(self, classes: int) -> LossFunction:
+        return self._build(classes, "mean")
+
+    def build_ignoring(self, classes: int) -> LossFunction:
+        of_pixels = self._build(classes, "none")
+
+        def of_the_rest(logits: Tensor, masks: Tensor) -> Tensor:
+            sure, decided, counted = decided_on(logits, masks)
+            return mean_of_counted(of_pixels(sure, decided), counted)
+
+        return of_the_rest
+
+    def _build(self, classes: int, reduction: str) -> LossFunction:
+        """The mean, or with `none` what each pixel adds to it (N, H, W)."""
         weights, expected = self.class_weights, max(classes, 2)
         if weights is not None and len(weights) != expected:
             raise InputError(f"loss cross_entropy: class_weights has {len(weights)} numbers: expected {expected}")
         of = _binary if classes == 1 else _of_several
-        return partial(of, weights=weights, smoothing=self.label_smoothing)
+        return partial(of, weights=weights, smoothing=self.label_smoothing, reduction=reduction)
 
 
-def _binary(logits: Tensor, masks: Tensor, weights: tuple[float, ...] | None, smoothing: float) -> Tensor:
+def _binary(
+    logits: Tensor, masks: Tensor, weights: tuple[float, ...] | None, smoothing: float, reduction: str
+) -> Tensor:
     from torch.nn import functional
 
     of_foreground, labels = logits[:, 0], masks.to(logits.dtype)
     if smoothing:
         labels = labels * (1 - smoothing) + smoothing / 2
     if weights is None:
-        return functional.binary_cross_entropy_with_logits(of_foreground, labels)
+        return functional.binary_cross_entropy_with_logits(of_foreground, labels, reduction=reduction)
     foreground = labels * functional.logsigmoid(of_foreground)
     background = (1 - labels) * functional.logsigmoid(-of_foreground)
-    return -(weights[0] * background + weights[1] * foreground).mean()
+    found = weights[0] * background + weights[1] * foreground
+    return -(found.mean() if reduction == "mean" else found)
 
 
-def _of_several(logits: Tensor, masks: Tensor, weights: tuple[float, ...] | None, smoothing: float) -> Tensor:
+def _of_several(
+    logits: Tensor, masks: Tensor, weights: tuple[float, ...] | None, smoothing: float, reduction: str
+) -> Tensor:
     from torch.nn import functional
 
     if weights is None:
-        return functional.cross_entropy(logits, masks, label_smoothing=smoothing)
+        return functional.cross_entropy(logits, masks, label_smoothing=smoothing, reduction=reduction)
     of_class = logits.new_tensor(weights)
-    return functional.cross_entropy(logits, masks, of_class, label_smoothing=smoothing, reduction="none").mean()
+    found = functional.cross_entropy(logits, masks, of_class, label_smoothing=smoothing, reduction="none")
+    return found.mean() if reduction == "mean" else found

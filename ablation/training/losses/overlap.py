@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ablate.settings import Number
 from ablate.training.losses.base import Loss, LossFunction
+from ablate.training.losses.cross_entropy import CrossEntropy
 from ablate.training.losses.on_monai import of_monai
 
 if TYPE_CHECKING:
@@ -55,6 +56,13 @@ class DiceCE(Loss):
             "DiceCELoss", classes, self.include_background, batch=self.batch, squared_pred=self.squared,
             smooth_nr=self.smooth, smooth_dr=self.smooth, lambda_dice=self.dice_weight, lambda_ce=self.ce_weight,
         )  # fmt: skip
+
+    def build_ignoring(self, classes: int) -> LossFunction:
+        own = {name: getattr(self, name) for name in ("include_background", "batch", "squared", "smooth")}
+        dice, cross_entropy = (loss.build_ignoring(classes) for loss in (Dice(**own), CrossEntropy()))
+        return lambda logits, masks: (
+            self.dice_weight * dice(logits, masks) + self.ce_weight * cross_entropy(logits, masks)
+        )
 
 
 class Tversky(Loss):

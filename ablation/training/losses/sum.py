@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ablate.kinds import KINDS, make, of_kind
 from ablate.settings import Number
-from ablate.training.losses.base import Loss, LossFunction
+from ablate.training.losses.base import Loss, LossFunction, build_loss
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,13 @@ class Sum(Loss):
         return self
 
     def build(self, classes: int) -> LossFunction:
-        parts = [make(KINDS["loss"], part).build(classes) for part in self.losses]
+        return self._build(classes, ignoring=False)
+
+    def build_ignoring(self, classes: int) -> LossFunction:
+        return self._build(classes, ignoring=True)
+
+    def _build(self, classes: int, ignoring: bool) -> LossFunction:
+        parts = [build_loss(make(KINDS["loss"], part), classes, ignoring) for part in self.losses]
         weights = self.weights or (1.0,) * len(parts)
 
         def loss(logits: Tensor, masks: Tensor) -> Tensor:

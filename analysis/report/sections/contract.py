@@ -42,11 +42,10 @@ def small_study() -> Frames:
                 epochs.append(dict.fromkeys(EPOCH_COLUMNS, 0.5) | {"key": row["key"]} | values)
             for image in range(_IMAGES):
                 counts = {"tp": 50, "fp": 5 + image, "fn": 5, "tn": 40}
-                images.append(
-                    {"key": row["key"], "image": f"image {image}", CASE: f"image {image}", "class": 1} | counts
-                )
+                named = {"key": row["key"], "image": f"image {image}", CASE: f"image {image}", "class": 1}
+                images.append(named | counts)
     trials.append(_trial("t0", "all background", 0, 0.0, state="trivial", model="all_background"))
-    return Frames(_table(trials, TRIAL_COLUMNS), _table(epochs, EPOCH_COLUMNS), _table(images, [*IMAGE_COLUMNS, CASE]))
+    return Frames(_table(trials, TRIAL_COLUMNS), _table(epochs, EPOCH_COLUMNS), _table(images, (*IMAGE_COLUMNS, CASE)))
 
 
 def _trial(key: str, label: str, params: float, dice: float, **columns: Any) -> dict[str, Any]:
@@ -93,7 +92,8 @@ def it_shows_the_same_twice(tried: TriedSection) -> str:
 
 
 def a_study_without_results_is_no_error(tried: TriedSection) -> str:
-    empty = Frames(*(table.iloc[:0] for table in small_study()[:3]))
+    trials, epochs, images, _ = small_study()
+    empty = Frames(trials.iloc[:0], epochs.iloc[:0], images.iloc[:0])
     try:
         tried.shown(empty)
     except Exception as error:

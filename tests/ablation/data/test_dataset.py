@@ -219,12 +219,14 @@ def test_a_data_set_travels_without_copies_and_arrives_whole() -> None:
     data = loaded(*random_samples())
     buffers: list[pickle.PickleBuffer] = []
     message = pickle.dumps(data, protocol=5, buffer_callback=buffers.append)
-    assert sum(buffer.raw().nbytes for buffer in buffers) == data.images.nbytes + data.masks.nbytes
+    arrays = (data.images, data.masks, data.facts.thumbnails)
+    assert sum(buffer.raw().nbytes for buffer in buffers) == sum(array.nbytes for array in arrays)
     assert len(message) < 2000
     arrived = pickle.loads(message, buffers=[bytes(buffer.raw()) for buffer in buffers])
     assert (arrived.config, arrived.ids, arrived.groups) == (data.config, data.ids, data.groups)
     np.testing.assert_array_equal(arrived.images, data.images)
     np.testing.assert_array_equal(arrived.masks, data.masks)
+    assert arrived.facts.images == data.facts.images
     assert not arrived.images.flags.writeable
     assert len(arrived) == 3
 

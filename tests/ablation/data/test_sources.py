@@ -388,7 +388,12 @@ def half_a_stack(root: Path) -> None:
         (Folder, unpaired("abc", "a"), r"2 of 3 images have no mask, the first is '.*/images/b\.png'"),
         (Folder, unpaired("a", "abc"), r"2 of 3 masks have no image, the first is '.*/masks/b\.png'"),
         (Folder, sizes((16, 12), (12, 16)), r"images/a\.npy' is 16x12 but its mask 'a\.npy' is 12x16"),
-        (Folder, sizes((5, 16, 12), (16, 12)), r"is 16x12 with 5 slices but its mask 'a\.npy' is 16x12$"),
+        (
+            Folder,
+            sizes((5, 16, 12), (16, 12)),
+            r"is 16x12 with 5 slices but its mask 'a\.npy' is 16x12: if its shape \(5, 16, 12\) is CYX, "
+            r"set data\.axes=CYX$",
+        ),
         (Folder, twins, r"a\.tif' and 'a\.png' have the same stem|a\.png' and 'a\.tif' have the same stem"),
         (Folder, values(0, 128, 255), r"masks/b\.png' makes it 3 distinct values \(0, 128, 255\).*data\.n_classes=3"),
         (Folder, values(*range(20)), r"masks/b\.png' makes it 21 distinct values \(0, 1, 2, 3, 4, 5, \.\.\.\)"),

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ablate.data.source import IGNORED
-from ablate.metrics.base import measure, measure_all
+from ablate.metrics.base import measure
 from ablate.metrics.boundary import ASSD, HD95, NSD, SurfaceDice, boundary_distances
+from ablate.training.judging import measured_all
 
 Pixel = tuple[float, float]
 PIXELS: list[Pixel | None] = [None, (1.0, 1.0), (0.7, 0.7), (2.5, 0.4), (0.1, 3.0)]
@@ -145,13 +146,13 @@ def test_each_image_has_its_own_spacing_and_its_name_says_the_unit():
     predicted, masks = blobs(rng, 3, (12, 12)), blobs(rng, 3, (12, 12))
     metrics = {"hd95": HD95().build(), "nsd_2": NSD(tolerance=1.5).build(), "surface_dice": SurfaceDice().build()}
     spacings: list[Pixel] = [(1.0, 1.0), (2.0, 0.5), (0.1, 0.1), (3.0, 3.0)]
-    found = measure_all(metrics, predicted, masks, 3, spacings)
+    found = measured_all(metrics, predicted, masks, 3, spacings)
     assert list(found) == ["hd95_mm", "nsd_2_at_1_5mm", "surface_dice"]
     for at, pixel in enumerate(spacings):
-        alone = measure_all(metrics, predicted[[at]], masks[[at]], 3, [pixel])
+        alone = measured_all(metrics, predicted[[at]], masks[[at]], 3, [pixel])
         for name in found:
             np.testing.assert_array_equal(alone[name][0], found[name][at])
-    assert list(measure_all(metrics, predicted, masks, 3)) == ["hd95_px", "nsd_2_at_1_5px", "surface_dice"]
+    assert list(measured_all(metrics, predicted, masks, 3)) == ["hd95_px", "nsd_2_at_1_5px", "surface_dice"]
 
 
 def test_the_directions_are_those_of_their_arguments():

@@ -55,7 +55,7 @@ def test_a_prediction_of_other_counts_is_not_kept(study, trials, monkeypatch):
     key, image = trials[0].trial.key, trials[0].result.ids[1]
     lose(study, key, image)
     monkeypatch.setattr(
-        "ablate.prediction.predict", lambda model, images, *_: 1 - trials[0].result.predictions.clip(0, 1)
+        "ablate.prediction.predictions_of", lambda model, images, *_: 1 - trials[0].result.predictions.clip(0, 1)
     )
     assert again(study, trials) == []
     assert Study.open(study.path).sample(key, image) is None

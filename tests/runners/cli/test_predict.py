@@ -94,16 +94,19 @@ def refused(made) -> Callable[..., str]:
     return refused
 
 
-def test_each_image_and_each_slice_becomes_a_mask_of_its_own_size(made):
-    images = [f"images/{name}" for name in ("a.png", "b.png", "volume.npy")]
+def test_each_image_becomes_a_mask_of_its_own_kind_and_size(made):
+    names = ["a.png", "b.png", "volume.npy"]
+    images = [f"images/{name}" for name in names]
     done = ablate("predict", "study", made.key, *images, "-o", "predicted", cwd=made.folder)
-    names = ["a.png", "b.png", "volume_z000.png", "volume_z001.png", "volume_z002.png"]
     assert done.stdout.splitlines() == [f"predicted/{name}" for name in names]
     assert sorted(path.name for path in (made.folder / "predicted").iterdir()) == names
-    for name in names:
+    for name in names[:2]:
         mask = np.asarray(Image.open(made.folder / "predicted" / name))
         assert mask.shape == (20, 24)
         assert set(np.unique(mask)) <= {0, 255}
+    volume = np.load(made.folder / "predicted" / "volume.npy")
+    assert (volume.shape, volume.dtype) == ((3, 20, 24), np.uint8)
+    assert set(np.unique(volume)) <= {0, 1}
 
 
 def test_images_are_never_written_over_whatever_the_folder_is_called(made, refused):
@@ -124,29 +127,35 @@ def test_files_that_are_there_stay_unless_masks_are_to_be_replaced(made, refused
     assert {name for name in after if after[name] != before.get(name)} == {"masks/a.png"}
 
 
-def test_a_volume_s_earlier_masks_are_seen_before_anything_is_segmented(made, refused):
+def test_earlier_masks_are_seen_before_anything_is_segmented(made, refused):
     (made.folder / "out").mkdir()
-    (made.folder / "out" / "volume_z000.png").write_text("mine")
+    (made.folder / "out" / "volume.npy").write_text("mine")
     (made.folder / "images" / "broken.png").write_text("no image")
     said = refused("images/broken.png", "images/volume.npy", "-o", "out")
-    assert "'out/volume_z000.png' exists" in said
+    assert "'out/volume.npy' exists" in said
 
 
-def test_any_slice_s_file_stays(made, refused):
+@pytest.mark.parametrize("name", ["a_prob.tif", "volume_prob.npy"])
+def test_any_probabilities_that_are_there_stay(name, made, refused):
     (made.folder / "out").mkdir()
-    (made.folder / "out" / "volume_z002.png").write_text("mine")
-    assert "'out/volume_z002.png' exists" in refused("images/a.png", "images/volume.npy", "-o", "out")
+    (made.folder / "out" / name).write_text("mine")
+    assert f"'out/{name}' exists" in refused("images/a.png", "images/volume.npy", "-o", "out", "--probabilities")
 
 
 def test_two_masks_never_have_one_name(made, refused):
     (made.folder / "images" / "A.PNG").write_bytes((made.folder / "images" / "a.png").read_bytes())
-    (made.folder / "images" / "volume_z001.png").write_bytes((made.folder / "images" / "a.png").read_bytes())
+    grey = Image.open(made.folder / "images" / "a.png")
+    for name in ("a.jpg", "a_prob.tif", "\u00e9.png", "e\u0301.png"):
+        grey.save(made.folder / "images" / name)
     for images in (
         ("images/a.png", "masks/a.png"),
         ("images/a.png", "images/A.PNG"),
-        ("images/volume.npy", "images/volume_z001.png"),
+        ("images/a.png", "images/a.jpg"),
+        ("images/a.png", "images/a.png"),
+        ("images/a_prob.tif", "images/a.png"),
+        ("images/\u00e9.png", "images/e\u0301.png"),
     ):
-        assert "two of the images would both become 'out/" in refused(*images, "-o", "out")
+        assert "two of the images would both become 'out/" in refused(*images, "-o", "out", "--probabilities")
 
 
 def test_links_and_what_is_no_folder_are_refused(made, refused):

@@ -1,0 +1,136 @@
+"""The page of a look at data sets: what each holds, what is doubted, and images with their masks to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import zip_longest
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from ablate.analysis.format import shortened
+from ablate.analysis.report.data_facts import LookFacts, look_table, share
+from ablate.analysis.report.outlines import colour_of, outlined, png_of
+from ablate.analysis.report.page import laid_out, report_page, section
+from ablate.analysis.report.sections.segmentations import Shown
+from ablate.data.seen import IN_WORDS, PARTS
+from ablate.search_spaces.looks import Taken
+
+_MOST, _LEAST = 60, 9
+"""Images on a page, and of each data set."""
+_DOUBTFUL = 0.6
+"""The most of these that are shown because they are in doubt."""
+_MOST_KEYS = 12
+_SHORT = {
+    "same": "in two parts", "alike": "in two parts", "names": "its case is divided", "neighbours": "like its neighbour",
+    "empty": "empty", "masks vanish": "empties at this size", "constant": "of one value", "image is mask": "its own mask",
+    "inverted": "inverted?", "stretched": "stretched", "enlarged": "enlarged", "sizes": "of another size",
+}  # fmt: skip
+"""By kind of doubt, what is said beneath an image."""
+_NOT_OF_IMAGES = ("training", "val without foreground", "test without foreground")
+"""Doubts about a part as a whole: none of its images is more worth looking at than others."""
+
+
+class Overlay(NamedTuple):
+    """An image as the page has it."""
+
+    image: Shown
+    name: str
+    said: str
+    doubts: tuple[str, ...]
+
+
+class PartShown(NamedTuple):
+    """Images of one part of a data set."""
+
+    name: str
+    said: str
+    shown: tuple[Overlay, ...]
+
+
+def data_page(title: str, taken: Sequence[Taken], unread: Iterable[str] = ()) -> str:
+    """The whole document. `unread`: what could not be read, a line each."""
+    most = max(_LEAST, _MOST // max(1, len(taken)))
+    sections = [section(one.look.called, partial(_section, one, most)) for one in taken]
+    stops = [f"{one.look.called}: {one.look.stops}" for one in taken if one.look.stops]
+    return report_page(title, "Images as a network sees them, with their masks.", [*unread, *stops], sections)
+
+
+def _section(taken: Taken, most: int) -> Markup:
+    look = LookFacts.model_validate(taken.look.plain())
+    index = range(1, max(2, taken.dataset.config.classes))
+    keys = [
+        (f"rgb{colour_of(i)}", one.name)
+        for i, one in zip(index, taken.look.parts[0].classes[:_MOST_KEYS], strict=False)
+    ]
+    inside = laid_out(
+        "data_set",
+        title="",
+        looks=[(look.in_words(), look_table(look))],
+        more="",
+        doubts=[one.text for one in taken.doubts],
+        others="",
+        pictures=list(_pictures(taken, most)),
+    )
+    return laid_out("keys", keys=keys) + inside
+
+
+def _pictures(taken: Taken, most: int) -> Iterable[PartShown]:
+    doubts = _doubts_by_image(taken)
+    chosen = choose(doubts, taken.parts, most)
+    for name, part in dict(zip(PARTS, taken.parts, strict=True)).items():
+        shown = [image for image in part if image in chosen]
+        if shown and not (name == "test" and taken.parts.val == taken.parts.test):
+            both = " and test" if taken.parts.val == taken.parts.test else ""
+            title = (IN_WORDS[name] + both).capitalize()
+            overlays = tuple(_overlay(taken, image, doubts.get(image, ())) for image in shown)
+            yield PartShown(title, f"{len(shown)} of {len(part)} images", overlays)
+
+
+def _doubts_by_image(taken: Taken) -> dict[int, tuple[str, ...]]:
+    found: dict[int, tuple[str, ...]] = {}
+    for one in taken.doubts:
+        if one.doubt.kind not in _NOT_OF_IMAGES:
+            text = _SHORT.get(one.doubt.kind, "objects vanish" if one.doubt.kind.startswith("objects") else "")
+            for image in one.doubt.images if text else ():
+                found[image] = (*found.get(image, ()), text)
+    return found
+
+
+def choose(doubts: dict[int, tuple[str, ...]], parts: Iterable[Sequence[int]], most: int) -> set[int]:
+    """Which images are worth looking at: of every kind of doubt some, then of every part, evenly spaced."""
+    by_text: dict[str, list[int]] = {}
+    for image, texts in doubts.items():
+        for text in texts:
+            by_text.setdefault(text, []).append(image)
+    in_turn = [image for row in zip_longest(*by_text.values()) for image in row if image is not None]
+    chosen = list(dict.fromkeys(in_turn))[: int(most * _DOUBTFUL)]
+    kept = list(parts)
+    room = most - len(chosen)
+    each = max(1, room // max(1, len(kept)))
+    for part in kept:
+        others = [image for image in part if image not in chosen]
+        count = min(each, len(others), most - len(chosen))
+        chosen += [others[int((at + 0.5) * len(others) / count)] for at in range(count)]
+    return set(chosen)
+
+
+def _overlay(taken: Taken, image: int, doubts: tuple[str, ...]) -> Overlay:
+    data = taken.dataset
+    picture = outlined(data.images[image], data.masks[image])
+    name, case = shortened(data.ids[image], 40), data.groups[image]
+    of_case = "" if case == data.ids[image] else f"{shortened(case, 40)}, "
+    drawn = _foreground(taken, image)
+    alt = f"Image {name} with the outline of its mask"
+    return Overlay(Shown(png_of(picture), alt, *picture.size), name, f"{of_case}{drawn}", doubts)
+
+
+def _foreground(taken: Taken, image: int) -> str:
+    """How much of an image is foreground, and of how many objects."""
+    if not taken.dataset.facts.images:
+        return ""
+    one = taken.dataset.facts.images[image]
+    drawn = sum(found.drawn for index, found in one.classes.items() if index)
+    objects = sum(found.objects for found in one.classes.values())
+    return f"{share(drawn / (one.size[0] * one.size[1]))}, {objects:,} object{'' if objects == 1 else 's'}"
