@@ -14,7 +14,7 @@ from ablate.errors import InputError, PartError
 from ablate.kinds import kind_at
 from ablate.part import DataPart, Part
 from ablate.search_spaces.designs import Variant, expand
-from ablate.search_spaces.fields import assign, network_of_space, overlay, parts_of
+from ablate.search_spaces.fields import overlay, parts_of
 from ablate.search_spaces.folds import check_factor, fold_fields, folds_of, protocol_on, unused_parts
 from ablate.search_spaces.looks import Looks
 from ablate.search_spaces.profiles import Profile
@@ -376,28 +376,3 @@ def _leaves(tree: Mapping[str, Any], above: str = "") -> list[str]:
     for name, value in tree.items():
         found += _leaves(value, f"{above}{name}.") if isinstance(value, dict) else [f"{above}{name}"]
     return found
-
-
-def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], Part]]:
-    """The distinct networks of `space` that can be built, each with the levels it has first.
-
-    Raises `InputError` where none can be.
-    """
-    from ablate.cost.counted import build_on_meta
-
-    found: dict[Part, dict[str, str]] = {}
-    reason = InputError(f"space {space.name} has no configuration")
-    for made in expand(space):
-        tree = nested(space.base)
-        try:
-            for path, value in {**made.fields, **overrides}.items():
-                assign(tree, path, value)
-            model = network_of_space(tree, space.name)
-            if model not in found:
-                build_on_meta(model, 1, 1)
-                found[model] = made.levels
-        except InputError as error:
-            reason = error
-    if not found:
-        raise reason
-    return [(levels, model) for model, levels in found.items()]

@@ -10,7 +10,6 @@ from PIL import Image
 
 from ablate.analysis.frames import Frames
 from ablate.analysis.scores import CellScores
-from ablate.analysis.scoring import AS_EVER, Scoring
 
 Tables = Frames
 
