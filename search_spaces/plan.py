@@ -104,7 +104,12 @@ def make_plan(
         overrides=overrides,
         own_size=own_size,
     )
-    variants = expand(space)
+    return _plan_by(planner)
+
+
+def _plan_by(planner: Planner) -> Plan:
+    """Every configuration of its space. Raises as `make_plan` does."""
+    space, variants = planner.space, expand(planner.space)
     trials: dict[str, Planned] = {}
     rejected: list[Rejected] = []
     levels: dict[str, list[dict[str, str]]] = {}
