@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ablate.data.images import one_form, stem
+from ablate.data.one_by_one import OneByOne
 from ablate.data.settings import PART_NAMES, DataSource, is_table
 from ablate.data.source import Sample
 from ablate.errors import InputError, brief
@@ -18,12 +19,18 @@ from ablate.files import read_regular
 _MOST_BYTES = 100_000_000
 
 
-def with_cases(samples: Sequence[Sample], config: DataSource) -> list[Sample]:
+def with_cases(samples: Sequence[Sample], config: DataSource) -> Sequence[Sample]:
     """The samples of any data set, with `group`, `part`, `stratum` and `spacing` as its settings say.
 
     Raises `InputError`, in one line, for an image that they do not cover, for rows of a table that are not an image's,
     and for a case in two parts or strata.
     """
+    if isinstance(samples, OneByOne):
+        return samples.like(_with_cases(samples.outline, config))
+    return _with_cases(samples, config)
+
+
+def _with_cases(samples: Sequence[Sample], config: DataSource) -> list[Sample]:
     found = [one._replace(spacing=config.spacing) if config.spacing else one for one in samples]
     if config.case:
         found = _with_groups(found, config)

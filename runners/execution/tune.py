@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from ablate.data.dataset import Dataset
+from ablate.data.store import as_it_travels
 from ablate.errors import Halted, InputError
 from ablate.origin import made_otherwise
 from ablate.part import DataPart
@@ -179,7 +180,8 @@ def train_missing(
     if len(how.nodes) > 1:
         check_storage_reach(how.nodes, remote, home)
     try:
-        put = {name: ray.put(dataset) for name, dataset in datasets.items()}
+        far = len(how.nodes) > 1
+        put = {name: ray.put(as_it_travels(dataset, far=far)) for name, dataset in datasets.items()}
     except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
         raise Halted(f"the images find no room in Ray's object store: {_first_line(error)}") from None
     resources = how.resources
