@@ -144,9 +144,9 @@ def _colours(image: np.ndarray, path: Path) -> np.ndarray:
             f"mask '{path}' holds {image.dtype} values and data.labels are colours: expected 8-bit grey or colour, or "
             "labels that are numbers"
         )
-    bytes_ = image.astype(np.uint32) * (255 if image.dtype == bool else 1)
-    red, green, blue = (bytes_[..., channel if image.shape[-1] >= 3 else 0] for channel in range(3))
-    return red << 16 | green << 8 | blue
+    white = 255 if image.dtype == bool else 1
+    planes = [image[..., channel if image.shape[-1] >= 3 else 0].astype(np.uint32) * white for channel in range(3)]
+    return planes[0] << 16 | planes[1] << 8 | planes[2]
 
 
 def _unknown(values: np.ndarray, path: Path, colours: bool) -> InputError:
