@@ -42,7 +42,7 @@ class TableScore(NamedTuple):
     @property
     def worse(self) -> bool:
         """Whether it is shown to be worse than the best."""
-        return self.to_best is not None and self.to_best.significant and self.to_best.interval.estimate < 0
+        return self.to_best is not None and self.to_best.significant and self.to_best.gain < 0
 
 
 class Row(NamedTuple):
@@ -115,7 +115,8 @@ def results_table(
 
     def place(row: Row) -> tuple[bool, float, str]:
         score = row.scores[metrics[0]].interval.estimate
-        return row.trivial, row.params if not row.trivial else -score if math.isfinite(score) else 0.0, row.label
+        worth = METRICS[metrics[0]].sign * score if math.isfinite(score) else 0.0
+        return row.trivial, -worth if row.trivial else row.params, row.label
 
     sections = tuple(Section(task, tuple(sorted(rows, key=place))) for task, rows in sorted(by_task.items()))
     devices = tuple(dict.fromkeys(row.device for section in sections for row in section.rows if row.device))
@@ -182,7 +183,7 @@ def _compared(metric: MetricName, scores: Mapping[str, CellScores], level: float
         cells = [cell for cell in cells if math.isfinite(found[cell].interval.estimate)]
         if not cells:
             continue
-        best = max(cells, key=lambda cell: found[cell].interval.estimate)
+        best = max(cells, key=lambda cell: METRICS[metric].sign * found[cell].interval.estimate)
         for cell in cells:
             if cell == best:
                 found[cell] = found[cell]._replace(best=True)
@@ -248,10 +249,12 @@ def _details(metrics: Sequence[MetricName], devices: Sequence[str], facts: Mappi
 
 
 def _meanings(metrics: Sequence[MetricName]) -> list[str]:
-    foreground = [METRICS[metric].label for metric in metrics if not METRICS[metric].background]
+    named = [METRICS[metric] for metric in metrics]
+    foreground = [metric.label for metric in named if not metric.background and not metric.only]
     found = [f"{listing(foreground)} {'is' if len(foreground) == 1 else 'are'} of the foreground."]
     mean = ["MIoU is the mean of IoU over classes, background included."] if "miou" in metrics else []
-    return found * bool(foreground) + mean
+    down = ["↓: the smaller is the better."] if any(metric.unit for metric in named) else []
+    return found * bool(foreground) + mean + down
 
 
 def _counts(counts: set[int], noun: str) -> str:
