@@ -13,6 +13,7 @@ from ablate.data.dataset import assemble
 from ablate.data.phantom import read
 from ablate.data.settings import Phantom, Split
 from ablate.models.settings import UNet
+from ablate.runners.cli.confirm import _round
 from ablate.runners.cli.main import main
 from ablate.runners.request import Request
 from ablate.study.study import Study
@@ -121,3 +122,14 @@ def test_reports_are_by_case_or_by_image(study, monkeypatch, tmp_path):
 def test_a_unit_that_there_is_not_is_one_line(study, monkeypatch, capsys):
     assert run(monkeypatch, "effects", study.path, "--unit", "slice") == 2
     assert "slice" in capsys.readouterr().err
+
+
+def test_a_front_is_confirmed_on_the_folds_that_it_was_searched_on(study):
+    found = _round(study, 2, 1)
+    searched = {config.cell for config in map(study.config, study.records()) if not config.is_trivial}
+    assert {trial.config.cell for trial in found.trials} <= searched
+    cells = len({trial.config.cell for trial in found.trials})
+    assert {(trial.config.seed, trial.config.fold) for trial in found.trials} == {
+        (s, f) for s in (1, 2) for f in range(3)
+    }
+    assert len(found.trials) == len(found.run.trials) == 6 * cells
