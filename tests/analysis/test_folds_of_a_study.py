@@ -14,12 +14,14 @@ from ablate.analysis.by_seed import by_seed, remarks
 from ablate.analysis.effects import effects
 from ablate.analysis.frames import load
 from ablate.analysis.pareto import cells, fronts
+from ablate.analysis.report.pictures import pictures
 from ablate.analysis.report.study_report import study_report
 from ablate.analysis.scores import cell_scores
 from ablate.cost.measured import Measured
 from ablate.data.settings import Split
 from ablate.errors import InputError
 from ablate.study import trial_folder
+from ablate.study.pictures import keep_pictures, pictures_dir
 from ablate.study.study import Study
 from ablate.study.tables import CASE, read_table
 from ablate.study.verify import verify
@@ -211,3 +213,17 @@ def test_folds_made_elsewhere_are_whole_numbers_or_missing():
     assert from_tables(trials.assign(fold=2), images).trials["fold"].tolist() == [2]
     with pytest.raises(InputError, match="fold"):
         from_tables(trials.assign(fold=0.5), images)
+
+
+def test_pictures_are_of_the_images_of_all_folds_each_by_the_network_that_did_not_see_it(by_image, tmp_path):
+    study = made_study(tmp_path / "study", *by_image)
+    for one in by_image[:3]:
+        keep_pictures(pictures_dir(study.path, one.trial), one.dataset, range(10))
+    notes: list[str] = []
+    shown = pictures(study, load(study), notes)
+    assert not notes
+    (cell,) = {one.trial.cell for one in by_image[:3]}
+    fold_of = {image: one.trial.key for one in by_image[:3] for image in one.result.ids}
+    assert len({fold_of[picture.image] for picture in shown}) > 1
+    for picture in shown:
+        assert picture.predictions[cell].mask == study.sample(fold_of[picture.image], picture.image)
