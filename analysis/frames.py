@@ -261,6 +261,10 @@ def _trials(
     several = mixed((configs[key].cell, origins[key]) for key, record in records.items() if record.state in JUDGED)
     labels |= {cell: labels[cell] + MIXED for cell in several}
     study.mixed |= {labels[cell]: what for cell, what in several.items()}
+    measured = {
+        one.cell: measurements[one.cell_by_fold] for one in configs.values() if one.cell_by_fold in measurements
+    }
+    measured |= measurements
     rows = [
         record.model_dump(include=set(TRIAL_COLUMNS))
         | {f"factor.{name}": level for _, levels in places.get(key, []) for name, level in levels.items()}
@@ -273,7 +277,7 @@ def _trials(
             "configuration": describe(configs[key]),
             "made_by": str(origins[key]),
         }
-        | _measured(measurements.get(configs[key].cell) or measurements.get(configs[key].cell_by_fold))
+        | _measured(measured.get(configs[key].cell))
         for key, record in records.items()
     ]
     columns = [c for c in TRIAL_COLUMNS if c not in METRICS]
