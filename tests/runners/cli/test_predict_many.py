@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -326,3 +327,46 @@ def test_masks_in_colour_are_such_as_could_be_learnt_from(tmp_path, monkeypatch)
     again = load_data(Folder(root=pairs, size=(16, 16), labels=labels))
     expected = np.stack([np.asarray(Image.open(pairs / "masks" / f"{number}.png")) for number in range(8)])
     np.testing.assert_array_equal(again.masks, expected)
+
+
+def spoiled(folder: Path) -> dict[str, str]:
+    """Files that are no image, or not such as were learnt from, with what is said of each."""
+    scan = nibabel.Nifti1Image(noise(6, 5, 4), np.eye(4))
+    nibabel.save(scan, folder / "whole.nii.gz")
+    content = (folder / "whole.nii.gz").read_bytes()
+    (folder / "cut.nii.gz").write_bytes(content[: len(content) // 2])
+    (folder / "text.nii.gz").write_text("no image")
+    (folder / "text.nii").write_text("no image")
+    (folder / "text.tif").write_text("no image")
+    (folder / "text.npy").write_text("no image")
+    (folder / "empty.png").touch()
+    (folder / "folder.png").mkdir()
+    (folder / "other.jp2").write_text("no image")
+    os.mkfifo(folder / "pipe.png")
+    nibabel.save(nibabel.Nifti1Image(noise(6, 5, 4, 2), np.eye(4)), folder / "two.nii.gz")
+    np.save(folder / "many.npy", noise(2, 3, 4, 5, 6))
+    np.save(folder / "words.npy", np.array(["no", "image"]))
+    np.save(folder / "nan.npy", np.array([[0, np.nan], [1, 2]]))
+    np.save(folder / "none.npy", np.zeros((0, 4)))
+    with tifffile.TiffWriter(folder / "sizes.tif") as stack:
+        stack.write(noise(6, 8), photometric="minisblack")
+        stack.write(noise(7, 8), photometric="minisblack")
+    (folder / "whole.nii.gz").unlink()
+    return {
+        "cut.nii.gz": "cannot be read", "text.nii.gz": "cannot be read", "text.nii": "cannot be read",
+        "text.tif": "cannot be read", "text.npy": "cannot be read", "empty.png": r"is empty \(0 bytes\)",
+        "folder.png": "is a folder", "other.jp2": "expected one of", "pipe.png": "is no file",
+        "two.nii.gz": "2 channels", "many.npy": "has shape", "words.npy": "<U5 values", "nan.npy": "not finite",
+        "none.npy": "is empty", "sizes.tif": "different sizes",
+    }  # fmt: skip
+
+
+def test_whatever_is_no_image_is_one_line_and_nothing_is_written(folder):
+    (folder / "bad").mkdir()
+    kinds = spoiled(folder / "bad")
+    assert sorted(kinds) == sorted(path.name for path in (folder / "bad").iterdir())
+    for name, said in kinds.items():
+        with pytest.raises(InputError, match=rf"^'bad/{name}'.*({said})") as error:
+            run("best", f"bad/{name}", "-o", "out")
+        assert "\n" not in str(error.value)
+        assert not (folder / "out").exists()
