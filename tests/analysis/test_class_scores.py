@@ -400,4 +400,4 @@ def test_names_that_are_tags_are_not_shown(trials, tmp_path):
     frames = load(study)
     assert frames.scoring.classes(frames.images) == ["1", "2"]
     printed = comma_separated(results_table(scored(frames, ["dice.1"]), ["dice.1"]))
-    assert list(pd.read_csv(io.StringIO(printed)))[-7:][0] == "dice.1"
+    assert "dice.1" in list(pd.read_csv(io.StringIO(printed)))

@@ -92,7 +92,7 @@ def it_shows_the_same_twice(tried: TriedSection) -> str:
 
 
 def a_study_without_results_is_no_error(tried: TriedSection) -> str:
-    trials, epochs, images, _ = small_study()
+    trials, epochs, images, *_ = small_study()
     empty = Frames(trials.iloc[:0], epochs.iloc[:0], images.iloc[:0])
     try:
         tried.shown(empty)
