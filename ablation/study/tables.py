@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from ablate.errors import brief
-from ablate.metrics.counts import COUNTS, METRICS, ON_REQUEST
+from ablate.metrics.counts import COUNTS, METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ LARGEST_DISTANCE = 1e9
 """In millimetres or pixels."""
 MOST_METRICS = 100
 """Of a trial's own."""
-_TAKEN = {*TRIAL_COLUMNS, *ON_REQUEST, "device", "loss"}
+_TAKEN = {*TRIAL_COLUMNS, "device", "loss"}
 """What no metric can be called: it would be another column of the trials, or of what is derived from them."""
 
 

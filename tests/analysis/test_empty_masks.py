@@ -152,6 +152,12 @@ def test_a_metric_of_others_keeps_what_it_gave_unless_another_choice_is_asked_fo
         assert scored(frames, empty=empty).trials["mine"].tolist() == pytest.approx([expected])
 
 
+def test_what_trials_measured_is_theirs_whatever_it_is_called():
+    frames = frames_of(EMPTIES, **{"metric.precision": [0.5] * 8})
+    assert frames.trials["precision"].tolist() == [0.5]
+    assert scored(frames, ["precision", "sensitivity"]).trials["precision"].tolist() == [0.5]
+
+
 def test_tables_from_elsewhere_may_have_distances_and_no_others_beyond_1():
     with pytest.raises(InputError, match=r"metric.mine 17\b"):
         frames_of(EMPTIES, **{"metric.mine": [17.0] * 8})
