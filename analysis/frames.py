@@ -310,12 +310,16 @@ def _labels(
     """A short name for each cell; where two cells would share one, their data sets or ids tell them apart."""
     labels: dict[str, str] = {}
     of_cell: dict[str, str] = {}
+    levels: dict[str, dict[str, str]] = {}
     for key, config in configs.items():
-        of_cell[config.cell] = tasks[key]
-        if config.is_trivial:
-            labels[config.cell] = config.model.name.replace("_", " ")
-        else:
-            labels[config.cell] = level_label(places[key][0][1]) if key in places else config.model.name
+        cell = config.cell
+        of_cell[cell] = tasks[key]
+        labels[cell] = config.model.name.replace("_", " ") if config.is_trivial else config.model.name
+        if key in places and not config.is_trivial:
+            own = places[key][0][1]
+            shared = dict(levels.setdefault(cell, own).items() & own.items())  # of version 0.1, folds may be levels
+            levels[cell] = {name: level for name, level in own.items() if name in shared} or own
+            labels[cell] = level_label(levels[cell])
     if len(set(of_cell.values())) > 1:
         labels = _told_apart(labels, of_cell)
     return _told_apart(labels, {cell: cell[:4] for cell in labels})

@@ -105,7 +105,7 @@ def of_unit(images: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     """A table of images with a row a unit and class: of a case, `image` is its name, its counts are the sums over its
     images, and what metrics of the trials' own have of it is the mean over those in which mask or prediction has the
     class."""
-    if unit == "image":
+    if unit == "image" or CASE not in images:
         return images
     own = [metric_column(label) for label in own_metrics(images)]
     there = images["tp"] + images["fp"] + images["fn"] > 0

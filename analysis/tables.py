@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.analysis.crossed import Interval
 from ablate.analysis.format import MIXED, listing, model_name, several
-from ablate.analysis.scores import CellScores, cell_scores
+from ablate.analysis.scores import CellScores, Unit, cell_scores
 from ablate.analysis.significance import Difference, difference, holm, mean_interval
 from ablate.errors import InputError
 from ablate.metrics.counts import METRICS, MetricName
@@ -124,7 +124,7 @@ def results_table(
         metrics=tuple(metrics),
         sections=sections,
         devices=devices,
-        caption=(*_caption(sections, tests, level), *notes),
+        caption=(*_caption(sections, tests, level, frames.unit), *notes),
         details=_details(metrics, devices, facts or {}),
     )
 
@@ -215,22 +215,22 @@ def _shown(one: CellScores, of_cell: Mapping[str, TableScore]) -> TableScore:
     return score._replace(best=printed(score.interval.estimate) == printed(best))
 
 
-def _caption(sections: Sequence[Section], tests: int, level: float) -> tuple[str, ...]:
+def _caption(sections: Sequence[Section], tests: int, level: float, unit: Unit) -> tuple[str, ...]:
     networks = [row for section in sections for row in section.rows if not row.trivial]
     tasks = listing([section.task for section in sections])
     seeds, images = ({getattr(row, name) for row in networks} for name in ("seeds", "images"))
-    sentences = [f"Test scores on {tasks}: means over {_counts(images, 'image')} and {_counts(seeds, 'seed')}."]
+    sentences = [f"Test scores on {tasks}: means over {_counts(images, unit)} and {_counts(seeds, 'seed')}."]
     if seeds == {1}:
         sentences.append("With one seed there is no interval, and no difference is called significant.")
     else:
         exception = "; a row of one seed has none" if 1 in seeds else ""
         sentences.append(
-            f"± is half the width of the {level:.0%} confidence interval, over seeds and images{exception}."
+            f"± is half the width of the {level:.0%} confidence interval, over seeds and {unit}s{exception}."
         )
     sentences.append("The best is bold.")
     if tests:
         sentences.append(
-            f"†: worse than the best (paired by seed and image, p ≤ {1 - level:.2g} after Holm's correction over the "
+            f"†: worse than the best (paired by seed and {unit}, p ≤ {1 - level:.2g} after Holm's correction over the "
             f"{several(tests, 'comparison')} of the table); without it no difference was shown."
         )
     if any(row.trivial for section in sections for row in section.rows):

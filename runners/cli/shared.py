@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from ablate.data.fit import is_scored_at_own_size
 from ablate.errors import InputError, brief, unknown
 from ablate.runners.cli import completion
 from ablate.runners.cli.output import say, waiting
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def space_options(command: F, *, required: bool = True) -> F:
-    """The options that say what to train. `required`: whether a space must be given."""
+def space_options(command: F, *, required: bool = True, named: bool = True) -> F:
+    """The options that say what to train. `required`: whether a space must be given; `named`: by an option."""
     options = [
         click.option(
             "--space",
@@ -76,7 +77,7 @@ def space_options(command: F, *, required: bool = True) -> F:
             shell_complete=completion.fields,
         ),
     ]
-    for option in reversed(options):
+    for option in reversed(options if named else options[1:]):
         command = option(command)
     return command
 
@@ -306,7 +307,8 @@ def extent(trials: Sequence[Planned]) -> str:
     for data in (trial.config.data for trial in trials):
         height, width = data.size
         folder = f" '{data.root}'" if data.root and len(folders[data.called]) > 1 else ""
-        found[f"{data.called}{folder} at {data.channels}x{height}x{width}"] = None
+        own = ", scored at each image's own size" if is_scored_at_own_size(data) else ""
+        found[f"{data.called}{folder} at {data.channels}x{height}x{width}{own}"] = None
     most = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
     return f"{most} epochs, {listing(list(found), 6)}"
 
@@ -377,4 +379,14 @@ def notes(study: Study) -> list[str]:
 
     profiles = dict.fromkeys(run.profile for run in study.manifest.runs)
     said = [note for name in profiles if name in PROFILES and (note := PROFILES[name].note)]
-    return [*study.said_of_faults(), *said]
+    return [*study.said_of_faults(), *said, *_resolution(study)]
+
+
+def _resolution(study: Study) -> list[str]:
+    """At which size scores are, of each data set, as its trivial predictors say."""
+    from ablate.analysis.format import listing, resolution
+    from ablate.trial import TRIVIAL
+
+    rows = [key for key, record in study.sound().records.items() if record.model == TRIVIAL[0]]
+    sizes = list(dict.fromkeys(resolution(study.config(key).data) for key in rows))
+    return [f"Scores are {listing(sizes)}."] if sizes else []
