@@ -45,6 +45,7 @@ def name_of(sample: Sample) -> str:
 
 
 def _with_groups(samples: list[Sample], config: DataSource) -> list[Sample]:
+    samples = [one._replace(volume=one.volume or one.group) for one in samples]  # a case may be of several
     if is_table(config.case):
         table = _read_table(config, config.case)
         rows = _of_each_image(samples, table.having("image", "case"))

@@ -21,6 +21,15 @@ def source_of(data: DataSource | DataPart) -> Any:
     return make(KINDS["data set"], data) if isinstance(data, DataPart) else data
 
 
+def is_own(data: DataPart) -> bool:
+    """Whether a data set is the user's own: any files of theirs, or what a function or class of theirs reads.
+
+    Nothing of theirs is imported.
+    """
+    kind = KINDS["data set"]
+    return ":" in data.name or (data.name in own_parts(kind) and getattr(find(kind, data.name).target, "is_own", False))
+
+
 def load_data(config: DataSource | DataPart) -> Dataset:
     """Read the data set that `config` names, and fill in its fingerprint.
 
