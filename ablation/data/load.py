@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ablate.data.cases import with_cases
+from ablate.data.cases import says_cases, with_cases
 from ablate.data.dataset import Dataset, assemble
 from ablate.data.settings import DataSource, FileSource
 from ablate.data.source import DatasetInfo
@@ -39,7 +39,7 @@ def load_data(config: DataSource | DataPart) -> Dataset:
     part = config if isinstance(config, DataPart) else DataPart.of(config)
     source = source_of(config)
     samples = with_cases(source.read(), source)
-    dataset = assemble(samples, part, grouped=bool(source.case or source.parts))
+    dataset = assemble(samples, part, grouped=says_cases(source))
     return replace(dataset, passed_over=_passed_over(source))
 
 
