@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ablate.data.cases import with_cases
+from ablate.data.cases import says_cases, with_cases
 from ablate.data.dataset import Dataset, assemble, check_fingerprint
 from ablate.data.settings import DataSource, FileSource
 from ablate.data.source import DatasetInfo
@@ -45,7 +45,7 @@ def load_data(config: DataSource | DataPart, *, fresh: bool = False) -> Dataset:
     if shelf and (found := shelf.found(part)):
         check_fingerprint(part, found.config.fingerprint)
         return found
-    samples, grouped = with_cases(source.read(), source), bool(source.case or source.parts)
+    samples, grouped = with_cases(source.read(), source), says_cases(source)
     if not shelf:
         return replace(assemble(samples, part, grouped=grouped), passed_over=_passed_over(source))
     try:
