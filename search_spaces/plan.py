@@ -93,17 +93,9 @@ def make_plan(
             configuration was rejected.
     """
     planner = Planner(
-        space,
-        profile,
-        dataset_of=dataset_of,
-        data=data,
-        data_dir=data_dir,
-        seeds=seeds,
-        folds=folds,
-        fold=fold,
-        overrides=overrides,
-        own_size=own_size,
-    )
+        space, profile, dataset_of=dataset_of, data=data, data_dir=data_dir, seeds=seeds, folds=folds, fold=fold,
+        overrides=overrides, own_size=own_size,
+    )  # fmt: skip
     variants = expand(space)
     _check_number(space, len(variants), len(planner.seeds))
     trials: dict[str, Planned] = {}
