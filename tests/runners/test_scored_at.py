@@ -14,7 +14,8 @@ from ablate.data.fit import is_scored_at_own_size
 from ablate.data.load import is_own, load_data
 from ablate.data.settings import Folder
 from ablate.part import DataPart
-from ablate.runners.cli.main import main
+from ablate.runners.cli.plan import plan
+from ablate.runners.cli.table import table
 from ablate.runners.request import Request
 from ablate.search_spaces.plan import make_plan
 from tests.ablation.made_studies import made_study, trained, trivial
@@ -44,8 +45,8 @@ def sizes(root: Path | None, study: Path | None = None, data: str = "folder", **
         space=SPACE, data=data, data_dir=root, profile="quick", study=study, settings={**SMALL, **settings}
     )
     found = request.basis()
-    plan = make_plan(found.space, found.profile, dataset_of=found.dataset_of, **found.arguments)
-    return {"image" if is_scored_at_own_size(trial.config.data) else "size" for trial in plan.trials}
+    planned = make_plan(found.space, found.profile, dataset_of=found.dataset_of, **found.arguments)
+    return {"image" if is_scored_at_own_size(trial.config.data) else "size" for trial in planned.trials}
 
 
 def old_study(root: Path, path: Path) -> None:
@@ -87,12 +88,12 @@ def test_so_does_one_at_its_default_place_or_that_of_earlier_versions(folder, pl
 
 def test_plan_says_at_which_size(folder):
     Path("space.yaml").write_text(json.dumps(SPACE))
-    options = ["plan", "--space", "space.yaml", "--data", "folder", "--data-dir", str(folder), "--profile", "quick"]
-    said = CliRunner().invoke(main, [*options, "--set", "data.size=[16,16]"], catch_exceptions=False).output
+    options = ["--space", "space.yaml", "--data", "folder", "--data-dir", str(folder), "--profile", "quick"]
+    said = CliRunner().invoke(plan, [*options, "--set", "data.size=[16,16]"], catch_exceptions=False).output
     assert "scored at each image's own size" in " ".join(said.split())
     said = (
         CliRunner()
-        .invoke(main, [*options, "--set", "data.size=[16,16]", "--set", "data.scored_at=size"], catch_exceptions=False)
+        .invoke(plan, [*options, "--set", "data.size=[16,16]", "--set", "data.scored_at=size"], catch_exceptions=False)
         .output
     )
     assert "own size" not in " ".join(said.split())
@@ -102,6 +103,6 @@ def test_a_study_s_outputs_say_at_which_size(folder):
     for path, more in (("at_size", {}), ("at_own", {"scored_at": "image"})):
         one = trained(load_data(Folder(root=folder, size=(16, 16), **more)))
         made_study(Path(path), one, *trivial(one))
-        said = " ".join(CliRunner().invoke(main, ["table", path], catch_exceptions=False).output.split())
+        said = " ".join(CliRunner().invoke(table, [path], catch_exceptions=False).output.split())
         expected = "at each image's own size" if more else "at 16x16 pixels"
         assert f"Scores are {expected}." in said
