@@ -32,7 +32,8 @@ class Taken(NamedTuple):
     look: Look
     doubts: list[Said]
     dataset: Dataset
-    parts: Parts
+    parts: Parts | None
+    """None where it cannot be divided."""
 
 
 class Looks:
@@ -40,15 +41,18 @@ class Looks:
 
     def __init__(self) -> None:
         self._of: dict[str, dict[Split, Look]] = {}
-        self._first: dict[str, tuple[Dataset, Parts]] = {}
+        self._first: dict[str, tuple[Dataset, Parts | None]] = {}
 
-    def take(self, dataset: Dataset, split: Split, parts: Parts) -> Look:
-        """A look at a data set in a split, taken once. Raises `InputError` where nothing can be learnt on it."""
+    def take(self, dataset: Dataset, split: Split, parts: Parts | None, undivided: str = "") -> Look:
+        """A look at a data set in a split, taken once; `undivided`: why it cannot be split so.
+
+        Raises `InputError` where nothing can be learnt on it.
+        """
         identity = f"{dataset.config.text} {dataset.config.root}"
         found = self._of.setdefault(identity, {})
         self._first.setdefault(identity, (dataset, parts))
         if split not in found:
-            found[split] = look(dataset, parts)
+            found[split] = look(dataset, parts, undivided)
         return require(found[split])
 
     def taken(self) -> list[Taken]:

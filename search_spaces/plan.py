@@ -14,7 +14,7 @@ from ablate.errors import InputError, PartError
 from ablate.kinds import kind_at
 from ablate.part import DataPart, Part
 from ablate.search_spaces.designs import Variant, expand
-from ablate.search_spaces.fields import assign, network_of_space, overlay, parts_of
+from ablate.search_spaces.fields import overlay, parts_of
 from ablate.search_spaces.folds import check_factor, fold_fields, folds_of, protocol_on, unused_parts
 from ablate.search_spaces.looks import Looks
 from ablate.search_spaces.profiles import Profile
@@ -93,15 +93,28 @@ def make_plan(
             configuration was rejected.
     """
     planner = Planner(
-        space, profile, dataset_of=dataset_of, data=data, data_dir=data_dir, seeds=seeds, folds=folds, fold=fold,
-        overrides=overrides, own_size=own_size,
-    )  # fmt: skip
-    variants = expand(space)
-    _check_number(space, len(variants), len(planner.seeds))
+        space,
+        profile,
+        dataset_of=dataset_of,
+        data=data,
+        data_dir=data_dir,
+        seeds=seeds,
+        folds=folds,
+        fold=fold,
+        overrides=overrides,
+        own_size=own_size,
+    )
+    return _plan_by(planner)
+
+
+def _plan_by(planner: Planner) -> Plan:
+    """Every configuration of its space. Raises as `make_plan` does."""
+    space, variants = planner.space, expand(planner.space)
     trials: dict[str, Planned] = {}
     rejected: list[Rejected] = []
     levels: dict[str, list[dict[str, str]]] = {}
     for found in variants:
+        _check_number(space, len(variants), len(planner.seeds), len(trials))
         try:
             made = planner.trials(found)
         except ImpossibleError as reason:
@@ -111,25 +124,21 @@ def make_plan(
         levels.setdefault(first, []).append(found.levels)
         if len(levels[first]) == 1:
             trials |= {planned.key: planned for planned in made}
-        _check_number(space, len(variants), len(planner.seeds), len(trials))
+    _check_number(space, len(variants), len(planner.seeds), len(trials))
     if not trials:
         raise InputError(rejected[0].reason)
-    return Plan(
-        list(trials.values()),
-        rejected,
-        [same for same in levels.values() if len(same) > 1],
-        planner.notes(),
-        planner.looks,
-    )
+    same = [group for group in levels.values() if len(group) > 1]
+    return Plan(list(trials.values()), rejected, same, planner.notes(), planner.looks)
 
 
-def _check_number(space: Space, configurations: int, seeds: int, made: int = 0) -> None:
+def _check_number(space: Space, configurations: int, seeds: int, made: int) -> None:
     """Raises `InputError` where they are too many trials; with folds, that is known once they are `made`."""
     found = max(configurations * seeds, made)
     if found > MOST_TRIALS:
+        folds = "and its folds at least " if made > configurations * seeds else ""
         raise InputError(
-            f"space {space.name} has {configurations:,} configurations, with {seeds:,} seeds "
-            f"{'and folds more than ' if found == made else ''}{found:,} trials: at most {MOST_TRIALS:,} are planned"
+            f"space {space.name} has {configurations:,} configurations, with {seeds:,} seeds {folds}{found:,} trials: "
+            f"at most {MOST_TRIALS:,} are planned"
         )
 
 
@@ -234,7 +243,14 @@ class Planner:
         fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
         parts = parts_of(fields, self.space.name, self._own_size)
         dataset = self._read(parts["data"])
-        self._split(dataset, protocol_on(dataset, fields, parts["protocol"]).split)
+        split = protocol_on(dataset, fields, parts["protocol"]).split
+        for fold in folds_of(fields, split, self._fold):
+            of_fold = split if fold == split.fold else split.model_copy(update={"fold": fold})
+            try:
+                dataset.split(of_fold)
+            except InputError as error:
+                self.looks.take(dataset, of_fold, None, str(error))
+            self._split(dataset, of_fold)
 
     def trials(self, variant: Variant) -> list[Planned]:
         """The trials of one configuration, one a seed and fold.
@@ -365,28 +381,3 @@ def _leaves(tree: Mapping[str, Any], above: str = "") -> list[str]:
     for name, value in tree.items():
         found += _leaves(value, f"{above}{name}.") if isinstance(value, dict) else [f"{above}{name}"]
     return found
-
-
-def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], Part]]:
-    """The distinct networks of `space` that can be built, each with the levels it has first.
-
-    Raises `InputError` where none can be.
-    """
-    from ablate.cost.counted import build_on_meta
-
-    found: dict[Part, dict[str, str]] = {}
-    reason = InputError(f"space {space.name} has no configuration")
-    for made in expand(space):
-        tree = nested(space.base)
-        try:
-            for path, value in {**made.fields, **overrides}.items():
-                assign(tree, path, value)
-            model = network_of_space(tree, space.name)
-            if model not in found:
-                build_on_meta(model, 1, 1)
-                found[model] = made.levels
-        except InputError as error:
-            reason = error
-    if not found:
-        raise reason
-    return [(levels, model) for model, levels in found.items()]

@@ -15,6 +15,23 @@ from ablate.data.seen import PARTS, Doubt, Seen, doubt
 from ablate.data.splits import Parts
 from ablate.errors import InputError, brief
 
+_NO_IMAGES = (
+    "",
+    ".txt",
+    ".md",
+    ".pdf",
+    ".html",
+    ".json",
+    ".yaml",
+    ".yml",
+    ".csv",
+    ".tsv",
+    ".xlsx",
+    ".py",
+    ".db",
+    ".ini",
+)
+"""What lies beside images and is none: passed over without a word."""
 _MOST_CLASSES, _MOST_STORED = 40, 12
 
 
@@ -94,26 +111,28 @@ class Look(NamedTuple):
         }
 
 
-def look(dataset: Dataset, parts: Parts) -> Look:
-    """What `dataset` holds in these `parts`. Reads no file, and none of the images.
+def look(dataset: Dataset, parts: Parts | None, undivided: str = "") -> Look:
+    """What `dataset` holds in these `parts`, or where it cannot be divided (why: `undivided`) in all.
 
-    Of one that was not assembled from samples it is the numbers of images and cases, and its notes.
+    Reads no file, and none of the images. Of one that was not assembled from samples it is the numbers of images and
+    cases, and its notes.
     """
+    shown = {"all": tuple(range(len(dataset)))} if parts is None else dict(zip(PARTS, parts, strict=True))
     facts = dataset.facts
-    seen = Seen(dataset.config, dataset.ids, dataset.groups, facts.images, facts.thumbnails, parts)
+    seen = Seen(dataset.config, dataset.ids, dataset.groups, facts.images, facts.thumbnails, parts or Parts((), (), ()))
     known = [side for one in dataset.spacings if one is not None for side in one]
     sizes = sorted((one.size for one in seen.facts), key=lambda size: size[0] * size[1]) or [dataset.config.size]
     return Look(
         called=called(dataset),
         size=dataset.config.size,
         fit=fit_of(dataset.config),
-        parts=tuple(_part(seen, name, part) for name, part in zip(PARTS, parts, strict=True)),
+        parts=tuple(_part(seen, name, part) for name, part in shown.items()),
         stored=tuple(Counter(one.stored for one in seen.facts).most_common()),
         least=sizes[0],
         most=sizes[-1],
         spacing=(min(known), max(known)) if known else None,
         passed_over=len(dataset.passed_over),
-        doubts=tuple(_doubts(seen, dataset)),
+        doubts=tuple(_doubts(seen, dataset, undivided)),
     )
 
 
@@ -130,15 +149,18 @@ def require(found: Look) -> Look:
     return found
 
 
-def _doubts(seen: Seen, dataset: Dataset) -> list[Doubt]:
+def _doubts(seen: Seen, dataset: Dataset, undivided: str) -> list[Doubt]:
     found = [doubt("note", note) for note in dataset.notes]
-    if dataset.passed_over:
-        others = f"{len(dataset.passed_over)} files" if len(dataset.passed_over) > 1 else "1 file"
-        first = f"the first: '{brief(Path(dataset.passed_over[0]))}'"
-        found.append(doubt("passed over", f"{others} of the folder passed over ({first}): see that none is an image"))
+    over = [name for name in map(Path, dataset.passed_over) if name.suffix.lower() not in _NO_IMAGES]
+    if over:
+        others = f"{len(over)} files of the folder are" if len(over) > 1 else "1 file of the folder is"
+        said = f"{others} passed over (the first: '{brief(over[0])}'): see that none is an image or a mask"
+        found.append(doubt("passed over", said))
     if seen.facts:
         found += doubts_of_all(seen, dataset.spacings)
-        found += doubts_of_split(seen)
+        found += doubts_of_split(seen) if not undivided else []
+    if undivided:
+        found.append(Doubt("undivided", undivided, stops=True))
     return found
 
 

@@ -15,8 +15,9 @@ _MANY_EMPTY = 0.1
 _SIZES_APART = 4
 """The greatest image's area by the least one's."""
 _SPACINGS_APART = 1.1
-_OBJECTS_GONE, _AREA_GONE = 0.05, 0.005
-"""From which shares on objects that vanish at the size are said: crumbs of a drawn mask are many, and of no area."""
+_OBJECTS_GONE, _AREA_GONE, _MANY_GONE = 0.05, 0.005, 1 / 3
+"""From which shares on objects that vanish at the size are said: crumbs of a mask are many, and of no area. Of
+very many objects whatever their area."""
 _BORDER, _OF_MASKS = 0.95, 0.9
 
 
@@ -165,7 +166,7 @@ def _vanished(seen: Seen) -> Iterator[Doubt]:
         found = [seen.of(i, index) for i in range(len(seen.ids))]
         objects, gone = sum(one.objects for one in found), sum(one.vanished for one in found)
         area = sum(one.lost for one in found) / max(1, sum(one.drawn for one in found))
-        if objects and gone >= _OBJECTS_GONE * objects and area >= _AREA_GONE:
+        if gone and gone >= (_OBJECTS_GONE if area >= _AREA_GONE else _MANY_GONE) * objects:
             where = [i for i, one in enumerate(found) if one.vanished]
             yield doubt(
                 f"objects vanish {index}",

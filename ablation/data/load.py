@@ -10,7 +10,6 @@ from typing import Any
 
 from ablate.data.cases import with_cases
 from ablate.data.dataset import Dataset, assemble
-from ablate.data.pairing import layout_of
 from ablate.data.settings import DataSource, FileSource
 from ablate.data.source import DatasetInfo
 from ablate.kinds import KINDS, find, make, own_parts, packaged
@@ -48,6 +47,8 @@ def _passed_over(source: Any) -> tuple[str, ...]:
     """The files under a data set's folder that are not read, as far as its layout is known."""
     if not isinstance(source, FileSource) or not source.module:
         return ()
+    from ablate.data.pairing import layout_of  # of those that have files alone
+
     root = Path(source.root or "")
     return tuple(path.relative_to(root).as_posix() for path in layout_of(source).passed_over)
 

@@ -13,7 +13,7 @@ from ablate.errors import brief
 from ablate.part import DataPart
 
 PARTS = ("train", "val", "test")
-IN_WORDS = {"train": "training", "val": "validation", "test": "test"}
+IN_WORDS = {"train": "training", "val": "validation", "test": "test", "all": "all"}
 _NONE = ClassFacts(0, 0)
 
 

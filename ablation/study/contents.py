@@ -12,7 +12,7 @@ from ablate.data.fit import is_scored_at_own_size
 from ablate.files import read_regular
 from ablate.metrics.counts import COUNTS, class_count
 from ablate.study.records import Record
-from ablate.study.tables import JUDGED, VALIDATION, metric_column
+from ablate.study.tables import JUDGED, VALIDATION, bounds_of, has_values_of, in_bounds, metric_column
 from ablate.trial import TrialConfig
 
 
@@ -105,12 +105,12 @@ def _wrong_images(folder: Path, record: Record, config: TrialConfig | None) -> s
     if wrong := _wrong_sums(table["image"].to_pylist(), counts.sum(axis=1).tolist(), config):
         return wrong
     for label in config.metric_labels:
-        column = metric_column(label)
-        if column not in table.column_names:
+        column = next((name for name in table.column_names if has_values_of(name, label)), None)
+        if column is None:
             if record.state == "complete":  # some metrics cannot score a trivial predictor
-                return f"it has no {column}"
-        elif not ((values := table[column].to_numpy()) >= 0).all() or not (values <= 1).all():
-            return f"its {column} are not all between 0 and 1"
+                return f"it has no {metric_column(label)}"
+        elif not in_bounds(table[column].to_pandas().rename(column)):
+            return f"its {column} are not all {bounds_of(column)}"
     return ""
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ablate.study.study import Study
     from ablate.trial import TrialConfig
 
+_OF_NOTHING = {"one": "scores 1", "skip": "is left out", "zero": "scores 0"}
 _MOST_CAUTIONS = 10
 _STATISTICS = (
     "Intervals are of 95 %, from variance components of seeds and test images with matching degrees of freedom; "
@@ -50,7 +51,7 @@ def about(study: Study, frames: Frames) -> About:
         "Selection": lambda: _distinct(map(selection, trained)),
         "Scores": lambda: (
             "Dice and IoU of the foreground, MIoU over all classes (Eq. 1): means over images. "
-            "An image whose mask and prediction are both empty scores 1. "
+            f"An image whose mask and prediction are both empty {_OF_NOTHING[frames.scoring.empty]}. "
             f"Scores are {listing(list(dict.fromkeys(resolution(config.data) for config in trained)))}."
             + "".join(dict.fromkeys(map(own_metrics, trained)))
         ),

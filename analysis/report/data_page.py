@@ -15,6 +15,7 @@ from ablate.analysis.report.outlines import colour_of, outlined, png_of
 from ablate.analysis.report.page import laid_out, report_page, section
 from ablate.analysis.report.sections.segmentations import Shown
 from ablate.data.seen import IN_WORDS, PARTS
+from ablate.data.source import IGNORED
 from ablate.search_spaces.looks import Taken
 
 _MOST, _LEAST = 60, 9
@@ -23,13 +24,22 @@ _DOUBTFUL = 0.6
 """The most of these that are shown because they are in doubt."""
 _MOST_KEYS = 12
 _SHORT = {
-    "same": "in two parts", "alike": "in two parts", "names": "its case is divided", "neighbours": "like its neighbour",
-    "empty": "empty", "masks vanish": "empties at this size", "constant": "of one value", "image is mask": "its own mask",
-    "inverted": "inverted?", "stretched": "stretched", "enlarged": "enlarged", "sizes": "of another size",
-}  # fmt: skip
+    "same": "in two parts",
+    "alike": "in two parts",
+    "names": "its case is divided",
+    "neighbours": "like its neighbour",
+    "empty": "empty",
+    "masks vanish": "empties at this size",
+    "constant": "of one value",
+    "image is mask": "its own mask",
+    "inverted": "inverted?",
+    "stretched": "stretched",
+    "enlarged": "enlarged",
+    "sizes": "of another size",
+}
 """By kind of doubt, what is said beneath an image."""
 _NOT_OF_IMAGES = ("training", "val without foreground", "test without foreground")
-"""Doubts about a part as a whole: none of its images is more worth looking at than others."""
+"""Doubts about a part as a whole, as others are about all images: none of these is more worth looking at."""
 
 
 class Overlay(NamedTuple):
@@ -59,31 +69,39 @@ def data_page(title: str, taken: Sequence[Taken], unread: Iterable[str] = ()) ->
 
 def _section(taken: Taken, most: int) -> Markup:
     look = LookFacts.model_validate(taken.look.plain())
-    index = range(1, max(2, taken.dataset.config.classes))
-    keys = [
-        (f"rgb{colour_of(i)}", one.name)
-        for i, one in zip(index, taken.look.parts[0].classes[:_MOST_KEYS], strict=False)
-    ]
-    inside = laid_out(
+    return laid_out(
         "data_set",
         title="",
         looks=[(look.in_words(), look_table(look))],
         more="",
         doubts=[one.text for one in taken.doubts],
         others="",
+        keys=_keys(taken),
         pictures=list(_pictures(taken, most)),
     )
-    return laid_out("keys", keys=keys) + inside
+
+
+def _keys(taken: Taken) -> list[tuple[str, str]]:
+    """The classes' colours; none for what is hatched."""
+    classes = taken.look.parts[0].classes[:_MOST_KEYS]
+    keys = [(f"rgb{colour_of(place)}", one.name) for place, one in enumerate(classes, 1)]
+    ignored = any((mask == IGNORED).any() for mask in taken.dataset.masks)
+    return [*keys, ("", "ignored")] if ignored else keys
 
 
 def _pictures(taken: Taken, most: int) -> Iterable[PartShown]:
     doubts = _doubts_by_image(taken)
-    chosen = choose(doubts, taken.parts, most)
-    for name, part in dict(zip(PARTS, taken.parts, strict=True)).items():
+    if taken.parts is None:
+        parts = {"all": tuple(range(len(taken.dataset)))}
+    else:
+        parts = {IN_WORDS[name]: part for name, part in zip(PARTS, taken.parts, strict=True)}
+        if taken.parts.val == taken.parts.test:
+            parts = {"training": taken.parts.train, "validation and test": taken.parts.test}
+    chosen = choose(doubts, parts.values(), most)
+    for name, part in parts.items():
         shown = [image for image in part if image in chosen]
-        if shown and not (name == "test" and taken.parts.val == taken.parts.test):
-            both = " and test" if taken.parts.val == taken.parts.test else ""
-            title = (IN_WORDS[name] + both).capitalize()
+        if shown:
+            title = name.capitalize()
             overlays = tuple(_overlay(taken, image, doubts.get(image, ())) for image in shown)
             yield PartShown(title, f"{len(shown)} of {len(part)} images", overlays)
 
@@ -91,7 +109,7 @@ def _pictures(taken: Taken, most: int) -> Iterable[PartShown]:
 def _doubts_by_image(taken: Taken) -> dict[int, tuple[str, ...]]:
     found: dict[int, tuple[str, ...]] = {}
     for one in taken.doubts:
-        if one.doubt.kind not in _NOT_OF_IMAGES:
+        if one.doubt.kind not in _NOT_OF_IMAGES and len(one.doubt.images) < len(taken.dataset):
             text = _SHORT.get(one.doubt.kind, "objects vanish" if one.doubt.kind.startswith("objects") else "")
             for image in one.doubt.images if text else ():
                 found[image] = (*found.get(image, ()), text)
@@ -120,7 +138,8 @@ def _overlay(taken: Taken, image: int, doubts: tuple[str, ...]) -> Overlay:
     data = taken.dataset
     picture = outlined(data.images[image], data.masks[image])
     name, case = shortened(data.ids[image], 40), data.groups[image]
-    of_case = "" if case == data.ids[image] else f"{shortened(case, 40)}, "
+    alone = case == data.ids[image] or len(set(data.groups)) == 1
+    of_case = "" if alone else f"{shortened(case, 40)}, "
     drawn = _foreground(taken, image)
     alt = f"Image {name} with the outline of its mask"
     return Overlay(Shown(png_of(picture), alt, *picture.size), name, f"{of_case}{drawn}", doubts)

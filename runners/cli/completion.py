@@ -118,3 +118,9 @@ def _parts(kind: str | None = None) -> list[tuple[str, str]]:
 
     asked = [KINDS[kind]] if kind else list(KINDS.values())
     return [(name, summary(one, name)) for one in asked for name in own_parts(one)]
+
+
+def folders_or_spaces(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Folders, the packaged spaces, and files."""
+    found = spaces(context, parameter, typed)
+    return found if typed and found[0].type != "file" else [*found, CompletionItem(typed, type="file")]

@@ -34,6 +34,7 @@ _COMMANDS = {
     "check": "try whether a part does what its kind must, and say what to mend",
     "spaces": "list the search spaces: what each asks, and how many configurations it has",
     "datasets": "list the data sets: what each is, and the files it expects",
+    "data": "look at a data set before anything is spent on it: ablate data check DIR",
     "plan": "price a space and reject what cannot be built, before anything is spent",
     "cost": "parameters and MACs of a network, or of a space's networks",
     "run": "train what a space asks for and a study does not have yet; then report",

@@ -15,7 +15,10 @@ from ablate.runners.cli import completion
 from ablate.runners.cli.output import say, waiting
 
 if TYPE_CHECKING:
+    from ablate.analysis.frames import Frames
+    from ablate.analysis.scores import Unit
     from ablate.data.dataset import Dataset
+    from ablate.metrics.counts import Empty, MetricName
     from ablate.part import DataPart
     from ablate.search_spaces.plan import Plan, Planned
     from ablate.search_spaces.profiles import Profile
@@ -26,8 +29,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def space_options(command: F, *, required: bool = True) -> F:
-    """The options that say what to train. `required`: whether a space must be given."""
+def space_options(command: F, *, required: bool = True, named: bool = True) -> F:
+    """The options that say what to train. `required`: whether a space must be given; `named`: by an option."""
     options = [
         click.option(
             "--space",
@@ -74,7 +77,7 @@ def space_options(command: F, *, required: bool = True) -> F:
             shell_complete=completion.fields,
         ),
     ]
-    for option in reversed(options):
+    for option in reversed(options if named else options[1:]):
         command = option(command)
     return command
 
@@ -86,7 +89,7 @@ def metric_option(name: str) -> Callable[[F], F]:
         default="dice",
         show_default=True,
         callback=lambda context, option, text: metric_name(text),
-        help="The score: dice, iou, miou, or a metric of the trials' own.",
+        help="The score: dice, iou, miou, sensitivity, precision, specificity, or a metric of the trials' own (hd95).",
     )
 
 
@@ -99,14 +102,74 @@ def unit_option(command: F) -> F:
     )(command)
 
 
+def class_option(command: F, *, several: bool = False) -> F:
+    """Of which class a score is; '' is the mean over classes."""
+    return click.option(
+        "--class",
+        "classes" if several else "of_class",
+        multiple=several,
+        default=() if several else "",
+        metavar="CLASS",
+        help="The score of this class alone, by name or number (liver, 2)"
+        + ("; give it again for more." if several else "."),
+    )(command)
+
+
+def empty_option(command: F) -> F:
+    """What an image scores in a class that neither its mask nor its prediction has; None is as a claim has it."""
+    return click.option(
+        "--empty",
+        type=click.Choice(["one", "skip", "zero"]),
+        help="What an image scores in a class that neither its mask nor its prediction has: 1, nothing (left out of "
+        "means), or 0 [default: one].",
+    )(command)
+
+
 def metric_name(text: str) -> str:
     """The name of a score. Raises `InputError` for what cannot be one in any study."""
-    from ablate.metrics.counts import METRICS
+    from ablate.metrics.counts import METRICS, ON_REQUEST
     from ablate.study.tables import is_metric_label
 
-    if text not in METRICS and not is_metric_label(text):
-        raise unknown("metric", text, METRICS)
+    whole = text.partition(".")[0]
+    if whole not in (*METRICS, *ON_REQUEST) and not is_metric_label(whole):
+        raise unknown("metric", whole, [*METRICS, *ON_REQUEST])
     return text
+
+
+def metric_names(text: str) -> list[str]:
+    """Those that are named with commas, each once. Raises as `metric_name`."""
+    return [metric_name(name) for name in dict.fromkeys(part.strip() for part in text.split(",") if part.strip())]
+
+
+def tables(study: Study, unit: Unit | None, empty: Empty | None = None) -> Frames:
+    """A study's tables, scored as is asked."""
+    from ablate.analysis.frames import load, scored
+
+    return scored(load(study).by(unit), empty=empty)
+
+
+def tables_with(
+    study: Study, metric: MetricName, of_class: str, unit: Unit | None, empty: Empty | None
+) -> tuple[Frames, MetricName]:
+    """As `tables`, with what a metric and class are called there. Raises `InputError` for what no trial has."""
+    from ablate.analysis.frames import scored
+    from ablate.analysis.scoring import metric_asked
+
+    frames = tables(study, unit, empty)
+    name = metric_asked(frames, metric, of_class)
+    return scored(frames, [name]), name
+
+
+def tables_more(
+    study: Study, metrics: Sequence[MetricName], classes: Sequence[str], unit: Unit | None, empty: Empty | None
+) -> Frames:
+    """As `tables`, with columns of these metrics, or of Dice, of each of these classes. Raises as `tables_with`."""
+    from ablate.analysis.frames import scored
+    from ablate.analysis.scoring import metric_asked
+
+    frames = tables(study, unit, empty)
+    named = metrics or (["dice"] if classes else [])
+    return scored(frames, [metric_asked(frames, name, one) for name in named for one in classes or [""]])
 
 
 def training_options(command: F) -> F:

@@ -52,6 +52,7 @@ def _one(name: str, record: DataRecord) -> Markup:
         more=several(len(looks) - _MOST_LOOKS, "more size") if len(looks) > _MOST_LOOKS else "",
         doubts=record.doubts[:_MOST_DOUBTS],
         others=several(len(record.doubts) - _MOST_DOUBTS, "more doubt") if len(record.doubts) > _MOST_DOUBTS else "",
+        keys=[],
         pictures=[],
     )
 
