@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 _PACKAGE = "ablate"
 _ALWAYS = ("ablate.training.loop", "ablate.data.dataset", "ablate.models.encoder_weights")
-_KEYED = ("settings", "trial", "data.settings", "models.settings")
+_KEYED = (
+    "settings", "trial", "data.cases", "data.layouts", "data.settings", "data.value_settings", "models.settings",
+)  # fmt: skip
 _NAMING = (
     "calls", "data.load", "kinds", "models.build", "models.network", "modules", "part", "reachable", "sources",
     "user_code",

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from ablate.data.axes import Reading
 from ablate.data.dataset import prepare_images
-from ablate.data.images import read_image
+from ablate.data.pairing import Pair
 from ablate.data.picture import Picture, upright
 from ablate.data.ragged import chosen
+from ablate.data.samples import with_all_channels
 from ablate.data.source import Sample
 from ablate.errors import InputError
 from ablate.files import kind
@@ -110,12 +111,12 @@ class Ensemble:
         """What the members have in common."""
         return self.members[0].trial.data
 
-    def segment(self, path: Path, *, probabilities: bool = False) -> Segmentation:
-        """What is in an image file, read as the images that were learnt from.
+    def segment(self, path: Path, others: Sequence[Path] = (), *, probabilities: bool = False) -> Segmentation:
+        """What is in an image file, read as the images that were learnt from. `others`: files of further channels.
 
         Raises `InputError` if it is no image, or not of the channels that were learnt.
         """
-        picture = read_image(path, Reading.of(self.data))
+        picture = with_all_channels(Pair(path.name, path, path, tuple(others)), Reading.of(self.data))
         slices = upright(picture).slices
         planes = slices[..., 0] if slices.shape[-1] == 1 else slices
         blank = np.zeros(planes.shape[1:3], dtype=np.uint8)

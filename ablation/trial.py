@@ -19,6 +19,7 @@ from ablate.data.fit import fit_of
 from ablate.data.settings import Split
 from ablate.errors import unknown
 from ablate.kinds import of_kind
+from ablate.metrics.counts import says_unit
 from ablate.part import Part
 from ablate.settings import MOST_SEED, Config, Number, Since, Whole
 from ablate.study.tables import MOST_METRICS, is_metric_label
@@ -195,7 +196,9 @@ class TrialConfig(Config):
         for number, name in enumerate(names, 1):
             numbered = (f"{'metric' if name[:1].isdigit() else name}_{n}" for n in itertools.count(number))
             candidates = itertools.chain([name] if names.count(name) == 1 else [], numbered)
-            labels.append(next(one for one in candidates if is_metric_label(one) and one not in labels))
+            # A unit at its end is said by the tables, where it is known.
+            free = (one for one in candidates if is_metric_label(one) and not says_unit(one))
+            labels.append(next(one for one in free if one not in labels))
         return tuple(labels)
 
     @property

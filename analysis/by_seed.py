@@ -9,6 +9,7 @@ import pandas as pd
 from ablate.analysis.format import listing
 from ablate.analysis.frames import scores_by_trial
 from ablate.analysis.scores import of_unit
+from ablate.analysis.scoring import scoring_notes
 from ablate.study.tables import JUDGED, VALIDATION
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def by_seed(frames: Frames) -> pd.DataFrame:
     found = found.assign(key=found["key"].map(dict(zip(scored["key"], seed, strict=True))))
     means = scored[["epochs", "train_seconds", *VALIDATION]].astype(float).groupby(seed, sort=False).mean()
     rows = scored.drop_duplicates(["cell", "seed"])
-    values = means.join(scores_by_trial(found)).reindex(rows["key"]).set_axis(rows.index)
+    values = means.join(scores_by_trial(found, frames.scoring)).reindex(rows["key"]).set_axis(rows.index)
     folds = scored.groupby(seed)["fold"].count().reindex(rows["key"]).to_numpy() if has_folds else 0
     rows = rows.assign(**{str(name): values[name] for name in values}, folds=folds)
     return pd.concat([rows, trials[~trials.index.isin(scored.index)]]).sort_index()
@@ -45,7 +46,7 @@ def remarks(frames: Frames) -> list[str]:
     said = [f"Scores are of the images of all folds of a seed together ({folds} folds)."] if folds else []
     if frames.unit == "case":
         said.append("Scores are by case: the pixels of its images are counted together, and each case counts once.")
-    return [*said, *_lacking(frames)]
+    return [*said, *_lacking(frames), *scoring_notes(frames._replace(images=of_unit(frames.images, frames.unit)))]
 
 
 def _lacking(frames: Frames) -> list[str]:

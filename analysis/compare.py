@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -93,7 +94,8 @@ def compare(studies: Mapping[str, Frames], metric: MetricName = "dice") -> Compa
     names = _labels({key: [one for one in row if one is not None] for key, row in places.items()})
     intervals = [_intervals(one, metric) for one in judged]
     common = [key for key, row in places.items() if all(one is not None and not one.trivial for one in row)]
-    ranks = _ranks([[value(one, metric) for one in places[key] if one is not None] for key in common])
+    sign = METRICS[metric].sign
+    ranks = _ranks([[sign * value(one, metric) for one in places[key] if one is not None] for key in common])
     rank_of = dict(zip(common, ranks, strict=False))
     networks = []
     for key, row in places.items():
@@ -105,7 +107,7 @@ def compare(studies: Mapping[str, Frames], metric: MetricName = "dice") -> Compa
         )
         mean_rank = None if own is None else float(np.mean(own))
         networks.append(Network(names[key], some.model, some.configuration, some.trivial, entries, mean_rank))
-    networks.sort(key=_best_first)
+    networks.sort(key=partial(_best_first, sign))
     twins = _twins(judged, notes)
     trained = sum(not network.trivial for network in networks)
     if len(common) < 2:
@@ -120,8 +122,9 @@ def _judged(studies: Mapping[str, Frames], metric: MetricName) -> list[_Judged]:
     """Every data set with a trained cell that has the metric; its name is the task's, with the study's where several
     share it."""
     for study, frames in studies.items():
-        if metric not in metrics_of(frames.images):
-            raise unknown(f"metric of {study}", metric, metrics_of(frames.images))
+        known = [*metrics_of(frames.images), *frames.scoring.asked]
+        if metric not in known:
+            raise unknown(f"metric of {study}", metric, known)
     by_study = {
         (study, task): frames._replace(trials=trials)
         for study, frames in studies.items()
@@ -130,9 +133,9 @@ def _judged(studies: Mapping[str, Frames], metric: MetricName) -> list[_Judged]:
     shared = Counter(task for _, task in by_study)
     found = []
     for (study, task), frames in by_study.items():
-        known = tuple(one for one in cells(by_seed(frames)) if metric in METRICS or math.isfinite(value(one, metric)))
-        if any(not one.trivial for one in known):
-            found.append(_Judged(f"{study}: {task}" if shared[task] > 1 else task, frames, known))
+        judged = tuple(one for one in cells(by_seed(frames)) if metric in METRICS or math.isfinite(value(one, metric)))
+        if any(not one.trivial for one in judged):
+            found.append(_Judged(f"{study}: {task}" if shared[task] > 1 else task, frames, judged))
     return found
 
 
@@ -185,7 +188,7 @@ def _entry(found: Cell, metric: MetricName, intervals: Mapping[str, Interval], r
 
 
 def _ranks(scores: Sequence[Sequence[float]]) -> list[list[float]]:
-    """Ranks of (networks, data sets) within each data set, 1 the highest score; of one network there are none."""
+    """Ranks of (networks, data sets) within each data set, 1 the highest; of one network there are none."""
     if len(scores) < 2:
         return []
     from scipy.stats import rankdata
@@ -222,10 +225,10 @@ def _twins(judged: Sequence[_Judged], notes: list[str]) -> int:
     return twins
 
 
-def _best_first(network: Network) -> tuple[bool, float, float]:
+def _best_first(sign: int, network: Network) -> tuple[bool, float, float]:
     scores = [entry.score.estimate for entry in network.entries if entry is not None]
     rank = math.inf if network.mean_rank is None else network.mean_rank
-    return network.trivial, rank, -float(np.mean(scores))
+    return network.trivial, rank, -sign * float(np.mean(scores))
 
 
 # In words ------------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DESIGNED = ("grid", "one_factor", "leave_one_out")
 _WITH = "with"
+_FOLD = "protocol.split.fold"
 _CROSSING = ("data", "protocol", "data.", "protocol.split")
 
 
@@ -107,7 +108,8 @@ def effects(frames: Frames, runs: Sequence[Run], metric: MetricName) -> Effects:
     interactions: list[Interaction] = []
     importances: list[Importance] = []
     notes: list[str] = []
-    for run, space in zip(runs, _names(runs), strict=True):
+    for planned, space in zip(runs, _names(runs), strict=True):
+        run = _without_folds(planned)
         placed = _placed(run, cells, cell_of, notes, space)
         if not placed:
             notes.append(f"{space}: no trial has been scored")
@@ -164,11 +166,21 @@ def _placed(
 
 def _crosses(run: Run, factor: str) -> bool:
     """Whether a factor's levels change the data, so that they are judged on different images."""
+    return any(field in _CROSSING[:2] or field.startswith(_CROSSING[2:]) for field in _fields(run, factor))
+
+
+def _fields(run: Run, factor: str) -> list[str]:
+    """What a factor's levels set."""
     levels = run.definition.get("factors", {}).get(factor)
-    fields = [factor]
     if isinstance(levels, dict) and all(isinstance(level, dict) for level in levels.values()):
-        fields = [str(field) for level in levels.values() for field in level]
-    return any(field in _CROSSING[:2] or field.startswith(_CROSSING[2:]) for field in fields)
+        return [str(field) for level in levels.values() for field in level]
+    return [factor]
+
+
+def _without_folds(run: Run) -> Run:
+    """The run without a factor whose levels are folds, which version 0.1 took: the folds of a cell are one now."""
+    kept = {name: levels for name, levels in run.factors.items() if set(_fields(run, name)) != {_FOLD}}
+    return run if len(kept) == len(run.factors) else run.model_copy(update={"factors": kept})
 
 
 def _references(run: Run, space: str, notes: list[str]) -> tuple[str, ...]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ablate.data.fit import is_scored_at_own_size
+
+if TYPE_CHECKING:
+    from ablate.part import DataPart
 
 _NAMES = {
     "unet": "U-Net",
@@ -47,6 +52,12 @@ def shortened(text: str, most: int = 40) -> str:
 def model_name(model: str) -> str:
     """A network's name as a paper prints it; one that is not known stays as it is."""
     return _NAMES.get(model, model.replace("_", " "))
+
+
+def resolution(data: DataPart) -> str:
+    """At which size the scores of a data set's trials are."""
+    height, width = data.size
+    return "at each image's own size" if is_scored_at_own_size(data) else f"at {height}x{width} pixels"
 
 
 def si(value: float) -> str:

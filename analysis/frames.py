@@ -13,9 +13,10 @@ import pandas as pd
 
 from ablate.analysis.format import MIXED
 from ablate.analysis.scores import Unit, image_scores, metrics_of
+from ablate.analysis.scoring import AS_EVER, Scoring, names_of
 from ablate.errors import InputError
 from ablate.foreign import LARGEST, bounded, keys, need, numbers_of, whole
-from ablate.metrics.counts import METRICS
+from ablate.metrics.counts import METRICS, Empty, MetricName
 from ablate.origin import mixed
 from ablate.study.records import State
 from ablate.study.tables import (
@@ -50,16 +51,33 @@ class Frames(NamedTuple):
 
     A metric of the trials' own has a column `metric.<label>` of the images, and its mean in `<label>` of the trials;
     both are NaN of trials without it. `unit` is what cells are scored by; the scores in `trials` are means over images,
-    as Table 2 has them, whatever it is."""
+    as Table 2 has them, whatever it is. `scoring` is how they follow from `images`; what it was asked for has columns
+    after those."""
 
     trials: pd.DataFrame
     epochs: pd.DataFrame
     images: pd.DataFrame
     unit: Unit = "image"
+    scoring: Scoring = AS_EVER
 
     def by(self, unit: Unit | None) -> Frames:
         """The same, scored by another unit; None leaves it. An image whose case is not known is its own."""
         return self if unit in (None, self.unit) else self._replace(unit=unit)
+
+
+def scored(frames: Frames, asked: Sequence[MetricName] = (), empty: Empty | None = None) -> Frames:
+    """The same tables, the trials with columns of these metrics too (`metric_asked`), scored by another choice."""
+    own = own_metrics(frames.images)
+    new = [name for name in dict.fromkeys((*frames.scoring.asked, *asked)) if name not in (*METRICS, *own)]
+    scoring = frames.scoring._replace(asked=tuple(new), empty=empty or frames.scoring.empty)
+    if scoring == frames.scoring:
+        return frames
+    others = [name for name in frames.trials if name not in metrics_of(frames.trials)]
+    after = others.index(VALIDATION[0])
+    found = scores_by_trial(frames.images, scoring)
+    trials = frames.trials[others].merge(found, how="left", left_on="key", right_index=True)
+    order = ["dice", "iou", "miou", *own, *new]
+    return frames._replace(trials=trials[[*others[:after], *order, *others[after:]]], scoring=scoring)
 
 
 def load(study: Study) -> Frames:
@@ -90,8 +108,10 @@ def load(study: Study) -> Frames:
     labels = sorted({label for table in tables["images"] for label in own_metrics(table)})
     judged, unit = _with_cases(tables["images"], configs)
     images = _concat(judged, [*_IMAGE_COLUMNS, *map(metric_column, labels)])
-    trials = _trials(study, records, configs, measurements, images)
-    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, unit)
+    tasks = _tasks(configs, study.data_records())
+    scoring = Scoring.of(images, tasks, names_of(study, configs, tasks))
+    trials = _trials(study, records, configs, measurements, images, tasks, scoring)
+    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, unit, scoring)
 
 
 _IMAGE_COLUMNS = (*IMAGE_COLUMNS[:2], CASE, *IMAGE_COLUMNS[2:])
@@ -162,13 +182,14 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
     labels = dict(zip(found["cell"], found["label"], strict=True))
     found["label"] = found["cell"].map(_told_apart(labels, {cell: cell[:4] for cell in labels}))
     found = found.drop(columns=[c for c in metrics_of(judged) if c in found])
-    found = found.merge(scores_by_trial(judged), how="left", left_on="key", right_index=True)
+    scoring = Scoring.of(judged, dict(zip(found["key"], found["data"], strict=True)))
+    found = found.merge(scores_by_trial(judged, scoring), how="left", left_on="key", right_index=True)
     factors = [name for name in found.columns if str(name).startswith("factor.")]
     found = found.reindex(columns=_trial_columns(factors, own_metrics(judged)))
     for name in VALIDATION:
         found[name] = [bounded(value, 1) for value in found[name]]
     several = judged[CASE].nunique() < judged["image"].nunique()
-    return Frames(found, _curves(epochs), judged, "case" if several else "image")
+    return Frames(found, _curves(epochs), judged, "case" if several else "image", scoring)
 
 
 def _folds(trials: pd.DataFrame) -> pd.Series:
@@ -212,10 +233,11 @@ def _refuse_repeated(name: str, table: pd.DataFrame, columns: list[str]) -> None
         raise InputError(f"table {name} repeats {', '.join(columns)} in row {int(repeated.argmax())}: one row each")
 
 
-def scores_by_trial(images: pd.DataFrame) -> pd.DataFrame:
-    """`dice`, `iou` (foreground), `miou` (Eq. 1) and the trials' own metrics of each key: means over images of the
-    per-image scores."""
-    return pd.DataFrame({m: image_scores(images, m).groupby("key")["score"].mean() for m in metrics_of(images)})
+def scores_by_trial(images: pd.DataFrame, scoring: Scoring = AS_EVER) -> pd.DataFrame:
+    """`dice`, `iou` (foreground), `miou` (Eq. 1), the trials' own metrics and what was asked for of each key: means
+    over images of the per-image scores."""
+    metrics = [*metrics_of(images), *scoring.asked]
+    return pd.DataFrame({m: image_scores(images, m, scoring).groupby("key")["score"].mean() for m in metrics})
 
 
 def _concat(tables: list[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:
@@ -229,10 +251,11 @@ def _trials(
     configs: dict[str, TrialConfig],
     measurements: dict[str, Measured],
     images: pd.DataFrame,
+    tasks: dict[str, str],
+    scoring: Scoring,
 ) -> pd.DataFrame:
     places = _places(study)
     factors = list(dict.fromkeys(f"factor.{name}" for run in study.manifest.runs for name in run.factors))
-    tasks = _tasks(configs, study.data_records())
     labels = _labels(configs, places, tasks)
     origins = {key: study.origin(record) for key, record in records.items()}
     several = mixed((configs[key].cell, origins[key]) for key, record in records.items() if record.state in JUDGED)
@@ -255,7 +278,7 @@ def _trials(
     ]
     columns = [c for c in TRIAL_COLUMNS if c not in METRICS]
     frame = pd.DataFrame(rows, columns=[*columns, *factors]).merge(
-        scores_by_trial(images), how="left", left_on="key", right_index=True
+        scores_by_trial(images, scoring), how="left", left_on="key", right_index=True
     )
     for name in ("best_epoch", "fold"):
         frame[name] = frame[name].astype("Int64")
@@ -284,12 +307,16 @@ def _labels(
     """A short name for each cell; where two cells would share one, their data sets or ids tell them apart."""
     labels: dict[str, str] = {}
     of_cell: dict[str, str] = {}
+    levels: dict[str, dict[str, str]] = {}
     for key, config in configs.items():
-        of_cell[config.cell] = tasks[key]
-        if config.is_trivial:
-            labels[config.cell] = config.model.name.replace("_", " ")
-        else:
-            labels[config.cell] = level_label(places[key][0][1]) if key in places else config.model.name
+        cell = config.cell
+        of_cell[cell] = tasks[key]
+        labels[cell] = config.model.name.replace("_", " ") if config.is_trivial else config.model.name
+        if key in places and not config.is_trivial:
+            own = places[key][0][1]
+            shared = dict(levels.setdefault(cell, own).items() & own.items())  # of version 0.1, folds may be levels
+            levels[cell] = {name: level for name, level in own.items() if name in shared} or own
+            labels[cell] = level_label(levels[cell])
     if len(set(of_cell.values())) > 1:
         labels = _told_apart(labels, of_cell)
     return _told_apart(labels, {cell: cell[:4] for cell in labels})

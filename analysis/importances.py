@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from ablate.analysis.format import several
+from ablate.analysis.pareto import maximised
 from ablate.analysis.scores import CostedScores
 from ablate.metrics.counts import MetricName
 
@@ -90,7 +91,7 @@ def importances_of(
         if len(known) < LEAST_CONFIGURATIONS or len({value for _, value in known}) == 1:
             notes.append(f"{space}: {target} is unknown or the same in all configurations: no importance for it")
             continue
-        fanova, ped = _shares(_optuna_study(known, distributions, "maximize" if target == metric else "minimize"))
+        fanova, ped = _shares(_optuna_study(known, distributions, "maximize" if maximised(target) else "minimize"))
         for factor in run.factors:
             yield Importance(space, tasks[0], factor, target, fanova.get(factor), ped.get(factor))
 

@@ -1,7 +1,7 @@
 """Which configurations are worth their cost: those that no other beats in cost and score at once.
 
-Non-domination, ranks and hypervolume are moocore's (compiled, exact). Costs are to be small and scores large; a cell
-without a value for one of a plane's axes is left out of that plane.
+Non-domination, ranks and hypervolume are moocore's (compiled, exact). Costs are to be small, and so are scores that are
+distances; others are to be large. A cell without a value for one of a plane's axes is left out of that plane.
 """
 
 from __future__ import annotations
@@ -153,8 +153,14 @@ def hypervolume(points: ArrayLike, reference: Sequence[float], maximise: Sequenc
 
 
 def maximised(objective: Objective) -> bool:
-    """Scores are to be large, costs small."""
-    return objective not in COSTS
+    """Scores are to be large; costs, and scores that are distances, small."""
+    return objective not in COSTS and METRICS[objective].sign > 0
+
+
+def most_dominated(reference: tuple[float, float], metric: MetricName) -> float:
+    """The hypervolume, up to `reference` (cost, score), of a network that is free and perfect."""
+    cost, bar = reference
+    return cost * (1 - bar) if maximised(metric) else cost * bar
 
 
 # Of cells ------------------------------------------------------------------------------------------------------------
@@ -234,7 +240,7 @@ def pareto(trials: pd.DataFrame, x: Cost, y: MetricName, reference: tuple[float,
 
     Cells that tie in both are on the front together. Trivial rows are never on it: they cost nothing, so all would be.
     The hypervolume's `reference` (cost, score) is, unless given, 1.1 times the largest cost and the score of the best
-    trivial row (0 without one): what is dominated is what training earns.
+    trivial row: what is dominated is what training earns. Without one it is 0, of a distance 1.1 times the largest.
     Measured costs compare on one device only: cells measured on another than most are left out.
     """
     return _pareto(cells(trials), x, y, reference)
@@ -270,9 +276,9 @@ def front(trials: pd.DataFrame, objectives: Sequence[Objective], reference: Sequ
     trivial = [cell for cell in known if cell.trivial]
     if reference is None:
         reference = [
-            _bar(value(cell, name) for cell in trivial)
-            if maximised(name)
-            else MARGIN * float(points[:, at].max(initial=0))
+            MARGIN * float(points[:, at].max(initial=0))
+            if name in COSTS
+            else _bar(name, (value(cell, name) for cell in trivial), points[:, at])
             for at, name in enumerate(objectives)
         ]
     if len(reference) != len(objectives):
@@ -297,13 +303,14 @@ def _pareto(known: Sequence[Cell], x: Cost, y: MetricName, reference: tuple[floa
         candidates = _on_one_device(candidates)
     trained = [_point(cell, x, y) for cell in candidates]
     trivial = [_point(cell, x, y) for cell in scored if cell.trivial]
-    trained.sort(key=lambda point: (point.x, -point.y, point.label, point.cell))
-    trivial.sort(key=lambda point: -point.y)
+    sign, up = METRICS[y].sign, (False, maximised(y))
+    trained.sort(key=lambda point: (point.x, -sign * point.y, point.label, point.cell))
+    trivial.sort(key=lambda point: -sign * point.y)
     plane = np.array([(point.x, point.y) for point in trained], dtype=np.float64).reshape(-1, 2)
-    best = nondominated(plane, (False, True))
+    best = nondominated(plane, up)
     trained = [point._replace(on_front=bool(on)) for point, on in zip(trained, best, strict=True)]
     if reference is None:
-        reference = (MARGIN * float(plane[:, 0].max(initial=0)), _bar(point.y for point in trivial))
+        reference = (MARGIN * float(plane[:, 0].max(initial=0)), _bar(y, (point.y for point in trivial), plane[:, 1]))
     return Pareto(
         x=x,
         y=y,
@@ -311,14 +318,17 @@ def _pareto(known: Sequence[Cell], x: Cost, y: MetricName, reference: tuple[floa
         front=tuple(point.cell for point in trained if point.on_front),
         trivial=tuple(trivial),
         reference=reference,
-        hypervolume=hypervolume(plane, reference, (False, True)),
+        hypervolume=hypervolume(plane, reference, up),
         device=candidates[0].device if x in UNITS and candidates else "",
     )
 
 
-def _bar(scores: Iterable[float]) -> float:
-    """The best of the trivial rows' scores; 0 without any."""
-    return max((score for score in scores if math.isfinite(score)), default=0.0)
+def _bar(metric: MetricName, trivial: Iterable[float], trained: NDArray[np.float64]) -> float:
+    """The best of the trivial rows' scores; without any what is as bad as can be, or beyond the worst that is there."""
+    known = [score for score in trivial if math.isfinite(score)]
+    if maximised(metric):
+        return max(known, default=0.0)
+    return min(known, default=MARGIN * float(trained.max(initial=0)))
 
 
 def _on_one_device(measured: list[Cell]) -> list[Cell]:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablate.errors import unknown
-from ablate.metrics.counts import COUNTS, METRICS, MetricName
+from ablate.analysis.scoring import AS_EVER, Scoring
+from ablate.errors import InputError, brief, unknown
+from ablate.metrics.counts import COUNTS, METRICS, ON_REQUEST, MetricName
 from ablate.study.tables import CASE, JUDGED, metric_column, own_metrics
 
 if TYPE_CHECKING:
@@ -55,32 +56,60 @@ def metrics_of(table: pd.DataFrame) -> list[MetricName]:
     return [*METRICS, *own_metrics(table)]
 
 
-def image_scores(images: pd.DataFrame, metric: MetricName) -> pd.DataFrame:
-    """`key`, `image`, `score`: the mean over the classes that the metric is of.
+def image_scores(images: pd.DataFrame, metric: MetricName, scoring: Scoring = AS_EVER) -> pd.DataFrame:
+    """`key`, `image`, `score`: the mean over the classes that the metric is of, or the score of its one class.
 
-    Only of trials that have the metric. Raises `InputError` where none has.
+    Only of trials that have the metric. A class that no test mask has is left out, and so is what an image and class
+    scores that is not defined. Raises `InputError` where no trial has the metric, or no test mask its class.
     """
-    if metric not in metrics_of(images):
-        raise unknown("metric", metric, metrics_of(images))
-    found = METRICS[metric]
-    if found.of_class is None:
-        of_class = images[metric_column(metric)].to_numpy(dtype=np.float64, na_value=np.nan)
+    found, whole = METRICS[metric], metric.partition(".")[0]
+    if whole not in (*metrics_of(images), *ON_REQUEST):
+        raise unknown("metric", whole, [*metrics_of(images), *ON_REQUEST])
+    rows = images
+    if found.fraction is None:
+        measured = rows[metric_column(whole)].notna()
+        rows = rows[measured | rows["key"].isin(rows["key"][measured].unique())]
+    if found.only or scoring.absent:
+        rows = rows[_counted(rows, found.only, scoring)]
+        if found.only and rows.empty:
+            raise InputError(f"no test mask has class {brief(found.only)}: there is no {found.label}")
+    if not found.background and not found.only:
+        rows = rows[rows["class"] > 0]
+    tp, fp, fn, tn = (rows[name].to_numpy() for name in COUNTS)
+    if found.fraction is not None:
+        score = found.of_counts(tp, fp, fn, tn, scoring.empty)
     else:
-        of_class = found.of_class(*(images[name].to_numpy() for name in ("tp", "fp", "fn")))
-    per_class = images[["key", "image"]].assign(score=of_class)
-    if not found.background:
-        per_class = per_class[images["class"] > 0]
-    if found.of_class is None:
+        stored = rows[metric_column(whole)].to_numpy(dtype=np.float64, na_value=np.nan)
+        # What a metric of others' gives such an image stands, unless another choice is asked for.
+        nothing = (tp + fp + fn == 0) & (np.isnan(stored) | (scoring.empty != "one"))
+        score = np.where(nothing, found.of_nothing(scoring.empty), stored)
+    per_class = rows[["key", "image"]].assign(score=score)
+    if np.isnan(score).any():
         per_class = per_class.dropna(subset=["score"])
     return per_class.groupby(["key", "image"], sort=False)["score"].mean().reset_index()
 
 
+def _counted(images: pd.DataFrame, only: str, scoring: Scoring) -> NDArray[np.bool_]:
+    """Which rows are of a class that their data set's test masks have; and if one is named, of that class."""
+    chosen = np.zeros(len(images), dtype=bool)
+    tasks, classes = images["key"].map(scoring.tasks).fillna("").to_numpy(), images["class"].to_numpy()
+    for task in set(tasks):
+        own = tasks == task
+        if only:
+            own &= classes == scoring.index_of(only, task)
+        chosen |= own & ~np.isin(classes, list(scoring.absent.get(task, ())))
+    return chosen
+
+
 def of_unit(images: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     """A table of images with a row a unit and class: of a case, `image` is its name, its counts are the sums over its
-    images, and what metrics of the trials' own have of it is the mean."""
-    if unit == "image":
+    images, and what metrics of the trials' own have of it is the mean over those in which mask or prediction has the
+    class."""
+    if unit == "image" or CASE not in images:
         return images
     own = [metric_column(label) for label in own_metrics(images)]
+    there = images["tp"] + images["fp"] + images["fn"] > 0
+    images = images.assign(**{name: images[name].where(there) for name in own})
     how = dict.fromkeys(COUNTS, "sum") | dict.fromkeys(own, "mean")
     pooled = images.groupby(["key", CASE, "class"], sort=False, as_index=False).agg(how)
     pooled.insert(1, "image", pooled[CASE])
@@ -94,7 +123,7 @@ def cell_scores(frames: Frames, metric: MetricName) -> dict[str, CellScores]:
     """
     columns = ["key", "cell", "label", "model", "data", "state", "seed"]
     trials = frames.trials.loc[frames.trials["state"].isin(JUDGED), columns]
-    joined = image_scores(of_unit(frames.images, frames.unit), metric).merge(trials, on="key")
+    joined = image_scores(of_unit(frames.images, frames.unit), metric, frames.scoring).merge(trials, on="key")
     joined = joined.sort_values("cell", kind="stable")
     codes, known = pd.factorize(joined["image"], sort=True)
     images = [str(image) for image in known]

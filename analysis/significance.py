@@ -27,7 +27,7 @@ from ablate.analysis.crossed import (
 from ablate.analysis.format import several
 from ablate.analysis.scores import CellScores, paired
 from ablate.errors import InputError
-from ablate.metrics.counts import MetricName
+from ablate.metrics.counts import METRICS, MetricName
 
 _CELLS_AT_ONCE = 512
 
@@ -52,6 +52,11 @@ class Difference(NamedTuple):
     """Seeds that would likely decide it, where it is inconclusive; `None` otherwise, and where none would."""
     note: str
     """What must be said of it, or ''."""
+
+    @property
+    def gain(self) -> float:
+        """How much better `a` is: the estimate, of a metric that is to be small its negative."""
+        return METRICS[self.metric].sign * self.interval.estimate
 
     @property
     def significant(self) -> bool:
@@ -148,13 +153,14 @@ def difference_of(
     )
 
 
-def one_sided_bound(a: CellScores, b: CellScores, level: float = 0.95) -> Bound:
+def one_sided_bound(a: CellScores, b: CellScores, level: float = 0.95, sign: int = 1) -> Bound:
     """The lower confidence bound of mean(a) - mean(b), for a non-inferiority test at 1 - level: see `Bound.not_below`.
 
-    Raises `InputError` as `difference`.
+    `sign`: that of the metric, -1 where less is better; then it is of mean(b) - mean(a). Raises `InputError` as
+    `difference`.
     """
     matrix, note = _shared(a, b)
-    return bound_of(components(matrix), level, note)
+    return bound_of(components(sign * matrix), level, note)
 
 
 def bound_of(found: Components, level: float = 0.95, note: str = "") -> Bound:

@@ -65,7 +65,7 @@ def _task_summary(
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("", width=1, no_wrap=True)
     table.add_column("Configuration", overflow="fold", ratio=1)
-    for name in (*(COSTS[cost] for cost in costs), METRICS[y].label, METRICS[second].label):
+    for name in (*(COSTS[cost] for cost in costs), METRICS[y].heading, METRICS[second].label):
         table.add_column(name, justify="right", no_wrap=True)
 
     sure = {
@@ -101,7 +101,8 @@ def _task_summary(
             f"({len(labels)} of {several(len(found.points), 'network')}): {listing(labels)}."
         )
     )
-    beaten = [point for point in found.points if found.trivial and point.y <= found.trivial[0].y]
+    sign = METRICS[y].sign
+    beaten = [point for point in found.points if found.trivial and sign * point.y <= sign * found.trivial[0].y]
     if beaten:
         names = listing([point.label for point in beaten])
         bar = found.trivial[0]

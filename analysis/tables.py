@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.analysis.crossed import Interval
 from ablate.analysis.format import MIXED, listing, model_name, several
-from ablate.analysis.scores import CellScores, cell_scores
+from ablate.analysis.scores import CellScores, Unit, cell_scores
 from ablate.analysis.significance import Difference, difference, holm, mean_interval
 from ablate.errors import InputError
 from ablate.metrics.counts import METRICS, MetricName
@@ -42,7 +42,7 @@ class TableScore(NamedTuple):
     @property
     def worse(self) -> bool:
         """Whether it is shown to be worse than the best."""
-        return self.to_best is not None and self.to_best.significant and self.to_best.interval.estimate < 0
+        return self.to_best is not None and self.to_best.significant and self.to_best.gain < 0
 
 
 class Row(NamedTuple):
@@ -115,7 +115,8 @@ def results_table(
 
     def place(row: Row) -> tuple[bool, float, str]:
         score = row.scores[metrics[0]].interval.estimate
-        return row.trivial, row.params if not row.trivial else -score if math.isfinite(score) else 0.0, row.label
+        worth = METRICS[metrics[0]].sign * score if math.isfinite(score) else 0.0
+        return row.trivial, -worth if row.trivial else row.params, row.label
 
     sections = tuple(Section(task, tuple(sorted(rows, key=place))) for task, rows in sorted(by_task.items()))
     devices = tuple(dict.fromkeys(row.device for section in sections for row in section.rows if row.device))
@@ -123,7 +124,7 @@ def results_table(
         metrics=tuple(metrics),
         sections=sections,
         devices=devices,
-        caption=(*_caption(sections, tests, level), *notes),
+        caption=(*_caption(sections, tests, level, frames.unit), *notes),
         details=_details(metrics, devices, facts or {}),
     )
 
@@ -182,7 +183,7 @@ def _compared(metric: MetricName, scores: Mapping[str, CellScores], level: float
         cells = [cell for cell in cells if math.isfinite(found[cell].interval.estimate)]
         if not cells:
             continue
-        best = max(cells, key=lambda cell: found[cell].interval.estimate)
+        best = max(cells, key=lambda cell: METRICS[metric].sign * found[cell].interval.estimate)
         for cell in cells:
             if cell == best:
                 found[cell] = found[cell]._replace(best=True)
@@ -214,22 +215,22 @@ def _shown(one: CellScores, of_cell: Mapping[str, TableScore]) -> TableScore:
     return score._replace(best=printed(score.interval.estimate) == printed(best))
 
 
-def _caption(sections: Sequence[Section], tests: int, level: float) -> tuple[str, ...]:
+def _caption(sections: Sequence[Section], tests: int, level: float, unit: Unit) -> tuple[str, ...]:
     networks = [row for section in sections for row in section.rows if not row.trivial]
     tasks = listing([section.task for section in sections])
     seeds, images = ({getattr(row, name) for row in networks} for name in ("seeds", "images"))
-    sentences = [f"Test scores on {tasks}: means over {_counts(images, 'image')} and {_counts(seeds, 'seed')}."]
+    sentences = [f"Test scores on {tasks}: means over {_counts(images, unit)} and {_counts(seeds, 'seed')}."]
     if seeds == {1}:
         sentences.append("With one seed there is no interval, and no difference is called significant.")
     else:
         exception = "; a row of one seed has none" if 1 in seeds else ""
         sentences.append(
-            f"± is half the width of the {level:.0%} confidence interval, over seeds and images{exception}."
+            f"± is half the width of the {level:.0%} confidence interval, over seeds and {unit}s{exception}."
         )
     sentences.append("The best is bold.")
     if tests:
         sentences.append(
-            f"†: worse than the best (paired by seed and image, p ≤ {1 - level:.2g} after Holm's correction over the "
+            f"†: worse than the best (paired by seed and {unit}, p ≤ {1 - level:.2g} after Holm's correction over the "
             f"{several(tests, 'comparison')} of the table); without it no difference was shown."
         )
     if any(row.trivial for section in sections for row in section.rows):
@@ -248,10 +249,12 @@ def _details(metrics: Sequence[MetricName], devices: Sequence[str], facts: Mappi
 
 
 def _meanings(metrics: Sequence[MetricName]) -> list[str]:
-    foreground = [METRICS[metric].label for metric in metrics if not METRICS[metric].background]
+    named = [METRICS[metric] for metric in metrics]
+    foreground = [metric.label for metric in named if not metric.background and not metric.only]
     found = [f"{listing(foreground)} {'is' if len(foreground) == 1 else 'are'} of the foreground."]
     mean = ["MIoU is the mean of IoU over classes, background included."] if "miou" in metrics else []
-    return found * bool(foreground) + mean
+    down = ["↓: the smaller is the better."] if any(metric.unit for metric in named) else []
+    return found * bool(foreground) + mean + down
 
 
 def _counts(counts: set[int], noun: str) -> str:

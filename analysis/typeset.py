@@ -68,6 +68,7 @@ _LATEX = {
     "–": "--", "—": "---", "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "·": r"$\cdot$", "−": r"$-$",
     "\N{NO-BREAK SPACE}": "~",
     "“": "``", "”": "''", "’": "'", "…": r"\ldots{}", "µ": r"$\mu$", "²": r"$^2$", "→": r"$\rightarrow$",
+    "↓": r"$\downarrow$",
 }  # fmt: skip
 
 
@@ -89,7 +90,11 @@ def latex(table: ResultsTable, label: str = "results") -> str:
         rf"\begin{{{environment}}}{total}{{@{{}}{names}{'l' * len(table.metrics)}{'r' * len(columns)}@{{}}}}",
         r"\toprule",
         " & ".join(
-            ["Network", *(latex_text(METRICS[m].label) for m in table.metrics), *(latex_text(c.title) for c in columns)]
+            [
+                "Network",
+                *(latex_text(METRICS[m].heading) for m in table.metrics),
+                *(latex_text(c.title) for c in columns),
+            ]
         )
         + r" \\",
     ]
@@ -149,7 +154,7 @@ def markdown(table: ResultsTable) -> str:
     columns = _columns(table)
     heads = [
         "Network",
-        *(markdown_text(METRICS[m].label) for m in table.metrics),
+        *(markdown_text(METRICS[m].heading) for m in table.metrics),
         *(column.title for column in columns),
     ]
     rule = ["---", *("---" for _ in table.metrics), *("---:" for _ in columns)]

@@ -25,7 +25,7 @@ from ablate.analysis.format import several
 from ablate.analysis.pareto import Cost, Pareto, nondominated, pareto, tasks
 from ablate.analysis.scores import CellScores, cell_scores
 from ablate.analysis.significance import hierarchical_bootstrap
-from ablate.metrics.counts import MetricName
+from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
@@ -41,7 +41,7 @@ _BLOCK = 2_000_000
 class Band(NamedTuple):
     """The score attained for no more than each cost: a pointwise interval, and the median without optimism.
 
-    The four are as long as each other, and rise; a value holds from its cost up to the next.
+    The four are as long as each other, and get better; a value holds from its cost up to the next.
     """
 
     costs: tuple[float, ...]
@@ -285,18 +285,20 @@ def _uncertain(front: Pareto, sample: _Sample, level: float) -> UncertainFront:
             front.x, front.y, level, resamples, {}, empty, area, (), sample.seeds, sample.images, sample.note
         )
     chosen = [columns[point.cell] for point in points]
-    means = sample.means[:, chosen]
+    sign = METRICS[front.y].sign  # within, a score is to be large
+    means, reference = sign * sample.means[:, chosen], (front.reference[0], sign * front.reference[1])
     stairs = _Staircases(np.array([point.x for point in points]))
     shown = _shown_steps(stairs.steps, {point.x for point in points if point.on_front})
     counts, areas, steps = np.zeros(len(points)), [], []
     for block in _blocks(means):
         attained = stairs.attained(block)
         counts += stairs.hits(block, attained)
-        areas.append(stairs.hypervolumes(attained, front.reference))
+        areas.append(stairs.hypervolumes(attained, reference))
         steps.append(attained[:, shown])
-    own = stairs.attained(sample.estimates[None, chosen])
-    low, median, high = np.clip(_reflected(np.concatenate(steps), own[0, shown], level), 0, 1)
-    area = stairs.hypervolumes(own, front.reference)[0]
+    own = stairs.attained(sign * sample.estimates[None, chosen])
+    low, median, high = _reflected(np.concatenate(steps), own[0, shown], level)
+    low, median, high = np.clip((low, median, high) if sign > 0 else (-high, -median, -low), 0, 1 if sign > 0 else None)
+    area = stairs.hypervolumes(own, reference)[0]
     area_low, _, area_high = _reflected(np.concatenate(areas)[:, None], area[None], level)[:, 0]
     return UncertainFront(
         x=front.x,
@@ -344,14 +346,14 @@ def _attainment(front: Pareto, sample: _Sample) -> tuple[Attainment, ...]:
     seeds = sorted(set.intersection(*(set(found.seeds) for _, found in scored)))
     if len(seeds) < _SEEDS_FOR_ATTAINMENT:
         return ()
-    rows = []
+    rows, sign = [], METRICS[front.y].sign
     for cost, found in scored:
         by_seed = dict(zip(found.seeds, np.nanmean(found.values, axis=1), strict=True))
-        rows += [(cost, -by_seed[seed], at) for at, seed in enumerate(seeds, start=1)]
+        rows += [(cost, -sign * by_seed[seed], at) for at, seed in enumerate(seeds, start=1)]
     points = np.array(sorted(rows, key=lambda row: row[2]))
     surfaces = []
     for share in (1 / len(seeds), 0.5, 1.0):
         surface = moocore.eaf(points[:, :2], points[:, 2].astype(int), percentiles=[100 * share])
         surface = surface[np.argsort(surface[:, 0], kind="stable")]
-        surfaces.append(Attainment(share, tuple(surface[:, 0].tolist()), tuple((-surface[:, 1]).tolist())))
+        surfaces.append(Attainment(share, tuple(surface[:, 0].tolist()), tuple((-sign * surface[:, 1]).tolist())))
     return tuple(surfaces)

@@ -48,6 +48,7 @@ TESTS = {
     "ablation/training/devices.py": ("ablation/training/test_loop.py",),
     "ablation/training/augmentation.py": ("ablation/training/test_augmentation.py",),
     "ablation/data/dataset.py": ("ablation/data/test_dataset.py", "ablation/data/test_sources.py"),
+    "ablation/data/writing.py": ("ablation/data/test_writing.py",),
     "ablation/data/images.py": ("ablation/data/test_image_files.py", "ablation/data/test_sources.py"),
     "ablation/data/masks.py": ("ablation/data/test_masks.py", "ablation/data/test_sources.py"),
     "ablation/data/splits.py": ("ablation/data/test_splits.py",),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ablate.data.fit import is_scored_at_own_size
 from ablate.errors import InputError, unknown
 from ablate.modules import use_code
 from ablate.settings import parse
@@ -132,6 +133,7 @@ class Request(Training):
             self.settings,
             model=self.model,
             code=self.code,
+            study=self.study,
             folds=self.folds,
             fold=self.fold,
         )
@@ -144,12 +146,50 @@ def default_study(space: str, data: DataPart, profile: str) -> Path:
     """
     from ablate.study.manifest import is_study
 
-    path, earlier = (
-        Path("studies") / "-".join((space, _in_a_path(name), profile)) for name in (data.called, data.name)
-    )
+    path, earlier = _default_places(space, data, profile)
     if path == earlier or is_study(path) or not is_study(earlier):
         return path
     return earlier if _has_data(earlier, data) else path
+
+
+def _default_places(space: str, data: DataPart, profile: str) -> tuple[Path, Path]:
+    """Where this version keeps such a study, and where earlier ones did."""
+    path, earlier = (
+        Path("studies") / "-".join((space, _in_a_path(name), profile)) for name in (data.called, data.name)
+    )
+    return path, earlier
+
+
+def scored_at_own_size(study: Path | None, space: str, profile: str) -> Callable[[DataPart], bool]:
+    """Whether a study scores one's own data at each image's own size, where nothing is set: asked of its data sets, of
+    which the first decides.
+
+    A new study does. One that has trials of one's own data that were scored at the trial's size goes on as it was.
+    """
+    from ablate.study.manifest import is_study
+
+    found: list[bool] = []
+
+    def decide(data: DataPart) -> bool:
+        if not found:
+            new, earlier = (study, study) if study else _default_places(space, data, profile)
+            places = [new] if is_study(new) else [new, earlier]
+            found.append(not any(_scores_at_size(place) for place in places))
+        return found[0]
+
+    return decide
+
+
+def _scores_at_size(study: Path) -> bool:
+    """Whether a study has trials of one's own data that were scored at the trial's size."""
+    from ablate.data.load import is_own
+    from ablate.study.contents import read_config
+    from ablate.study.trial_folder import key_folders
+
+    configs = (read_config(folder) for folder in key_folders(study))
+    return any(
+        config is not None and is_own(config.data) and not is_scored_at_own_size(config.data) for config in configs
+    )
 
 
 def _in_a_path(name: str) -> str:
@@ -187,6 +227,7 @@ def basis(
     *,
     model: str | None = None,
     code: Path | None = None,
+    study: Path | None = None,
     folds: int | None = None,
     fold: tuple[int, ...] = (),
 ) -> Basis:
@@ -224,6 +265,7 @@ def basis(
     rest = {
         "data": data, "data_dir": str(data_dir) if data_dir else None, "seeds": seeds, "folds": folds,
         "fold": fold, "overrides": overrides,
+        "own_size": scored_at_own_size(study, parsed.name, name),
     }  # fmt: skip
     return Basis(parsed, name, PROFILES[name], dataset_of, rest)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ablate.data.description import FILE, description
+from ablate.data.load import is_own
 from ablate.errors import InputError, PartError, brief
 from ablate.kinds import KINDS, kind_at
 from ablate.kinds import parse as parse_part
-from ablate.part import Part
+from ablate.part import DataPart, Part
 from ablate.search_spaces.profiles import Profile
 from ablate.search_spaces.space import SEVERAL, Fields, Range, Space, nested, spelled_out
 from ablate.settings import parse
@@ -85,8 +86,13 @@ def assign(tree: dict[str, Any], path: str, value: Any) -> None:
     tree[last] = copy.deepcopy(spelled_out(path, value))
 
 
-def parts_of(fields: dict[str, Any], space: str) -> dict[str, Any]:
-    """What a trial's configuration is made of, but for the seed."""
+def parts_of(
+    fields: dict[str, Any], space: str, own_size: Callable[[DataPart], bool] = lambda data: False
+) -> dict[str, Any]:
+    """What a trial's configuration is made of, but for the seed.
+
+    `own_size`: whether one's own data are scored at each image's own size where no field says.
+    """
     data, protocol = dict(fields["data"]), dict(fields.get("protocol", {}))
     root = data.pop("root", None)
     optimizer = {"name": "adam"} | fields["optimizer"] if fields.get("optimizer") else {}
@@ -98,7 +104,7 @@ def parts_of(fields: dict[str, Any], space: str) -> dict[str, Any]:
             )
     found: dict[str, Any] = {
         "model": network_of_space(fields, space),
-        "data": _data_set(data, root),
+        "data": _data_set(data, root, own_size),
         "protocol": parse(Protocol, protocol, "protocol"),
     }
     single = {"loss": fields.get("loss"), "optimizer": optimizer, "schedule": fields.get("schedule")}
@@ -111,14 +117,18 @@ def parts_of(fields: dict[str, Any], space: str) -> dict[str, Any]:
     return found
 
 
-def _data_set(fields: dict[str, Any], root: Any) -> Part:
+def _data_set(fields: dict[str, Any], root: Any, own_size: Callable[[DataPart], bool]) -> Part:
     try:
-        return parse_part(KINDS["data set"], fields, local={"root": root})
+        found = parse_part(KINDS["data set"], fields, local={"root": root})
     except PartError:
         raise
     except InputError as error:
         said = set(description(root)) - {"name"}
         raise InputError(f"{error} (see also '{root}/{FILE}')" if said else str(error)) from None
+    assert isinstance(found, DataPart)
+    if "scored_at" not in fields and is_own(found) and own_size(found):
+        return found.but(scored_at="image")
+    return found
 
 
 def network_of_space(fields: dict[str, Any], space: str) -> Part:

@@ -14,7 +14,7 @@ from ablate.errors import InputError, PartError
 from ablate.kinds import kind_at
 from ablate.part import DataPart, Part
 from ablate.search_spaces.designs import Variant, expand
-from ablate.search_spaces.fields import assign, network_of_space, overlay, parts_of
+from ablate.search_spaces.fields import overlay, parts_of
 from ablate.search_spaces.folds import check_factor, fold_fields, folds_of, protocol_on, unused_parts
 from ablate.search_spaces.looks import Looks
 from ablate.search_spaces.profiles import Profile
@@ -72,6 +72,7 @@ def make_plan(
     folds: int | None = None,
     fold: Sequence[int] = (),
     overrides: Fields | None = None,
+    own_size: Callable[[DataPart], bool] = lambda data: False,
 ) -> Plan:
     """Expand `space` into priced trials.
 
@@ -85,6 +86,7 @@ def make_plan(
         folds: of each configuration; by default the space's number, or what its fields say.
         fold: the folds, counted from 0, that are trained; by default the one that a field names, or all.
         overrides: fields by dotted path, for every trial.
+        own_size: whether one's own data are scored at each image's own size where no field says (`data.scored_at`).
 
     Raises:
         InputError: more configurations or trials than can be planned, or nothing left to train: it says why the first
@@ -100,13 +102,19 @@ def make_plan(
         folds=folds,
         fold=fold,
         overrides=overrides,
+        own_size=own_size,
     )
-    variants = expand(space)
-    _check_number(space, len(variants), len(planner.seeds))
+    return _plan_by(planner)
+
+
+def _plan_by(planner: Planner) -> Plan:
+    """Every configuration of its space. Raises as `make_plan` does."""
+    space, variants = planner.space, expand(planner.space)
     trials: dict[str, Planned] = {}
     rejected: list[Rejected] = []
     levels: dict[str, list[dict[str, str]]] = {}
     for found in variants:
+        _check_number(space, len(variants), len(planner.seeds), len(trials))
         try:
             made = planner.trials(found)
         except ImpossibleError as reason:
@@ -116,25 +124,21 @@ def make_plan(
         levels.setdefault(first, []).append(found.levels)
         if len(levels[first]) == 1:
             trials |= {planned.key: planned for planned in made}
-        _check_number(space, len(variants), len(planner.seeds), len(trials))
+    _check_number(space, len(variants), len(planner.seeds), len(trials))
     if not trials:
         raise InputError(rejected[0].reason)
-    return Plan(
-        list(trials.values()),
-        rejected,
-        [same for same in levels.values() if len(same) > 1],
-        planner.notes(),
-        planner.looks,
-    )
+    same = [group for group in levels.values() if len(group) > 1]
+    return Plan(list(trials.values()), rejected, same, planner.notes(), planner.looks)
 
 
-def _check_number(space: Space, configurations: int, seeds: int, made: int = 0) -> None:
+def _check_number(space: Space, configurations: int, seeds: int, made: int) -> None:
     """Raises `InputError` where they are too many trials; with folds, that is known once they are `made`."""
     found = max(configurations * seeds, made)
     if found > MOST_TRIALS:
+        folds = "and its folds at least " if made > configurations * seeds else ""
         raise InputError(
-            f"space {space.name} has {configurations:,} configurations, with {seeds:,} seeds "
-            f"{'and folds more than ' if found == made else ''}{found:,} trials: at most {MOST_TRIALS:,} are planned"
+            f"space {space.name} has {configurations:,} configurations, with {seeds:,} seeds {folds}{found:,} trials: "
+            f"at most {MOST_TRIALS:,} are planned"
         )
 
 
@@ -167,10 +171,11 @@ class Planner:
         folds: int | None = None,
         fold: Sequence[int] = (),
         overrides: Fields | None = None,
+        own_size: Callable[[DataPart], bool] = lambda data: False,
     ) -> None:
         self.space = space
         self._profile = profile
-        self._dataset_of = dataset_of
+        self._dataset_of, self._own_size = dataset_of, own_size
         self._data = data
         self._data_dir = data_dir
         self.seeds = range(seeds or space.seeds or profile.seeds)
@@ -209,7 +214,7 @@ class Planner:
             if any(path.split(".")[0] == "data" for path in _varied(self.space, factor)):
                 raise InputError(f"factor {factor} varies the data: a search compares on one data set")
         fields = overlay(self.space, {}, self._profile, self._data, self._overrides, self._data_dir)
-        parts = parts_of(fields, self.space.name)
+        parts = parts_of(fields, self.space.name, self._own_size)
         dataset = self._read(parts["data"])
         protocol = protocol_on(dataset, fields, parts["protocol"])
         varied = [path for factor in self.space.factors for path in _varied(self.space, factor)]
@@ -235,7 +240,7 @@ class Planner:
         Raises `InputError` where they cannot be read or split, or nothing can be learnt on them.
         """
         fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
-        parts = parts_of(fields, self.space.name)
+        parts = parts_of(fields, self.space.name, self._own_size)
         dataset = self._read(parts["data"])
         split = protocol_on(dataset, fields, parts["protocol"]).split
         for fold in folds_of(fields, split, self._fold):
@@ -249,7 +254,7 @@ class Planner:
         """
         try:
             fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
-            parts = parts_of(fields, self.space.name)
+            parts = parts_of(fields, self.space.name, self._own_size)
             dataset = self._read(parts["data"])
             model, protocol = parts["model"], protocol_on(dataset, fields, parts["protocol"])
             parts["protocol"] = protocol
@@ -373,28 +378,3 @@ def _leaves(tree: Mapping[str, Any], above: str = "") -> list[str]:
     for name, value in tree.items():
         found += _leaves(value, f"{above}{name}.") if isinstance(value, dict) else [f"{above}{name}"]
     return found
-
-
-def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], Part]]:
-    """The distinct networks of `space` that can be built, each with the levels it has first.
-
-    Raises `InputError` where none can be.
-    """
-    from ablate.cost.counted import build_on_meta
-
-    found: dict[Part, dict[str, str]] = {}
-    reason = InputError(f"space {space.name} has no configuration")
-    for made in expand(space):
-        tree = nested(space.base)
-        try:
-            for path, value in {**made.fields, **overrides}.items():
-                assign(tree, path, value)
-            model = network_of_space(tree, space.name)
-            if model not in found:
-                build_on_meta(model, 1, 1)
-                found[model] = made.levels
-        except InputError as error:
-            reason = error
-    if not found:
-        raise reason
-    return [(levels, model) for model, levels in found.items()]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ablate.contracts.contract import Contract, Doubt, everything_from
+from ablate.data.source import IGNORED
 from ablate.kinds import KINDS, make
 from ablate.part import Part
 
@@ -56,7 +57,7 @@ def it_builds(tried: TriedAugmentation) -> str:
 
 
 def shapes_and_types_stay(tried: TriedAugmentation) -> str:
-    for channels in (1, 3):
+    for channels in (1, 3, 4):
         before = _examples(channels)
         for after in tried.draws(*before):
             for what, one, was in zip(("images", "masks"), after, before, strict=True):
@@ -78,8 +79,8 @@ def images_stay_finite(tried: TriedAugmentation) -> str:
 
 def masks_keep_their_labels(tried: TriedAugmentation) -> str:
     images, masks = _examples()
-    for which in ((0, 2), (0, 1, 2)):
-        given = torch.where(masks > 0, masks, 0) if 1 in which else (masks > 0).to(torch.uint8) * 2
+    for which in ((0, 2), (0, 1, 2), (0, IGNORED)):
+        given = masks if 1 in which else (masks > 0).to(torch.uint8) * which[1]
         for _, changed in tried.draws(images, given):
             new = set(changed.unique().tolist()) - set(which)
             if new:

@@ -11,7 +11,7 @@ import numpy as np
 from ablate.contracts.contract import Contract
 from ablate.data.dataset import fingerprint
 from ablate.data.load import source_of
-from ablate.data.source import Sample
+from ablate.data.source import IGNORED, Sample
 from ablate.errors import brief
 from ablate.part import DataPart
 
@@ -47,11 +47,15 @@ def every_image_has_a_name_of_its_own(tried: TriedData) -> str:
 
 
 def images_are_numbers(tried: TriedData) -> str:
+    channels = tried.part.channels
+    as_many = (1, 3) if channels in (1, 3) else (channels,)
     for sample in tried.samples:
         image: Any = sample.image
-        if not isinstance(image, np.ndarray) or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        if not isinstance(image, np.ndarray) or not (
+            image.ndim == 2 or (image.ndim == 3 and image.shape[2] in as_many)
+        ):
             given = f"shape {image.shape}" if isinstance(image, np.ndarray) else f"a {type(image).__name__}"
-            return f"image '{brief(sample.id)}' has {given}: expected an array (H, W) or (H, W, 3)"
+            return f"image '{brief(sample.id)}' has {given}: expected an array (H, W) or (H, W, {max(as_many)})"
         if image.dtype.kind not in "buif" or not np.isfinite(image).all():
             return f"image '{brief(sample.id)}' ({image.dtype}) is not all finite numbers: fill what is missing"
     return ""
@@ -73,18 +77,21 @@ def masks_fit_their_images(tried: TriedData) -> str:
 def masks_hold_only_its_classes(tried: TriedData) -> str:
     most = max(tried.part.classes, 2) - 1
     for sample in tried.samples:
-        if sample.mask.max(initial=0) > most:
+        decided = sample.mask[sample.mask != IGNORED]
+        if decided.max(initial=0) > most:
             return (
-                f"mask '{brief(sample.id)}' has class {sample.mask.max()} and n_classes is {tried.part.classes}: "
-                f"expected 0 to {most}; number them anew, or raise n_classes"
+                f"mask '{brief(sample.id)}' has class {decided.max()} and n_classes is {tried.part.classes}: "
+                f"expected 0 to {most}, or {IGNORED} where it is not known; number them anew, or raise n_classes"
             )
     return ""
 
 
 def some_mask_has_foreground(tried: TriedData) -> str:
-    if any(sample.mask.any() for sample in tried.samples):
+    if any(((sample.mask > 0) & (sample.mask != IGNORED)).any() for sample in tried.samples):
         return ""
-    return "no mask has any foreground: there is nothing to segment; look at how masks are read"
+    white = any((sample.mask == IGNORED).any() for sample in tried.samples)
+    known = f" ({IGNORED} is where it is not known)" if white else ""
+    return f"no mask has any foreground{known}: there is nothing to segment; look at how masks are read"
 
 
 def reading_twice_gives_the_same(tried: TriedData) -> str:

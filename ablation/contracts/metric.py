@@ -1,6 +1,7 @@
 """What a metric must do: `build()` gives a function of predicted masks, true ones, and the number of classes.
 
-Both are (N, H, W) uint8 class indices; it gives (N, classes), each in [0, 1], the higher the better.
+Both are (N, H, W) uint8 class indices; it gives (N, classes), each in [0, 1], the higher the better. A distance of
+the project's own is held to the same with its sign turned, and has no upper bound.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from ablate.contracts.contract import Contract, Doubt
 from ablate.kinds import KINDS, make
+from ablate.metrics.base import sign
 from ablate.part import Part
 
 _SIDE = 24
@@ -24,8 +26,16 @@ class TriedMetric:
         self.metric = make(KINDS["metric"], part)
         self.classes = classes
 
+    @property
+    def best(self) -> float:
+        """What a perfect prediction scores; of a distance, everything else scores less, below 0."""
+        return 0.0 if sign(self.metric.build()) < 0 else 1.0
+
     def of(self, predicted: NDArray[np.uint8], masks: NDArray[np.uint8], classes: int) -> Any:
-        return self.metric.build()(predicted.copy(), masks.copy(), classes)
+        metric = self.metric.build()
+        found = metric(predicted.copy(), masks.copy(), classes)
+        # Of a class that neither has, a distance is as good as can be.
+        return found if sign(metric) > 0 else -np.nan_to_num(found, nan=0.0)
 
 
 def _masks(classes: int) -> NDArray[np.uint8]:
@@ -55,7 +65,7 @@ def scores_are_between_0_and_1(tried: TriedMetric) -> str:
         masks = _masks(classes)
         for predicted in (masks, _shifted(masks), np.zeros_like(masks), np.full_like(masks, classes - 1)):
             found = np.asarray(tried.of(predicted, masks, classes), dtype=float)
-            odd = found[~((found >= 0) & (found <= 1))]
+            odd = found[~((found >= 0) & (found <= 1))] if tried.best else found[~(np.isfinite(found) & (found <= 0))]
             if odd.size:
                 said = "one that is not known is to be decided, not NaN" if np.isnan(odd[0]) else "scale it"
                 return f"it gives {odd[0]:g}: expected scores from 0 to 1; {said}"
@@ -72,9 +82,9 @@ def a_perfect_prediction_scores_highest(tried: TriedMetric) -> str:
                 f"a perfect prediction scores {perfect[0, -1]:g} and a shifted one {shifted[0, -1]:g}: a higher score "
                 "must be a better one; subtract a distance or an error from 1"
             )
-    if (perfect == 1).all():
+    if (perfect == tried.best).all():
         return ""
-    return Doubt(f"a perfect prediction scores {perfect.min():g}, not 1")
+    return Doubt(f"a perfect prediction scores {perfect.min():g}, not {tried.best:g}")
 
 
 def an_image_is_scored_by_itself(tried: TriedMetric) -> str:

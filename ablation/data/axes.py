@@ -35,6 +35,8 @@ class Reading(NamedTuple):
     plane: str = "axial"
     axes: str = ""
     geometry: str = ""
+    colours: bool = False
+    """Whether masks are read as colours, and a palette's indices as the colours they stand for."""
 
     @classmethod
     def of(cls, config: DataSource | DataPart) -> Reading:
@@ -43,7 +45,8 @@ class Reading(NamedTuple):
         texts = [getattr(config, name, "") for name in ("axes", "geometry")]
         axes, geometry = (text if isinstance(text, str) else "" for text in texts)
         plane = plane if plane in ("axial", "coronal", "sagittal") else "axial"
-        return cls(config.channels, use if isinstance(use, tuple) else (), plane, axes, geometry)
+        use = use if isinstance(use, tuple) else ()
+        return cls(config.channels, use, plane, axes, geometry, getattr(config, "in_colour", False) is True)
 
     def fits(self, count: int) -> bool:
         """Whether a file of so many channels is what is asked for."""

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from ablate.data.images import stem
-from ablate.data.pairing import one_form
+from ablate.data.images import one_form, stem
 from ablate.data.settings import PART_NAMES, DataSource, is_table
 from ablate.data.source import Sample
 from ablate.errors import InputError, brief
@@ -46,6 +45,7 @@ def name_of(sample: Sample) -> str:
 
 
 def _with_groups(samples: list[Sample], config: DataSource) -> list[Sample]:
+    samples = [one._replace(volume=one.volume or one.group) for one in samples]  # a case may be of several
     if is_table(config.case):
         table = _read_table(config, config.case)
         rows = _of_each_image(samples, table.having("image", "case"))
@@ -71,8 +71,8 @@ def _folder_of(name: str, config: DataSource) -> str:
 
 def _matched(pattern: re.Pattern[str], name: str) -> str:
     match = pattern.search(one_form(name))
-    case = match.group(pattern.groups) if match else ""
-    if not case:
+    case = match.group(pattern.groups) if match else None
+    if not case:  # a group may match nothing
         raise InputError(
             f"image '{brief(name)}' tells no case: its name does not match data.case '{brief(pattern.pattern)}'"
         )
@@ -96,13 +96,14 @@ def _with_parts(samples: list[Sample], config: DataSource) -> list[Sample]:
         return [one._replace(part=part) for one, (part, _) in zip(samples, parts, strict=True)]
     found = []
     for one in samples:
-        first = PurePosixPath(name_of(one)).parts[0]
-        if first == one.id or (part := PART_NAMES.get(first.lower())) is None:
+        folder, slash, _ = name_of(one).partition("/")
+        own = PART_NAMES.get(folder.lower())
+        if not slash or own is None:
             raise InputError(
                 f"image '{brief(one.id)}' is in no folder of a part, and data.parts is folder: expected "
                 "sub-folders train, val and test"
             )
-        found.append(one._replace(part=part))
+        found.append(one._replace(part=own))
     return found
 
 
@@ -199,7 +200,7 @@ def _of_each_image(samples: Sequence[Sample], table: _Table) -> list[_Row]:
     found: dict[int, _Row] = {}
     for row in table.rows:
         given = one_form(row.values["image"]).replace("\\", "/").removeprefix("./")
-        places = known.get(given) or known.get(str(PurePosixPath(given).with_name(stem(PurePosixPath(given)))))
+        places = known.get(given) or known.get(_without_suffix(given))
         if not places:
             raise row.wrong(f"there is no image '{brief(row.values['image'])}'{_nearest(given, known)}")
         for place in places:
@@ -211,8 +212,13 @@ def _of_each_image(samples: Sequence[Sample], table: _Table) -> list[_Row]:
     return [found[place] for place in range(len(samples))]
 
 
+def _without_suffix(name: str) -> str:
+    folder, slash, file = name.rpartition("/")
+    return folder + slash + stem(Path(file))
+
+
 def _images_by_name(samples: Sequence[Sample]) -> dict[str, list[int]]:
-    """Places of samples by what a table may call them: image, volume or slice, without a folder where that is plain."""
+    """Places of samples by what a table may call them: image, volume or slice; without a folder if that is plain."""
     whole: dict[str, list[int]] = {}
     bare: dict[str, set[str]] = {}
     for place, sample in enumerate(samples):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ablate.data.facts import NO_FACTS, Facts, facts_of
 from ablate.data.fit import Size, fit_image, fit_mask, fit_of, is_scored_at_own_size
+from ablate.data.intensity import Scaling, normalised, scaled, scalings
 from ablate.data.ragged import Arrays, Ragged
 from ablate.data.room import available_memory
 from ablate.data.settings import DataSource, Split
@@ -18,9 +19,6 @@ from ablate.data.splits import Known, Parts, split
 from ablate.errors import InputError, brief
 from ablate.part import DataPart
 from ablate.trial import KEY_LENGTH
-
-MEAN, STD = 0.5, 0.5
-"""Pixels are scaled to [0, 1] and then normalised with these, as in the paper's code: to [-1, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +31,7 @@ class Dataset:
     groups: tuple[str, ...]
     """The case each image came from (a patient, a volume): what a split must not divide."""
     images: Arrays
-    """(N, channels, H, W) float32 in [-1, 1] (a phantom's noise may pass these). May be read-only.
+    """(N, channels, H, W) float32 in [-1, 1] (a phantom's noise may pass these, and z-scores). May be read-only.
 
     Where `data.fit` is `patches`, each (channels, h, w) at its own size."""
     masks: Arrays
@@ -92,13 +90,11 @@ class Dataset:
 
 
 def assemble(samples: Sequence[Sample], config: DataPart | DataSource, *, grouped: bool = False) -> Dataset:
-    """The samples scaled, brought to `config.size` as `config.fit` says, and to `config.channels`. `grouped`: as of
-    `fingerprint`.
+    """The samples scaled as `ablate.data.intensity` says, brought to `config.size` as `config.fit` says, and to
+    `config.channels`. `grouped`: as of `fingerprint`.
 
-    8-bit images are divided by 255. Other types are scaled from their minimum and maximum, over the image or, for
-    slices of a volume, over the volume; a constant one becomes 0. Then mean and standard deviation 0.5.
-    Raises `InputError` if `config` has a fingerprint and the samples have another, or if the arrays would not fit into
-    this machine's memory.
+    Raises `InputError` if `config` has a fingerprint and the samples have another, if the arrays would not fit into
+    this machine's memory, if images have other channels, or masks classes that there are not.
     """
     part = config if isinstance(config, DataPart) else DataPart.of(config)
     own_sizes = tuple((sample.mask.shape[0], sample.mask.shape[1]) for sample in samples)
@@ -116,7 +112,7 @@ def assemble(samples: Sequence[Sample], config: DataPart | DataSource, *, groupe
         groups=tuple(sample.group for sample in samples),
         images=images,
         masks=masks,
-        notes=(*_notes(samples, part), *_size_notes(own_sizes, part)),
+        notes=(*_notes(samples, part, _held(samples, part)), *_size_notes(own_sizes, part)),
         spacings=tuple(sample.spacing for sample in samples) if any(sample.spacing for sample in samples) else (),
         fixed=tuple(sample.part for sample in samples) if any(sample.part for sample in samples) else (),
         strata=tuple(sample.stratum for sample in samples) if any(sample.stratum for sample in samples) else (),
@@ -150,7 +146,28 @@ def _called(config: DataPart | DataSource) -> str:
     return config.name if isinstance(config, DataPart) else config.called
 
 
-def _notes(samples: Sequence[Sample], config: DataPart) -> tuple[str, ...]:
+def _held(samples: Sequence[Sample], config: DataPart) -> set[int]:
+    """The classes that masks hold, and `IGNORED`. Raises `InputError` for a class that there is not, and for masks
+    that hold nothing but background and what is ignored: those would be of a reader that has white for foreground."""
+    classes, held = max(config.classes, 2), set()
+    for sample in samples:
+        of_mask = {int(value) for value in np.unique(sample.mask)}
+        other = of_mask - {*range(classes), IGNORED}
+        if other:
+            raise InputError(
+                f"mask '{sample.id}' of {_called(config)} has class {min(other)} and n_classes is {config.classes}: "
+                f"expected 0 to {classes - 1}, or {IGNORED} where it is not known"
+            )
+        held |= of_mask
+    if held == {0, IGNORED} and not getattr(config, "ignore", ()):
+        raise InputError(
+            f"the masks of {_called(config)} hold 0 and {IGNORED} alone, and {IGNORED} is where it is not known: give "
+            "classes, as 0 and 1"
+        )
+    return held
+
+
+def _notes(samples: Sequence[Sample], config: DataPart, held: set[int]) -> tuple[str, ...]:
     notes = []
     colour = sum(sample.image.ndim == 3 for sample in samples)
     if colour and config.channels == 1:
@@ -158,19 +175,24 @@ def _notes(samples: Sequence[Sample], config: DataPart) -> tuple[str, ...]:
             f"{colour} of {len(samples)} images of {_where(config)} are in colour and were made grey, since "
             "data.channels is 1; data.channels=3 keeps the colour"
         )
+    ignore = getattr(config, "ignore", ())
+    if isinstance(ignore, tuple) and ignore and IGNORED not in held:
+        notes.append(f"data.ignore is {_few(ignore)}, and no mask of {_where(config)} has it")
     if config.classes > 1:
         if labels := samples[0].labels:
-            values = ", ".join(f"{value:g}" for value in labels[:6]) + (", …" if len(labels) > 6 else "")
+            values = _few([f"{value:g}" for value in labels])
             notes.append(f"the values {values} in the masks of {_where(config)} became classes 0 to {len(labels) - 1}")
-        held = {int(value) for sample in samples for value in np.unique(sample.mask)}
-        absent = [str(index) for index in range(config.classes) if index not in held]
+        absent = [index for index in range(config.classes) if index not in held]
         if absent:
-            few = ", ".join(absent[:6]) + (", …" if len(absent) > 6 else "")
             notes.append(
-                f"data.n_classes is {config.classes}, but no mask of {_where(config)} has class {few}: a class that "
-                "occurs nowhere lifts the mean over classes; set data.n_classes to what the masks hold"
+                f"data.n_classes is {config.classes}, but no mask of {_where(config)} has class {_few(absent)}: a "
+                "class that occurs nowhere lifts the mean over classes; set data.n_classes to what the masks hold"
             )
     return tuple(notes)
+
+
+def _few(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values[:6])) + (", …" if len(values) > 6 else "")
 
 
 def _size_notes(own_sizes: Sequence[Size], config: DataPart) -> list[str]:
@@ -204,8 +226,8 @@ def prepare_images(samples: Sequence[Sample], config: DataPart | DataSource) -> 
         images = Ragged.empty([(config.channels, *own) for own in own_sizes], np.float32)
     else:
         images = np.empty((len(samples), config.channels, *config.size), dtype=np.float32)
-    for i, (sample, limits) in enumerate(zip(samples, _limits(samples), strict=True)):
-        images[i][...] = _prepared(sample.image, limits, config)
+    for i, (sample, scaling) in enumerate(zip(samples, scalings(samples, config), strict=True)):
+        images[i][...] = _prepared(sample.image, scaling, config)
     return images
 
 
@@ -244,23 +266,7 @@ def fingerprint(samples: Sequence[Sample], *, grouped: bool = False) -> str:
     return digest.hexdigest()[:KEY_LENGTH]
 
 
-def _limits(samples: Sequence[Sample]) -> list[tuple[float, float]]:
-    """The values of each sample that become 0 and 1."""
-    fixed = {np.dtype(np.uint8): (0.0, 255.0), np.dtype(bool): (0.0, 1.0)}
-    of_group: dict[str, tuple[float, float]] = {}
-    for sample in samples:
-        if sample.image.dtype not in fixed:
-            low, high = of_group.get(sample.group, (np.inf, -np.inf))
-            of_group[sample.group] = min(low, float(sample.image.min())), max(high, float(sample.image.max()))
-    return [sample.limits or fixed.get(sample.image.dtype) or of_group[sample.group] for sample in samples]
-
-
-def _prepared(image: np.ndarray, limits: tuple[float, float], config: DataPart | DataSource) -> np.ndarray:
-    """(channels, H, W) float32 from (h, w) or (h, w, 3)."""
-    low, high = limits
-    scaled = (image.astype(np.float64) - low) / ((high - low) or 1.0)
-    planes = np.moveaxis(scaled, -1, 0) if scaled.ndim == 3 else scaled[None]
-    if config.channels == 1:
-        planes = planes.mean(axis=0, keepdims=True)
-    fitted = fit_image(planes.astype(np.float32), config.size, fit_of(config))
-    return np.broadcast_to((fitted - np.float32(MEAN)) / np.float32(STD), (config.channels, *fitted.shape[1:]))
+def _prepared(image: np.ndarray, scaling: Scaling, config: DataPart | DataSource) -> np.ndarray:
+    """(channels, H, W) float32 from (h, w) or (h, w, channels)."""
+    fitted = fit_image(scaled(image, scaling, config), config.size, fit_of(config))
+    return np.broadcast_to(normalised(fitted, scaling), (config.channels, *fitted.shape[1:]))

@@ -7,6 +7,7 @@ exception: Pillow reads them as 8-bit.
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,11 @@ def stem(path: Path) -> str:
     return path.name[: len(path.name) - len(suffix(path))]
 
 
+def one_form(name: str) -> str:
+    """A name as it is compared: file systems and archives keep an accent with its letter, or after it."""
+    return unicodedata.normalize("NFC", name)
+
+
 def read_slices(path: Path, reading: Reading = Reading()) -> np.ndarray:  # noqa: B008 (immutable)
     """The image, or the volume's slices, upright: (slices, H, W, channels), in the file's dtype.
 
@@ -65,14 +71,19 @@ def read_labels(path: Path) -> np.ndarray:
 
 
 def read_mask(path: Path, reading: Reading, affine: np.ndarray | None = None) -> Picture:
-    """A mask as its file has it, of one channel: not yet turned upright.
+    """A mask as its file has it, of one channel, or where it is read as colours of three: not yet turned upright.
 
     `affine`: of its image, where its own header does not count. Raises as `read_labels` does.
     """
     picture = _read(path, reading, is_mask=True, affine=affine)
     slices = picture.slices
+    if reading.colours:
+        return picture
     if slices.shape[3] > 1 and (slices != slices[..., :1]).any():
-        raise InputError(f"mask '{path}' is in colour: expected one channel of class values, or a palette PNG")
+        raise InputError(
+            f"mask '{path}' is in colour: expected one channel of class values, or a palette PNG; or name the colours "
+            "of the classes by data.labels"
+        )
     return picture._replace(slices=slices[..., :1])
 
 
@@ -93,16 +104,16 @@ def _read(path: Path, reading: Reading, is_mask: bool, affine: np.ndarray | None
 
 def _decode(path: Path, reading: Reading, is_mask: bool, affine: np.ndarray | None) -> Picture:
     """Not yet checked."""
-    kind = suffix(path)
+    kind, by_index = suffix(path), is_mask and not reading.colours
     if kind in (".tif", ".tiff"):
-        return read_tiff(path, reading, is_mask) or _tiff_by_pillow(path, is_mask)
+        return read_tiff(path, reading, is_mask) or _tiff_by_pillow(path, by_index)
     if kind == ".npy":
         array = np.load(path, allow_pickle=False)
         slices = arranged(array, axes_of(path, array.shape, reading, is_mask)) if array.size else array
         return Picture(slices, stored=array.shape)
     if kind in (".nii", ".nii.gz"):
         return _nifti(path, reading, affine)
-    return _pillow(path, is_mask)
+    return _pillow(path, by_index)
 
 
 def _pillow(path: Path, labels: bool) -> Picture:

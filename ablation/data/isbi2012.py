@@ -34,4 +34,4 @@ def pairs(config: Isbi2012) -> list[Pair]:
 def read(config: Isbi2012) -> list[Sample]:
     """The slices in order, ids `00`, `01`, ... whatever the files are called, all of one group: the stack."""
     samples = read_pairs(pairs(config), config)
-    return [sample._replace(id=f"{i:02d}", group="isbi2012") for i, sample in enumerate(samples)]
+    return [sample._replace(id=f"{i:02d}", group="isbi2012", volume="") for i, sample in enumerate(samples)]

@@ -10,7 +10,6 @@ from typing import Any
 
 from ablate.data.cases import with_cases
 from ablate.data.dataset import Dataset, assemble
-from ablate.data.pairing import layout_of
 from ablate.data.settings import DataSource, FileSource
 from ablate.data.source import DatasetInfo
 from ablate.kinds import KINDS, find, make, own_parts, packaged
@@ -20,6 +19,15 @@ from ablate.part import DataPart
 def source_of(data: DataSource | DataPart) -> Any:
     """A data set's settings with `read`, of a configuration's part; this imports what that names."""
     return make(KINDS["data set"], data) if isinstance(data, DataPart) else data
+
+
+def is_own(data: DataPart) -> bool:
+    """Whether a data set is the user's own: any files of theirs, or what a function or class of theirs reads.
+
+    Nothing of theirs is imported.
+    """
+    kind = KINDS["data set"]
+    return ":" in data.name or (data.name in own_parts(kind) and getattr(find(kind, data.name).target, "is_own", False))
 
 
 def load_data(config: DataSource | DataPart) -> Dataset:
@@ -39,6 +47,8 @@ def _passed_over(source: Any) -> tuple[str, ...]:
     """The files under a data set's folder that are not read, as far as its layout is known."""
     if not isinstance(source, FileSource) or not source.module:
         return ()
+    from ablate.data.pairing import layout_of  # of those that have files alone
+
     root = Path(source.root or "")
     return tuple(path.relative_to(root).as_posix() for path in layout_of(source).passed_over)
 

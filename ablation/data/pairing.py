@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ablate.data.images import stem, suffix
+from ablate.data.images import one_form, stem, suffix
 from ablate.data.settings import DataSource, FileSource
 from ablate.data.source import DatasetInfo
 from ablate.errors import InputError
@@ -71,7 +70,7 @@ def subfolder(root: Path, names: Sequence[str], info: DatasetInfo) -> Path:
 
 def files_in(folder: Path, *, below: bool = False) -> dict[str, Path]:
     """The image files of `folder` by stem, in natural order (2 before 10); with `below`, of its sub-folders too, each
-    with the sub-folder before its stem (`patient1/a`).
+    with the sub-folder before its stem (`patient1/a`). What is hidden is left out.
 
     Raises `InputError` if two have the same name, in whatever Unicode form.
     """
@@ -79,7 +78,7 @@ def files_in(folder: Path, *, below: bool = False) -> dict[str, Path]:
     files: dict[str, Path] = {}
     forms: dict[str, Path] = {}
     for path in sorted(found, key=lambda path: natural(path.relative_to(folder).as_posix())):
-        if not suffix(path) or path.name.startswith("."):
+        if not suffix(path) or _is_hidden(path.relative_to(folder)):
             continue
         name = path.relative_to(folder).with_name(stem(path)).as_posix()
         if (other := forms.setdefault(one_form(name), path)) != path:
@@ -89,15 +88,14 @@ def files_in(folder: Path, *, below: bool = False) -> dict[str, Path]:
     return files
 
 
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
 def natural(name: str) -> tuple[list[str | int], str]:
     """A sort key that compares runs of digits as numbers."""
     parts = re.split(r"(\d+)", name)
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
-
-
-def one_form(name: str) -> str:
-    """A name as it is compared: file systems and archives keep an accent with its letter, or after it."""
-    return unicodedata.normalize("NFC", name)
 
 
 def match(images: Mapping[str, Path], masks: Mapping[str, Path], where: Path, info: DatasetInfo) -> list[Pair]:
@@ -132,7 +130,7 @@ def _others_under(root: Path, used: Collection[Path], source: FileSource) -> Ite
         path
         for path in every
         if path not in used
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        and not _is_hidden(path.relative_to(root))
         and not (path.parent == root and path.name in described)
     ]
     return sorted(others, key=lambda path: natural(path.relative_to(root).as_posix()))

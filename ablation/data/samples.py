@@ -9,7 +9,7 @@ import numpy as np
 from ablate.data.axes import Reading, taken, would_fit
 from ablate.data.geometry import check_together
 from ablate.data.images import read_image, read_mask
-from ablate.data.masks import class_indices
+from ablate.data.masks import as_labels_say, class_indices
 from ablate.data.pairing import Pair
 from ablate.data.picture import Picture, upright
 from ablate.data.settings import FileSource
@@ -24,21 +24,27 @@ def read_pairs(pairs: Sequence[Pair], config: FileSource) -> list[Sample]:
     its image's size or place, the channels are others than asked for, or the values of the masks do not fit.
     """
     reading = Reading.of(config)
-    pictures = [_read_pair(pair, reading) for pair in pairs]
-    values = [mask.slices[..., 0] for _, mask in pictures]
-    masks, labels = class_indices(values, [pair.mask for pair in pairs], config.classes)
+    images, values = [], []
+    for pair in pairs:
+        picture, drawn = _read_pair(pair, reading)
+        images.append(picture)
+        values.append(as_labels_say(drawn.slices, pair.mask, config) if config.labels else drawn.slices[..., 0])
+    masks, anew = values, tuple[float, ...]()
+    if not config.labels:
+        masks, anew = class_indices(values, [pair.mask for pair in pairs], config.classes, config.ignore)
     samples = []
-    for pair, (image, _), mask in zip(pairs, pictures, masks, strict=True):
+    for pair, image, mask in zip(pairs, images, masks, strict=True):
         planes = image.slices[..., 0] if image.slices.shape[3] == 1 else image.slices
         for z in range(len(planes)):
             name = pair.id if len(planes) == 1 else f"{pair.id}_z{z:03d}"
-            samples.append(Sample(name, pair.id, planes[z], mask[z], labels=labels, spacing=image.spacing))
+            one = Sample(name, pair.id, planes[z], mask[z], labels=anew, spacing=image.spacing, volume=pair.id)
+            samples.append(one)
     return samples
 
 
 def _read_pair(pair: Pair, reading: Reading) -> tuple[Picture, Picture]:
     """The image and its mask, upright, of one size."""
-    image = _with_all_channels(pair, reading)
+    image = with_all_channels(pair, reading)
     affine = image.volume.affine if image.volume and reading.geometry == "image" else None
     mask = read_mask(pair.mask, reading, affine)
     if reading.geometry == "image":
@@ -53,7 +59,7 @@ def _read_pair(pair: Pair, reading: Reading) -> tuple[Picture, Picture]:
     return turned, turned_mask
 
 
-def _with_all_channels(pair: Pair, reading: Reading) -> Picture:
+def with_all_channels(pair: Pair, reading: Reading) -> Picture:
     """The image, with the channels that its further files have after its own."""
     if not pair.others:
         return read_image(pair.image, reading)

@@ -7,24 +7,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from ablate.data.value_settings import Intensity, OneClass, as_colour, in_order
 from ablate.errors import brief
-from ablate.settings import MOST_SEED, MOST_SIDE, Config, Number, Since, Whole, no_path_from_json, not_a_truth_value
+from ablate.settings import MOST_SEED, MOST_SIDE, Config, Number, Since, Whole, no_path_from_json
 
 if TYPE_CHECKING:
     from ablate.data.source import Sample
-
-_COLOUR = re.compile("#[0-9a-fA-F]{6}")
-
-
-def _label(value: Any) -> Any:
-    """A number as itself, whole ones as whole; a colour in lower case."""
-    if isinstance(value, str) and not _COLOUR.fullmatch(value):
-        raise ValueError(f"'{brief(value)}': expected a number, or a colour such as \"#ff0000\"")
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    return value.lower() if isinstance(value, str) else not_a_truth_value(value)
 
 
 PART_NAMES = {
@@ -44,41 +34,6 @@ def _plain_name(text: str) -> str:
     if "/" in text or "\\" in text or not text.isprintable():
         raise ValueError(f"'{brief(text)}': expected the name of a CSV in the data set's folder, without a path")
     return text
-
-
-Label = Annotated[int | float | str, Field(union_mode="smart"), BeforeValidator(_label)]
-
-
-class Intensity(Config):
-    """How the values of an image become what a network sees. By its name alone, or with settings.
-
-    `range`: 8-bit values by 255, others from least to greatest of the image, or of the volume, to [-1, 1]. `zscore`:
-    less the mean, by the standard deviation, of the image or the volume. `percentiles`: from the `low`th to the
-    `high`th of these to [-1, 1], what is beyond cut off. `window`: from `low` to `high` in the files' own values
-    (Hounsfield units of CT) to [-1, 1], what is beyond cut off.
-    """
-
-    name: Literal["range", "zscore", "percentiles", "window"]
-    low: Number | None = None
-    high: Number | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _by_name(cls, given: Any) -> Any:
-        return {"name": given} if isinstance(given, str) else given
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Intensity:
-        low, high = self.low, self.high
-        if self.name in ("range", "zscore") and (low, high) != (None, None):
-            raise ValueError(f"intensity {self.name} takes no low and high")
-        if self.name == "window" and (low is None or high is None):
-            raise ValueError("intensity window needs low and high, in the files' own values")
-        if low is not None and high is not None and not low < high:
-            raise ValueError(f"intensity {self.name}: low {low:g} must be below high {high:g}")
-        if self.name == "percentiles" and not all(v is None or 0 <= v <= 100 for v in (low, high)):
-            raise ValueError("intensity percentiles: expected low and high from 0 to 100")
-        return self
 
 
 class DataSource(Config):
@@ -181,6 +136,17 @@ class DataSource(Config):
             raise ValueError("expected names of at most 80 characters that can be seen")
         return value
 
+    @model_validator(mode="after")
+    def _a_name_for_each_class(self) -> DataSource:
+        names, count = self.class_names, max(self.n_classes, 2)
+        if names and len(names) != count:
+            raise ValueError(
+                f"class_names: {len(names)} for {count} classes; name the background first, then each class"
+            )
+        if len(set(names)) < len(names):
+            raise ValueError("class_names: expected names that differ")
+        return self
+
     @field_validator("case")
     @classmethod
     def _tells_cases(cls, value: str) -> str:
@@ -214,14 +180,16 @@ class DataSource(Config):
 class FileSource(DataSource):
     """Base of the data sets that are read from files."""
 
-    labels: Annotated[tuple[tuple[Label, ...], ...], Since("0.2")] = Field((), max_length=255)
-    """What the mask files hold for class 0 (the background), 1, …: a number, a colour (`"#ff0000"`), or a list of
-    these. With names (`{background: 0, liver: 1, tumour: [2, 3]}`) those are `class_names`. Without, the values are
-    taken as `ablate.data.masks` says."""
-    ignore: Annotated[tuple[Label, ...], Since("0.2")] = Field((), max_length=255)
+    labels: Annotated[tuple[OneClass, ...], Since("0.2")] = Field((), max_length=255)
+    """What the mask files hold for class 0 (the background), 1, …: a number, or a list of numbers. Of masks in colour
+    or with a palette a colour (`"#ff0000"`, a grey level as a number), or a list of these. With names (`{background: 0,
+    liver: 1, tumour: [2, 3]}`), those are `class_names`. `n_classes` follows: of two labels it is 1. A value in a mask
+    that no label stands for is an error. Without labels, values are taken as `ablate.data.masks` says."""
+    ignore: Annotated[OneClass, Since("0.2")] = Field((), max_length=255)
     """What the mask files hold where nobody decided what is there: neither learnt from nor scored."""
-    use_channels: Annotated[tuple[Whole, ...], Since("0.2")] = Field((), max_length=256)
-    """Which of the files' channels are read, counted from 0, in this order; without, all of them."""
+    use_channels: Annotated[tuple[Annotated[Whole, Field(ge=0)], ...], Since("0.2")] = Field((), max_length=256)
+    """Which of the files' channels are read, counted from 0, in this order; without, all of them. `channels` follows,
+    if it is not given."""
     slices: Annotated[Literal["axial", "coronal", "sagittal"], Since("0.2")] = "axial"
     """Across which planes a NIfTI volume is cut."""
     axes: Annotated[str, Since("0.2")] = Field("", max_length=4)
@@ -231,30 +199,48 @@ class FileSource(DataSource):
     """Where the headers of an image and its mask differ. `image`: the mask's pixels lie on the image's as they are
     stored, whatever its header says. `each`: each lies where its own header says. Without, it is an error."""
     intensity: Annotated[tuple[Intensity, ...], Since("0.2")] = Field((), max_length=256)
-    """How values become what a network sees: one for all channels, or one for each; without, as `assemble` says."""
+    """How values become what a network sees: one for all channels, or one for each; without, `range`."""
+
+    @property
+    def in_colour(self) -> bool:
+        """Whether labels are colours: then masks are read as such, and a palette as the colours it stands for."""
+        return any(isinstance(value, str) for of_class in self.labels for value in of_class)
 
     @model_validator(mode="before")
     @classmethod
     def _spelled_out(cls, fields: Any) -> Any:
-        """Labels with names, one value for a list of one, and one intensity for all channels."""
+        """Labels with names, one value for a list of one, and what follows from labels and channels."""
         if not isinstance(fields, dict):
             return fields
         found = dict(fields)
         labels = found.get("labels")
         if isinstance(labels, dict):
+            if any(re.fullmatch(r"-?[0-9.]+|#.*", str(name)) for name in labels):
+                raise ValueError("labels: expected names with their values, such as {background: 0, liver: 1}")
             found["labels"], names = list(labels.values()), [str(name) for name in labels]
-            if found.setdefault("class_names", names) is not names:
+            if list(found.setdefault("class_names", names)) != names:
                 raise ValueError("labels name the classes already: leave class_names out")
         if isinstance(found.get("labels"), list | tuple):
             found["labels"] = [v if isinstance(v, list | tuple) else [v] for v in found["labels"]]
-            if len(found["labels"]) >= 2:
-                own = 1 if len(found["labels"]) == 2 else len(found["labels"])
-                if found.setdefault("n_classes", own) not in (own, len(found["labels"])):
-                    raise ValueError(f"labels has {len(found['labels'])} classes and n_classes is {found['n_classes']}")
+            if (count := len(found["labels"])) >= 2:
+                own = 1 if count == 2 else count
+                if found.get("n_classes", own) not in (own, count):
+                    raise ValueError(f"labels has {count} classes and n_classes is {brief(found['n_classes'])}")
+                found["n_classes"] = own
+        if isinstance(found.get("use_channels"), list | tuple) and found["use_channels"]:
+            found.setdefault("channels", len(found["use_channels"]))
         for name in ("ignore", "intensity"):
             if name in found and found[name] is not None and not isinstance(found[name], list | tuple):
                 found[name] = [found[name]]
         return found
+
+    @field_validator("intensity")
+    @classmethod
+    def _alike_once(cls, value: tuple[Intensity, ...]) -> tuple[Intensity, ...]:
+        """The canonical form: one where all channels have the same, and none for what is without."""
+        if len(set(value)) > 1:
+            return value
+        return () if value[:1] == (Intensity(name="range"),) else value[:1]
 
     @field_validator("axes")
     @classmethod
@@ -266,20 +252,26 @@ class FileSource(DataSource):
 
     @model_validator(mode="after")
     def _each_label_is_one(self) -> FileSource:
+        if self.in_colour:
+            object.__setattr__(self, "labels", tuple(in_order(map(as_colour, of_class)) for of_class in self.labels))
+            object.__setattr__(self, "ignore", in_order(map(as_colour, self.ignore)))
         values = [value for one in (*self.labels, self.ignore) for value in one]
         twice = [value for value in values if values.count(value) > 1]
+        if twice and twice[0] in self.ignore:
+            raise ValueError(f"ignore: {twice[0]} stands for a class in labels; give each value one meaning")
         if twice:
             raise ValueError(f"labels: {twice[0]} stands for two classes; give each value one")
         if len(self.labels) == 1 or not all(self.labels):
             raise ValueError("labels: expected a value for the background and for each class")
-        if (
-            self.use_channels
-            and self.channels != len(self.use_channels)
-            and (self.channels, len(self.use_channels)) not in ((1, 3), (3, 1))
-        ):
-            raise ValueError(
-                f"use_channels takes {len(self.use_channels)} channels and data.channels is {self.channels}"
-            )
+        if not self.in_colour and any(isinstance(value, str) for value in self.ignore):
+            raise ValueError("ignore is a colour: labels must say which colours the classes have")
+        return self
+
+    @model_validator(mode="after")
+    def _channels_fit(self) -> FileSource:
+        used = len(self.use_channels)
+        if used and used != self.channels and {used, self.channels} != {1, 3}:
+            raise ValueError(f"use_channels takes {used} channels and data.channels is {self.channels}")
         if len(self.intensity) not in (0, 1, self.channels):
             raise ValueError(f"intensity: expected one, or one for each of {self.channels} channels")
         return self
@@ -323,6 +315,17 @@ class Folder(FileSource):
     is_own = True
     name: Literal["folder"] = "folder"
     n_classes: Whole = Field(1, ge=1, le=255)
+    mask: Annotated[str, Since("0.2")] = Field("", max_length=200)
+    """What a mask is called: what follows its image's name (`_mask`), or a pattern with * for that name (`seg_*`). Then
+    masks lie in masks/, or beside the images, in images/ or in the folder itself."""
+
+    @field_validator("mask")
+    @classmethod
+    def _is_one_pattern(cls, value: str) -> str:
+        pattern = value if "*" in value or not value else f"*{value}"
+        if pattern.count("*") > 1 or pattern == "*" or "/" in pattern or not pattern.isprintable():
+            raise ValueError(f"'{brief(value)}': expected one * for the image's name, and text beside it (*_mask)")
+        return pattern
 
 
 class Phantom(DataSource):

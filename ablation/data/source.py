@@ -30,6 +30,8 @@ class Sample(NamedTuple):
     """`train`, `val` or `test`, where the data set fixes its split."""
     stratum: str = ""
     """What a stratified split has as much of in each part, where the data set says it."""
+    volume: str = ""
+    """The volume it is a slice of, over which its values are scaled; where empty, that is the case."""
 
 
 class DatasetInfo(NamedTuple):

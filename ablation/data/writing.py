@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,10 @@ from ablate.data.picture import UPRIGHT, Picture, stored_again
 from ablate.part import DataPart
 
 _TYPES = ("uint8", "uint16", "int16", "int32", "float32")
+_COLOUR = re.compile("#[0-9a-fA-F]{6}")
 _WHITE = 255
+_MOST_OF_A_TIFF = 2**31
+"""Bytes of pixels up to which a TIFF needs no wide offsets, however badly they are compressed."""
 _Palette = Sequence[tuple[int, int, int]]
 ORIENTATION = 274
 """EXIF's and TIFF's number of the tag."""
@@ -54,19 +58,27 @@ class Values(NamedTuple):
 
 
 def values_of(data: DataPart) -> Values:
-    """What the masks of a data set held for its classes: of several values of a class, the first; without `labels`,
+    """What the masks of a data set held for its classes: of several values of a class, the least; without `labels`,
     the class indices."""
-    firsts = [values[0] for values in getattr(data, "labels", ())]
-    if not firsts:
+    firsts = _firsts(getattr(data, "labels", ()))
+    if len(firsts) != max(data.classes, 2):
         return Values(tuple(range(max(data.classes, 2))), are_given=False)
-    if not any(isinstance(value, str) for value in firsts):
+    if not isinstance(firsts[0], str):
         return Values(tuple(firsts))
     return Values(tuple(range(len(firsts))), tuple(map(_colour, firsts)))
 
 
-def _colour(value: float | str) -> tuple[int, int, int]:
-    """`#ff8000`, or a grey level as a number."""
-    red, green, blue = bytes.fromhex(value[1:]) if isinstance(value, str) else [min(max(int(value), 0), _WHITE)] * 3
+def _firsts(labels: Any) -> list[Any]:
+    """The first value of each class: all numbers, or all colours. Empty for what is no `data.labels`: a data set of a
+    user's own may have a setting of this name, which is something else."""
+    firsts = [one[0] for one in labels if isinstance(one, tuple) and one] if isinstance(labels, tuple) else []
+    numbers = all(isinstance(value, int | float) for value in firsts)
+    colours = all(isinstance(value, str) and _COLOUR.fullmatch(value) for value in firsts)
+    return firsts if numbers or colours else []
+
+
+def _colour(text: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
     return red, green, blue
 
 
@@ -151,7 +163,7 @@ def _tiff(image: Path, planes: NDArray[Any], orientation: int, palette: _Palette
             if "XResolution" in first.tags and "YResolution" in first.tags:
                 how |= {"resolution": first.resolution, "resolutionunit": first.resolutionunit}
     file = io.BytesIO()
-    with tifffile.TiffWriter(file) as writer:
+    with tifffile.TiffWriter(file, bigtiff=planes.nbytes > _MOST_OF_A_TIFF) as writer:
         for plane in planes:
             writer.write(plane, contiguous=False, **how)
     return file.getvalue()

@@ -1,13 +1,15 @@
 """Confusion counts, and the scores that follow from them.
 
 Everything a study keeps of a prediction is TP, FP, FN and TN, per image and class; every score is derived from those.
-A class that neither mask nor prediction contains scores 1: nothing was there and nothing was claimed.
+A class that neither mask nor prediction contains scores 1, nothing was there and nothing was claimed, unless the
+analysis is asked for another choice (`Empty`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,48 +51,127 @@ def confusion(predicted: NDArray[np.integer], mask: NDArray[np.integer], classes
 
 def dice(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> NDArray[np.float64]:
     """Dice coefficient 2TP / (2TP + FP + FN), the paper's Eq. (4), elementwise."""
-    tp, fp, fn = (np.asarray(count, dtype=np.float64) for count in (tp, fp, fn))
-    return _ratio(2 * tp, 2 * tp + fp + fn)
+    return METRICS["dice"].of_counts(tp, fp, fn, 0)
 
 
 def iou(tp: ArrayLike, fp: ArrayLike, fn: ArrayLike) -> NDArray[np.float64]:
     """Intersection over union TP / (TP + FP + FN), elementwise."""
-    tp, fp, fn = (np.asarray(count, dtype=np.float64) for count in (tp, fp, fn))
-    return _ratio(tp, tp + fp + fn)
+    return METRICS["iou"].of_counts(tp, fp, fn, 0)
 
 
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.ones_like(whole), where=whole > 0)
-
+Empty = Literal["one", "skip", "zero"]
+"""What an image scores in a class that neither its mask nor its prediction has: 1, nothing (it is left out of means),
+or 0. A class that only one of them has scores 0 in each case."""
+EMPTY: tuple[Empty, ...] = get_args(Empty)
+_OF_NOTHING = {"one": 1.0, "skip": np.nan, "zero": 0.0}
 
 MetricName = str
-"""One of `METRICS`, or the label of a metric of the trials' own (`ablate.trial.TrialConfig.metric_labels`)."""
+"""One of `METRICS` or `ON_REQUEST`, or the name of a metric of the trials' own (`ablate.metrics.base.named`); of one
+class alone, with a dot and the class's name or index after it: `dice.liver`, `hd95_mm.2`."""
+_Array = NDArray[np.float64]
+_Fraction = Callable[[_Array, _Array, _Array, _Array], tuple[_Array, _Array, _Array]]
+"""From TP, FP, FN and TN: what is divided, by what, and how many pixels either has of what it is about."""
 
 
 class Metric(NamedTuple):
-    """A score of a prediction, from 0 to 1, the larger the better: the mean over images of the mean over classes."""
+    """A score of a prediction: the mean over images of the mean over classes, or of one class.
+
+    From 0 to 1 and the larger the better; of a distance (`unit` is mm or px) not bounded, and the smaller the better.
+    """
 
     name: MetricName
     """That of its column in the tables; of the validation images it has a `val_` before it."""
     label: str
-    of_class: Callable[[ArrayLike, ArrayLike, ArrayLike], NDArray[np.float64]] | None
-    """What TP, FP and FN of one image and class give, elementwise; None where the score is kept by itself."""
+    fraction: _Fraction | None
+    """None where the score is kept by itself."""
     background: bool
     """Whether the mean over classes has the background too."""
+    unit: str = ""
+    only: str = ""
+    """The class that it is of, by name or index."""
+
+    @property
+    def sign(self) -> int:
+        """1 where the larger is the better, -1 where the smaller is: a score times this is to be large."""
+        return -1 if self.unit else 1
+
+    @property
+    def stem(self) -> str:
+        """Its name without class and unit: what a trial calls it."""
+        whole = self.name.partition(".")[0]
+        found = _WITHIN.fullmatch(whole) or _DISTANCE.fullmatch(whole)
+        return found[1] if found else whole
+
+    @property
+    def heading(self) -> str:
+        """Its label over a column: an arrow says that the smaller is the better."""
+        return f"{self.label} ↓" if self.unit else self.label
+
+    def of_counts(self, tp: ArrayLike, fp: ArrayLike, fn: ArrayLike, tn: ArrayLike, empty: Empty = "one") -> _Array:
+        """The score of one image and class, elementwise."""
+        assert self.fraction is not None
+        counts = (np.asarray(count, dtype=np.float64) for count in (tp, fp, fn, tn))
+        part, whole, there = self.fraction(*counts)
+        found = np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+        return np.where(there > 0, found, _OF_NOTHING[empty])
+
+    def of_nothing(self, empty: Empty) -> float:
+        """What one image scores in a class that neither its mask nor its prediction has.
+
+        A distance that is as good as can be is 0; there is none that is as bad as can be, so `zero` leaves it out.
+        """
+        return {"one": 0.0}.get(empty, np.nan) if self.unit else _OF_NOTHING[empty]
+
+
+_DISTANCE = re.compile(r"(\w+)_(mm|px)", re.ASCII)
+_WITHIN = re.compile(r"(\w+)_at_([0-9_]+)(mm|px)", re.ASCII)
+_TITLES = {"hd95": "HD95", "assd": "ASSD", "nsd": "NSD"}
 
 
 class _Metrics(dict[MetricName, Metric]):
     def __missing__(self, name: MetricName) -> Metric:
-        return Metric(name, name, None, background=False)
+        whole, dot, of_class = name.partition(".")
+        if dot:
+            one = self["iou" if whole == "miou" else whole]  # of one class there is no mean
+            said = f"class {of_class}" if of_class.isdecimal() else of_class
+            return one._replace(name=name, label=f"{one.label} of {said}", only=of_class)
+        if name in ON_REQUEST:
+            return ON_REQUEST[name]
+        if within := _WITHIN.fullmatch(name):
+            reach = within[2].replace("_", ".")
+            return Metric(name, f"{_title(within[1])} at {reach} {within[3]}", None, background=False)
+        if distance := _DISTANCE.fullmatch(name):
+            return Metric(name, f"{_title(distance[1])} ({distance[2]})", None, background=False, unit=distance[2])
+        return Metric(name, _title(name), None, background=False)
+
+
+def says_unit(name: MetricName) -> bool:
+    """Whether a name ends in the unit of what it measures: `hd95_mm`, `nsd_at_2px`."""
+    return bool(_DISTANCE.fullmatch(name) or _WITHIN.fullmatch(name))
+
+
+def _title(label: str) -> str:
+    return _TITLES.get(label, label)
 
 
 METRICS = _Metrics(
-    dice=Metric("dice", "Dice", dice, background=False),
-    miou=Metric("miou", "MIoU", iou, background=True),
-    iou=Metric("iou", "IoU", iou, background=False),
+    dice=Metric("dice", "Dice", lambda tp, fp, fn, tn: (2 * tp, 2 * tp + fp + fn, tp + fp + fn), background=False),
+    miou=Metric("miou", "MIoU", lambda tp, fp, fn, tn: (tp, tp + fp + fn, tp + fp + fn), background=True),
+    iou=Metric("iou", "IoU", lambda tp, fp, fn, tn: (tp, tp + fp + fn, tp + fp + fn), background=False),
 )
-"""What every study has, for it follows from confusion counts. Any other name is looked up as a metric of the trials'
-own, of the foreground as Dice is; which of those a study has, its tables say (`ablate.study.tables.own_metrics`)."""
+"""What every study's tables have, for it follows from confusion counts. Any other name is looked up as one that is
+derived when asked for, or as a metric of the trials' own, of the foreground as Dice is; which of those a study has, its
+tables say (`ablate.study.tables.own_metrics`)."""
+ON_REQUEST = {
+    one.name: one
+    for one in (
+        Metric("sensitivity", "Sensitivity", lambda tp, fp, fn, tn: (tp, tp + fn, tp + fp + fn), background=False),
+        Metric("precision", "Precision", lambda tp, fp, fn, tn: (tp, tp + fp, tp + fp + fn), background=False),
+        # The sensitivity of all that the class is not.
+        Metric("specificity", "Specificity", lambda tp, fp, fn, tn: (tn, tn + fp, tn + fp + fn), background=False),
+    )
+}
+"""What follows from confusion counts, too, and has a column where it is asked for."""
 
 
 class Scores(NamedTuple):
@@ -103,11 +184,9 @@ class Scores(NamedTuple):
 
 def scores(counts: NDArray[np.integer]) -> Scores:
     """Scores of confusion counts of shape (N, classes, 4): per image and class, then averaged."""
-    tp, fp, fn = counts[..., 0], counts[..., 1], counts[..., 2]
 
     def mean(metric: Metric) -> float:
-        assert metric.of_class is not None
-        by_class = metric.of_class(tp, fp, fn)
+        by_class = metric.of_counts(*np.moveaxis(counts, -1, 0))
         return float((by_class if metric.background else by_class[:, 1:]).mean())
 
     return Scores(**{name: mean(metric) for name, metric in METRICS.items()})

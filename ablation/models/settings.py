@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ablate.errors import brief
+from ablate.errors import InputError, brief
 from ablate.files import read_regular
 from ablate.models.network import Network
 from ablate.settings import MOST_CHANNELS, Number, Since, Whole, no_path_from_json
@@ -82,6 +82,11 @@ class _WithEncoderWeights(Network):
     _stay_out_of_json = field_validator("encoder_weights")(no_path_from_json)
 
     def build(self, in_channels: int, classes: int) -> nn.Module:
+        if self.encoder_weights_sha256 is not None and in_channels not in (1, 3):
+            raise InputError(
+                f"encoder_weights are for images in colour or grey, and data.channels is {in_channels}: leave them "
+                "out, or take three channels by data.use_channels"
+            )
         model = super().build(in_channels, classes)
         if self.encoder_weights is not None and not next(model.parameters()).is_meta:
             from ablate.models.encoder_weights import load_encoder_weights

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ablate.data.fit import is_scored_at_own_size
 from ablate.files import read_regular
 from ablate.metrics.counts import COUNTS, class_count
 from ablate.study.records import Record
-from ablate.study.tables import JUDGED, VALIDATION, metric_column
+from ablate.study.tables import JUDGED, VALIDATION, bounds_of, has_values_of, in_bounds, metric_column
 from ablate.trial import TrialConfig
 
 
@@ -101,16 +102,28 @@ def _wrong_images(folder: Path, record: Record, config: TrialConfig | None) -> s
     images = {image for image, _ in per_image}
     if per_image != Counter((image, at) for image in images for at in range(classes)):
         return f"it does not have each of {classes} classes once an image"
-    height, width = config.data.size
-    if (counts.sum(axis=1) != height * width).any():
-        return f"its counts do not sum to {height}x{width} pixels"
+    if wrong := _wrong_sums(table["image"].to_pylist(), counts.sum(axis=1).tolist(), config):
+        return wrong
     for label in config.metric_labels:
-        column = metric_column(label)
-        if column not in table.column_names:
+        column = next((name for name in table.column_names if has_values_of(name, label)), None)
+        if column is None:
             if record.state == "complete":  # some metrics cannot score a trivial predictor
-                return f"it has no {column}"
-        elif not ((values := table[column].to_numpy()) >= 0).all() or not (values <= 1).all():
-            return f"its {column} are not all between 0 and 1"
+                return f"it has no {metric_column(label)}"
+        elif not in_bounds(table[column].to_pandas().rename(column)):
+            return f"its {column} are not all {bounds_of(column)}"
+    return ""
+
+
+def _wrong_sums(images: list[str], sums: list[int], config: TrialConfig) -> str:
+    """What is wrong with the pixels that were counted, of each image and class: ignored ones are not."""
+    of_image: dict[str, set[int]] = {}
+    for image, pixels in zip(images, sums, strict=True):
+        of_image.setdefault(image, set()).add(pixels)
+    if any(len(found) > 1 for found in of_image.values()):
+        return "its counts do not sum to as many pixels in each class of an image"
+    height, width = config.data.size
+    if not is_scored_at_own_size(config.data) and any(max(found) > height * width for found in of_image.values()):
+        return f"its counts do not sum to {height}x{width} pixels"
     return ""
 
 

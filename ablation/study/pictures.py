@@ -90,13 +90,12 @@ def _content(file: Path, digest: str | None) -> bytes | None:
 
 
 def _image(dataset: Dataset, index: int) -> bytes:
-    import numpy as np
+    from ablate.data.intensity import visible
 
     seen = dataset.images[index]
     if dataset.drawn is not None:
         seen = unfit_image(seen, dataset.own_sizes[index], fit_of(dataset.config))
-    pixels = np.clip(seen * 127.5 + 127.5, 0, 255).round().astype(np.uint8)
-    return png(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1))
+    return png(visible(seen, dataset.config))
 
 
 def _mask(dataset: Dataset, index: int) -> bytes:

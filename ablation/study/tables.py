@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from ablate.errors import brief
-from ablate.metrics.counts import COUNTS
+from ablate.metrics.counts import COUNTS, METRICS, ON_REQUEST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,9 +38,11 @@ _MOST = 2**53
 """Of a count: a float holds it exactly."""
 _METRIC = "metric."
 _LABEL = re.compile(r"[A-Za-z_]\w{0,79}", re.ASCII)
+LARGEST_DISTANCE = 1e9
+"""In millimetres or pixels."""
 MOST_METRICS = 100
 """Of a trial's own."""
-_TAKEN = {*TRIAL_COLUMNS, "device", "loss"}
+_TAKEN = {*TRIAL_COLUMNS, *ON_REQUEST, "device", "loss"}
 """What no metric can be called: it would be another column of the trials, or of what is derived from them."""
 
 
@@ -51,6 +53,23 @@ def metric_column(label: str) -> str:
 
 def is_metric_label(label: str) -> bool:
     return _LABEL.fullmatch(label) is not None and label not in _TAKEN
+
+
+def has_values_of(column: str, label: str) -> bool:
+    """Whether a column of the images' table is of the metric that a trial calls `label`: its name, and maybe a unit."""
+    return re.fullmatch(rf"{re.escape(metric_column(label))}(_(at_[0-9_]+)?(mm|px))?", column) is not None
+
+
+def bounds_of(column: str) -> str:
+    """In words, what `in_bounds` holds a metric's column to."""
+    return "distances" if METRICS[column.removeprefix(_METRIC)].unit else "between 0 and 1"
+
+
+def in_bounds(values: pd.Series) -> bool:
+    """Whether all of a metric's column can be: from 0 to 1, or of a distance not negative, and NaN where undefined."""
+    if METRICS[str(values.name).removeprefix(_METRIC)].unit:
+        return bool(values.dropna().between(0, LARGEST_DISTANCE).all())
+    return bool(values.between(0, 1).all())  # NaN is not either
 
 
 def own_metrics(table: pd.DataFrame) -> list[str]:
@@ -120,8 +139,8 @@ def _check_metrics(table: pd.DataFrame) -> None:
     for name in named:
         if not is_metric_label(name.removeprefix(_METRIC)):
             raise ValueError(f"{brief(name)} is no metric's column")
-        if not is_float_dtype(table[name].dtype) or not table[name].between(0, 1).all():  # NaN is not either
-            raise ValueError(f"its {name} are not all between 0 and 1")
+        if not is_float_dtype(table[name].dtype) or not in_bounds(table[name]):
+            raise ValueError(f"its {name} are not all {bounds_of(name)}")
     if len(named) > MOST_METRICS:
         raise ValueError(f"it has {len(named)} metrics: at most {MOST_METRICS} are read")
 

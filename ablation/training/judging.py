@@ -5,13 +5,12 @@ Predictions and masks are stacked, (N, H, W), or a sequence of arrays (h, w) whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ablate.data.source import IGNORED
-from ablate.metrics.base import MetricFunction, measure
+from ablate.metrics.base import MetricFunction, Spacings, measure, named
 from ablate.metrics.counts import confusion
 
 Masks = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
@@ -23,11 +22,26 @@ def counts_of(predicted: Masks, masks: Masks, classes: int) -> NDArray[np.int64]
     return np.concatenate(found) if found else np.empty((0, classes, 4), dtype=np.int64)
 
 
-def measured(label: str, metric: MetricFunction, predicted: Masks, masks: Masks, classes: int) -> NDArray[np.float64]:
-    """The values (N, classes) of metric `label`, to which ignored pixels are background in both. Raises as `measure`
-    does."""
-    found = [measure(label, metric, *_decided(*pair), classes) for pair in _batches(predicted, masks)]
-    return np.concatenate(found) if found else np.empty((0, classes))
+def measured(
+    label: str, metric: MetricFunction, predicted: Masks, masks: Masks, classes: int, spacings: Spacings = None
+) -> NDArray[np.float64]:
+    """The values (N, classes) of metric `label`. Raises as `measure` does."""
+    found, done = [np.empty((0, classes))], 0
+    for one, mask in _batches(predicted, masks):
+        own = None if spacings is None else spacings[done : done + len(mask)]
+        found.append(measure(label, metric, one, mask, classes, own))
+        done += len(mask)
+    return np.concatenate(found)
+
+
+def measured_all(
+    metrics: Mapping[str, MetricFunction], predicted: Masks, masks: Masks, classes: int, spacings: Spacings = None
+) -> dict[str, NDArray[np.float64]]:
+    """The values of several metrics by their labels, each by its name in tables. Raises as `measure` does."""
+    return {
+        named(label, metric, spacings): measured(label, metric, predicted, masks, classes, spacings)
+        for label, metric in metrics.items()
+    }
 
 
 def _batches(predicted: Masks, masks: Masks) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
@@ -35,10 +49,3 @@ def _batches(predicted: Masks, masks: Masks) -> list[tuple[NDArray[np.uint8], ND
     if isinstance(predicted, np.ndarray) and isinstance(masks, np.ndarray):
         return [(predicted, masks)]
     return [(one[None], mask[None]) for one, mask in zip(predicted, masks, strict=True)]
-
-
-def _decided(predicted: NDArray[np.uint8], masks: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    ignored = masks == IGNORED
-    if not ignored.any():
-        return predicted, masks
-    return np.where(ignored, np.uint8(0), predicted), np.where(ignored, np.uint8(0), masks)

@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from ablate.data.dataset import Dataset
 from ablate.data.fit import fit_of
 from ablate.data.ragged import chosen
+from ablate.data.spacing import spacings_at
 from ablate.errors import InputError, TrialError
+from ablate.metrics.base import sign
 from ablate.metrics.counts import Scores, class_count, scores
 from ablate.models.build import build_model
 from ablate.training.augmentation import augment
@@ -30,7 +32,7 @@ from ablate.training.devices import autocast, make_deterministic, precision
 from ablate.training.heads import loss_of
 from ablate.training.inference import batch_logits, classify, predictions_of, probabilities, window_logits
 from ablate.training.initialisation import initialise
-from ablate.training.judging import Masks, counts_of, measured
+from ablate.training.judging import Masks, counts_of, measured, measured_all
 from ablate.training.losses.base import build_loss
 from ablate.training.pace import Pace
 from ablate.training.parallel import ALONE, Group
@@ -45,8 +47,8 @@ class Result(NamedTuple):
     """A finished trial: `counts` (N, classes, 4) and `predictions` are of the test images, in `ids`' order.
 
     Predictions are (N, H, W) at the trial's size, or (h, w) each at its own (`data.scored_at`).
-    So are the values of the recipe's metrics, `more`: each (N, classes), by its label. `cases` are what the images are
-    of (`Dataset.cases`), without any each its own.
+    So are the values of the recipe's metrics, `more`: each (N, classes), by its name in tables. `cases` are what the
+    images are of (`Dataset.cases`), without any each its own.
     """
 
     epochs: list[Epoch]
@@ -185,7 +187,7 @@ def _judge_best(run: _Run, progress: TrainingState, test: tuple[int, ...]) -> Re
         counts=counts_of(predictions, masks, classes),
         predictions=predictions,
         weights=progress.best,
-        more={label: measured(label, metric, predictions, masks, classes) for label, metric in run.metrics.items()},
+        more=measured_all(run.metrics, predictions, masks, classes, spacings_at(dataset, test)),
     )
 
 
@@ -247,10 +249,10 @@ def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:
     parts = dataset.split(trial.protocol.split)
     classes = class_count(dataset.config.classes)
     predictions, masks = trivial_predictions(trial, dataset, parts), chosen(dataset.judged_by, parts.test)
-    more = {}
+    more, spacings = dict[str, NDArray[np.float64]](), spacings_at(dataset, parts.test)
     for label, metric in metrics_of(trial):
         with contextlib.suppress(Exception):  # others' code, which need not be ready for what no network predicts
-            more[label] = measured(label, metric.build(), predictions, masks, classes)
+            more |= measured_all({label: metric.build()}, predictions, masks, classes, spacings)
     return Result(
         epochs=[],
         best_epoch=0,
@@ -270,16 +272,20 @@ def _validate(run: _Run, model: nn.Module, indices: tuple[int, ...]) -> tuple[fl
     dataset, group, device, protocol = run.dataset, run.group, run.device, run.trial.protocol
     classes, metric = class_count(dataset.config.classes), run.metrics.get(protocol.select)
     total, counts, values = 0.0, [np.empty((0, classes, 4), dtype=np.int64)], [np.empty((0, classes))]
-    for logits, masks in _validation_logits(run, model, indices[group.share(len(indices))]):
+    own, done = indices[group.share(len(indices))], 0
+    for logits, masks in _validation_logits(run, model, own):
         total += loss_of(run.loss, logits, torch.tensor(masks, device=device)).item() * len(logits)
         predicted = classify(probabilities(logits).cpu())
         counts.append(counts_of(predicted, masks, classes))
         if metric is not None:
-            values.append(measured(protocol.select, metric, predicted, masks, classes))
+            spacings = spacings_at(dataset, own[done : done + len(logits)], at_trial_size=True)
+            values.append(measured(protocol.select, metric, predicted, masks, classes, spacings))
+        done += len(logits)
     loss = group.sum(torch.tensor(total, dtype=torch.float64)).item() / len(indices)
     found = scores(group.gather(np.concatenate(counts), len(indices)))
-    if metric is not None:  # of the foreground, as Dice is
-        return loss, found, float(group.gather(np.concatenate(values), len(indices))[:, 1:].mean())
+    if metric is not None:  # of the foreground, as Dice is; of what neither has, a distance is as good as can be
+        of_images = np.nan_to_num(group.gather(np.concatenate(values), len(indices))[:, 1:])
+        return loss, found, sign(metric) * float(of_images.mean())
     return loss, found, -loss if protocol.select == "loss" else getattr(found, protocol.select)
 
 

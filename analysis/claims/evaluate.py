@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.analysis.by_seed import by_seed
 from ablate.analysis.claims.judge import Judged, named, rivals_of, select, verdicts_on
-from ablate.analysis.claims.schema import Claim, Fewest, load_claim, packaged
+from ablate.analysis.claims.schema import Claim, Fewest, Hypothesis, load_claim, packaged
 from ablate.analysis.claims.verdict import ClaimResult, Outcome
 from ablate.analysis.format import listing
+from ablate.analysis.frames import scored
 from ablate.analysis.guard import noted
 from ablate.analysis.pareto import cells, tasks
-from ablate.analysis.scores import metrics_of
-from ablate.errors import InputError, unknown
+from ablate.analysis.scoring import metric_asked
+from ablate.errors import InputError
+from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,10 +35,9 @@ def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
     Raises `InputError` if no data set has the subject, if the subject or a rival is not one cell but several, or for a
     metric that no trial has.
     """
-    known_metrics = metrics_of(frames.images)
-    for metric in (one.metric for one in claim.hypotheses if not isinstance(one, Fewest)):
-        if metric not in known_metrics:
-            raise unknown(f"metric of claim {claim.name}", metric, known_metrics)
+    claim = claim.model_copy(update={"hypotheses": [_resolved(one, claim, frames) for one in claim.hypotheses]})
+    asked = [one.metric for one in claim.hypotheses if not isinstance(one, Fewest)]
+    frames = scored(frames, asked, claim.empty)
     results = []
     for task, trials in tasks(frames.trials).items():
         rows = _complete(trials)
@@ -56,6 +57,19 @@ def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
             "run a space that has it"
         )
     return results
+
+
+def _resolved(hypothesis: Hypothesis, claim: Claim, frames: Frames) -> Hypothesis:
+    """With the metric's name in the tables. Raises `InputError` for one that no trial has, and for an odd margin."""
+    if isinstance(hypothesis, Fewest):
+        return hypothesis
+    metric = metric_asked(frames, hypothesis.metric, what=f"metric of claim {claim.name}")
+    margin = getattr(hypothesis, "margin", 0)
+    if margin >= 1 and not METRICS[metric].unit:
+        raise InputError(
+            f"claim {claim.name}: {metric} is from 0 to 1, and its margin {margin:g}: expected less than 1"
+        )
+    return hypothesis.model_copy(update={"metric": metric})
 
 
 class Applicable(NamedTuple):

@@ -175,8 +175,7 @@ def _non_inferior(study: Judged, hypothesis: NonInferior, rival: Cell, name: str
     metric, margin = hypothesis.metric, hypothesis.margin
     # The lower end of a two-sided interval at 1 - 2α is the one-sided bound at 1 - α.
     found = study.compare(metric, study.of(metric, rival), level=2 * _LEVEL - 1)
-    low, high = found.interval.low, found.interval.high
-    outcome = _outcome(low > -margin, high < -margin)
+    outcome = _outcome(*_beyond(found, margin))
     words = {
         "supported": "is not inferior to",
         "refuted": "is inferior to",
@@ -186,7 +185,8 @@ def _non_inferior(study: Judged, hypothesis: NonInferior, rival: Cell, name: str
         f"{study.subject.label} {words[outcome]} {rival.label} in {METRICS[metric].label} by a margin of {margin:g} "
         f"({_difference(found)})."
     )
-    bound = one_sided_bound(study.of(metric, study.subject), study.of(metric, rival), _LEVEL)
+    pair = study.of(metric, study.subject), study.of(metric, rival)
+    bound = one_sided_bound(*pair, _LEVEL, METRICS[metric].sign)
     return _of(found._replace(seeds_needed=bound.seeds_needed(margin)), name, "non_inferior", outcome, sentence)
 
 
@@ -203,8 +203,7 @@ def _superior(study: Judged, hypothesis: Superior, rivals: Sequence[Cell]) -> It
             compared.append((name, rival, found))
     corrected = holm([found for *_, found in compared])
     for (name, rival, _), found in zip(compared, corrected, strict=True):
-        estimate = found.interval.estimate
-        outcome = _outcome(found.significant and estimate > 0, found.significant and estimate < 0)
+        outcome = _outcome(found.significant and found.gain > 0, found.significant and found.gain < 0)
         words = {"supported": "better than", "refuted": "worse than", "inconclusive": "not shown to differ from"}
         p_value = "" if found.p_holm is None else f", p = {found.p_holm:.2g} after Holm's correction"
         sentence = (
@@ -260,12 +259,12 @@ def _matched_budget(study: Judged, hypothesis: MatchedBudget, name: str) -> Verd
         )
     interpolated = _interpolated(study, metric, below[-1], above[0], _position(cost, below[-1], own, above[0]))
     found = study.compare(metric, interpolated)
-    low, high = found.interval.low, found.interval.high
-    outcome = _outcome(low > -hypothesis.margin, high < -hypothesis.margin)
+    outcome = _outcome(*_beyond(found, hypothesis.margin))
     words = {"supported": "better than", "refuted": "worse than", "inconclusive": "not shown to differ from"}
     if hypothesis.margin:
-        words["supported"] = f"not more than {hypothesis.margin:g} below"
-        words["refuted"] = f"more than {hypothesis.margin:g} below"
+        side = "below" if METRICS[metric].sign > 0 else "above"
+        words["supported"] = f"not more than {hypothesis.margin:g} {side}"
+        words["refuted"] = f"more than {hypothesis.margin:g} {side}"
     between = f"interpolated between {below[-1].label} and {above[0].label}"
     sentence = (
         f"At {_shown(own, cost)} of {COST_WORDS[cost]}, {subject.label} is {words[outcome]} "
@@ -296,6 +295,14 @@ def _interpolated(study: Judged, metric: MetricName, below: Cell, above: Cell, p
         images=images,
         values=(1 - position) * part(one) + position * part(other),
     )
+
+
+def _beyond(found: Difference, margin: float) -> tuple[bool, bool]:
+    """Whether the interval is all above being worse by `margin`, and all below it."""
+    low, high = found.interval.low, found.interval.high
+    if METRICS[found.metric].sign < 0:
+        low, high = -high, -low
+    return low > -margin, high < -margin
 
 
 def _outcome(supported: bool, refuted: bool) -> Outcome:

@@ -7,16 +7,19 @@ against: [{model: unet, width: 32}, {model: fcn8s}]       # its rivals, one cell
 hypotheses:
   - {kind: fewest, cost: params}
   - {kind: non_inferior, metric: dice, margin: 0.01}
+  - {kind: superior, metric: hd95, class: liver}            # of one class; less is better, so superior is lower
+empty: skip                                               # images that lack a class, and whose prediction does
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ablate.analysis.pareto import Cost
+from ablate.metrics.counts import Empty
 from ablate.yaml_files import packaged_or_own, read_yaml
 
 _MOST = 100
@@ -32,12 +35,28 @@ Selector = Annotated[
 network's configuration (`width`, `stages`, `block`, …), with their values."""
 
 
-_Metric = Annotated[str, Field(pattern=r"^[A-Za-z_]\w{0,79}$")]
-"""`dice`, `iou`, `miou`, or the label of a metric of the trials' own; a study says which it has."""
+_Metric = Annotated[str, Field(pattern=r"^[A-Za-z_]\w{0,79}(\.[^\n]{1,80})?$")]
+"""`dice`, `iou`, `miou`, `sensitivity`, `precision`, `specificity`, or a metric of the trials' own; of one class with a
+dot and its name or index after it, as by `class`. A study says which it has."""
+_Margin = Annotated[float, Field(le=1e6)]
+"""In the metric's own unit: below 1 for what is from 0 to 1."""
 
 
 class _Hypothesis(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Scored(_Hypothesis):
+    metric: _Metric
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_class(cls, fields: Any) -> Any:
+        """`class: liver` is the metric's of that class."""
+        if not isinstance(fields, dict) or "class" not in fields or not isinstance(fields.get("metric"), str):
+            return fields
+        named = {name: value for name, value in fields.items() if name != "class"}
+        return named | {"metric": f"{fields['metric']}.{fields['class']}"}
 
 
 class _AgainstRivals(_Hypothesis):
@@ -52,42 +71,38 @@ class Fewest(_AgainstRivals):
     cost: Cost
 
 
-class NonInferior(_AgainstRivals):
-    """The subject's score is less than each rival's by at most `margin`: a one-sided bound lies above it."""
+class NonInferior(_Scored, _AgainstRivals):
+    """The subject's score is worse than each rival's by at most `margin`: a one-sided bound lies beyond it."""
 
     kind: Literal["non_inferior"]
-    metric: _Metric
-    margin: float = Field(gt=0, lt=1)
+    margin: _Margin = Field(gt=0)
 
 
-class Superior(_AgainstRivals):
-    """The subject's score is above each rival's (Holm's correction over the rivals)."""
+class Superior(_Scored, _AgainstRivals):
+    """The subject's score is better than each rival's (Holm's correction over the rivals)."""
 
     kind: Literal["superior"]
-    metric: _Metric
 
 
-class OnFront(_Hypothesis):
+class OnFront(_Scored):
     """With at least `probability`, no cell of its data set beats the subject in score and cost at once."""
 
     kind: Literal["on_front"]
     cost: Cost
-    metric: _Metric
     probability: float = Field(0.95, gt=0.5, lt=1)
 
 
-class MatchedBudget(_Hypothesis):
-    """The subject's score is above that of a `family` at the subject's own cost.
+class MatchedBudget(_Scored):
+    """The subject's score is better than that of a `family` at the subject's own cost.
 
     The family's score there is interpolated between its two cells on either side, linearly in the logarithm of the
-    cost. With a `margin`, not below it by more than that.
+    cost. With a `margin`, not worse than it by more than that.
     """
 
     kind: Literal["matched_budget"]
-    metric: _Metric
     cost: Cost
     family: Selector
-    margin: float = Field(0.0, ge=0, lt=1)
+    margin: _Margin = Field(0.0, ge=0)
 
 
 Hypothesis = Annotated[Fewest | NonInferior | Superior | OnFront | MatchedBudget, Field(discriminator="kind")]
@@ -103,6 +118,20 @@ class Claim(BaseModel):
     subject: Selector
     against: list[Selector] = Field(default_factory=list, max_length=_MOST)
     hypotheses: list[Hypothesis] = Field(min_length=1, max_length=_MOST)
+    empty: Empty | None = None
+    """What an image scores in a class that neither its mask nor its prediction has; `one` unless it is said."""
+
+    def about(self, of_class: str = "", empty: Empty | None = None) -> Claim:
+        """The same of one class, where a hypothesis names none itself, and by this choice of what empty masks score."""
+
+        def narrowed(one: Hypothesis) -> Hypothesis:
+            if isinstance(one, Fewest) or not of_class or "." in one.metric:
+                return one
+            return one.model_copy(update={"metric": f"{one.metric}.{of_class}"})
+
+        return self.model_copy(
+            update={"hypotheses": [narrowed(one) for one in self.hypotheses], "empty": empty or self.empty}
+        )
 
 
 def packaged() -> dict[str, Path]:

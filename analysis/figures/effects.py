@@ -60,7 +60,7 @@ def effects_figure(effects: Sequence[Effect]) -> go.Figure:
         if of_kind:
             figure.add_scatter(**_marks(of_kind, look))
     figure.add_scatter(**_texts(rows))
-    metric = METRICS[effects[0].difference.metric].label if effects else "score"
+    metric = METRICS[effects[0].difference.metric].heading if effects else "score"
     height = _ROW * len(rows) + _FRAME
     wide: dict[str, Any] = {"height": height, "xaxis.domain": [0, 0.44], "xaxis2.domain": [0.46, 1]}
     narrow: dict[str, Any] = {"height": height, "xaxis.domain": [0, 1], "xaxis2.domain": [0.98, 1]}
@@ -199,7 +199,7 @@ def _kind(effect: Effect) -> str:
         return "one seed"
     if not difference.significant:
         return "open"
-    return "better" if difference.interval.estimate > 0 else "worse"
+    return "better" if difference.gain > 0 else "worse"
 
 
 def _hover(effect: Effect) -> str:

@@ -101,7 +101,7 @@ def heatmap_figure(record: LevelMeans) -> go.Figure:
             hovertemplate="%{customdata}<extra></extra>",
             hoverongaps=False,
             colorscale="Cividis",
-            colorbar={"title": {"text": metric.label, "side": "right"}, "tickformat": ".3f", "thickness": 12},
+            colorbar={"title": {"text": metric.heading, "side": "right"}, "tickformat": ".3f", "thickness": 12},
             xgap=2,
             ygap=2,
             meta={"factors": list(record.factors)},

@@ -64,12 +64,12 @@ def parallel(
         factors = [f for f in run.factors if len({places.get(f) for places in levels.values()}) > 1]
         if len(factors) < 2:
             continue
-        cells = sorted((known[cell] for cell in levels), key=lambda cell: -value(cell, metric))
+        cells = sorted((known[cell] for cell in levels), key=lambda cell: -METRICS[metric].sign * value(cell, metric))
         chosen = _sample(cells)
         coordinates = [
             *(_levels(f, [levels[cell.id].get(f, "") for cell in chosen], run.factors[f]) for f in factors),
             *(_number(COSTS[c], [value(cell, c) for cell in chosen], partial(amount, c)) for c in offered(chosen)),
-            _number(METRICS[metric].label, [value(cell, metric) for cell in chosen], score),
+            _number(METRICS[metric].heading, [value(cell, metric) for cell in chosen], score),
         ]
         lines = tuple(
             Line(

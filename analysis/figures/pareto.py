@@ -57,9 +57,11 @@ def pareto_figure(
     traces += named
 
     x_axes = {cost: _x_axis(next(front for front in fronts if front.x == cost)) for cost in costs}
-    y_axes = {metric: {"yaxis.title.text": f"Test {METRICS[metric].label}"} for metric in metrics}
+    y_axes = {metric: {"yaxis.title.text": f"Test {METRICS[metric].heading}"} for metric in metrics}
     x_buttons = [button(f"x: {COSTS[cost]}", by_cost(traces, cost), x_axes[cost]) for cost in costs]
-    y_buttons = [button(f"y: {METRICS[metric].label}", by_metric(traces, metric), y_axes[metric]) for metric in metrics]
+    y_buttons = [
+        button(f"y: {METRICS[metric].heading}", by_metric(traces, metric), y_axes[metric]) for metric in metrics
+    ]
     for trace in traces:
         trace.choose(shown.x, shown.y)
     figure = go.Figure([trace.trace for trace in traces])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ablate.analysis.format import NO_BREAK
-from ablate.analysis.pareto import Cost, Pareto, Point
+from ablate.analysis.pareto import Cost, Pareto, Point, maximised
 from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ class Drawn(NamedTuple):
     def in_view(self, value: float, front: Pareto) -> bool:
         """Whether a score is so near the networks' that showing it does not squeeze them into a strip."""
         low, high = self.extent(front)
-        return not front.points or value >= high - 4 * max(high - low, 0.02)
+        reach = 4 * max(high - low, 0.02)
+        return not front.points or (value >= high - reach if maximised(front.y) else value <= low + reach)
 
 
 def drawn(fronts: Sequence[Pareto], uncertain: Sequence[UncertainFront], intervals: Intervals | None) -> Drawn:

@@ -13,7 +13,7 @@ from ablate.analysis.figures.pareto_record import Drawn, percent
 from ablate.analysis.figures.style import FAINT, INK, Style, plain, shortened, styles, wrapped
 from ablate.analysis.figures.switches import Switched, only_on
 from ablate.analysis.format import between, score, several
-from ablate.analysis.pareto import COSTS, Cost, Pareto, Point, amount
+from ablate.analysis.pareto import COSTS, Cost, Pareto, Point, amount, maximised
 from ablate.metrics.counts import METRICS, MetricName
 
 _BAND, _CLOUD = "rgba(34,34,34,0.09)", "rgba(102,102,102,0.35)"
@@ -101,7 +101,7 @@ def boundaries(fronts: Sequence[Pareto]) -> list[Switched]:
         corners = [point for point in front.points if point.on_front]
         xs, ys, sizes = [p.x for p in corners], [p.y for p in corners], [17.0] * len(corners)
         if corners and front.points[-1].x > xs[-1]:
-            xs, ys, sizes = [*xs, front.points[-1].x], [*ys, max(ys)], [*sizes, 0.0]
+            xs, ys, sizes = [*xs, front.points[-1].x], [*ys, max(ys) if maximised(front.y) else min(ys)], [*sizes, 0.0]
         trace = go.Scatter(
             mode="lines+markers",
             name="Pareto front",
@@ -235,7 +235,7 @@ def trivial_rows(drawn: Drawn, metrics: Sequence[MetricName]) -> list[Switched]:
             by_metric[metric] = {
                 "y": [row.y] * 3 if row else [],
                 "text": [text if at == place else "" for at in range(3)],
-                "name": text if in_view else f"{text} (below)",
+                "name": text if in_view else f"{text} ({'below' if maximised(metric) else 'above'})",
                 "visible": True if in_view else "legendonly",
             }
         trace = go.Scatter(

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import yaml
 
 from ablate.analysis.by_seed import remarks
-from ablate.analysis.format import listing, several
+from ablate.analysis.format import listing, resolution, several
 from ablate.analysis.guard import noted
 from ablate.analysis.report.content import About
 from ablate.analysis.report.recipe import own_metrics, selection, trainings
+from ablate.data.fit import fit_of
 from ablate.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ablate.study.study import Study
     from ablate.trial import TrialConfig
 
+_OF_NOTHING = {"one": "scores 1", "skip": "is left out", "zero": "scores 0"}
 _MOST_CAUTIONS = 10
 _STATISTICS = (
     "Intervals are of 95 %, from variance components of seeds and test images with matching degrees of freedom; "
@@ -49,11 +51,13 @@ def about(study: Study, frames: Frames) -> About:
         "Selection": lambda: _distinct(map(selection, trained)),
         "Scores": lambda: (
             "Dice and IoU of the foreground, MIoU over all classes (Eq. 1): means over images. "
-            "An image whose mask and prediction are both empty scores 1."
+            f"An image whose mask and prediction are both empty {_OF_NOTHING[frames.scoring.empty]}. "
+            f"Scores are {listing(list(dict.fromkeys(resolution(config.data) for config in trained)))}."
             + "".join(dict.fromkeys(map(own_metrics, trained)))
         ),
         "MACs": lambda: _distinct(
-            f"multiply–accumulates of one {c.data.channels}×{c.data.size[0]}×{c.data.size[1]} image, ptflops, modules"
+            f"multiply–accumulates of one {c.data.channels}×{c.data.size[0]}×{c.data.size[1]} "
+            f"{'window' if fit_of(c.data) == 'patches' else 'image'}, ptflops, modules"
             for c in trained
         ),
         "Seeds": lambda: ", ".join(map(str, sorted({config.seed for config in trained}))),

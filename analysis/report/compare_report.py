@@ -44,7 +44,7 @@ def _drawn(comparison: Comparison) -> Markup:
 
 
 def _scores(comparison: Comparison) -> Markup:
-    return laid_out("compared_scores", scores=_score_table(comparison), metric=METRICS[comparison.metric].label)
+    return laid_out("compared_scores", scores=_score_table(comparison), metric=METRICS[comparison.metric].heading)
 
 
 def _lines(comparison: Comparison) -> Parallel:

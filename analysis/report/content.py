@@ -86,6 +86,8 @@ class Picture(NamedTuple):
     predictions: Mapping[str, Prediction]
     role: str = ""
     task: str = ""
+    ignored: int | None = None
+    """The grey level of what is not known in the mask, if masks of its kind have one."""
 
 
 @dataclass(frozen=True)

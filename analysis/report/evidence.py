@@ -43,7 +43,7 @@ def evidence(study: Study, frames: Frames) -> Evidence:
     seeds = noted(notes, "seeds", partial(by_seed, frames), frames.trials)
     scores = {
         metric: noted(notes, f"{METRICS[metric].label} of images", partial(cell_scores, frames, metric), {})
-        for metric in metrics_of(frames.images)
+        for metric in (*metrics_of(frames.images), *frames.scoring.asked)
     }
     known = {cell.id: cell for cell in noted(notes, "networks", lambda: cells(seeds), ()) if not cell.trivial}
     claims = noted(notes, "claims", lambda: applicable(judged), Applicable((), ()))

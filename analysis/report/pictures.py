@@ -13,6 +13,7 @@ from ablate.analysis.report.content import Picture, Prediction
 from ablate.analysis.scores import image_scores
 from ablate.errors import InputError
 from ablate.study.pictures import pictures_dir, read_pictures
+from ablate.study.trial_folder import ignored_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +69,8 @@ def _picture(
     study: Study, trials: Mapping[str, str], image: str, dice: Mapping[str, float], notes: list[str]
 ) -> Picture:
     """One image with the predictions of `trials`, keys by cell; `dice` is by key. What is not read is in `notes`."""
-    folder = pictures_dir(study.path, study.config(next(iter(trials.values()))))
+    config = study.config(next(iter(trials.values())))
+    folder = pictures_dir(study.path, config)
     predictions = {}
     for cell, key in trials.items():
         if key in dice:
@@ -80,7 +82,7 @@ def _picture(
     kept = read_pictures(folder, image)
     if kept is None:
         raise InputError("it is missing, or not what was written; the next run makes it again")
-    return Picture(image, kept.image, kept.mask, predictions)
+    return Picture(image, kept.image, kept.mask, predictions, ignored=ignored_level(config.data.classes))
 
 
 def _best_cells(frames: Frames) -> set[str]:

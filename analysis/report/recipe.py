@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ablate.analysis.format import listing, setting, several
+from ablate.data.fit import fit_of
 from ablate.kinds import kind_at, own_defaults
 from ablate.metrics.counts import METRICS
 
@@ -34,12 +35,24 @@ def _training(config: TrialConfig) -> tuple[str, ...]:
     parts = [f"{protocol.epochs} epochs", f"batch {protocol.batch_size}", optimizer, *_over_time(config)]
     binary = config.loss.name == "cross_entropy" and config.data.classes == 1
     parts.append(f"{'binary ' if binary else ''}{named('loss', config.loss)}")
+    if fit_of(config.data) == "patches":
+        parts.append(_patches(config))
     if protocol.deep_supervision is not None:
         parts.append(f"heads weighted {setting(list(protocol.deep_supervision))}")
     if protocol.initialisation is not None:
         parts.append(f"{protocol.initialisation} initialisation")
     augmented = [*protocol.augment, *(named("augmentation", part) for part in config.augmentation)]
     return (*parts, f"augmented by {', '.join(augmented)}" if augmented else "not augmented")
+
+
+def _patches(config: TrialConfig) -> str:
+    (height, width), protocol = config.data.size, config.protocol
+    count = protocol.patches_per_image
+    return (
+        f"{count} patch{'es' if count > 1 else ''} of {height}x{width} an image and epoch, "
+        f"{protocol.patch_foreground:.0%} about the foreground; predicted by windows that overlap by "
+        f"{protocol.window_overlap:.0%}"
+    )
 
 
 def _over_time(config: TrialConfig) -> Iterator[str]:

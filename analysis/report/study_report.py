@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ablate.analysis.by_seed import remarks
+from ablate.analysis.frames import scored
 from ablate.analysis.guard import noted
 from ablate.analysis.report.about import about
 from ablate.analysis.report.evidence import evidence
 from ablate.analysis.report.pictures import pictures
 from ablate.analysis.report.report import render
+from ablate.analysis.scoring import by_class
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
     from ablate.part import Part
     from ablate.study.study import Study
+
+
+_MOST_CLASSES = 8
+"""That have a column of their own."""
 
 
 def study_report(study: Study, frames: Frames, sections: Sequence[Part] = ()) -> str:
@@ -23,6 +30,10 @@ def study_report(study: Study, frames: Frames, sections: Sequence[Part] = ()) ->
     `sections` are shown beside those that there are.
     """
     notes: list[str] = []
+    classes, more = noted(notes, "classes", lambda: by_class(frames, "dice", _MOST_CLASSES), ([], ""))
+    frames = noted(notes, "classes", lambda: scored(frames, classes), frames)
+    notes += [more] if more else []
+    notes += noted(notes, "what is scored", lambda: remarks(frames), [])
     shown = noted(notes, "test images", lambda: pictures(study, frames, notes), [])
     found = evidence(study, frames)
     found = found._replace(notes=(*found.notes, *notes))

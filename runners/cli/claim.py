@@ -9,18 +9,30 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablate.runners.cli.output import console, print_json
-from ablate.runners.cli.shared import json_option, notes, open_study, study_argument, unit_option
+from ablate.runners.cli.shared import (
+    class_option,
+    empty_option,
+    json_option,
+    notes,
+    open_study,
+    study_argument,
+    tables,
+    unit_option,
+)
 
 if TYPE_CHECKING:
     from ablate.analysis.scores import Unit
+    from ablate.metrics.counts import Empty
 
 
 @click.command()
 @study_argument
 @click.option("--claim", "name", default="lightweight", show_default=True, help="A packaged claim, or a YAML file.")
+@class_option
+@empty_option
 @unit_option
 @json_option
-def claim(study: Path, name: str, unit: Unit | None, as_json: bool) -> None:
+def claim(study: Path, name: str, of_class: str, empty: Empty | None, unit: Unit | None, as_json: bool) -> None:
     """Judge a claim: each of its hypotheses is supported, refuted or inconclusive.
 
     What the study cannot decide is inconclusive, and says what is missing.
@@ -32,6 +44,7 @@ def claim(study: Path, name: str, unit: Unit | None, as_json: bool) -> None:
       ablate claim studies/baselines-isbi2012-quick
       ablate claim STUDY --claim lightweight_strict
       ablate claim STUDY --claim my_network.yaml
+      ablate claim STUDY --class liver --empty skip
     """
     from rich.text import Text
 
@@ -39,11 +52,10 @@ def claim(study: Path, name: str, unit: Unit | None, as_json: bool) -> None:
     from ablate.analysis.claims.evaluate import evaluate
     from ablate.analysis.claims.schema import load_claim
     from ablate.analysis.confirmation import of_fresh_seeds, searched_and_fresh
-    from ablate.analysis.frames import load
 
-    parsed = load_claim(name)
+    parsed = load_claim(name).about(of_class, empty)
     opened = open_study(study)
-    frames = load(opened).by(unit)
+    frames = tables(opened, unit, parsed.empty)
     said = [*remarks(frames), *notes(opened)]
     _, fresh = searched_and_fresh(opened.manifest.runs)
     results = evaluate(parsed, of_fresh_seeds(frames, fresh) if fresh else frames)  # a search's own seeds flatter it

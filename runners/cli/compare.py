@@ -10,24 +10,41 @@ import click
 
 from ablate.errors import InputError
 from ablate.runners.cli.output import check_target, console, plain_table, print_json, write
-from ablate.runners.cli.shared import json_option, metric_option, notes, open_study, unit_option
+from ablate.runners.cli.shared import (
+    class_option,
+    empty_option,
+    json_option,
+    metric_option,
+    notes,
+    open_study,
+    tables_with,
+    unit_option,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from ablate.analysis.compare import Comparison
     from ablate.analysis.scores import Unit
-    from ablate.metrics.counts import MetricName
+    from ablate.metrics.counts import Empty, MetricName
 
 
 @click.command()
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...", type=click.Path(path_type=Path))
 @metric_option("--metric")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a page here that works offline.")
+@class_option
+@empty_option
 @unit_option
 @json_option
 def compare(
-    studies: tuple[Path, ...], metric: MetricName, output: Path | None, unit: Unit | None, as_json: bool
+    studies: tuple[Path, ...],
+    metric: MetricName,
+    output: Path | None,
+    of_class: str,
+    empty: Empty | None,
+    unit: Unit | None,
+    as_json: bool,
 ) -> None:
     """The same networks over several data sets, and their ranks.
 
@@ -38,11 +55,12 @@ def compare(
     Examples:
       ablate compare studies/baselines-mni152 studies/baselines-isbi2012
       ablate compare STUDY STUDY --metric miou -o compared.html
+      ablate compare STUDY STUDY --metric hd95 --class liver
     """
     from ablate.analysis.by_seed import remarks
     from ablate.analysis.compare import compare as compared
     from ablate.analysis.compare import findings
-    from ablate.analysis.frames import load
+    from ablate.analysis.format import listing
     from ablate.analysis.report.about import about
     from ablate.analysis.report.compare_report import compare_report
 
@@ -50,8 +68,12 @@ def compare(
     if len({study.resolve() for study in studies}) < len(studies):
         raise InputError("a study is named twice: name each once")
     opened = {name: open_study(study) for name, study in zip(_names(studies), studies, strict=True)}
-    frames = {name: load(study).by(unit) for name, study in opened.items()}
-    comparison = compared(frames, metric)
+    scored = {name: tables_with(study, metric, of_class, unit, empty) for name, study in opened.items()}
+    frames = {name: found for name, (found, _) in scored.items()}
+    called = {name for _, name in scored.values()}
+    if len(called) > 1:
+        raise InputError(f"{metric} is {listing(sorted(called))} in these studies: compare what is one thing in all")
+    comparison = compared(frames, called.pop())
     cautions = [f"{name}: {said}" for name, found in frames.items() for said in remarks(found)]
     cautions += dict.fromkeys(note for study in opened.values() for note in notes(study))
     if output:
@@ -84,7 +106,7 @@ def _scores(comparison: Comparison) -> Table:
     from ablate.metrics.counts import METRICS
 
     table = plain_table(
-        METRICS[comparison.metric].label, *comparison.data, "mean rank", right=(*comparison.data, "mean rank")
+        METRICS[comparison.metric].heading, *comparison.data, "mean rank", right=(*comparison.data, "mean rank")
     )
     for network in comparison.networks:
         texts = []

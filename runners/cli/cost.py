@@ -86,7 +86,7 @@ def _networks(
     """Each distinct network with its label and levels."""
     from ablate.analysis.frames import level_label
     from ablate.models.network import network
-    from ablate.search_spaces.plan import networks_of
+    from ablate.search_spaces.networks import networks_of
     from ablate.search_spaces.space import load_space
 
     fields = parse_settings(settings)

@@ -12,7 +12,17 @@ import click
 
 from ablate.errors import unknown
 from ablate.runners.cli.output import console, print_json
-from ablate.runners.cli.shared import json_option, metric_option, notes, open_study, study_argument, unit_option
+from ablate.runners.cli.shared import (
+    class_option,
+    empty_option,
+    json_option,
+    metric_option,
+    notes,
+    open_study,
+    study_argument,
+    tables_with,
+    unit_option,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,16 +31,26 @@ if TYPE_CHECKING:
     from ablate.analysis.crossed import Interval
     from ablate.analysis.effects import Effect, Effects, Importance, Interaction
     from ablate.analysis.scores import Unit
-    from ablate.metrics.counts import MetricName
+    from ablate.metrics.counts import Empty, MetricName
 
 
 @click.command()
 @study_argument
 @metric_option("--metric")
 @click.option("--space", help="Only this space of the study.")
+@class_option
+@empty_option
 @unit_option
 @json_option
-def effects(study: Path, metric: MetricName, space: str | None, unit: Unit | None, as_json: bool) -> None:
+def effects(
+    study: Path,
+    metric: MetricName,
+    space: str | None,
+    of_class: str,
+    empty: Empty | None,
+    unit: Unit | None,
+    as_json: bool,
+) -> None:
     """What each level of each factor is worth against its reference.
 
     Differences are of the test images' mean score, everything else equal, with 95 % intervals that hold for
@@ -40,16 +60,16 @@ def effects(study: Path, metric: MetricName, space: str | None, unit: Unit | Non
     Examples:
       ablate effects STUDY
       ablate effects STUDY --metric miou --space pyramid_levels
+      ablate effects STUDY --metric sensitivity --class tumour
     """
     from ablate.analysis.by_seed import remarks
     from ablate.analysis.effects import effects as estimate
-    from ablate.analysis.frames import load
 
     opened = open_study(study)
     runs = [run for run in opened.manifest.runs if space in (None, run.space)]
     if space is not None and not runs:
         raise unknown("space", space, {run.space for run in opened.manifest.runs})
-    frames = load(opened).by(unit)
+    frames, metric = tables_with(opened, metric, of_class, unit, empty)
     found = estimate(frames, runs, metric)
     cautions = [*found.notes, *remarks(frames), *notes(opened)]
     if as_json:
@@ -68,7 +88,7 @@ def _print_effects(found: Effects, out: Console) -> None:
 
     for (space, task), group in groupby(found.effects, key=lambda effect: (effect.space, effect.task)):
         rows = list(group)
-        out.print(f"{space}, {task}: effect on {METRICS[found.metric].label}", style="bold")
+        out.print(f"{space}, {task}: effect on {METRICS[found.metric].heading}", style="bold")
         table = _table("", "level", "effect", "95 % interval", "p", "seeds", "params", "MACs")
         for (factor, reference), levels in groupby(rows, key=lambda effect: (effect.factor, effect.reference)):
             for place, effect in enumerate(levels):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,23 @@ import click
 
 from ablate.errors import InputError
 from ablate.runners.cli.output import check_target, data, say, waiting, write
-from ablate.runners.cli.shared import notes, open_study, study_argument
+from ablate.runners.cli.shared import (
+    class_option,
+    empty_option,
+    metric_names,
+    notes,
+    open_study,
+    study_argument,
+    tables_more,
+)
 
 if TYPE_CHECKING:
+    from ablate.metrics.counts import Empty
     from ablate.study.study import Study
+
+
+_MOST = 255
+"""Classes that have a column."""
 
 
 @click.command()
@@ -20,10 +34,21 @@ if TYPE_CHECKING:
 @click.option("--table", type=click.Choice(["trials", "epochs", "images"]), help="Which table.")
 @click.option("--format", "kind", type=click.Choice(["csv", "parquet", "json"]), help="[default: -o's ending, or csv]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write [default: standard output].")
+@click.option("--metrics", default="", help="Columns of these too, with commas: sensitivity, precision, specificity.")
+@partial(class_option, several=True)
+@empty_option
 @click.option("--to", type=(click.Choice(["optuna"]), str), metavar="optuna URL", help="A database for Optuna's tools.")
 @click.option("--name", help="Of the study there [default: the study directory's].")
 def export(
-    study: Path, table: str | None, kind: str | None, output: Path | None, to: tuple[str, str] | None, name: str | None
+    study: Path,
+    table: str | None,
+    kind: str | None,
+    output: Path | None,
+    metrics: str,
+    classes: tuple[str, ...],
+    empty: Empty | None,
+    to: tuple[str, str] | None,
+    name: str | None,
 ) -> None:
     """Write one of a study's tables: trials, epochs of trials, or test images of trials.
 
@@ -31,10 +56,13 @@ def export(
     parameters and validation Dice, parameters and MACs as its values: for
     its plots and importances, and optuna-dashboard. Again, it adds what is new.
 
+    Trials of several classes have a column of Dice for each.
+
     \b
     Examples:
       ablate export STUDY --table trials
       ablate export STUDY --table images -o images.parquet
+      ablate export STUDY --table trials --metrics sensitivity --class liver
       ablate export STUDY --to optuna sqlite:///trials.db
     """
     if to is not None:
@@ -47,14 +75,21 @@ def export(
         raise InputError(f"--name {name}: is of a study of Optuna's; give --to optuna URL too")
     if table is None:
         raise InputError("expected --table trials, epochs or images, or --to optuna URL")
-    from ablate.analysis.frames import load
+    for option, given in (("--metrics", metrics), ("--class", " ".join(classes)), ("--empty", empty)):
+        if given and table != "trials":
+            raise InputError(f"{option} {given}: is of the trials' scores; give --table trials")
+    from ablate.analysis.by_seed import remarks
+    from ablate.analysis.frames import scored
+    from ablate.analysis.scoring import by_class
 
     check_target(output, *([f".{kind}"] if kind else [".csv", ".parquet", ".json"]))
     kind = kind or (output.suffix.lower().removeprefix(".") if output else "csv")
     if kind == "parquet" and output is None:
         raise InputError("--format parquet is binary: give -o FILE")
     opened = open_study(study)
-    frame = getattr(load(opened), table)
+    frames = tables_more(opened, metric_names(metrics), classes, None, empty)
+    frames = scored(frames, by_class(frames, "dice", _MOST)[0])
+    frame = getattr(frames, table)
     if kind == "parquet":
         content = frame.to_parquet(index=False)
     elif kind == "json":
@@ -65,7 +100,7 @@ def export(
         data(content)
     else:
         write(output, content)
-    for note in notes(opened):
+    for note in [*(remarks(frames) if table == "trials" else []), *notes(opened)]:
         say(note, err=True)
 
 

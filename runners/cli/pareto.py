@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ablate.errors import InputError, unknown
+from ablate.errors import InputError
 from ablate.runners.cli.output import check_target, console, print_json, write
-from ablate.runners.cli.shared import json_option, metric_option, notes, open_study, study_argument, unit_option
+from ablate.runners.cli.shared import (
+    class_option,
+    empty_option,
+    json_option,
+    metric_option,
+    notes,
+    open_study,
+    study_argument,
+    tables_with,
+    unit_option,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +29,7 @@ if TYPE_CHECKING:
     from ablate.analysis.pareto import Cost, Pareto
     from ablate.analysis.scores import Unit
     from ablate.analysis.uncertainty import UncertainFront
-    from ablate.metrics.counts import MetricName
+    from ablate.metrics.counts import Empty, MetricName
 
 
 @click.command()
@@ -40,10 +50,20 @@ if TYPE_CHECKING:
     help="Bootstrap resamples of seeds and test images.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an interactive page here.")
+@class_option
+@empty_option
 @unit_option
 @json_option
 def pareto(
-    study: Path, x: Cost, y: MetricName, resamples: int, output: Path | None, unit: Unit | None, as_json: bool
+    study: Path,
+    x: Cost,
+    y: MetricName,
+    resamples: int,
+    output: Path | None,
+    of_class: str,
+    empty: Empty | None,
+    unit: Unit | None,
+    as_json: bool,
 ) -> None:
     """The Pareto front of a study and how sure it is, printed or as a page.
 
@@ -54,11 +74,11 @@ def pareto(
     \b
     Examples:
       ablate pareto STUDY --x macs --y miou
+      ablate pareto STUDY --y hd95 --class liver --empty skip
       ablate pareto STUDY -o front.html
     """
     from ablate.analysis.by_seed import by_seed, remarks
     from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
-    from ablate.analysis.frames import load
     from ablate.analysis.report.report import figure_page
     from ablate.analysis.scores import cell_scores, metrics_of
     from ablate.analysis.significance import mean_interval
@@ -67,11 +87,9 @@ def pareto(
 
     check_target(output, ".html")
     opened = open_study(study)
-    frames = load(opened).by(unit)
+    frames, y = tables_with(opened, y, of_class, unit, empty)
     seeds = by_seed(frames)
-    known = metrics_of(frames.images)
-    if y not in known:
-        raise unknown("metric", y, known)
+    known = [*metrics_of(frames.images), *frames.scoring.asked]
     records = _fronts(seeds, x, y, study)
     # A page has every pair of axes; the terminal has one.
     wanted = known if output else [y]
@@ -139,7 +157,7 @@ def _fronts(trials: pd.DataFrame, x: Cost, y: MetricName, study: Path) -> dict[s
 def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
     """In words: who is on the front how likely, and how much it dominates."""
     from ablate.analysis.format import listing
-    from ablate.analysis.pareto import amount
+    from ablate.analysis.pareto import amount, most_dominated
     from ablate.metrics.counts import METRICS
 
     if not sure.probability:
@@ -148,7 +166,7 @@ def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
     named = [f"{point.label} {sure.probability[point.cell]:.2f}" for point in likely if point.cell in sure.probability]
     named = [text for text in named if not text.endswith(" 0.00")]
     area, (cost, bar) = sure.hypervolume, sure.hypervolume.reference
-    largest = cost * (1 - bar)
+    largest = most_dominated((cost, bar), front.y)
     return [
         f"Probability of being on the front: {listing(named)}.",
         *([f"Measured on {front.device}."] if front.device else []),

@@ -52,7 +52,7 @@ def plan(study: Path | None, as_json: bool, design: str | None, output: Path | N
     from ablate.analysis.format import si
     from ablate.analysis.frames import level_label
 
-    prepared = prepare(**options)
+    prepared = prepare(**options, study=study)
     trials, rejected = prepared.plan.trials, prepared.plan.rejected
     kept = _kept(study, prepared)
     said = [*plan_notes(prepared.plan), *kept.said]

@@ -88,8 +88,8 @@ def predict(
     planned = jobs(*_images(arguments, folder, output), output, data, probabilities=probabilities)
     check_targets(planned, force=force, skip_existing=skip_existing)
     left = [job for job in planned if not (skip_existing and all(map(kind, job.targets)))]
-    for job in left:
-        check_header(job.image)
+    for image in (image for job in left for image in job.sources):
+        check_header(image)
     use_own_code(code)
     say_imports([opened.config(key) for key in chosen])
     ensemble = _ensemble(opened, chosen)
@@ -179,7 +179,7 @@ def _files(ensemble: Ensemble, job: Job, before: int, count: int) -> list[bytes]
     from ablate.data.writing import mask_file, probability_file
 
     try:
-        found = ensemble.segment(job.image, probabilities=bool(job.probabilities))
+        found = ensemble.segment(job.image, job.others, probabilities=bool(job.probabilities))
     except InputError as error:
         kept = f"; the {before} of {count} images before it are done, and --skip-existing does the rest"
         raise InputError(f"{error}{kept if before else ''}") from None
@@ -194,7 +194,8 @@ def _document(study: Study, keys: Sequence[str], data: DataPart, planned: Sequen
 
     def files(job: Job) -> dict[str, Any]:
         mask, *more = map(str, job.targets)
-        return {"image": str(job.image), "mask": mask, "probabilities": more, "written": job.mask in new}
+        made = {"mask": mask, "probabilities": more, "written": job.mask in new}
+        return {"image": str(job.image), "channels": [str(path) for path in job.others]} | made
 
     return {
         "study": str(study.path),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,20 @@ import click
 
 from ablate.runners.cli.named_parts import named_part
 from ablate.runners.cli.output import check_place, check_target, say, waiting, write
-from ablate.runners.cli.shared import open_study, study_argument, unit_option
+from ablate.runners.cli.shared import (
+    class_option,
+    empty_option,
+    metric_names,
+    open_study,
+    study_argument,
+    tables_more,
+    unit_option,
+)
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
     from ablate.analysis.scores import Unit
+    from ablate.metrics.counts import Empty
     from ablate.part import Part
     from ablate.study.study import Study
 
@@ -31,8 +41,19 @@ if TYPE_CHECKING:
     help="Show this section too: my_code:Section or my_code:function, looked for in the current folder; or one that "
     "is there, with settings. Give it again for more.",
 )
+@click.option("--metrics", default="", help="These too, with commas: sensitivity, precision, specificity.")
+@partial(class_option, several=True)
+@empty_option
 @unit_option
-def report(study: Path, output: Path | None, sections: tuple[str | dict[str, Any], ...], unit: Unit | None) -> None:
+def report(
+    study: Path,
+    output: Path | None,
+    sections: tuple[str | dict[str, Any], ...],
+    metrics: str,
+    classes: tuple[str, ...],
+    empty: Empty | None,
+    unit: Unit | None,
+) -> None:
     """Write a study's report: one HTML file that works offline.
 
     It has the verdict on the claims that apply, the fronts and how sure they
@@ -43,8 +64,8 @@ def report(study: Path, output: Path | None, sections: tuple[str | dict[str, Any
     Examples:
       ablate report studies/pyramid_levels-mni152-quick -o report.html
       ablate report STUDY --section my_sections:slowest_trials
+      ablate report STUDY --metrics sensitivity --class liver --empty skip
     """
-    from ablate.analysis.frames import load
     from ablate.kinds import KINDS, part_of
     from ablate.modules import code_from
 
@@ -55,7 +76,8 @@ def report(study: Path, output: Path | None, sections: tuple[str | dict[str, Any
     with code_from(Path.cwd() if sections else None):
         asked = [part_of(KINDS["section"], section) for section in sections]
         with waiting("writing the report"):
-            write_report(opened, load(opened).by(unit), path, asked)
+            frames = tables_more(opened, metric_names(metrics), classes, unit, empty)
+            write_report(opened, frames, path, asked)
     say(path)
 
 

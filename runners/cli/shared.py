@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from ablate.data.fit import is_scored_at_own_size
 from ablate.errors import InputError, brief, unknown
 from ablate.runners.cli import completion
 from ablate.runners.cli.output import say, waiting
 
 if TYPE_CHECKING:
+    from ablate.analysis.frames import Frames
+    from ablate.analysis.scores import Unit
     from ablate.data.dataset import Dataset
+    from ablate.metrics.counts import Empty, MetricName
     from ablate.part import DataPart
     from ablate.search_spaces.plan import Plan, Planned
     from ablate.search_spaces.profiles import Profile
@@ -85,7 +89,7 @@ def metric_option(name: str) -> Callable[[F], F]:
         default="dice",
         show_default=True,
         callback=lambda context, option, text: metric_name(text),
-        help="The score: dice, iou, miou, or a metric of the trials' own.",
+        help="The score: dice, iou, miou, sensitivity, precision, specificity, or a metric of the trials' own (hd95).",
     )
 
 
@@ -98,14 +102,74 @@ def unit_option(command: F) -> F:
     )(command)
 
 
+def class_option(command: F, *, several: bool = False) -> F:
+    """Of which class a score is; '' is the mean over classes."""
+    return click.option(
+        "--class",
+        "classes" if several else "of_class",
+        multiple=several,
+        default=() if several else "",
+        metavar="CLASS",
+        help="The score of this class alone, by name or number (liver, 2)"
+        + ("; give it again for more." if several else "."),
+    )(command)
+
+
+def empty_option(command: F) -> F:
+    """What an image scores in a class that neither its mask nor its prediction has; None is as a claim has it."""
+    return click.option(
+        "--empty",
+        type=click.Choice(["one", "skip", "zero"]),
+        help="What an image scores in a class that neither its mask nor its prediction has: 1, nothing (left out of "
+        "means), or 0 [default: one].",
+    )(command)
+
+
 def metric_name(text: str) -> str:
     """The name of a score. Raises `InputError` for what cannot be one in any study."""
-    from ablate.metrics.counts import METRICS
+    from ablate.metrics.counts import METRICS, ON_REQUEST
     from ablate.study.tables import is_metric_label
 
-    if text not in METRICS and not is_metric_label(text):
-        raise unknown("metric", text, METRICS)
+    whole = text.partition(".")[0]
+    if whole not in (*METRICS, *ON_REQUEST) and not is_metric_label(whole):
+        raise unknown("metric", whole, [*METRICS, *ON_REQUEST])
     return text
+
+
+def metric_names(text: str) -> list[str]:
+    """Those that are named with commas, each once. Raises as `metric_name`."""
+    return [metric_name(name) for name in dict.fromkeys(part.strip() for part in text.split(",") if part.strip())]
+
+
+def tables(study: Study, unit: Unit | None, empty: Empty | None = None) -> Frames:
+    """A study's tables, scored as is asked."""
+    from ablate.analysis.frames import load, scored
+
+    return scored(load(study).by(unit), empty=empty)
+
+
+def tables_with(
+    study: Study, metric: MetricName, of_class: str, unit: Unit | None, empty: Empty | None
+) -> tuple[Frames, MetricName]:
+    """As `tables`, with what a metric and class are called there. Raises `InputError` for what no trial has."""
+    from ablate.analysis.frames import scored
+    from ablate.analysis.scoring import metric_asked
+
+    frames = tables(study, unit, empty)
+    name = metric_asked(frames, metric, of_class)
+    return scored(frames, [name]), name
+
+
+def tables_more(
+    study: Study, metrics: Sequence[MetricName], classes: Sequence[str], unit: Unit | None, empty: Empty | None
+) -> Frames:
+    """As `tables`, with columns of these metrics, or of Dice, of each of these classes. Raises as `tables_with`."""
+    from ablate.analysis.frames import scored
+    from ablate.analysis.scoring import metric_asked
+
+    frames = tables(study, unit, empty)
+    named = metrics or (["dice"] if classes else [])
+    return scored(frames, [metric_asked(frames, name, one) for name in named for one in classes or [""]])
 
 
 def training_options(command: F) -> F:
@@ -243,7 +307,8 @@ def extent(trials: Sequence[Planned]) -> str:
     for data in (trial.config.data for trial in trials):
         height, width = data.size
         folder = f" '{data.root}'" if data.root and len(folders[data.called]) > 1 else ""
-        found[f"{data.called}{folder} at {data.channels}x{height}x{width}"] = None
+        own = ", scored at each image's own size" if is_scored_at_own_size(data) else ""
+        found[f"{data.called}{folder} at {data.channels}x{height}x{width}{own}"] = None
     most = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
     return f"{most} epochs, {listing(list(found), 6)}"
 
@@ -314,4 +379,14 @@ def notes(study: Study) -> list[str]:
 
     profiles = dict.fromkeys(run.profile for run in study.manifest.runs)
     said = [note for name in profiles if name in PROFILES and (note := PROFILES[name].note)]
-    return [*study.said_of_faults(), *said]
+    return [*study.said_of_faults(), *said, *_resolution(study)]
+
+
+def _resolution(study: Study) -> list[str]:
+    """At which size scores are, of each data set, as its trivial predictors say."""
+    from ablate.analysis.format import listing, resolution
+    from ablate.trial import TRIVIAL
+
+    rows = [key for key, record in study.sound().records.items() if record.model == TRIVIAL[0]]
+    sizes = list(dict.fromkeys(resolution(study.config(key).data) for key in rows))
+    return [f"Scores are {listing(sizes)}."] if sizes else []

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import io
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from ablate.analysis.frames import Frames
 from ablate.analysis.scores import CellScores
 
-
-class Tables(NamedTuple):
-    """The shape of `ablate.analysis.frames.Frames`."""
-
-    trials: pd.DataFrame
-    epochs: pd.DataFrame
-    images: pd.DataFrame
-    unit: str = "image"
-
+Tables = Frames
 
 TRIVIAL = {"all_foreground": 0.534, "mean_mask": 0.471, "all_background": 0.0}
 

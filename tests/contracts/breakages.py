@@ -201,9 +201,15 @@ DATA = {
     ),
     "a class too many": Breakage(
         "data set",
-        data("found[0] = found[0]._replace(mask=found[0].mask * 255)"),
+        data("found[0] = found[0]._replace(mask=found[0].mask * 254)"),
         "masks hold only its classes",
-        "mask '0' has class 255 and n_classes is 1: expected 0 to 1",
+        "mask '0' has class 254 and n_classes is 1: expected 0 to 1",
+    ),
+    "white for foreground": Breakage(
+        "data set",
+        data("found = [s._replace(mask=s.mask * 255) for s in found]"),
+        "some mask has foreground",
+        "no mask has any foreground (255 is where it is not known)",
     ),
     "empty masks": Breakage(
         "data set",

@@ -6,7 +6,8 @@ from test_plan import unread
 
 from ablate.errors import InputError
 from ablate.search_spaces.designs import choose, draw, expand, variant
-from ablate.search_spaces.plan import ImpossibleError, Planner, make_plan, networks_of
+from ablate.search_spaces.networks import networks_of
+from ablate.search_spaces.plan import ImpossibleError, Planner, make_plan
 from ablate.search_spaces.profiles import PROFILES
 from ablate.search_spaces.space import Space, load_space
 

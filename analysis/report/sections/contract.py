@@ -79,7 +79,7 @@ def it_shows_something_of_a_small_study(tried: TriedSection) -> str:
 def the_tables_stay_as_they_are(tried: TriedSection) -> str:
     before, after = small_study(), small_study()
     tried.shown(after)
-    for name, was, now in zip(Frames._fields, before[:3], after[:3], strict=False):
+    for name, was, now in zip(Frames._fields[:3], before[:3], after[:3], strict=True):
         if not was.equals(now):
             return f"it changes the table {name}, which others read too: work on a copy (frames.{name}.assign(…))"
     return ""
@@ -92,8 +92,8 @@ def it_shows_the_same_twice(tried: TriedSection) -> str:
 
 
 def a_study_without_results_is_no_error(tried: TriedSection) -> str:
-    trials, epochs, images, _ = small_study()
-    empty = Frames(trials.iloc[:0], epochs.iloc[:0], images.iloc[:0])
+    tables = small_study()
+    empty = tables._replace(**{name: getattr(tables, name).iloc[:0] for name in Frames._fields[:3]})
     try:
         tried.shown(empty)
     except Exception as error:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ablate.analysis.figures.hypervolume import Spent, spent_figure
 from ablate.analysis.figures.pareto import pareto_figure
 from ablate.analysis.format import several, shortened
-from ablate.analysis.pareto import COST_WORDS, Pareto, amount
+from ablate.analysis.pareto import COST_WORDS, Pareto, amount, most_dominated
 from ablate.analysis.report.content import Content
 from ablate.analysis.report.page import NOTHING, Part, laid_out, made, plot
 from ablate.analysis.report.sections.base import Section, of_tasks
@@ -74,7 +74,7 @@ def _sureness(records: Sequence[UncertainFront]) -> Markup:
     if not first.probability:
         return laid_out("note", text=f"{first.note[:1].upper()}{first.note[1:]}.") if first.note else NOTHING
     area, (cost, bar) = first.hypervolume, first.hypervolume.reference
-    scale = cost * (1 - bar)
+    scale = most_dominated((cost, bar), first.y)
     text = (
         f"Of {METRICS[first.y].label} against {COST_WORDS[first.x]}: hypervolume {area.estimate / scale:.3f} "
         f"[{area.low / scale:.3f}, {area.high / scale:.3f}] of what a free and perfect network would have, up to the "

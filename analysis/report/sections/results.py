@@ -15,7 +15,7 @@ from ablate.analysis.report.content import Content, Intervals, best_first, inter
 from ablate.analysis.report.page import NOTHING, Part, laid_out
 from ablate.analysis.report.sections.base import Section
 from ablate.analysis.report.table import Header, Place, Table, TableRow, headed, number, worded
-from ablate.metrics.counts import METRICS, MetricName
+from ablate.metrics.counts import METRICS, ON_REQUEST, MetricName
 from ablate.settings import Number
 
 _MOST_ROWS = 500
@@ -54,8 +54,14 @@ class Results(NamedTuple):
 
 
 def _own(known: Sequence[Cell]) -> list[MetricName]:
-    """The metrics of the trials' own, which every cell has a place for."""
+    """Metrics beside those of every study, which every cell has a place for."""
     return list(known[0].more) if known else []
+
+
+def _named_own(known: Sequence[Cell]) -> str:
+    """Which of these are the trials' own, or nothing."""
+    own = [METRICS[name].label for name in _own(known) if not METRICS[name].only and name not in ON_REQUEST]
+    return listing(own) if own else ""
 
 
 class _Said(NamedTuple):
@@ -88,7 +94,12 @@ def results_table(shown: Sequence[Cell], costs: Sequence[Cost], more: Results) -
     headers = (
         Header("Configuration"),
         *(
-            Header(metric.label, number=True, first="descending", now="descending" if metric.name == "dice" else None)
+            Header(
+                metric.heading,
+                number=True,
+                first="descending" if metric.sign > 0 else "ascending",
+                now="descending" if metric.name == "dice" else None,
+            )
             for metric in (METRICS[name] for name in (*METRICS, *_own(shown)))
         ),
         *(Header(COSTS[cost], number=True) for cost in costs),
@@ -145,5 +156,5 @@ def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
         shown=f"{len(shown):,}",
         shown_of=f"{len(known):,}" if len(shown) < len(known) else "",
         pictured=bool(more.pictured),
-        own=listing(_own(known)) if _own(known) else "",
+        own=_named_own(known),
     )

@@ -98,7 +98,7 @@ def images_section(pictures: Sequence[Picture], names: Mapping[str, str]) -> Mar
     by_task: dict[str, list[Picture]] = {}
     for picture in pictures:
         by_task.setdefault(picture.task, []).append(picture)
-    several_classes = any(attempt(partial(_has_classes, picture.mask), lambda _: False) for picture in pictures)
+    several_classes = any(attempt(partial(_has_classes, picture), lambda _: False) for picture in pictures)
     marks = [(_RIGHT, "found"), (_FALSE_POSITIVE, "false positive"), (_FALSE_NEGATIVE, "missed")]
     marks += [(_WRONG_CLASS, "taken for another class")] if several_classes else []
     return laid_out(
@@ -110,9 +110,9 @@ def images_section(pictures: Sequence[Picture], names: Mapping[str, str]) -> Mar
     )
 
 
-def _has_classes(png: bytes) -> bool:
-    mask = _grey(png)
-    return len(np.unique(mask[mask > 0])) > 1
+def _has_classes(picture: Picture) -> bool:
+    mask = _grey(picture.mask)
+    return len(np.unique(mask[(mask > 0) & (mask != picture.ignored)])) > 1
 
 
 def _strip(task: str, pictures: Sequence[Picture], names: Mapping[str, str]) -> _Strip:
@@ -136,7 +136,7 @@ def _row(picture: Picture, names: Mapping[str, str]) -> _Row:
         if labels.shape != mask.shape:
             raise InputError(f"the prediction is {_size(labels)}, its mask {_size(mask)}: expected one size")
         alt = f"Prediction of {names.get(cell, cell)} for {picture.image}, Dice {found.dice:.3f}"
-        return _Predicted(_shown(_small(overlay(source, mask, labels)), alt), f"Dice {found.dice:.3f}")
+        return _Predicted(_shown(_small(overlay(source, mask, labels, picture.ignored)), alt), f"Dice {found.dice:.3f}")
 
     def whole() -> _Row:
         source, mask = _grey(picture.source), _grey(picture.mask)
@@ -153,16 +153,20 @@ def _row(picture: Picture, names: Mapping[str, str]) -> _Row:
     return attempt(whole, lambda why: _Row(picture.image, picture.role, why=why))
 
 
-def overlay(source: NDArray[np.uint8], mask: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> bytes:
+def overlay(
+    source: NDArray[np.uint8], mask: NDArray[np.uint8], prediction: NDArray[np.uint8], ignored: int | None = None
+) -> bytes:
     """A PNG of what a prediction got right and wrong, on the dimmed image.
 
     `source` is (H, W) grey of 0 to 255, and is brought to the masks' size; `mask` and `prediction` are (h, w) class
-    labels, 0 the background. White is the right class; a wrong one is an error whichever it is.
+    labels, 0 the background. White is the right class; a wrong one is an error whichever it is. Where the mask is
+    `ignored` there is nothing to be right or wrong about.
     """
     height, width = mask.shape
     grey = np.asarray(Image.fromarray(source.astype(np.uint8)).resize((width, height), Image.Resampling.BILINEAR))
     shown = np.repeat((grey * _DIM).astype(np.uint8)[..., None], 3, axis=2)
-    found, there = prediction > 0, mask > 0
+    known = mask != ignored if ignored is not None else np.full(mask.shape, True)
+    found, there = (prediction > 0) & known, (mask > 0) & known
     shown[found & there] = _WRONG_CLASS
     shown[found & (prediction == mask)] = _RIGHT
     shown[found & ~there] = _FALSE_POSITIVE

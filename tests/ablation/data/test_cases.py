@@ -233,7 +233,7 @@ def test_strata_come_with_the_cases(tmp_path: Path) -> None:
     assert [one.stratum for one in found] == ["old", "old", "young"]
     with pytest.raises(InputError, match="line 4: has no stratum"):
         with_cases(samples("a", "b", "c"), with_table(tmp_path, text.replace("young", ""), case="csv"))
-    with pytest.raises(InputError, match="case '1' is in the strata old .* and new"):
+    with pytest.raises(InputError, match=r"case '1' is in the strata old .* and new"):
         with_cases(samples("a", "b", "c"), with_table(tmp_path, text.replace("b,1,old", "b,1,new"), case="csv"))
 
 
@@ -292,8 +292,8 @@ def test_slices_of_a_volume_in_two_parts_are_an_error_without_any_case(tmp_path:
 def test_any_data_set_may_be_described() -> None:
     data = load_data(Phantom(count=6, size=(16, 16), case="phantom_000([0-9])"))
     assert data.groups == ("0", "1", "2", "3", "4", "5")
-    data = load_data(Mni152(slices=5, size=(16, 16), case="z0?([0-9])", spacing=(1.0, 2.0)))
-    assert data.groups[0] == "2"
+    data = load_data(Mni152(slices=5, size=(16, 16), case="[a-z]+", spacing=(1.0, 2.0)))
+    assert set(data.groups) == {"mni"}
     assert data.spacings == ((1.0, 2.0),) * 5
 
 
@@ -339,7 +339,7 @@ def test_a_table_in_the_folder_of_images(tmp_path: Path) -> None:
         for name in "abc":
             np.save(tmp_path / kind / f"{name}.npy", np.eye(8, dtype=np.uint8))
     (tmp_path / "t.csv").write_text("image,case,part\nimages/a.npy,1,train\nb.npy,1,train\nc,2,test\n")
-    with pytest.raises(InputError, match="line 2: there is no image 'images/a.npy'"):
+    with pytest.raises(InputError, match=r"line 2: there is no image 'images/a\.npy'"):
         load_data(Folder(root=tmp_path, case="t.csv", parts="t.csv", size=(8, 8)))
     (tmp_path / "t.csv").write_text("image,case,part\na.npy,1,train\nb.npy,1,train\nc,2,test\n")
     data = load_data(Folder(root=tmp_path, case="t.csv", parts="t.csv", size=(8, 8)))

@@ -120,8 +120,8 @@ VALUES: list[tuple[dict[str, Any], list[float], str]] = [
     ({}, [0, 1], "u1"),
     ({"n_classes": 3}, [0, 1, 2], "u1"),
     ({"labels": [0, 255]}, [0, 255], "u1"),
-    ({"labels": [[0, 7], [4, 2]]}, [0, 4], "u1"),
-    ({"labels": {"nothing": 0, "liver": 500, "tumour": [600, 3]}}, [0, 500, 600], "u2"),
+    ({"labels": [[0, 7], [4, 2]]}, [0, 2], "u1"),
+    ({"labels": {"nothing": 0, "liver": 500, "tumour": [600, 3000]}}, [0, 500, 600], "u2"),
     ({"labels": [-1, 0, 1]}, [-1, 0, 1], "i2"),
     ({"labels": [0, 1, 70_000]}, [0, 1, 70_000], "i4"),
     ({"labels": [0, 0.5, 1]}, [0, 0.5, 1], "f4"),
@@ -187,9 +187,12 @@ def test_classes_that_are_colours_are_indices_where_there_are_no_colours(ending,
     assert set(np.unique(found)) == {0, 1, 2}
 
 
-def test_grey_classes_among_colours_are_greys():
-    values = values_of(data(labels=[0, "#ff0000", 128]))
-    assert values.colours == ((0, 0, 0), (255, 0, 0), (128, 128, 128))
+@pytest.mark.parametrize(
+    "labels", ["liver", 3, [3, 4], [[], []], [["a"], ["b"]], [[0], ["#ffffff"]], [[0], [1], [2]], {}]
+)
+def test_a_setting_called_labels_that_is_something_else_means_nothing(labels):
+    fields = {"name": "mine:Own", "size": [16, 16], "channels": 1, "fingerprint": "", "labels": labels}
+    assert values_of(DataPart(fields)) == values_of(data())
 
 
 @pytest.mark.parametrize("ending", [".tif", ".TIFF"])

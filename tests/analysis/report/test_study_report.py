@@ -47,7 +47,9 @@ class Folder:
                 file.write_bytes(mask)
 
     def config(self, key: str) -> Any:
-        return SimpleNamespace(data=SimpleNamespace(size=(4, 4), fingerprint=self._data[key]), is_trivial=False)
+        return SimpleNamespace(
+            data=SimpleNamespace(size=(4, 4), fingerprint=self._data[key], classes=1), is_trivial=False
+        )
 
     def sample(self, key: str, image: str) -> bytes:
         return self._sample(key, image).read_bytes()

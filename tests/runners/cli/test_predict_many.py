@@ -244,3 +244,25 @@ def test_a_trial_s_own_test_volumes_get_the_masks_it_was_judged_by(settings, tmp
             assert kept
             np.testing.assert_array_equal(plane * 255, np.asarray(Image.open(io.BytesIO(kept))))
     assert 0 < found.mean() < 1
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad", "patches"])
+def test_images_of_any_size_get_the_masks_they_were_judged_by(fit, tmp_path, monkeypatch):
+    """Where test images are scored at their own size, whatever brought them to the trial's."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(10):
+        shape = (20 + 3 * number, 40 - 2 * number)
+        image = noise(*shape)
+        for kind, array in (("images", image), ("masks", (image > 120).astype(np.uint8))):
+            (tmp_path / "data" / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(tmp_path / "data" / kind / f"{number}.png")
+    one = trained(load_data(Folder(root=tmp_path / "data", size=(16, 16), fit=fit, scored_at="image")))
+    study = made_study(tmp_path / "study", one)
+    names = [one.dataset.ids[index] for index in one.dataset.split(one.trial.protocol.split).test]
+    run("best", *(f"data/images/{name}.png" for name in names), "-o", "out")
+    for name in names:
+        kept = study.sample(one.trial.key, name)
+        assert kept
+        expected = np.asarray(Image.open(io.BytesIO(kept)))
+        assert expected.shape == np.asarray(Image.open(f"data/images/{name}.png")).shape
+        np.testing.assert_array_equal(np.asarray(Image.open(f"out/{name}.png")), expected)

@@ -1,0 +1,34 @@
+"""The networks of a space, without its data."""
+
+from __future__ import annotations
+
+from ablate.errors import InputError
+from ablate.part import Part
+from ablate.search_spaces.designs import expand
+from ablate.search_spaces.fields import assign, network_of_space
+from ablate.search_spaces.space import Fields, Space, nested
+
+
+def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], Part]]:
+    """The distinct networks of `space` that can be built, each with the levels it has first.
+
+    Raises `InputError` where none can be.
+    """
+    from ablate.cost.counted import build_on_meta
+
+    found: dict[Part, dict[str, str]] = {}
+    reason = InputError(f"space {space.name} has no configuration")
+    for made in expand(space):
+        tree = nested(space.base)
+        try:
+            for path, value in {**made.fields, **overrides}.items():
+                assign(tree, path, value)
+            model = network_of_space(tree, space.name)
+            if model not in found:
+                build_on_meta(model, 1, 1)
+                found[model] = made.levels
+        except InputError as error:
+            reason = error
+    if not found:
+        raise reason
+    return [(levels, model) for model, levels in found.items()]
