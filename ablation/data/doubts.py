@@ -59,7 +59,7 @@ def _empty(seen: Seen) -> Iterator[Doubt]:
         yield doubt(
             "empty",
             f"{seen.some(empty, 'masks')} have no foreground: an image whose mask and prediction are both empty "
-            "scores 1, which lifts the mean of whoever claims little",
+            "scores 1 (or as --empty says), which lifts the mean of whoever claims little",
             empty,
         )
 

@@ -218,7 +218,7 @@ def test_an_object_is_gone_where_no_pixel_of_it_is_left_where_it_lies(fit: Any, 
     mask = np.zeros(shape, np.uint8)
     for row in range(2, shape[0] - 8, 12):
         for column in range(2, shape[1] - 8, 12):
-            height, width = rng.integers(1, 7, 2)
+            height, width = rng.integers(1, 10, 2)
             mask[row : row + height, column : column + width] = 1
     sample = Sample("a", "a", rng.integers(0, 255, shape).astype(np.uint8), mask)
     whole = assemble([sample], Folder(size=(16, 16), fit=fit)).facts.images[0].classes[1]
@@ -230,7 +230,7 @@ def test_an_object_is_gone_where_no_pixel_of_it_is_left_where_it_lies(fit: Any, 
     gone = [not (data.masks[0] == 1).any() for data in alone]
     assert (whole.objects, whole.vanished) == (count, sum(gone))
     assert whole.lost == sum((labels == i).sum() for i, one in enumerate(gone, 1) if one)
-    assert sum(gone) == 0 if fit == "patches" else 0 < sum(gone) < count
+    assert not any(gone) if fit == "patches" else any(gone) and not all(gone)
 
 
 # What is doubted of a split ------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def again(one: Sample, how: str) -> Array:
         image = np.repeat(image[..., None], 3, axis=2)
     if how == "jpeg":
         file = io.BytesIO()
-        Image.fromarray(image).save(file, "JPEG", quality=80)
+        Image.fromarray(image).save(file, "JPEG", quality=90)
         image = np.asarray(Image.open(file))
     return image
 
@@ -276,7 +276,7 @@ def again(one: Sample, how: str) -> Array:
 @pytest.mark.parametrize("how", ["itself", "a pixel", "contrast", "16 bit", "colour", "jpeg"])
 @pytest.mark.parametrize("place", [13, 18])
 def test_an_image_that_is_in_two_parts_is_said(how: str, place: int) -> None:
-    samples = discs(20, height=96, width=96)
+    samples = discs(20, height=96, width=96, radius=24)
     samples[place] = samples[place]._replace(image=again(samples[5], how), mask=samples[5].mask)
     found = {**kinds(seen(samples, size=(96, 96)))}
     [one] = [found[kind] for kind in ("same", "alike") if kind in found]
@@ -295,7 +295,7 @@ def warped(count: int) -> list[Sample]:
     from scipy.ndimage import gaussian_filter, map_coordinates
 
     rng = np.random.default_rng(0)
-    slices = [one for one in Mni152(slices=60).read()[22:38]]
+    slices = Mni152(slices=60).read()[22:38]
     y, x = np.mgrid[:192, :192].astype(float)
     samples = []
     for place in range(count):
@@ -309,8 +309,8 @@ def warped(count: int) -> list[Sample]:
 
 
 def test_aligned_patients_are_not_taken_for_one() -> None:
-    data = assemble(warped(40), Folder(size=(96, 96)))
-    for seed in range(4):
+    data = assemble(warped(24), Folder(size=(96, 96)))
+    for seed in range(3):
         assert look(data, data.split(Split(seed=seed))).doubts == ()
 
 
@@ -428,10 +428,6 @@ def alpha_only(mask: Array) -> Array:
 
 @pytest.mark.parametrize("mask", [alpha_only, lambda mask: mask * 0, lambda mask: mask * 0 + 255])
 def test_masks_that_were_lost_stop(tmp_path: Path, mask: Callable[[Array], Array]) -> None:
-    try:
-        data = load_data(Folder(root=folder(tmp_path / "data", mask=mask), size=(32, 32)))
-    except InputError as error:  # refused where it is read is as well
-        assert "mask" in str(error)
-        return
+    data = load_data(Folder(root=folder(tmp_path / "data", mask=mask), size=(32, 32)))
     with pytest.raises(InputError, match="nothing can be learnt"):
         require(look(data, data.split(Split())))
