@@ -136,5 +136,5 @@ def test_the_page_is_whole_safe_and_shows_what_is_in_doubt(tmp_path: Path) -> No
     assert "<i>cell" not in html
     assert "&lt;i&gt;cell&lt;/i&gt;" in html
     assert html.count("data:image/png;base64") == 60
-    assert "http" not in re.sub(r"http://www.w3.org", "", re.sub(r"base64,[^\"]*", "", html))
+    assert not re.search(r"(src|href)=.https?:|url\(|@import", html)
     assert len(html) < 4_000_000
