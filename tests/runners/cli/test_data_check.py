@@ -114,6 +114,33 @@ def test_what_is_neither_folder_nor_space_is_said(target: str) -> None:
     assert re.search("is neither a folder nor a space", str(data_check(target).exception))
 
 
+@pytest.mark.parametrize("layout", ["nnunet", "msd"])
+def test_a_folder_with_a_dataset_json_is_read_as_it_says(tmp_path: Path, layout: str) -> None:
+    import nibabel
+
+    rng = np.random.default_rng(0)
+    (tmp_path / "imagesTr").mkdir()
+    (tmp_path / "labelsTr").mkdir()
+    listed = []
+    for i in range(5):
+        mask = np.zeros((16, 16, 3), np.uint8)
+        mask[4 : 8 + i % 3, 3:9] = 1
+        mask[10:13, 3:9] = 2
+        image = (rng.normal(0, 1, mask.shape) + mask).astype(np.float32)
+        name = f"case{i}_0000.nii.gz" if layout == "nnunet" else f"case{i}.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(image, np.eye(4)), tmp_path / "imagesTr" / name)
+        nibabel.save(nibabel.Nifti1Image(mask, np.eye(4)), tmp_path / "labelsTr" / f"case{i}.nii.gz")
+        listed.append({"image": f"./imagesTr/case{i}.nii.gz", "label": f"./labelsTr/case{i}.nii.gz"})
+    said: dict[str, Any] = {"channel_names": {"0": "MR"}, "labels": {"background": 0, "liver": 1, "tumour": 2}}
+    if layout == "msd":
+        said = {"modality": {"0": "MR"}, "labels": {"0": "background", "1": "liver", "2": "tumour"}, "training": listed}
+    (tmp_path / "dataset.json").write_text(json.dumps(said | {"file_ending": ".nii.gz", "numTraining": 5}))
+    [one] = json.loads(data_check(tmp_path, "--set", "data.size=[16,16]", "--json").stdout)["data_sets"]
+    train = one["parts"]["train"]
+    assert (train["cases"], train["images"]) == (3, 9)
+    assert [found["name"] for found in train["classes"]] == ["liver", "tumour"]
+
+
 def test_a_folder_takes_no_second_one(tmp_path: Path) -> None:
     root = folder(tmp_path / "scans")
     assert "leave it out" in str(data_check(root, "--data-dir", tmp_path).exception)
