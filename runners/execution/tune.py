@@ -170,7 +170,6 @@ def train_missing(
         Halted: the study or the storage cannot be written any more, or Ray is lost. What was finished is kept.
         InputError: a machine of the cluster cannot use the storage.
     """
-    import ray
     from ray import tune
 
     from ablate.runners.execution.writer import StudyWriter, cluster_nodes
