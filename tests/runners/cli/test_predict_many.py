@@ -345,7 +345,7 @@ def spoiled(folder: Path) -> dict[str, str]:
     os.mkfifo(folder / "pipe.png")
     nibabel.save(nibabel.Nifti1Image(noise(6, 5, 4, 2), np.eye(4)), folder / "two.nii.gz")
     np.save(folder / "many.npy", noise(2, 3, 4, 5, 6))
-    np.save(folder / "words.npy", np.array(["no", "image"]))
+    np.save(folder / "words.npy", np.array([["no", "image"], ["at", "all"]]))
     np.save(folder / "nan.npy", np.array([[0, np.nan], [1, 2]]))
     np.save(folder / "none.npy", np.zeros((0, 4)))
     with tifffile.TiffWriter(folder / "sizes.tif") as stack:
