@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ablate.data.images import one_form, stem
+from ablate.data.one_by_one import OneByOne
 from ablate.data.settings import PART_NAMES, DataSource, is_table
 from ablate.data.source import Sample
 from ablate.errors import InputError, brief
@@ -19,12 +20,18 @@ from ablate.settings import Since
 _MOST_BYTES = 100_000_000
 
 
-def with_cases(samples: Sequence[Sample], config: DataSource) -> list[Sample]:
+def with_cases(samples: Sequence[Sample], config: DataSource) -> Sequence[Sample]:
     """The samples of any data set, with `group`, `part`, `stratum` and `spacing` as its settings say.
 
     Raises `InputError`, in one line, for an image that they do not cover, for rows of a table that are not an image's,
     and for a case in two parts or strata.
     """
+    if isinstance(samples, OneByOne):
+        return samples.like(_with_cases(samples.outline, config))
+    return _with_cases(samples, config)
+
+
+def _with_cases(samples: Sequence[Sample], config: DataSource) -> list[Sample]:
     spacing = config.spacing if _is_everyones(config, "spacing") else None
     found = [one._replace(spacing=spacing) if spacing else one for one in samples]
     if _says(config, "case"):
