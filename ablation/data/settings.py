@@ -67,11 +67,11 @@ class DataSource(Config):
     """1 is foreground against background (sigmoid); more are classes with 0 the background."""
     case: Annotated[str, Since("0.2")] = Field("", max_length=500)
     """What images are of one case, which a split never divides: a pattern of their names whose group is the case's
-    (`(patient[0-9]+)_`), `folder` for the sub-folder they are in, or a CSV beside them with columns image and case.
+    (`(patient[0-9]+)_`), `folder` for the sub-folder they are in, or a CSV in `root` with columns image and case.
     Without, the slices of a volume are one case, and each image of its own is another."""
     parts: Annotated[str, Since("0.2")] = Field("", max_length=500)
-    """The split where it is fixed: `folder`, or a CSV beside the images with columns image (or case) and part (train,
-    val, test)."""
+    """The split where it is fixed: `folder`, or a CSV in `root` with columns image (or case) and part (train, val,
+    test)."""
     spacing: Annotated[tuple[Number, Number] | None, Since("0.2")] = None
     """Millimetres from one row to the next and from one column to the next; without, as the files say."""
     fit: Annotated[Literal["stretch", "pad", "patches"], Since("0.2")] = "stretch"
