@@ -289,7 +289,7 @@ def _plain(text: str) -> str:
     [
         (of(0, 1, 2), 1, r"if these are classes, set data\.n_classes=3, or data\.labels=\[0,1,2\]"),
         (of(0, 2, 4), 2, r"set data\.n_classes=3, or data\.labels=\[0,2,4\]"),
-        (of(0, 1, 255), 1, r"if 255 marks what nobody decided, set data\.ignore=255; if it is a class, set"),
+        (of(0, 1, 255), 1, r"if 255 marks what nobody decided, set data\.ignore=255; if it is fore.*\[0,\[1,255\]\]; if it is"),
         (of(-1, 0, 1, dtype="int16"), 2, r"if -1 marks what nobody decided, set data\.ignore=-1; if"),
         (of(0, 0.5, 1, dtype="float32"), 1, "fractions are no classes"),
         (RNG.random(SHAPE), 1, "fractions are no classes"),
