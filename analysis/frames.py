@@ -14,6 +14,7 @@ import pandas as pd
 from ablate.analysis.format import MIXED
 from ablate.analysis.scores import Unit, image_scores, metrics_of
 from ablate.analysis.scoring import AS_EVER, Scoring, names_of
+from ablate.data.value_settings import in_words
 from ablate.errors import InputError
 from ablate.foreign import LARGEST, bounded, keys, need, numbers_of, whole
 from ablate.metrics.counts import METRICS, Empty, MetricName
@@ -361,11 +362,7 @@ def _task(config: TrialConfig) -> str:
 
 def _options(config: TrialConfig) -> dict[str, str]:
     """What decides a cell's test images, as text: those of all folds together."""
-    data = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in config.data.canonical().items()
-        if name != "name"
-    }
+    data = {name: in_words(value) for name, value in config.data.canonical().items() if name != "name"}
     split = {f"split.{name}": value for name, value in config.protocol.split.canonical("fold").items()}
     return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in {**data, **split}.items()}
 

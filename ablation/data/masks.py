@@ -186,8 +186,9 @@ def _advice(path: Path, values: np.ndarray, classes: int) -> str:
     for marker in (values[0], values[-1]):
         rest = values[values != marker]
         if np.isin(rest, np.arange(max(classes, 2))).all() and (marker < 0 or marker == IGNORED):
+            same = "if it is foreground as 1 is, data.labels=[0,[1,255]]; " if values.tolist() == [0, 1, 255] else ""
             return (
-                f"if {marker:g} marks what nobody decided, set data.ignore={marker:g}; if it is a class, set "
+                f"if {marker:g} marks what nobody decided, set data.ignore={marker:g}; {same}if it is a class, set "
                 f"{_proposed(values, len(values))}"
             )
     return f"if these are classes, set data.n_classes={len(values)}, or {_proposed(values, len(values))}"
