@@ -27,6 +27,7 @@ from ablate.study.tables import (
     TRIAL_COLUMNS,
     VALIDATION,
     metric_column,
+    most_of,
     own_metrics,
 )
 from ablate.trial import TrialConfig
@@ -147,7 +148,8 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
 
     `trials` needs `key, cell, seed, model, params, macs`, and `images` all of its columns; the others are assumed or
     empty where they are missing. Keys may be numbers: they become text. Scores are derived from `images`, whatever
-    `trials` says; a column `metric.<label>` there, of 0 to 1 or missing, is one more.
+    `trials` says; a column `metric.<label>` there, of 0 to 1 or missing, is one more
+    (of a distance, `metric.hd95_mm`, of 0 or more).
     Raises `InputError` for missing columns, missing values, those that are no finite numbers within bounds, repeated
     rows, states that are none, or images of unknown trials.
     """
@@ -205,7 +207,8 @@ def _of_some(name: str, table: pd.DataFrame, column: str) -> pd.Series:
     """A column of scores, NaN where it has none. Raises `InputError` for what is no score."""
     need(name, table, [column])
     known = table[column].notna()
-    scores = numbers_of(name, table.assign(**{column: table[column].where(known, 0.0)}), column, high=1)
+    filled = table.assign(**{column: table[column].where(known, 0.0)})
+    scores = numbers_of(name, filled, column, high=most_of(column))
     return pd.Series(scores, table.index).where(known)
 
 
@@ -261,6 +264,10 @@ def _trials(
     several = mixed((configs[key].cell, origins[key]) for key, record in records.items() if record.state in JUDGED)
     labels |= {cell: labels[cell] + MIXED for cell in several}
     study.mixed |= {labels[cell]: what for cell, what in several.items()}
+    measured = {
+        one.cell: measurements[one.cell_by_fold] for one in configs.values() if one.cell_by_fold in measurements
+    }
+    measured |= measurements
     rows = [
         record.model_dump(include=set(TRIAL_COLUMNS))
         | {f"factor.{name}": level for _, levels in places.get(key, []) for name, level in levels.items()}
@@ -273,7 +280,7 @@ def _trials(
             "configuration": describe(configs[key]),
             "made_by": str(origins[key]),
         }
-        | _measured(measurements.get(configs[key].cell) or measurements.get(configs[key].cell_by_fold))
+        | _measured(measured.get(configs[key].cell))
         for key, record in records.items()
     ]
     columns = [c for c in TRIAL_COLUMNS if c not in METRICS]

@@ -65,8 +65,8 @@ def image_scores(images: pd.DataFrame, metric: MetricName, scoring: Scoring = AS
     found, whole = METRICS[metric], metric.partition(".")[0]
     if whole not in (*metrics_of(images), *ON_REQUEST):
         raise unknown("metric", whole, [*metrics_of(images), *ON_REQUEST])
-    rows = images
-    if found.fraction is None:
+    rows, stored = images, whole in own_metrics(images)  # what trials measured is theirs, whatever it is called
+    if stored:
         measured = rows[metric_column(whole)].notna()
         rows = rows[measured | rows["key"].isin(rows["key"][measured].unique())]
     if found.only or scoring.absent:
@@ -76,13 +76,13 @@ def image_scores(images: pd.DataFrame, metric: MetricName, scoring: Scoring = AS
     if not found.background and not found.only:
         rows = rows[rows["class"] > 0]
     tp, fp, fn, tn = (rows[name].to_numpy() for name in COUNTS)
-    if found.fraction is not None:
+    if not stored:
         score = found.of_counts(tp, fp, fn, tn, scoring.empty)
     else:
-        stored = rows[metric_column(whole)].to_numpy(dtype=np.float64, na_value=np.nan)
+        kept = rows[metric_column(whole)].to_numpy(dtype=np.float64, na_value=np.nan)
         # What a metric of others' gives such an image stands, unless another choice is asked for.
-        nothing = (tp + fp + fn == 0) & (np.isnan(stored) | (scoring.empty != "one"))
-        score = np.where(nothing, found.of_nothing(scoring.empty), stored)
+        nothing = (tp + fp + fn == 0) & (np.isnan(kept) | (scoring.empty != "one"))
+        score = np.where(nothing, found.of_nothing(scoring.empty), kept)
     per_class = rows[["key", "image"]].assign(score=score)
     if np.isnan(score).any():
         per_class = per_class.dropna(subset=["score"])

@@ -144,11 +144,8 @@ def scoring_notes(frames: Frames) -> list[str]:
     ]
 
 
-_MEANT = {
-    "one": "scores 1 (of a distance: 0)",
-    "skip": "is left out of means",
-    "zero": "scores 0 (of a distance: is left out)",
-}
+_MEANT = {"one": "scores 1", "skip": "is left out of means", "zero": "scores 0"}
+_MEANT_OF_DISTANCES = {"one": " (a distance is 0)", "skip": "", "zero": " (a distance is left out)"}
 
 
 def _of_task(frames: Frames, task: str, keys: set[str]) -> list[str]:
@@ -167,10 +164,13 @@ def _of_task(frames: Frames, task: str, keys: set[str]) -> list[str]:
         names = [scoring.name_of(at, task) for at in sorted(set(empty["class"]))]
         noun = "test image" if frames.unit == "image" else "case"
         what = f"have no pixel of class {listing(names, 6)}" if rows["class"].max() > 1 else "have an empty mask"
+        meant = _MEANT[scoring.empty]
+        if any(METRICS[name].unit for name in own_metrics(images)):
+            meant += _MEANT_OF_DISTANCES[scoring.empty]
         touched = f"{nothing} of {len(rows)} scores of one {noun} and class by a trial"
         said.append(
             f"{where}{empty['image'].nunique()} of {several(rows['image'].nunique(), noun)} {what}. A "
-            f"prediction that has none either {_MEANT[scoring.empty]} (--empty {scoring.empty}: {touched}); any other "
+            f"prediction that has none either {meant} (--empty {scoring.empty}: {touched}); any other "
             "is as bad as can be."
         )
     return said

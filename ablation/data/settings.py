@@ -149,7 +149,9 @@ class DataSource(Config):
 
     @field_validator("case")
     @classmethod
-    def _tells_cases(cls, value: str) -> str:
+    def _tells_cases(cls, value: Any) -> Any:
+        if not isinstance(value, str):  # a user's class may have a setting of this name, and of its own type
+            return value
         if is_table(value):
             return _plain_name(value)
         try:
@@ -162,7 +164,9 @@ class DataSource(Config):
 
     @field_validator("parts")
     @classmethod
-    def _tells_parts(cls, value: str) -> str:
+    def _tells_parts(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
         if is_table(value):
             return _plain_name(value)
         if value not in ("", "folder"):
@@ -172,7 +176,7 @@ class DataSource(Config):
     @field_validator("spacing")
     @classmethod
     def _is_length(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
-        if value is not None and not all(0 < side <= 1e6 for side in value):
+        if isinstance(value, tuple) and not all(0 < side <= 1e6 for side in value):
             raise ValueError(f"spacing {value[0]:g}x{value[1]:g}: expected millimetres above 0")
         return value
 

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from ablate.errors import brief
-from ablate.metrics.counts import COUNTS, METRICS, ON_REQUEST
+from ablate.metrics.counts import COUNTS, METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ LARGEST_DISTANCE = 1e9
 """In millimetres or pixels."""
 MOST_METRICS = 100
 """Of a trial's own."""
-_TAKEN = {*TRIAL_COLUMNS, *ON_REQUEST, "device", "loss"}
+_TAKEN = {*TRIAL_COLUMNS, "device", "loss"}
 """What no metric can be called: it would be another column of the trials, or of what is derived from them."""
 
 
@@ -62,14 +62,18 @@ def has_values_of(column: str, label: str) -> bool:
 
 def bounds_of(column: str) -> str:
     """In words, what `in_bounds` holds a metric's column to."""
-    return "distances" if METRICS[column.removeprefix(_METRIC)].unit else "between 0 and 1"
+    return "between 0 and 1" if most_of(column) == 1 else "distances"
+
+
+def most_of(column: str) -> float:
+    """The largest value that a metric's column can have."""
+    return LARGEST_DISTANCE if METRICS[column.removeprefix(_METRIC)].unit else 1
 
 
 def in_bounds(values: pd.Series) -> bool:
     """Whether all of a metric's column can be: from 0 to 1, or of a distance not negative, and NaN where undefined."""
-    if METRICS[str(values.name).removeprefix(_METRIC)].unit:
-        return bool(values.dropna().between(0, LARGEST_DISTANCE).all())
-    return bool(values.between(0, 1).all())  # NaN is not either
+    most = most_of(str(values.name))
+    return bool((values if most == 1 else values.dropna()).between(0, most).all())  # NaN is not from 0 to 1
 
 
 def own_metrics(table: pd.DataFrame) -> list[str]:

@@ -21,6 +21,8 @@ from ablate.runners.cli.shared import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ablate.metrics.counts import Empty
     from ablate.study.study import Study
 
@@ -66,8 +68,9 @@ def export(
       ablate export STUDY --to optuna sqlite:///trials.db
     """
     if to is not None:
-        for option, given in (("--table", table), ("--format", kind), ("-o", output)):
-            if given is not None:
+        of_trials = [("--metrics", metrics), ("--class", " ".join(classes)), ("--empty", empty)]
+        for option, given in (("--table", table), ("--format", kind), ("-o", output), *of_trials):
+            if given:
                 raise InputError(f"{option} {given}: --to optuna takes all trials; leave one of both out")
         _to_optuna(open_study(study), to[1], name)
         return
@@ -89,19 +92,21 @@ def export(
     opened = open_study(study)
     frames = tables_more(opened, metric_names(metrics), classes, None, empty)
     frames = scored(frames, by_class(frames, "dice", _MOST)[0])
-    frame = getattr(frames, table)
-    if kind == "parquet":
-        content = frame.to_parquet(index=False)
-    elif kind == "json":
-        content = (frame.to_json(orient="records", indent=1, double_precision=15) + "\n").encode()
-    else:
-        content = frame.to_csv(index=False, lineterminator="\n").encode()
+    content = _written(getattr(frames, table), kind)
     if output is None:
         data(content)
     else:
         write(output, content)
     for note in [*(remarks(frames) if table == "trials" else []), *notes(opened)]:
         say(note, err=True)
+
+
+def _written(frame: pd.DataFrame, kind: str) -> bytes:
+    if kind == "parquet":
+        return frame.to_parquet(index=False)
+    if kind == "json":
+        return (frame.to_json(orient="records", indent=1, double_precision=15) + "\n").encode()
+    return frame.to_csv(index=False, lineterminator="\n").encode()
 
 
 def _to_optuna(study: Study, url: str, name: str | None) -> None:

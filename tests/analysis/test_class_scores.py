@@ -16,6 +16,7 @@ from made_studies import Trained, packed, run_of, trivial
 from ablate.analysis.by_seed import remarks
 from ablate.analysis.claims.evaluate import evaluate
 from ablate.analysis.claims.schema import Claim
+from ablate.analysis.compare import compare
 from ablate.analysis.effects import effects
 from ablate.analysis.frames import Frames, load, scored
 from ablate.analysis.pareto import cells, front, pareto
@@ -30,7 +31,9 @@ from ablate.data.settings import Folder
 from ablate.data.source import Sample
 from ablate.errors import InputError
 from ablate.metrics.boundary import ASSD, HD95, NSD
+from ablate.metrics.counts import METRICS
 from ablate.models.settings import UNet
+from ablate.part import Part
 from ablate.runners.cli.main import main
 from ablate.study.runs import DataRecord
 from ablate.study.study import Study
@@ -400,4 +403,93 @@ def test_names_that_are_tags_are_not_shown(trials, tmp_path):
     frames = load(study)
     assert frames.scoring.classes(frames.images) == ["1", "2"]
     printed = comma_separated(results_table(scored(frames, ["dice.1"]), ["dice.1"]))
-    assert list(pd.read_csv(io.StringIO(printed)))[-7:][0] == "dice.1"
+    assert "dice.1" in list(pd.read_csv(io.StringIO(printed)))
+
+
+# Several data sets ----------------------------------------------------------------------------------------------------
+
+
+def other_data(frames: Frames, name: str, classes: tuple[str, ...], far: dict[str, float]) -> Frames:
+    """The same tables as of another data set, with distances by network."""
+    cells_of = dict(zip(frames.trials["key"], frames.trials["cell"], strict=True))
+    images = frames.images.copy()
+    images["metric.hd95_mm"] = [far.get(cells_of[key], 50.0) for key in images["key"]]
+    tasks = dict.fromkeys(frames.trials["key"], name)
+    scoring = frames.scoring._replace(tasks=tasks, names={name: classes}, absent={name: frozenset({3})})
+    known = frames._replace(trials=frames.trials.assign(data=name), images=images, scoring=scoring)
+    return scored(known, ["sensitivity"])
+
+
+def test_ranks_go_by_the_nearest(frames):
+    one, other = dict.fromkeys(frames.trials.loc[frames.trials["state"] == "complete", "cell"])
+    studies = {
+        name: other_data(frames, name, NAMES, {one: 3.0 + at, other: 9.0 - at}) for at, name in enumerate(("a", "b"))
+    }
+    found = compare(studies, "hd95_mm")
+    assert [network.entries[0].cell for network in found.networks if not network.trivial] == [one, other]
+    assert [network.mean_rank for network in found.networks if not network.trivial] == [1.0, 2.0]
+
+
+def test_a_class_is_looked_for_by_name_in_each_data_set(frames):
+    """The same name may be another number elsewhere."""
+    turned = other_data(frames, "turned", ("background", "left kidney", "liver", "spleen"), {})
+    both = frames._replace(
+        trials=pd.concat(
+            [frames.trials, turned.trials.assign(key=turned.trials["key"] + "x", cell=turned.trials["cell"] + "x")]
+        ),
+        images=pd.concat([frames.images, turned.images.assign(key=turned.images["key"] + "x")]),
+        scoring=frames.scoring._replace(
+            tasks=frames.scoring.tasks | {f"{key}x": "turned" for key in turned.trials["key"]},
+            names=frames.scoring.names | turned.scoring.names,
+        ),
+    )
+    assert metric_asked(both, "dice", "liver") == "dice.liver"
+    assert metric_asked(both, "dice", "1") == "dice.1"  # which is called differently
+    known = scored(both, ["dice.liver"]).trials.set_index("key")["dice.liver"]
+    for key in frames.trials["key"]:
+        rows = frames.images[frames.images["key"] == key]
+        assert known[key] == pytest.approx(dice_of(rows, 1).mean())
+        assert known[f"{key}x"] == pytest.approx(dice_of(rows, 2).mean())
+
+
+def test_a_claim_can_be_narrowed_to_a_class():
+    claim = Claim(
+        name="c", statement="s", subject={"model": "unet"}, empty="zero",
+        hypotheses=[
+            {"kind": "superior", "metric": "dice"},
+            {"kind": "superior", "metric": "dice", "class": 2},
+            {"kind": "fewest", "cost": "params"},
+        ],
+    )  # fmt: skip
+    narrowed = claim.about("liver", "skip")
+    assert [getattr(one, "metric", "") for one in narrowed.hypotheses] == ["dice.liver", "dice.2", ""]
+    assert narrowed.empty == "skip"
+    assert claim.about() == claim
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("hd95_mm", "HD95 (mm)"),
+        ("hd95_2_px", "hd95_2 (px)"),
+        ("nsd_at_1_5mm", "NSD at 1.5 mm"),
+        ("assd_px.left kidney", "ASSD (px) of left kidney"),
+        ("miou.2", "IoU of class 2"),
+        ("sensitivity", "Sensitivity"),
+        ("my_metric", "my_metric"),
+    ],
+)
+def test_a_metric_says_what_it_is(name, label):
+    assert METRICS[name].label == label
+    assert METRICS[name].heading == (f"{label} ↓" if name.partition(".")[0][-3:] in ("_mm", "_px") else label)
+
+
+def test_a_label_that_says_a_unit_is_numbered():
+    """What a stranger's metric is called does not make it a distance."""
+    data = dataset().config
+    named = TrialConfig(
+        model=UNet(width=4, stages=2),
+        data=data,
+        metrics=(Part({"name": "mine:score_mm"}), Part({"name": "mine:at_2px"})),
+    )
+    assert named.metric_labels == ("score_mm_1", "at_2px")
