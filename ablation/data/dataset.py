@@ -67,7 +67,7 @@ class Dataset:
         """Whether any mask that a trial reads has pixels that are not known; the border of small images is of these."""
         height, width = self.config.size
         is_cut = fit_of(self.config) == "patches"
-        return any((mask == IGNORED).any() for mask in self.masks) or (
+        return any(mask.max() == IGNORED for mask in self.masks) or (
             is_cut and any(own[0] < height or own[1] < width for own in self.own_sizes)
         )
 
