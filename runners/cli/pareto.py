@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from ablate.analysis.crossed import Interval
     from ablate.analysis.pareto import Cost, Pareto
+    from ablate.analysis.report.content import Intervals
     from ablate.analysis.scores import Unit
     from ablate.analysis.uncertainty import UncertainFront
     from ablate.metrics.counts import Empty, MetricName
@@ -78,8 +80,6 @@ def pareto(
       ablate pareto STUDY -o front.html
     """
     from ablate.analysis.by_seed import by_seed, remarks
-    from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
-    from ablate.analysis.report.report import figure_page
     from ablate.analysis.scores import cell_scores, metrics_of
     from ablate.analysis.significance import mean_interval
     from ablate.analysis.summary import front_summary
@@ -100,16 +100,11 @@ def pareto(
         for task, found in records.items()
     }
     firsts = {task: (found[0], uncertain[task][0]) for task, found in records.items()}
-    said = [
-        *remarks(frames),
-        *notes(opened),
-        *dict.fromkeys(f"Resamples: {sure.note}." for _, sure in firsts.values() if sure.note),
-    ]
+    resampled = dict.fromkeys(f"Resamples: {sure.note}." for _, sure in firsts.values() if sure.note)
+    said = [*remarks(frames), *notes(opened), *resampled]
     if output:
         title = f"Pareto front: {', '.join(run.space for run in opened.manifest.runs)}"
-        figures = {task: pareto_figure(found, uncertain[task], intervals) for task, found in records.items()}
-        captions = {task: pareto_caption(found, uncertain[task], intervals) for task, found in records.items()}
-        write(output, figure_page(figures, title, " ".join(said), captions).encode())
+        write(output, _page(title, records, uncertain, intervals, " ".join(said)))
     if as_json:
         print_json(_as_json(x, y, resamples, firsts, intervals[y], said))
         return
@@ -120,6 +115,21 @@ def pareto(
             out.print(f"{task}: {line}" if len(firsts) > 1 else line)
     if output:
         out.print(f"Page: {output}", soft_wrap=True)
+
+
+def _page(
+    title: str,
+    records: Mapping[str, Sequence[Pareto]],
+    uncertain: Mapping[str, Sequence[UncertainFront]],
+    intervals: Intervals,
+    said: str,
+) -> bytes:
+    from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
+    from ablate.analysis.report.report import figure_page
+
+    figures = {task: pareto_figure(found, uncertain[task], intervals) for task, found in records.items()}
+    captions = {task: pareto_caption(found, uncertain[task], intervals) for task, found in records.items()}
+    return figure_page(figures, title, said, captions).encode()
 
 
 def _as_json(
