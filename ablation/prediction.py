@@ -17,7 +17,7 @@ from ablate.data.axes import Reading
 from ablate.data.dataset import prepare_images
 from ablate.data.pairing import Pair
 from ablate.data.picture import Picture, upright
-from ablate.data.ragged import chosen
+from ablate.data.ragged import Chosen
 from ablate.data.samples import with_all_channels
 from ablate.data.source import Sample
 from ablate.errors import InputError
@@ -63,7 +63,7 @@ class Predictor:
         where they are scored at their own size."""
         test = dataset.split(self.trial.protocol.split).test
         own_sizes = [dataset.own_sizes[i] for i in test] if dataset.own_sizes else []
-        return predictions_of(self._model, chosen(dataset.images, test), own_sizes, self.trial, self._device)
+        return predictions_of(self._model, Chosen(dataset.images, test), own_sizes, self.trial, self._device)
 
     def probabilities(self, samples: Sequence[Sample]) -> Iterator[Tensor]:
         """Of each class of each image, (C, h, w) at the image's own size; of the foreground alone where C is 1.

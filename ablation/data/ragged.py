@@ -50,6 +50,31 @@ Arrays = np.ndarray | Ragged
 """One array for each image: of one shape stacked, or `Ragged`."""
 
 
+class Chosen:
+    """Some of the arrays, in this order, copied as they are reached: they need not all find room in memory."""
+
+    def __init__(self, arrays: Arrays, indices: Sequence[int]) -> None:
+        self._arrays, self._indices = arrays, list(indices)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all of them stacked, where they are of one shape."""
+        one = self[0].shape if len(self) else self._arrays.shape[1:] if isinstance(self._arrays, np.ndarray) else ()
+        return len(self), *one
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self._arrays[index] for index in self._indices)
+
+    def __getitem__(self, index: int | slice) -> np.ndarray:
+        """One of them; of a slice, those in it, stacked."""
+        if isinstance(index, slice):
+            return np.asarray(chosen(self._arrays, self._indices[index]))
+        return self._arrays[self._indices[index]]
+
+
 def chosen(arrays: Arrays, indices: Sequence[int]) -> np.ndarray | list[np.ndarray]:
     """Some of the arrays, in this order: stacked where all are of one shape."""
     return [arrays[index] for index in indices] if isinstance(arrays, Ragged) else arrays[list(indices)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ablate.data.fit import Size, at_least, back, fit_of, is_scored_at_own_size
-from ablate.data.ragged import Ragged
+from ablate.data.ragged import Chosen, Ragged
 from ablate.training.devices import autocast
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _AXES = {"hflip": -1, "vflip": -2}
 
-Images = NDArray[np.float32] | Ragged | Sequence[NDArray[np.float32]]
+Stack = NDArray[np.float32] | Chosen
+Images = Stack | Ragged
 """(N, channels, H, W) as a network sees them, or each (channels, h, w) where patches are drawn of them."""
 
 
@@ -33,7 +34,7 @@ def predictions_of(
     """
     if not is_scored_at_own_size(trial.data):
         protocol = trial.protocol
-        return predict(model, np.asarray(images), protocol.batch_size, device, protocol.test_flips)
+        return predict(model, _stack(images), protocol.batch_size, device, protocol.test_flips)
     return [classify(found[None])[0] for found in probabilities_of(model, images, own_sizes, trial, device)]
 
 
@@ -55,15 +56,23 @@ def probabilities_of(
             yield _probabilities_by_windows(model, image, trial, device)
         return
     done = 0
-    for batch in predict_probabilities(model, np.asarray(images), protocol.batch_size, device, protocol.test_flips):
+    for batch in predict_probabilities(model, _stack(images), protocol.batch_size, device, protocol.test_flips):
         for found in batch:
             yield back(found[None], own_sizes[done], fit)[0]
             done += 1
 
 
+def _stack(images: Images) -> Stack:
+    return Chosen(images, range(len(images))) if isinstance(images, Ragged) else images
+
+
 @torch.no_grad()
 def predict_probabilities(
-    model: nn.Module, images: NDArray[np.float32], batch_size: int, device: torch.device, flips: Sequence[str] = ()
+    model: nn.Module,
+    images: Stack,
+    batch_size: int,
+    device: torch.device,
+    flips: Sequence[str] = (),
 ) -> Iterator[Tensor]:
     """Class probabilities, a batch at a time: (n, 1, H, W) of the foreground, or (n, C, H, W) of each class.
 
@@ -82,7 +91,11 @@ def predict_probabilities(
 
 
 def predict(
-    model: nn.Module, images: NDArray[np.float32], batch_size: int, device: torch.device, flips: Sequence[str] = ()
+    model: nn.Module,
+    images: Stack,
+    batch_size: int,
+    device: torch.device,
+    flips: Sequence[str] = (),
 ) -> NDArray[np.uint8]:
     """Class indices (N, H, W) of images (N, channels, H, W): foreground at a probability of 0.5 or more, or the most
     probable class."""
@@ -101,9 +114,7 @@ def classify(probabilities: Tensor) -> NDArray[np.uint8]:
     return chosen.to(torch.uint8).numpy()
 
 
-def batch_logits(
-    model: nn.Module, images: NDArray[np.float32], batch_size: int, device: torch.device
-) -> Iterator[Tensor]:
+def batch_logits(model: nn.Module, images: Stack, batch_size: int, device: torch.device) -> Iterator[Tensor]:
     """Logits (n, C, H, W) float32, a batch at a time."""
     model.eval()
     for start in range(0, len(images), batch_size):

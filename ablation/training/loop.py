@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ablate.data.dataset import Dataset
 from ablate.data.fit import fit_of
-from ablate.data.ragged import chosen
+from ablate.data.ragged import Chosen, chosen
 from ablate.data.spacing import spacings_at
 from ablate.errors import InputError, TrialError
 from ablate.metrics.base import sign
@@ -173,7 +173,7 @@ def _judge_best(run: _Run, progress: TrainingState, test: tuple[int, ...]) -> Re
     model.load_state_dict(progress.best)
     own, masks = test[group.share(len(test))], chosen(dataset.judged_by, test)
     own_sizes = [dataset.own_sizes[i] for i in own] if dataset.own_sizes else []
-    predicted = predictions_of(model, chosen(dataset.images, own), own_sizes, run.trial, run.device)
+    predicted = predictions_of(model, Chosen(dataset.images, own), own_sizes, run.trial, run.device)
     predictions: Masks
     if isinstance(predicted, np.ndarray):
         predictions = group.gather(predicted, len(test))
@@ -293,14 +293,14 @@ def _validation_logits(
     run: _Run, model: nn.Module, indices: tuple[int, ...]
 ) -> Iterator[tuple[Tensor, NDArray[np.uint8]]]:
     """Logits (n, C, H, W) and masks (n, H, W), a batch at a time; of whole images one at a time, window by window."""
-    images, masks = (chosen(arrays, indices) for arrays in (run.dataset.images, run.dataset.masks))
+    images, masks = (Chosen(arrays, indices) for arrays in (run.dataset.images, run.dataset.masks))
     if fit_of(run.trial.data) == "patches":
         for image, mask in zip(images, masks, strict=True):
             yield window_logits(model, image, run.trial, run.device), mask[None]
         return
     done = 0
-    for logits in batch_logits(model, np.asarray(images), run.trial.protocol.batch_size, run.device):
-        yield logits, np.asarray(masks[done : done + len(logits)])
+    for logits in batch_logits(model, images, run.trial.protocol.batch_size, run.device):
+        yield logits, masks[done : done + len(logits)]
         done += len(logits)
 
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ablate.data.dataset import Dataset
 from ablate.data.fit import back, fit_of, resize_mask
-from ablate.data.ragged import Ragged
 from ablate.data.source import IGNORED
 from ablate.data.splits import Parts
 from ablate.metrics.counts import class_count
@@ -37,13 +36,13 @@ def trivial_predictions(trial: TrialConfig, dataset: Dataset, parts: Parts) -> M
 
 def _frequency(trial: TrialConfig, dataset: Dataset, train: Sequence[int]) -> NDArray[np.float64]:
     """The share of each class among the training masks that know a pixel: (classes, H, W)."""
-    masks = dataset.masks
-    if isinstance(masks, Ragged):
-        masks = np.stack([resize_mask(masks[i], trial.data.size) for i in train])
-    else:
-        masks = masks[list(train)]
-    found = np.stack([(masks == c).sum(axis=0) for c in range(class_count(dataset.config.classes))])
-    known = (masks != IGNORED).sum(axis=0)
+    found = np.zeros((class_count(dataset.config.classes), *trial.data.size), dtype=np.int64)
+    known = np.zeros(trial.data.size, dtype=np.int64)
+    for i in train:
+        mask = resize_mask(dataset.masks[i], trial.data.size)
+        known += mask != IGNORED
+        for index, of_class in enumerate(found):
+            of_class += mask == index
     frequency: NDArray[np.float64] = found / np.maximum(known, 1)
     frequency[0, known == 0] = 1
     return frequency
