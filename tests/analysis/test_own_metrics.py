@@ -87,7 +87,7 @@ def test_the_tables_have_what_was_measured_and_nothing_of_trials_without(trials,
 def test_a_study_without_further_metrics_has_the_columns_that_it_had(trials, tmp_path):
     plain = next(one for one in trials if not one.trial.metrics)
     frames = load(made_study(tmp_path / "study", plain))
-    assert list(frames.images.columns) == ["key", "image", "class", "tp", "fp", "fn", "tn"]
+    assert list(frames.images.columns) == ["key", "image", "case", "class", "tp", "fp", "fn", "tn"]
     assert LABEL not in frames.trials
     with pytest.raises(InputError, match=r"unknown metric 'surface_dice'"):
         cell_scores(frames, LABEL)
