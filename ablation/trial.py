@@ -62,7 +62,7 @@ class Protocol(Config):
     do not: it would make each epoch dearer."""
     patches_per_image: Annotated[Whole, Since("0.2")] = Field(1, ge=1, le=100_000)
     """With `data.fit` of `patches`: what an epoch has of each training image."""
-    patch_foreground: Annotated[Number, Since("0.2")] = Field(1 / 3, ge=0, le=1)
+    patch_foreground: Annotated[Number, Since("0.2")] = Field(0.33, ge=0, le=1)
     """With `data.fit` of `patches`: the probability of a patch to be about a foreground pixel, as far as it can be
     without leaving the image: first a class is drawn of those in the mask, then one of its pixels (nnU-Net). The others
     lie anywhere."""

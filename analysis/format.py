@@ -7,8 +7,6 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ablate.data.fit import is_scored_at_own_size
-
 if TYPE_CHECKING:
     from ablate.part import DataPart
 
@@ -57,6 +55,8 @@ def model_name(model: str) -> str:
 def resolution(data: DataPart) -> str:
     """At which size the scores of a data set's trials are."""
     height, width = data.size
+    from ablate.data.fit import is_scored_at_own_size  # numpy, which help does without
+
     return "at each image's own size" if is_scored_at_own_size(data) else f"at {height}x{width} pixels"
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from ablate.analysis.format import MIXED
 from ablate.analysis.scores import Unit, image_scores, metrics_of
 from ablate.analysis.scoring import AS_EVER, Scoring, names_of
+from ablate.data.value_settings import in_words
 from ablate.errors import InputError
 from ablate.foreign import LARGEST, bounded, keys, need, numbers_of, whole
 from ablate.metrics.counts import METRICS, Empty, MetricName
@@ -264,6 +265,10 @@ def _trials(
     several = mixed((configs[key].cell, origins[key]) for key, record in records.items() if record.state in JUDGED)
     labels |= {cell: labels[cell] + MIXED for cell in several}
     study.mixed |= {labels[cell]: what for cell, what in several.items()}
+    measured = {
+        one.cell: measurements[one.cell_by_fold] for one in configs.values() if one.cell_by_fold in measurements
+    }
+    measured |= measurements
     rows = [
         record.model_dump(include=set(TRIAL_COLUMNS))
         | {f"factor.{name}": level for _, levels in places.get(key, []) for name, level in levels.items()}
@@ -276,7 +281,7 @@ def _trials(
             "configuration": describe(configs[key]),
             "made_by": str(origins[key]),
         }
-        | _measured(measurements.get(configs[key].cell) or measurements.get(configs[key].cell_by_fold))
+        | _measured(measured.get(configs[key].cell))
         for key, record in records.items()
     ]
     columns = [c for c in TRIAL_COLUMNS if c not in METRICS]
@@ -357,11 +362,7 @@ def _task(config: TrialConfig) -> str:
 
 def _options(config: TrialConfig) -> dict[str, str]:
     """What decides a cell's test images, as text: those of all folds together."""
-    data = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in config.data.canonical().items()
-        if name != "name"
-    }
+    data = {name: in_words(value) for name, value in config.data.canonical().items() if name != "name"}
     split = {f"split.{name}": value for name, value in config.protocol.split.canonical("fold").items()}
     return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in {**data, **split}.items()}
 

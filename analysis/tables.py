@@ -239,7 +239,8 @@ def _caption(sections: Sequence[Section], tests: int, level: float, unit: Unit) 
 
 
 def _details(metrics: Sequence[MetricName], devices: Sequence[str], facts: Mapping[str, str]) -> tuple[str, ...]:
-    sentences = [*_meanings(metrics), "MACs: multiply–accumulates for one image."]
+    seen = "image, or of one window where patches are drawn" if "window" in facts.get("MACs", "") else "image"
+    sentences = [*_meanings(metrics), f"MACs: multiply–accumulates for one {seen}."]
     if len(devices) == 1:
         sentences.append(f"Latency: median for one image, {devices[0]}.")
     elif devices:

@@ -63,11 +63,12 @@ class Looks:
         ]
 
     def notes(self) -> list[str]:
-        """What is doubted, a line each, with the data set's name where the line does not have it."""
+        """What is doubted of what can be trained on, a line each, with the data set's name."""
         return [
             one.text if one.doubt.kind == "note" else f"{found.look.called}: {one.text}"
             for found in self.taken()
             for one in found.doubts
+            if not one.doubt.stops
         ]
 
     def record(self, fingerprint: str) -> dict[str, Any]:

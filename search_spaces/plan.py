@@ -217,9 +217,8 @@ class Planner:
         parts = parts_of(fields, self.space.name, self._own_size)
         dataset = self._read(parts["data"])
         protocol = protocol_on(dataset, fields, parts["protocol"])
-        if not any(
-            path.startswith("protocol.split") for name in self.space.factors for path in _varied(self.space, name)
-        ):
+        varied = [path for factor in self.space.factors for path in _varied(self.space, factor)]
+        if not any(path.startswith("protocol.split") for path in varied):
             self._split(dataset, protocol.split)
         return dataset, protocol
 
@@ -245,12 +244,7 @@ class Planner:
         dataset = self._read(parts["data"])
         split = protocol_on(dataset, fields, parts["protocol"]).split
         for fold in folds_of(fields, split, self._fold):
-            of_fold = split if fold == split.fold else split.model_copy(update={"fold": fold})
-            try:
-                dataset.split(of_fold)
-            except InputError as error:
-                self.looks.take(dataset, of_fold, None, str(error))
-            self._split(dataset, of_fold)
+            self._split(dataset, split if fold == split.fold else split.model_copy(update={"fold": fold}))
 
     def trials(self, variant: Variant) -> list[Planned]:
         """The trials of one configuration, one a seed and fold.
@@ -287,12 +281,15 @@ class Planner:
         ]
 
     def _split(self, dataset: Dataset, split: Split) -> Parts:
-        """The parts of a data set, which is looked at: raises `InputError` where nothing can be learnt on it."""
+        """The parts of a data set, which is looked at. Raises `InputError` where nothing can be learnt on it."""
         place = dataset.config.text, split
         if place not in self._splits:
             unused = unused_parts(dataset, split)
             self._said |= {unused: None} if unused else {}
-            self._splits[place] = dataset.split(split)
+            try:
+                self._splits[place] = dataset.split(split)
+            except InputError as error:
+                self.looks.take(dataset, split, None, str(error))
         self.looks.take(dataset, split, self._splits[place])
         return self._splits[place]
 

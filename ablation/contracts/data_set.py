@@ -51,9 +51,8 @@ def images_are_numbers(tried: TriedData) -> str:
     as_many = (1, 3) if channels in (1, 3) else (channels,)
     for sample in tried.samples:
         image: Any = sample.image
-        if not isinstance(image, np.ndarray) or not (
-            image.ndim == 2 or (image.ndim == 3 and image.shape[2] in as_many)
-        ):
+        shape = image.shape if isinstance(image, np.ndarray) else ()
+        if len(shape) not in (2, 3) or (*shape, 1)[2] not in as_many:
             given = f"shape {image.shape}" if isinstance(image, np.ndarray) else f"a {type(image).__name__}"
             return f"image '{brief(sample.id)}' has {given}: expected an array (H, W) or (H, W, {max(as_many)})"
         if image.dtype.kind not in "buif" or not np.isfinite(image).all():

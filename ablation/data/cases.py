@@ -10,29 +10,53 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ablate.data.images import one_form, stem
+from ablate.data.one_by_one import OneByOne
 from ablate.data.settings import PART_NAMES, DataSource, is_table
 from ablate.data.source import Sample
 from ablate.errors import InputError, brief
 from ablate.files import read_regular
+from ablate.settings import Since
 
 _MOST_BYTES = 100_000_000
 
 
-def with_cases(samples: Sequence[Sample], config: DataSource) -> list[Sample]:
+def with_cases(samples: Sequence[Sample], config: DataSource) -> Sequence[Sample]:
     """The samples of any data set, with `group`, `part`, `stratum` and `spacing` as its settings say.
 
     Raises `InputError`, in one line, for an image that they do not cover, for rows of a table that are not an image's,
     and for a case in two parts or strata.
     """
-    found = [one._replace(spacing=config.spacing) if config.spacing else one for one in samples]
-    if config.case:
+    if isinstance(samples, OneByOne):
+        return samples.like(_with_cases(samples.outline, config))
+    return _with_cases(samples, config)
+
+
+def _with_cases(samples: Sequence[Sample], config: DataSource) -> list[Sample]:
+    spacing = config.spacing if _is_everyones(config, "spacing") else None
+    found = [one._replace(spacing=spacing) if spacing else one for one in samples]
+    if _says(config, "case"):
         found = _with_groups(found, config)
-    if config.parts:
+    if _says(config, "parts"):
         found = _with_parts(found, config)
         _check_one_of_each_case(found, [one.part for one in found], "the parts")
     if any(one.stratum for one in found):
         _check_one_of_each_case(found, [one.stratum for one in found], "the strata")
     return found
+
+
+def says_cases(config: DataSource) -> bool:
+    """Whether the user says what cases, or what parts, there are."""
+    return _says(config, "case") or _says(config, "parts")
+
+
+def _says(config: DataSource, name: str) -> bool:
+    return _is_everyones(config, name) and bool(getattr(config, name))
+
+
+def _is_everyones(config: DataSource, name: str) -> bool:
+    """Whether a setting means what it does for every data set: a class of the user's may have one of its own so called,
+    from before there was this one."""
+    return any(isinstance(mark, Since) for mark in type(config).model_fields[name].metadata)
 
 
 def name_of(sample: Sample) -> str:

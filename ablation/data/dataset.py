@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from ablate.data.facts import NO_FACTS, Facts, facts_of
+from ablate.data.facts import NO_FACTS, THUMBNAIL, Facts, ImageFacts, image_facts, thumbnail
 from ablate.data.fit import Size, fit_image, fit_mask, fit_of, is_scored_at_own_size
 from ablate.data.intensity import Scaling, normalised, scaled, scalings
+from ablate.data.one_by_one import blocks_of, shapes_of
 from ablate.data.ragged import Arrays, Ragged
-from ablate.data.room import available_memory
+from ablate.data.room import MEMORY, Room
 from ablate.data.settings import DataSource, Split
 from ablate.data.source import IGNORED, Sample
 from ablate.data.splits import Known, Parts, split
@@ -65,7 +67,7 @@ class Dataset:
         """Whether any mask that a trial reads has pixels that are not known; the border of small images is of these."""
         height, width = self.config.size
         is_cut = fit_of(self.config) == "patches"
-        return any((mask == IGNORED).any() for mask in self.masks) or (
+        return any(mask.max() == IGNORED for mask in self.masks) or (
             is_cut and any(own[0] < height or own[1] < width for own in self.own_sizes)
         )
 
@@ -89,41 +91,89 @@ class Dataset:
         return len(self.ids)
 
 
-def assemble(samples: Sequence[Sample], config: DataPart | DataSource, *, grouped: bool = False) -> Dataset:
+def assemble(
+    samples: Sequence[Sample], config: DataPart | DataSource, *, grouped: bool = False, room: Room = MEMORY
+) -> Dataset:
     """The samples scaled as `ablate.data.intensity` says, brought to `config.size` as `config.fit` says, and to
-    `config.channels`. `grouped`: as of `fingerprint`.
+    `config.channels`. `grouped`: as of `fingerprint`. `room`: where the arrays are.
 
-    Raises `InputError` if `config` has a fingerprint and the samples have another, if the arrays would not fit into
-    this machine's memory, if images have other channels, or masks classes that there are not.
+    Of samples that are decoded as they are reached, each is decoded once, and one file's are in memory at a time.
+    Raises `InputError` if `config` has a fingerprint and the samples have another, if the arrays would find no room, if
+    images have other channels, or masks classes that there are not.
     """
     part = config if isinstance(config, DataPart) else DataPart.of(config)
-    own_sizes = tuple((sample.mask.shape[0], sample.mask.shape[1]) for sample in samples)
-    check_room(len(samples), part, own_sizes)
-    found = fingerprint(samples, grouped=grouped)
+    own_sizes = shapes_of(samples)
+    check_room(len(samples), part, own_sizes, room)
+    made = _Made(part, own_sizes, grouped, room)
+    for block in blocks_of(samples):
+        for sample, scaling in zip(block, scalings(block, part), strict=True):
+            made.add(sample, scaling)
+    return made.dataset()
+
+
+class _Made:
+    """A data set so far, image after image."""
+
+    def __init__(self, part: DataPart, own_sizes: Sequence[Size], grouped: bool, room: Room) -> None:
+        self._part, self._own_sizes, self._fit = part, tuple(own_sizes), fit_of(part)
+        self._digest = _Digest(grouped)
+        self._known: list[Sample] = []
+        """Without their pixels."""
+        self._facts: list[ImageFacts] = []
+        count, as_drawn = len(own_sizes), self._fit == "patches"
+        self._images: Arrays = _empty_images(part, own_sizes, room)
+        self._masks: Arrays = room.empty("masks", (count, *part.size), np.uint8)
+        self._drawn: Ragged | None = None
+        if as_drawn or is_scored_at_own_size(part):
+            self._drawn = Ragged.empty(own_sizes, np.uint8, partial(room.empty, "drawn"))
+        if as_drawn and self._drawn is not None:
+            self._masks = self._drawn
+        self._thumbnails = room.empty("thumbnails", (count, THUMBNAIL, THUMBNAIL), np.uint8)
+
+    def add(self, sample: Sample, scaling: Scaling) -> None:
+        place, part = len(self._known), self._part
+        self._digest.add(sample)
+        self._images[place][...] = _prepared(sample.image, scaling, part)
+        self._masks[place][...] = fit_mask(sample.mask, part.size, self._fit)
+        if self._drawn is not None:
+            self._drawn[place][...] = sample.mask
+        image, mask = self._images[place], self._masks[place]
+        self._facts.append(image_facts(sample, image, mask, self._fit))
+        self._thumbnails[place] = thumbnail(image)
+        self._known.append(sample._replace(image=sample.image[:0], mask=sample.mask[:0]))
+
+    def dataset(self) -> Dataset:
+        """Raises as `assemble` does for what is known of all images alone."""
+        part, known, found = self._part, self._known, self._digest.text
+        check_fingerprint(part, found)
+        held = _held(known, self._facts, part)
+        return Dataset(
+            config=part.but(fingerprint=found),
+            ids=tuple(sample.id for sample in known),
+            groups=tuple(sample.group for sample in known),
+            images=self._images,
+            masks=self._masks,
+            notes=(*_notes(known, part, held), *_size_notes(self._own_sizes, part)),
+            spacings=tuple(sample.spacing for sample in known) if any(sample.spacing for sample in known) else (),
+            fixed=tuple(sample.part for sample in known) if any(sample.part for sample in known) else (),
+            strata=tuple(sample.stratum for sample in known) if any(sample.stratum for sample in known) else (),
+            own_sizes=self._own_sizes,
+            drawn=self._drawn if is_scored_at_own_size(part) else None,
+            facts=Facts(tuple(self._facts), self._thumbnails),
+        )
+
+
+def check_fingerprint(part: DataPart, found: str) -> None:
+    """Raises `InputError` where a data set is asked for by another fingerprint than was `found`."""
     if part.fingerprint not in ("", found):
         raise InputError(
             f"the images or masks of {part.name} changed: their fingerprint is {found}, not {part.fingerprint}; "
             "restore them, or start a new study"
         )
-    images, masks = prepare_images(samples, part), _masks(samples, part)
-    return Dataset(
-        config=part.but(fingerprint=found),
-        ids=tuple(sample.id for sample in samples),
-        groups=tuple(sample.group for sample in samples),
-        images=images,
-        masks=masks,
-        notes=(*_notes(samples, part, _held(samples, part)), *_size_notes(own_sizes, part)),
-        spacings=tuple(sample.spacing for sample in samples) if any(sample.spacing for sample in samples) else (),
-        fixed=tuple(sample.part for sample in samples) if any(sample.part for sample in samples) else (),
-        strata=tuple(sample.stratum for sample in samples) if any(sample.stratum for sample in samples) else (),
-        own_sizes=own_sizes,
-        drawn=_drawn(samples, masks) if is_scored_at_own_size(part) else None,
-        facts=facts_of(samples, images, masks, fit_of(part)),
-    )
 
 
-def check_room(count: int, config: DataPart | DataSource, own_sizes: Sequence[Size] = ()) -> None:
-    """Raises `InputError` if `count` images and masks, as a trial reads them, are more than this machine's memory.
+def check_room(count: int, config: DataPart | DataSource, own_sizes: Sequence[Size] = (), room: Room = MEMORY) -> None:
+    """Raises `InputError` if `count` images and masks, as a trial reads them, are more than there is `room` for.
 
     `own_sizes`: of the images, where some of what a trial reads is at these.
     """
@@ -134,11 +184,11 @@ def check_room(count: int, config: DataPart | DataSource, own_sizes: Sequence[Si
     else:
         needed, size = count * height * width * (4 * config.channels + 1), f"{config.channels}x{height}x{width}"
         needed += own if is_scored_at_own_size(config) else 0
-    available = available_memory()
+    available = room.available()
     if needed > available:
         raise InputError(
             f"{_called(config)}: {count:,} images at {size} take {needed / 1e9:,.1f} GB, and {available / 1e9:,.1f} GB "
-            "of memory are available: choose a smaller data.size, or fewer images"
+            f"of {room.what} are available: choose a smaller data.size, or fewer images"
         )
 
 
@@ -146,19 +196,18 @@ def _called(config: DataPart | DataSource) -> str:
     return config.name if isinstance(config, DataPart) else config.called
 
 
-def _held(samples: Sequence[Sample], config: DataPart) -> set[int]:
+def _held(samples: Sequence[Sample], facts: Sequence[ImageFacts], config: DataPart) -> set[int]:
     """The classes that masks hold, and `IGNORED`. Raises `InputError` for a class that there is not, and for masks
     that hold nothing but background and what is ignored: those would be of a reader that has white for foreground."""
-    classes, held = max(config.classes, 2), set()
-    for sample in samples:
-        of_mask = {int(value) for value in np.unique(sample.mask)}
-        other = of_mask - {*range(classes), IGNORED}
+    classes, held = max(config.classes, 2), set[int]()
+    for sample, found in zip(samples, facts, strict=True):
+        other = found.classes.keys() - set(range(classes))
         if other:
             raise InputError(
                 f"mask '{sample.id}' of {_called(config)} has class {min(other)} and n_classes is {config.classes}: "
                 f"expected 0 to {classes - 1}, or {IGNORED} where it is not known"
             )
-        held |= of_mask
+        held |= found.classes.keys() | ({IGNORED} if found.ignored else set())
     if held == {0, IGNORED} and not getattr(config, "ignore", ()):
         raise InputError(
             f"the masks of {_called(config)} hold 0 and {IGNORED} alone, and {IGNORED} is where it is not known: give "
@@ -221,33 +270,17 @@ def prepare_images(samples: Sequence[Sample], config: DataPart | DataSource) -> 
     """
     own_sizes = [(sample.image.shape[0], sample.image.shape[1]) for sample in samples]
     check_room(len(samples), config, own_sizes)
-    images: Arrays
-    if fit_of(config) == "patches":
-        images = Ragged.empty([(config.channels, *own) for own in own_sizes], np.float32)
-    else:
-        images = np.empty((len(samples), config.channels, *config.size), dtype=np.float32)
+    images = _empty_images(config, own_sizes, MEMORY)
     for i, (sample, scaling) in enumerate(zip(samples, scalings(samples, config), strict=True)):
         images[i][...] = _prepared(sample.image, scaling, config)
     return images
 
 
-def _masks(samples: Sequence[Sample], config: DataPart) -> Arrays:
-    """The samples' masks as a network is trained by them: (N, H, W), or each (h, w)."""
+def _empty_images(config: DataPart | DataSource, own_sizes: Sequence[Size], room: Room) -> Arrays:
     if fit_of(config) == "patches":
-        return _as_drawn(samples)
-    return np.stack([fit_mask(sample.mask, config.size, fit_of(config)) for sample in samples])
-
-
-def _drawn(samples: Sequence[Sample], masks: Arrays) -> Ragged:
-    """The masks as they were drawn; `masks` themselves where these are that."""
-    return masks if isinstance(masks, Ragged) else _as_drawn(samples)
-
-
-def _as_drawn(samples: Sequence[Sample]) -> Ragged:
-    masks = Ragged.empty([sample.mask.shape for sample in samples], np.uint8)
-    for i, sample in enumerate(samples):
-        masks[i][...] = sample.mask
-    return masks
+        shapes = [(config.channels, *own) for own in own_sizes]
+        return Ragged.empty(shapes, np.float32, partial(room.empty, "images"))
+    return room.empty("images", (len(own_sizes), config.channels, *config.size), np.float32)
 
 
 def fingerprint(samples: Sequence[Sample], *, grouped: bool = False) -> str:
@@ -255,15 +288,29 @@ def fingerprint(samples: Sequence[Sample], *, grouped: bool = False) -> str:
 
     `grouped`: with their cases, parts and strata, where the user described these.
     """
-    digest = hashlib.sha256()
+    digest = _Digest(grouped)
     for sample in samples:
-        digest.update(f"{sample.id}\n".encode())
-        if grouped:
-            digest.update(repr((sample.group, sample.part, sample.stratum)).encode())
+        digest.add(sample)
+    return digest.text
+
+
+class _Digest:
+    """A `fingerprint` so far."""
+
+    def __init__(self, grouped: bool) -> None:
+        self._grouped, self._sha = grouped, hashlib.sha256()
+
+    def add(self, sample: Sample) -> None:
+        self._sha.update(f"{sample.id}\n".encode())
+        if self._grouped:
+            self._sha.update(repr((sample.group, sample.part, sample.stratum)).encode())
         for array in (sample.image, sample.mask):
-            digest.update(f"{array.dtype} {array.shape}\n".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:KEY_LENGTH]
+            self._sha.update(f"{array.dtype} {array.shape}\n".encode())
+            self._sha.update(np.ascontiguousarray(array).data)
+
+    @property
+    def text(self) -> str:
+        return self._sha.hexdigest()[:KEY_LENGTH]
 
 
 def _prepared(image: np.ndarray, scaling: Scaling, config: DataPart | DataSource) -> np.ndarray:

@@ -23,9 +23,11 @@ _BORDER, _OF_MASKS = 0.95, 0.9
 
 def doubts_of_all(seen: Seen, spacings: tuple[tuple[float, float] | None, ...]) -> Iterator[Doubt]:
     """Of images and masks as stored, and of what resizing makes of them."""
-    yield from _of_one_class(seen)
-    yield from _empty(seen)
-    yield from _inverted(seen)
+    of_one_class = list(_of_one_class(seen))
+    yield from of_one_class
+    if not of_one_class:
+        yield from _empty(seen)
+        yield from _inverted(seen)
     yield from _images(seen)
     yield from _sizes(seen)
     yield from _spacings(spacings)
@@ -59,7 +61,7 @@ def _empty(seen: Seen) -> Iterator[Doubt]:
         yield doubt(
             "empty",
             f"{seen.some(empty, 'masks')} have no foreground: an image whose mask and prediction are both empty "
-            "scores 1, which lifts the mean of whoever claims little",
+            "scores 1 (or as --empty says), which lifts the mean of whoever claims little",
             empty,
         )
 

@@ -15,9 +15,10 @@ _FEWEST_NEIGHBOURS = 4
 
 def doubts_of_split(seen: Seen) -> Iterator[Doubt]:
     """Of the parts' foreground and classes, and of what is in two parts."""
-    yield from _training(seen)
-    yield from _without_foreground(seen)
-    yield from _classes(seen)
+    if any(map(seen.foreground, range(len(seen.ids)))):  # else that is said of all masks
+        yield from _training(seen)
+        yield from _without_foreground(seen)
+        yield from _classes(seen)
     yield from _twice(seen)
     yield from _cases(seen)
 
@@ -26,9 +27,6 @@ def _training(seen: Seen) -> Iterator[Doubt]:
     if any(seen.foreground(i, kept=True) for i in seen.parts.train):
         return
     drawn = any(map(seen.foreground, seen.parts.train))
-    all_empty = not any(map(seen.foreground, range(len(seen.ids))))
-    if all_empty:
-        return  # said of all masks
     if drawn:
         said = f"no training mask has any foreground left at {seen.at_size}: choose a larger data.size"
     else:

@@ -4,13 +4,12 @@ spent is counted from these, without the images."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from ablate.data.fit import box_of
-from ablate.data.ragged import Arrays
 from ablate.data.source import IGNORED, Sample
 
 THUMBNAIL = 32
@@ -63,15 +62,6 @@ class Facts(NamedTuple):
 
 
 NO_FACTS = Facts()
-
-
-def facts_of(samples: Sequence[Sample], images: Arrays, masks: Arrays, fit: str) -> Facts:
-    """Of samples as decoded, with the images (channels, H, W) and masks (H, W) that a trial reads, by `data.fit`."""
-    thumbnails = np.empty((len(samples), THUMBNAIL, THUMBNAIL), np.uint8)
-    for place in range(len(samples)):
-        thumbnails[place] = thumbnail(images[place])
-    found = (image_facts(sample, images[place], masks[place], fit) for place, sample in enumerate(samples))
-    return Facts(tuple(found), thumbnails)
 
 
 def image_facts(sample: Sample, image: np.ndarray, mask: np.ndarray, fit: str) -> ImageFacts:

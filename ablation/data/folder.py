@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ablate.data.images import stem
@@ -38,7 +39,7 @@ def pairs(config: Folder) -> list[Pair]:
     return found
 
 
-def read(config: Folder) -> list[Sample]:
+def read(config: Folder) -> Sequence[Sample]:
     """The images in the natural order of their names; a volume's slices are one group."""
     return read_pairs(pairs(config), config)
 

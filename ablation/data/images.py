@@ -16,7 +16,7 @@ import numpy as np
 from ablate.data.axes import Reading, arranged, axes_of, taken
 from ablate.data.nifti import forms_that_differ, read_volume
 from ablate.data.picture import UPRIGHT, Picture, stored_again, upright
-from ablate.data.tiff import black_is_zero, joined, orientation, read_tiff
+from ablate.data.tiff import black_is_zero, joined, of_pages, orientation, read_tiff, spacing
 from ablate.errors import InputError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _decode(path: Path, reading: Reading, is_mask: bool, affine: np.ndarray | No
     """Not yet checked."""
     kind, by_index = suffix(path), is_mask and not reading.colours
     if kind in (".tif", ".tiff"):
-        return read_tiff(path, reading, is_mask) or _tiff_by_pillow(path, by_index)
+        return read_tiff(path, reading, is_mask) or _tiff_by_pillow(path, reading, is_mask)
     if kind == ".npy":
         array = np.load(path, allow_pickle=False)
         slices = arranged(array, axes_of(path, array.shape, reading, is_mask)) if array.size else array
@@ -125,21 +125,21 @@ def _pillow(path: Path, labels: bool) -> Picture:
     return Picture(slices, orientation=tag if tag in range(1, 9) else UPRIGHT)
 
 
-def _tiff_by_pillow(path: Path, labels: bool) -> Picture:
+def _tiff_by_pillow(path: Path, reading: Reading, is_mask: bool) -> Picture:
     import tifffile
     from PIL import Image, ImageSequence
 
+    with Image.open(path) as image:
+        by_index = is_mask and not reading.colours
+        frames = [_frame(frame, by_index)[None] for frame in ImageSequence.all_frames(image)]
     with tifffile.TiffFile(path) as tiff:
         turned, first = orientation(tiff), tiff.pages.first
         if turned > _ROWS_AND_COLUMNS_SWAPPED and first.compression == tifffile.COMPRESSION.NONE:
-            raise InputError(f"'{path}' is to be turned (orientation {turned}) and has a palette: save it upright")
-        white_is_zero, bits = first.photometric == tifffile.PHOTOMETRIC.MINISWHITE, first.bitspersample
-    with Image.open(path) as image:
-        frames = [_frame(frame, labels)[None] for frame in ImageSequence.all_frames(image)]
-    slices = stored_again(joined(frames, path), turned)  # Pillow turns TIFFs itself
-    if white_is_zero and bits > _PILLOW_INVERTS:
-        slices = black_is_zero(slices, bits, path)
-    return Picture(slices, orientation=turned)
+            raise InputError(f"'{path}' is to be turned (orientation {turned}) and is not compressed: save it upright")
+        slices = stored_again(joined(frames, path), turned)  # Pillow turns TIFFs itself
+        if first.photometric == tifffile.PHOTOMETRIC.MINISWHITE and first.bitspersample > _PILLOW_INVERTS:
+            slices = black_is_zero(slices, first.bitspersample, path)
+        return Picture(of_pages(slices, tiff, path, reading, is_mask), spacing(tiff), turned)
 
 
 def _frame(image: Image.Image, labels: bool) -> np.ndarray:
@@ -156,7 +156,7 @@ def _frame(image: Image.Image, labels: bool) -> np.ndarray:
         array = np.asarray(image.convert("RGB"))
     else:
         array = np.asarray(image)
-        array = array[..., :-1] if image.mode in ("LA", "La", "RGBA", "RGBa", "RGBX") else array
+        array = array[..., :-1] if image.mode in ("LA", "La", "RGBA", "RGBa") else array
     return array if array.ndim == 3 else array[..., None]
 
 

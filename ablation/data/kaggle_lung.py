@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ablate.data.pairing import Pair, data_root, files_in, match, subfolder
 from ablate.data.samples import read_pairs
 from ablate.data.settings import KaggleLung
@@ -23,6 +25,6 @@ def pairs(config: KaggleLung) -> list[Pair]:
     return match(files_in(images), files_in(masks), images, INFO)
 
 
-def read(config: KaggleLung) -> list[Sample]:
+def read(config: KaggleLung) -> Sequence[Sample]:
     """The slices in the order of their names; each is its own group."""
     return read_pairs(pairs(config), config)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ablate.data.pairing import Pair, data_root, files_in, match, subfolder
 from ablate.data.samples import read_pairs
 from ablate.data.settings import Liver
@@ -33,6 +35,6 @@ def pairs(config: Liver) -> list[Pair]:
     return found
 
 
-def read(config: Liver) -> list[Sample]:
+def read(config: Liver) -> Sequence[Sample]:
     """The slices of train/, then of val/. Which share a patient is not published, so each is its own group."""
     return read_pairs(pairs(config), config)

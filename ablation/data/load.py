@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ablate.data.cases import with_cases
-from ablate.data.dataset import Dataset, assemble
+from ablate.data.cases import says_cases, with_cases
+from ablate.data.dataset import Dataset, assemble, check_fingerprint
 from ablate.data.settings import DataSource, FileSource
 from ablate.data.source import DatasetInfo
+from ablate.data.store import LARGE, VARIABLE, Shelf, cache_folder, stored_under
+from ablate.errors import InputError
 from ablate.kinds import KINDS, find, make, own_parts, packaged
 from ablate.part import DataPart
 
@@ -30,17 +32,37 @@ def is_own(data: DataPart) -> bool:
     return ":" in data.name or (data.name in own_parts(kind) and getattr(find(kind, data.name).target, "is_own", False))
 
 
-def load_data(config: DataSource | DataPart) -> Dataset:
+def load_data(config: DataSource | DataPart, *, fresh: bool = False) -> Dataset:
     """Read the data set that `config` names, and fill in its fingerprint.
 
+    A large one of files is kept as it was made ready (`ablate.data.store`), and found there; `fresh`: it is read anew.
     Raises `InputError`, in one line, if its files are missing or unfit, or no longer have the fingerprint given; and as
     `ablate.data.cases.with_cases` does.
     """
     part = config if isinstance(config, DataPart) else DataPart.of(config)
     source = source_of(config)
-    samples = with_cases(source.read(), source)
-    dataset = assemble(samples, part, grouped=bool(source.case or source.parts))
-    return replace(dataset, passed_over=_passed_over(source))
+    shelf = None if fresh else _shelf(source, part)
+    if shelf and (found := shelf.found(part)):
+        check_fingerprint(part, found.config.fingerprint)
+        return found
+    samples, grouped = with_cases(source.read(), source), says_cases(source)
+    if not shelf:
+        return replace(assemble(samples, part, grouped=grouped), passed_over=_passed_over(source))
+    try:
+        dataset = assemble(samples, part, grouped=grouped, room=shelf)
+        return shelf.keep(replace(dataset, passed_over=_passed_over(source)))
+    except OSError as error:
+        where = f"'{cache_folder()}' cannot be written ({error.strerror})"
+        raise InputError(f"{where}: free some space, or set {VARIABLE} to another folder") from None
+    finally:
+        shelf.leave()
+
+
+def _shelf(source: Any, part: DataPart) -> Shelf | None:
+    """Where a data set is kept, if it is of files of this project's readers, and large."""
+    if not isinstance(source, FileSource) or not source.module or source.root is None or not source.root.is_dir():
+        return None
+    return Shelf.of(part, source.root) if stored_under(source.root) >= LARGE else None
 
 
 def _passed_over(source: Any) -> tuple[str, ...]:

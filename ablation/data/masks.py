@@ -47,8 +47,32 @@ def as_labels_say(stored: np.ndarray, path: Path, config: FileSource) -> np.ndar
 def class_indices(
     masks: Sequence[np.ndarray], paths: Sequence[Path], classes: int, ignore: Sequence[Label] = ()
 ) -> tuple[list[np.ndarray], tuple[float, ...]]:
-    """The masks as uint8 class indices, by one mapping for the whole data set, and what became 0, 1, … where it is
-    other values. What is in `ignore` becomes `IGNORED`.
+    """The masks as uint8 class indices, by one `numbering`, and what became 0, 1, … where it is other values."""
+    by = numbering(masks, paths, classes, ignore)
+    return [by.of(mask) for mask in masks], by.anew
+
+
+class Numbering(NamedTuple):
+    """How the values of a data set's masks become class indices."""
+
+    values: np.ndarray
+    """In order."""
+    classes: np.ndarray
+    """Of each value: uint8."""
+    anew: tuple[float, ...]
+    """What became 0, 1, … where it is other values."""
+
+    def of(self, mask: np.ndarray) -> np.ndarray:
+        """The class indices of one of the masks: uint8."""
+        found = np.unique(mask)
+        return _replaced(mask, found, np.append(self.classes, IGNORED)[_nearest(found, self.values)])
+
+
+def numbering(
+    masks: Iterable[np.ndarray], paths: Sequence[Path], classes: int, ignore: Sequence[Label] = ()
+) -> Numbering:
+    """One for the whole data set; of the masks, one is looked at after the other. What is in `ignore` becomes
+    `IGNORED`.
 
     `classes` 1: foreground (1) is what is not zero; of two values neither of which is zero, the greater. More: values
     below `classes` are taken as they are; of as many values as classes, the sorted ones become 0, 1, ...
@@ -56,21 +80,16 @@ def class_indices(
     values that may stand for other classes than these.
     """
     ignored = np.array(ignore, dtype=np.float64)
-    found: list[np.ndarray] = []
+    of_masks = (_settled(np.unique(mask), ignored) for mask in masks)
     values = np.zeros(0)
-    for at, mask in enumerate(masks):
-        found.append(np.unique(mask))
-        values = np.union1d(values, _settled(found[-1], ignored))
+    for path, of_mask in zip(paths, of_masks, strict=True):
+        values = np.union1d(values, of_mask)
         if len(values) > max(classes, 2):
-            raise _too_many(paths[at], values, (_settled(np.unique(one), ignored) for one in masks[at:]), classes)
+            raise _too_many(path, values, of_masks, classes)
     taken = _taken(values, classes)
     if taken is None:
         raise _ambiguous(paths[0].parent, values, classes)
-    indices = []
-    for mask, of_mask in zip(masks, found, strict=True):
-        by = np.append(taken.classes, IGNORED)[_nearest(of_mask, values)]
-        indices.append(_replaced(mask, of_mask, by))
-    return indices, tuple(values.tolist()) if taken.anew else ()
+    return Numbering(values, taken.classes, tuple(values.tolist()) if taken.anew else ())
 
 
 class _Taken(NamedTuple):
@@ -125,9 +144,9 @@ def _colours(image: np.ndarray, path: Path) -> np.ndarray:
             f"mask '{path}' holds {image.dtype} values and data.labels are colours: expected 8-bit grey or colour, or "
             "labels that are numbers"
         )
-    bytes_ = image.astype(np.uint32) * (255 if image.dtype == bool else 1)
-    red, green, blue = (bytes_[..., channel if image.shape[-1] >= 3 else 0] for channel in range(3))
-    return red << 16 | green << 8 | blue
+    white = 255 if image.dtype == bool else 1
+    planes = [image[..., channel if image.shape[-1] >= 3 else 0].astype(np.uint32) * white for channel in range(3)]
+    return planes[0] << 16 | planes[1] << 8 | planes[2]
 
 
 def _unknown(values: np.ndarray, path: Path, colours: bool) -> InputError:
@@ -167,8 +186,9 @@ def _advice(path: Path, values: np.ndarray, classes: int) -> str:
     for marker in (values[0], values[-1]):
         rest = values[values != marker]
         if np.isin(rest, np.arange(max(classes, 2))).all() and (marker < 0 or marker == IGNORED):
+            same = "if it is foreground as 1 is, data.labels=[0,[1,255]]; " if values.tolist() == [0, 1, 255] else ""
             return (
-                f"if {marker:g} marks what nobody decided, set data.ignore={marker:g}; if it is a class, set "
+                f"if {marker:g} marks what nobody decided, set data.ignore={marker:g}; {same}if it is a class, set "
                 f"{_proposed(values, len(values))}"
             )
     return f"if these are classes, set data.n_classes={len(values)}, or {_proposed(values, len(values))}"

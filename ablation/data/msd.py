@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -42,7 +43,7 @@ def pairs(config: Msd) -> list[Pair]:
     return sorted(found.values(), key=lambda pair: natural(pair.id))
 
 
-def read(config: Msd) -> list[Sample]:
+def read(config: Msd) -> Sequence[Sample]:
     """The volumes in the natural order of their names; the slices of one are one group."""
     return read_pairs(pairs(config), config)
 

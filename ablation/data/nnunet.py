@@ -6,6 +6,7 @@ Its own folds (splits_final.json) and its test images (imagesTs/) are passed ove
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from ablate.data.dataset_json import FILE, channel_names, read_json
@@ -55,7 +56,7 @@ def pairs(config: NnUNet) -> list[Pair]:
     return [one._replace(others=tuple(channels[one.id][n] for n in range(1, len(channels[one.id])))) for one in matched]
 
 
-def read(config: NnUNet) -> list[Sample]:
+def read(config: NnUNet) -> Sequence[Sample]:
     """The cases in the natural order of their names; a volume's slices are one group."""
     return read_pairs(pairs(config), config)
 

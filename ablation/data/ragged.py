@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +21,18 @@ class Ragged:
     """(N,) int64: where in `values` each array begins."""
 
     @classmethod
-    def empty(cls, shapes: Sequence[tuple[int, ...]], dtype: type) -> Ragged:
-        """Arrays of these shapes, to be filled: `ragged[i][...] = values`."""
-        sizes = np.array([np.prod(shape, dtype=np.int64) for shape in shapes], dtype=np.int64)
+    def empty(
+        cls, shapes: Sequence[tuple[int, ...]], dtype: type, empty: Callable[..., np.ndarray] = np.empty
+    ) -> Ragged:
+        """Arrays of these shapes, to be filled: `ragged[i][...] = values`. `empty`: makes the row of their values."""
+        return cls.of(empty((sum(math.prod(shape) for shape in shapes),), dtype), shapes)
+
+    @classmethod
+    def of(cls, values: np.ndarray, shapes: Sequence[Sequence[int]]) -> Ragged:
+        """Arrays of these shapes whose values are there, in a row."""
+        sizes = np.array([math.prod(shape) for shape in shapes], dtype=np.int64)
         starts = np.concatenate([[0], sizes.cumsum()]).astype(np.int64)
-        return cls(np.empty(starts[-1], dtype=dtype), np.array(shapes, dtype=np.int64), starts[:-1])
+        return cls(values, np.array(shapes, dtype=np.int64), starts[:-1])
 
     def __len__(self) -> int:
         return len(self.shapes)

@@ -1,4 +1,4 @@
-"""How much memory this process may still take."""
+"""Where arrays find room, and how much: in memory, or in files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,35 @@ import contextlib
 import math
 import resource
 from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+
+class Room(Protocol):
+    """Where arrays are made. Each has a name of its own."""
+
+    what: str
+    """As messages call it: memory, disk."""
+
+    def empty(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        """An array to be filled."""
+
+    def available(self) -> float:
+        """Bytes."""
+
+
+class _Memory:
+    what = "memory"
+
+    def empty(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        return np.empty(shape, dtype)
+
+    def available(self) -> float:
+        return available_memory()
+
+
+MEMORY: Room = _Memory()
 
 _CGROUP = Path("/sys/fs/cgroup")
 

@@ -67,11 +67,11 @@ class DataSource(Config):
     """1 is foreground against background (sigmoid); more are classes with 0 the background."""
     case: Annotated[str, Since("0.2")] = Field("", max_length=500)
     """What images are of one case, which a split never divides: a pattern of their names whose group is the case's
-    (`(patient[0-9]+)_`), `folder` for the sub-folder they are in, or a CSV beside them with columns image and case.
+    (`(patient[0-9]+)_`), `folder` for the sub-folder they are in, or a CSV in `root` with columns image and case.
     Without, the slices of a volume are one case, and each image of its own is another."""
     parts: Annotated[str, Since("0.2")] = Field("", max_length=500)
-    """The split where it is fixed: `folder`, or a CSV beside the images with columns image (or case) and part (train,
-    val, test)."""
+    """The split where it is fixed: `folder`, or a CSV in `root` with columns image (or case) and part (train, val,
+    test)."""
     spacing: Annotated[tuple[Number, Number] | None, Since("0.2")] = None
     """Millimetres from one row to the next and from one column to the next; without, as the files say."""
     fit: Annotated[Literal["stretch", "pad", "patches"], Since("0.2")] = "stretch"
@@ -149,7 +149,9 @@ class DataSource(Config):
 
     @field_validator("case")
     @classmethod
-    def _tells_cases(cls, value: str) -> str:
+    def _tells_cases(cls, value: Any) -> Any:
+        if not isinstance(value, str):  # a user's class may have a setting of this name, and of its own type
+            return value
         if is_table(value):
             return _plain_name(value)
         try:
@@ -162,7 +164,9 @@ class DataSource(Config):
 
     @field_validator("parts")
     @classmethod
-    def _tells_parts(cls, value: str) -> str:
+    def _tells_parts(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
         if is_table(value):
             return _plain_name(value)
         if value not in ("", "folder"):
@@ -172,7 +176,7 @@ class DataSource(Config):
     @field_validator("spacing")
     @classmethod
     def _is_length(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
-        if value is not None and not all(0 < side <= 1e6 for side in value):
+        if isinstance(value, tuple) and not all(0 < side <= 1e6 for side in value):
             raise ValueError(f"spacing {value[0]:g}x{value[1]:g}: expected millimetres above 0")
         return value
 

@@ -28,7 +28,8 @@ _SCREENS = (72, 96)
 
 
 def read_tiff(path: Path, reading: Reading, is_mask: bool) -> Picture | None:
-    """The file's pages, or None for one that Pillow has to read: with a palette, or a codec that tifffile lacks.
+    """The file's pages, or None for one that Pillow has to read: with a palette, with white as zero in up to eight bits
+    (which Pillow turns round), or of a codec that tifffile lacks.
 
     Raises `InputError` for pages of several sizes, and where what is white cannot be told.
     """
@@ -36,7 +37,8 @@ def read_tiff(path: Path, reading: Reading, is_mask: bool) -> Picture | None:
 
     with tifffile.TiffFile(path) as tiff:
         first = tiff.pages.first
-        if first.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        white_is_zero = first.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        if first.photometric == tifffile.PHOTOMETRIC.PALETTE or (white_is_zero and first.bitspersample <= 8):
             return None
         try:
             parts = [_series(one, path, reading, is_mask) for one in tiff.series]
@@ -45,10 +47,10 @@ def read_tiff(path: Path, reading: Reading, is_mask: bool) -> Picture | None:
                 raise
             return None
         slices = joined(parts, path)
-        if first.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        if white_is_zero:
             slices = black_is_zero(slices, first.bitspersample, path)
         stored = tiff.series[0].shape if set(tiff.series[0].axes) & set(_NAMELESS) else ()
-        return Picture(slices, _spacing(tiff), orientation(tiff), None, stored)
+        return Picture(slices, spacing(tiff), orientation(tiff), None, stored)
 
 
 def orientation(tiff: tifffile.TiffFile) -> int:
@@ -65,11 +67,18 @@ def joined(parts: list[np.ndarray], path: Path) -> np.ndarray:
 
 
 def _series(series: Any, path: Path, reading: Reading, is_mask: bool) -> np.ndarray:
-    """(slices, H, W, channels) of tifffile's axes: S and C are channels, Y and X the plane, all others are slices."""
     array, axes = series.asarray(), str(series.axes)
-    alpha = sum(int(extra) in (1, 2) for extra in series.keyframe.extrasamples) if "S" in axes else 0
-    if alpha:
+    if "S" in axes and (alpha := _declared_alpha(series.keyframe)):
         array = np.take(array, range(array.shape[axes.index("S")] - alpha), axis=axes.index("S"))
+    return by_axes(array, axes, path, reading, is_mask)
+
+
+def _declared_alpha(page: Any) -> int:
+    return sum(int(extra) in (1, 2) for extra in page.extrasamples)
+
+
+def by_axes(array: np.ndarray, axes: str, path: Path, reading: Reading, is_mask: bool) -> np.ndarray:
+    """(slices, H, W, channels) of tifffile's axes: S and C are channels, Y and X the plane, all others are slices."""
     if asked := described(array.shape, reading, is_mask):
         check_described(path, array.shape, asked)
         return arranged(array, asked)
@@ -85,17 +94,38 @@ def _series(series: Any, path: Path, reading: Reading, is_mask: bool) -> np.ndar
     return ordered.reshape(-1, height, width, count)
 
 
+def of_pages(pages: np.ndarray, tiff: tifffile.TiffFile, path: Path, reading: Reading, is_mask: bool) -> np.ndarray:
+    """(slices, H, W, channels) of pages that Pillow decoded, (pages, H, W, channels), by the file's axes.
+
+    Raises `InputError` where it left channels out, as it does with those that have no meaning.
+    """
+    import tifffile
+
+    first, series = tiff.pages.first, tiff.series[0]
+    samples = first.samplesperpixel - _declared_alpha(first)
+    plain = first.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.MINISBLACK)
+    if plain and pages.shape[3] < samples:
+        raise InputError(
+            f"'{path}' has {samples} channels, of which {pages.shape[3]} can be read as it is compressed: save it "
+            "without compression"
+        )
+    sizes = {letter: size for letter, size in zip(series.axes, series.shape, strict=True) if letter not in "YXS"}
+    if len(tiff.series) > 1 or np.prod([*sizes.values()], dtype=int) != len(pages):
+        return pages
+    colour = pages.shape[3] > 1
+    array = pages.reshape(*sizes.values(), *pages.shape[1:3], *pages.shape[3 if colour else 4 :])
+    return by_axes(array, "".join(sizes) + "YX" + "S" * colour, path, reading, is_mask)
+
+
 def black_is_zero(slices: np.ndarray, bits: int, path: Path) -> np.ndarray:
     """Values whose zero is white, turned round. Raises `InputError` where their white and black are not known."""
-    if slices.dtype.kind == "b":
-        return ~slices
     if slices.dtype.kind == "u":
         inverted: np.ndarray = slices.dtype.type(2**bits - 1) - slices
         return inverted
     raise InputError(f"'{path}' says that white is zero, of {slices.dtype} values: save it with black as zero")
 
 
-def _spacing(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
+def spacing(tiff: tifffile.TiffFile) -> tuple[float, float] | None:
     """As OME, ImageJ or the resolution says it, in a unit of length; None for what a program writes unmeasured."""
     if tiff.is_ome and tiff.ome_metadata:
         return _of_ome(tiff.ome_metadata)

@@ -80,3 +80,10 @@ class Intensity(Config):
         if self.name == "percentiles" and not all(v is None or 0 <= v <= 100 for v in (low, high)):
             raise ValueError("intensity percentiles: expected low and high from 0 to 100")
         return self
+
+
+def in_words(value: Any) -> Any:
+    """A setting of a data set as names show it: intensities as `window -1000 400, zscore`, others as they are."""
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        return ", ".join(" ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in one.values()) for one in value)
+    return tuple(value) if isinstance(value, list) else value

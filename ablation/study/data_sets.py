@@ -72,7 +72,9 @@ def _compared(data: DataPart, name: str, trials: int, roots: list[Path | None]) 
     today, why = "", ""
     for root in dict.fromkeys(roots):
         try:
-            found = load_data(DataPart(data.canonical() | {"fingerprint": ""}, {"root": root})).config.fingerprint
+            found = load_data(
+                DataPart(data.canonical() | {"fingerprint": ""}, {"root": root}), fresh=True
+            ).config.fingerprint
         except InputError as error:
             why = why or str(error)
             continue

@@ -15,6 +15,7 @@ from ablate.analysis.guard import noted
 from ablate.analysis.report.content import About
 from ablate.analysis.report.recipe import own_metrics, selection, trainings
 from ablate.data.fit import fit_of
+from ablate.data.value_settings import in_words
 from ablate.errors import InputError
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _data(config: TrialConfig) -> str:
     return " ".join(
         [
             f"{config.data.name} at {config.data.channels}×{height}×{width}",
-            *(f"{name}={value}" for name, value in options.items()),
+            *(f"{name}={in_words(value)}" for name, value in options.items()),
             f"(fingerprint {config.data.fingerprint})",
         ]
     )

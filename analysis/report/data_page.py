@@ -124,12 +124,10 @@ def choose(doubts: dict[int, tuple[str, ...]], parts: Iterable[Sequence[int]], m
             by_text.setdefault(text, []).append(image)
     in_turn = [image for row in zip_longest(*by_text.values()) for image in row if image is not None]
     chosen = list(dict.fromkeys(in_turn))[: int(most * _DOUBTFUL)]
-    kept = list(parts)
-    room = most - len(chosen)
-    each = max(1, room // max(1, len(kept)))
-    for part in kept:
-        others = [image for image in part if image not in chosen]
-        count = min(each, len(others), most - len(chosen))
+    smallest_first = sorted(parts, key=len)
+    for place, part in enumerate(smallest_first):
+        others = [image for image in part if image not in set(chosen)]
+        count = min(len(others), (most - len(chosen)) // (len(smallest_first) - place))
         chosen += [others[int((at + 0.5) * len(others) / count)] for at in range(count)]
     return set(chosen)
 

@@ -31,10 +31,10 @@ def pictures(study: Study, frames: Frames, notes: list[str]) -> list[Picture]:
 
     Of many cells those on a front come first, then the best. An image that cannot be read is said in `notes`.
     """
-    complete = frames.trials[frames.trials["state"] == "complete"].sort_values("seed")
+    complete = frames.trials[frames.trials["state"] == "complete"]
     if complete.empty:
         return []
-    first = complete.drop_duplicates("cell")
+    first = complete[complete["seed"] == complete.groupby("cell")["seed"].transform("min")]  # with all its folds
     shown = first[first["cell"].isin(_best_cells(frames))]
     by_task = [(str(task), rows) for task, rows in shown.groupby("data")]
     most = max(_LEAST_PICTURES, _MOST_PICTURES // len(by_task))
@@ -45,7 +45,7 @@ def pictures(study: Study, frames: Frames, notes: list[str]) -> list[Picture]:
         for image, role in _chosen(scores.groupby("image", sort=False)["score"].mean(), most):
             of_image = scores[scores["image"] == image]
             by_key = dict(zip(of_image["key"], of_image["score"], strict=True))
-            trials = dict(zip(rows["cell"], rows["key"], strict=True))
+            trials = {cell: key for cell, key in zip(rows["cell"], rows["key"], strict=True) if key in by_key}
             picture = noted(notes, f"image {image}", partial(_picture, study, trials, image, by_key, notes), None)
             if picture is not None:
                 found.append(picture._replace(role=role, task=task))

@@ -41,11 +41,11 @@ def data(context: click.Context) -> None:
 def check(target: str, output: Path | None, strict: bool, as_json: bool, **options: Any) -> int:
     """Say what a data set holds, and what may not be as it was meant.
 
-    DIR holds images with their masks: those of the layout `folder`, of what
-    its dataset.yaml says, or of --data NAME. NAME is a data set's own (mni152).
-    Of a SPACE every data set that it names is looked at; its options are those
-    of `ablate plan`. Nothing is trained. Exits with 2 where nothing can be
-    learnt on what was found.
+    DIR holds images with their masks, in images/ and masks/, or as its
+    dataset.yaml, dataset.json (nnU-Net, Decathlon) or --data says. NAME is a
+    data set's own (mni152). Of a SPACE every data set that it names is looked
+    at; its options are those of `ablate plan`. Nothing is trained. Exits with
+    2 where nothing can be learnt on what was found.
 
     \b
     Examples:
@@ -91,7 +91,7 @@ def _seen(target: str, *, settings: tuple[str, ...], **options: Any) -> _Seen:
         if options["data_dir"] is not None:
             raise InputError(f"--data-dir {options['data_dir']}: '{target}' is the folder with the files; leave it out")
         options["data_dir"] = Path(target)
-        space = _one("folder")
+        space = _one(_layout(Path(target)))
     elif target in own_parts(KINDS["data set"]) and options["data"] in (None, target):
         space = _one(target)
     elif target not in packaged() and Path(target).suffix not in (".yaml", ".yml"):
@@ -118,6 +118,15 @@ def _one(name: str) -> dict[str, Any]:
         "base": {"data": {"name": name}},
         "factors": {"network": {"any": {"model.name": "unet"}}},
     }
+
+
+def _layout(root: Path) -> str:
+    """The data set that a folder is read as where neither `--data` nor its dataset.yaml says it."""
+    from ablate.data.dataset_json import FILE, read_json
+
+    if not (root / FILE).is_file():
+        return "folder"
+    return "msd" if isinstance(read_json(root).get("training"), list) else "nnunet"
 
 
 def _document(seen: _Seen) -> dict[str, Any]:

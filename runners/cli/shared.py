@@ -307,10 +307,11 @@ def extent(trials: Sequence[Planned]) -> str:
     for data in (trial.config.data for trial in trials):
         height, width = data.size
         folder = f" '{data.root}'" if data.root and len(folders[data.called]) > 1 else ""
-        own = ", scored at each image's own size" if is_scored_at_own_size(data) else ""
-        found[f"{data.called}{folder} at {data.channels}x{height}x{width}{own}"] = None
+        found[f"{data.called}{folder} at {data.channels}x{height}x{width}"] = None
     most = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
-    return f"{most} epochs, {listing(list(found), 6)}"
+    at_own_size = [is_scored_at_own_size(trial.config.data) for trial in trials]
+    scored = "scored at each image's own size" if all(at_own_size) else "some scored at each image's own size"
+    return f"{most} epochs, {listing(list(found), 6)}{f', {scored}' if any(at_own_size) else ''}"
 
 
 def plan_notes(plan: Plan) -> list[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from ablate.data.dataset import Dataset
+from ablate.data.store import as_it_travels
 from ablate.errors import Halted, InputError
 from ablate.origin import made_otherwise
 from ablate.part import DataPart
@@ -169,7 +170,6 @@ def train_missing(
         Halted: the study or the storage cannot be written any more, or Ray is lost. What was finished is kept.
         InputError: a machine of the cluster cannot use the storage.
     """
-    import ray
     from ray import tune
 
     from ablate.runners.execution.writer import StudyWriter, cluster_nodes
@@ -178,10 +178,7 @@ def train_missing(
     home, remote = _storages(study, how.asked.storage_path)
     if len(how.nodes) > 1:
         check_storage_reach(how.nodes, remote, home)
-    try:
-        put = {name: ray.put(dataset) for name, dataset in datasets.items()}
-    except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
-        raise Halted(f"the images find no room in Ray's object store: {_first_line(error)}") from None
+    put = _put(datasets, far=len(how.nodes) > 1)
     resources = how.resources
     workplace = Workplace(put, remote, resources.threads, use_gpu=resources.gpus > 0, workers=resources.workers)
     observer.nodes(cluster_nodes())
@@ -206,6 +203,16 @@ def train_missing(
             "writable again (free some space), then run the same command"
         )
     return Trained(writer.records, missing, queue.elsewhere, time.perf_counter() - started)
+
+
+def _put(datasets: dict[str, Dataset], *, far: bool) -> dict[str, Any]:
+    """The data sets as workers get them: of what this machine keeps on its disk the place, where none is `far`."""
+    import ray
+
+    try:
+        return {name: ray.put(as_it_travels(dataset, far=far)) for name, dataset in datasets.items()}
+    except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
+        raise Halted(f"the images find no room in Ray's object store: {_first_line(error)}") from None
 
 
 def take_arrivals(study: Study, storage_path: str | None) -> None:

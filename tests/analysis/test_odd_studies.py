@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
 import pytest
 
+from ablate.data.dataset import Dataset
 from ablate.data.settings import Phantom, Split
 from ablate.errors import InputError
 from ablate.models.network import network
@@ -85,8 +85,8 @@ def study_of(path: Path, *trials: Made, planned: tuple[Made, ...] = (), design: 
             judged = record.state in ("complete", "trivial")
             image, mask = np.zeros((1, 16, 16), dtype=np.float32), np.ones((16, 16), dtype=np.uint8)
             count = len(one.images)
-            held = SimpleNamespace(ids=result.ids, images=[image] * count, masks=[mask] * count, config=config.data)
-            keep_pictures(pictures_dir(path, config), cast("Any", held), range(count))
+            held = Dataset(config.data, result.ids, result.ids, np.stack([image] * count), np.stack([mask] * count))
+            keep_pictures(pictures_dir(path, config), held, range(count))
             study.accept(config.key, pack(config, record, epochs[: record.epochs], result if judged else None))
     return study
 

@@ -181,6 +181,18 @@ DATA = {
         "images are numbers",
         "image '2' has shape (3, 16, 16): expected an array (H, W) or (H, W, 3)",
     ),
+    "more channels than it says": Breakage(
+        "data set",
+        data("found[2] = found[2]._replace(image=np.zeros((16, 16, 4)))"),
+        "images are numbers",
+        "image '2' has shape (16, 16, 4): expected an array (H, W) or (H, W, 3)",
+    ),
+    "fewer channels than it says": Breakage(
+        "data set",
+        data("pass").replace("size: tuple[int, int] = (16, 16)", "size: tuple[int, int] = (16, 16); channels: int = 4"),
+        "images are numbers",
+        "image '0' has shape (16, 16): expected an array (H, W) or (H, W, 4)",
+    ),
     "a pixel that is missing": Breakage(
         "data set",
         data("found[2].image[0, 0] = np.nan"),

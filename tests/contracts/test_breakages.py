@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from breakages import DATA, NETWORKS, Breakage, network
+from breakages import DATA, NETWORKS, Breakage, data, network
 from breakages_of_recipe import AUGMENTATIONS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
 from breakages_of_search import SAMPLERS, SCHEDULERS, SECTIONS
 
@@ -49,6 +49,14 @@ def test_what_is_right_is_not_faulted(tmp_path: Path) -> None:
     found = checked(right, tmp_path)
     assert len(found) > 10
     assert [(one.name, one.problem, one.doubt) for one in found if one.problem or one.doubt] == []
+
+
+def test_many_channels_and_pixels_that_are_not_known_are_not_faulted(tmp_path: Path) -> None:
+    samples = "mask[0] = 255; found = [s._replace(image=np.dstack([s.image] * 4)) for s in found]"
+    source = data(samples).replace("= (16, 16)\n", "= (16, 16); channels: int = 4\n", 1)
+    found = checked(Breakage("data set", source, "", ""), tmp_path)
+    assert len(found) > 5
+    assert [(one.name, one.problem) for one in found if one.problem] == []
 
 
 def test_weights_that_no_seed_changes_are_a_doubt_and_no_failure(tmp_path: Path) -> None:

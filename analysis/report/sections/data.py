@@ -26,7 +26,7 @@ class DataSets(Section):
 
     name: Literal["data"] = "data"
     title: str = "The data"
-    place: Number = 92
+    place: Number = 100
 
     def parts(self, content: Content) -> Iterable[Part]:
         return [lambda: _data_sets(content)]

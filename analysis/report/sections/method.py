@@ -25,7 +25,7 @@ class Method(Section):
 
     name: Literal["method"] = "method"
     title: str = "How this was made"
-    place: Number = 100
+    place: Number = 110
 
     def parts(self, content: Content) -> Iterable[Part]:
         return [

@@ -333,6 +333,24 @@ def test_a_function_is_described_too_and_its_own_settings_stay_its_own(tmp_path:
         assert described.groups == ("p0", "p0", "p1", "p1", "p2", "p2")
 
 
+class Own(DataSource):
+    """As from before these settings were every data set's."""
+
+    name: str = "own"
+    case: int = 2
+    parts: float = 0.5
+    spacing: float = 3.0
+
+    def read(self) -> list[Sample]:
+        return [Sample(f"{n}", f"{n // self.case}", BLANK, BLANK) for n in range(4)]
+
+
+def test_a_class_may_have_settings_of_its_own_so_called() -> None:
+    data = load_data(Own(size=(8, 8)))
+    assert data.groups == ("0", "0", "1", "1")
+    assert (data.fixed, data.spacings) == ((), ())
+
+
 def test_a_table_in_the_folder_of_images(tmp_path: Path) -> None:
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()

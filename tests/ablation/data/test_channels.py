@@ -31,6 +31,16 @@ def imagej(path: Path, array: np.ndarray, axes: str = "CYX") -> None:
     tifffile.imwrite(path, array, imagej=True, metadata={"axes": axes})
 
 
+def compressed(path: Path, **kind: bool) -> None:
+    """As other programs write it: pages that tifffile cannot decode alone (LZW), with what it says of its axes."""
+    tifffile.imwrite(path, FIRST, metadata={"axes": "CYX"}, photometric="minisblack", **kind)
+    with tifffile.TiffFile(path) as tiff:
+        text = tiff.pages.first.description
+    pages = [Image.fromarray(page) for page in FIRST]
+    options = {"tiffinfo": {270: text}, "compression": "tiff_lzw"}
+    pages[0].save(path, save_all=True, append_images=pages[1:], **options)
+
+
 def nifti(path: Path, array: np.ndarray) -> None:
     """(H, W, channels) as one axial slice of a RAS volume."""
     nibabel.save(nibabel.Nifti1Image(np.flip(array, 0).swapaxes(0, 1)[:, :, None], np.eye(4)), path)
@@ -48,6 +58,8 @@ MEASURED: dict[str, tuple[Callable[[Path], object], np.ndarray]] = {
     "imagej.tif": (lambda p: imagej(p, FIRST), FOUR),
     "two_imagej.tif": (lambda p: imagej(p, FIRST[:2].astype(np.uint16)), TWO.astype(np.uint16)),
     "pages.tif": (lambda p: tifffile.imwrite(p, FIRST, photometric="minisblack"), FOUR),
+    "compressed_ome.tif": (lambda p: compressed(p, ome=True), FOUR),
+    "compressed_imagej.tif": (lambda p: compressed(p, imagej=True), FOUR),
     "contig.tif": (lambda p: tifffile.imwrite(p, FIVE, photometric="minisblack", planarconfig="contig"), FIVE),
     "unnamed_extra.tif": (
         lambda p: tifffile.imwrite(p, FOUR, photometric="rgb", extrasamples=["unspecified"]),
@@ -144,6 +156,13 @@ def test_what_the_format_calls_alpha_is_dropped(name: str, channels: int, tmp_pa
         np.testing.assert_array_equal(found[0], FOUR[..., :count])
     with pytest.raises(InputError, match=f"has {count} channels?"):
         read_slices(tmp_path / name, Reading(4))
+
+
+def test_a_channel_that_pillow_leaves_out_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(FOUR, "RGBX").save(tmp_path / "a.tif", compression="tiff_lzw")
+    for channels in (1, 3, 4):
+        with pytest.raises(InputError, match=r"a\.tif' has 4 channels, of which 3 can be read as it is compressed"):
+            read_slices(tmp_path / "a.tif", Reading(channels))
 
 
 # Which axis is which -------------------------------------------------------------------------------------------------

@@ -275,7 +275,7 @@ def test_values_that_are_numbered_anew_are_said() -> None:
 def test_what_does_not_fit_into_memory_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = 3 * 16 * 16 * (4 * 3 + 1)
     for available, fits in ((needed, True), (needed - 1, False)):
-        monkeypatch.setattr("ablate.data.dataset.available_memory", lambda available=available: available)
+        monkeypatch.setattr("ablate.data.room.available_memory", lambda available=available: available)
         if fits:
             assert len(loaded(*random_samples(3), size=(16, 16), channels=3)) == 3
         else:
@@ -284,7 +284,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_made(monkeypatch:
 
 
 def test_a_phantom_is_not_generated_where_it_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ablate.data.dataset.available_memory", lambda: 1e9)
+    monkeypatch.setattr("ablate.data.room.available_memory", lambda: 1e9)
     with pytest.raises(InputError, match=r"phantom: 10,000 images at 1x16384x16384 take 13,421.8 GB, and 1.0 GB"):
         load_data(Phantom(count=10_000, size=(16384, 16384)))
 
@@ -327,7 +327,7 @@ def test_of_classes_that_cover_as_much_the_higher_is_taken() -> None:
 
 def test_memory_is_counted_of_images_and_masks_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 2 images of 3 channels of 8 by 16: 4 bytes a value, and a byte a pixel of their masks."""
-    monkeypatch.setattr("ablate.data.dataset.available_memory", lambda: 2 * 3 * 8 * 16 * 4 + 2 * 8 * 16)
+    monkeypatch.setattr("ablate.data.room.available_memory", lambda: 2 * 3 * 8 * 16 * 4 + 2 * 8 * 16)
     assert loaded(*random_samples(2), size=(8, 16), channels=3).images.nbytes == 2 * 3 * 8 * 16 * 4
     with pytest.raises(InputError, match="memory"):
         loaded(*random_samples(2), size=(16, 9), channels=3)

@@ -164,9 +164,9 @@ def test_room_is_asked_for_what_is_kept(monkeypatch):
         (("fit", "patches"),): own * 5,
     }
     for fields, most in needed.items():
-        monkeypatch.setattr("ablate.data.dataset.available_memory", lambda most=most: most)
+        monkeypatch.setattr("ablate.data.room.available_memory", lambda most=most: most)
         assert len(assemble(found, Folder(size=(16, 16), **dict(fields)))) == 2
-        monkeypatch.setattr("ablate.data.dataset.available_memory", lambda most=most: most - 1)
+        monkeypatch.setattr("ablate.data.room.available_memory", lambda most=most: most - 1)
         with pytest.raises(InputError, match="of memory are available"):
             assemble(found, Folder(size=(16, 16), **dict(fields)))
 

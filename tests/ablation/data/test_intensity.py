@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 from monai.transforms import NormalizeIntensity, ScaleIntensityRange, ScaleIntensityRangePercentiles
 
 from ablate.data import folder
@@ -14,8 +15,11 @@ from ablate.data.load import load_data
 from ablate.data.settings import Folder, KaggleLung, Mni152, Phantom
 from ablate.data.source import IGNORED, Sample
 from ablate.errors import InputError
+from ablate.models.settings import UNet
 from ablate.part import DataPart
+from ablate.prediction import Ensemble, Predictor
 from ablate.settings import parse
+from ablate.trial import Protocol, TrialConfig
 
 RNG = np.random.default_rng(3)
 SIZE = (10, 12)
@@ -107,7 +111,6 @@ def test_slices_of_a_volume_are_scaled_as_one_and_images_each_by_itself(intensit
     expected = np.asarray(monai(volume))[0]
     np.testing.assert_allclose(seen(*slices, group="v", intensity=intensity)[:, 0], expected, atol=1e-5)
     apart = seen(*slices, intensity=intensity)
-    np.testing.assert_allclose(apart[0], apart[0], atol=0)
     for n, one in enumerate(slices):
         np.testing.assert_array_equal(apart[n], seen(one, intensity=intensity)[0])
     assert np.abs(apart[:, 0] - expected).max() > 0.5
@@ -240,6 +243,38 @@ def test_by_a_window_lung_and_tissue_are_as_far_apart_in_every_slice(tmp_path):
     np.testing.assert_allclose(contrast(windowed), 840 / 700, atol=0.02)
     assert windowed.config.fingerprint == load_data(source).config.fingerprint
     assert windowed.config.text != load_data(source).config.text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"channels": 4, "intensity": ["zscore", "range", "percentiles", {"name": "window", "low": 20, "high": 99}]},
+        {"use_channels": [3, 1], "intensity": "zscore"},
+        {"channels": 4, "intensity": "percentiles"},
+        {"use_channels": [2], "channels": 3},
+        {"channels": 4},
+    ],
+)
+@pytest.mark.parametrize("slices", [1, 5])
+def test_a_new_image_is_prepared_as_those_that_trained_were(fields, slices, tmp_path, monkeypatch):
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    for name in "ab":
+        image = values("float32", 4)[None] * np.arange(1, slices + 1)[:, None, None, None]
+        np.save(tmp_path / f"images/{name}.npy", image[0] if slices == 1 else image.astype(np.float32))
+        np.save(tmp_path / f"masks/{name}.npy", np.resize([0, 1], SIZE if slices == 1 else (slices, *SIZE)))
+    data = load_data(parse(Folder, {"root": tmp_path, "size": SIZE, **fields}, "data"))
+    predictor = Predictor.__new__(Predictor)
+    predictor.trial = TrialConfig(model=UNet(width=4, stages=2), data=data.config, protocol=Protocol(augment=()))
+    given: list[np.ndarray] = []
+
+    def found(_: Predictor, samples: list[Sample]) -> list[torch.Tensor]:
+        given.extend(prepare_images(samples, data.config))
+        return [torch.zeros(1, *SIZE) for _ in samples]
+
+    monkeypatch.setattr(Predictor, "probabilities", found)
+    Ensemble([predictor]).segment(tmp_path / "images/b.npy")
+    np.testing.assert_array_equal(np.stack(given), data.images[slices:])
 
 
 # What else is prepared -----------------------------------------------------------------------------------------------

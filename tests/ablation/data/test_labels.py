@@ -14,6 +14,7 @@ from ablate.data.load import load_data
 from ablate.data.masks import class_indices
 from ablate.data.settings import Folder, Isbi2012, Liver
 from ablate.data.source import IGNORED, Sample
+from ablate.data.value_settings import in_words
 from ablate.errors import InputError
 from ablate.part import DataPart
 from ablate.settings import parse
@@ -289,7 +290,7 @@ def _plain(text: str) -> str:
     [
         (of(0, 1, 2), 1, r"if these are classes, set data\.n_classes=3, or data\.labels=\[0,1,2\]"),
         (of(0, 2, 4), 2, r"set data\.n_classes=3, or data\.labels=\[0,2,4\]"),
-        (of(0, 1, 255), 1, r"if 255 marks what nobody decided, set data\.ignore=255; if it is a class, set"),
+        (of(0, 1, 255), 1, r"if 255 marks what nobody decided, set data\.ignore=255; .*\[0,\[1,255\]\]; if it is"),
         (of(-1, 0, 1, dtype="int16"), 2, r"if -1 marks what nobody decided, set data\.ignore=-1; if"),
         (of(0, 0.5, 1, dtype="float32"), 1, "fractions are no classes"),
         (RNG.random(SHAPE), 1, "fractions are no classes"),
@@ -417,6 +418,12 @@ def test_settings_that_mean_nothing_are_one_line(fields, said):
     with pytest.raises(InputError, match=said) as caught:
         parse(Folder, fields, "data folder")
     assert "\n" not in str(caught.value)
+
+
+def test_names_show_an_intensity_in_words():
+    each = Folder(channels=2, intensity=["zscore", {"name": "window", "low": -1000, "high": 400.5}])  # type: ignore[arg-type]
+    assert in_words(DataPart.of(each).canonical()["intensity"]) == "zscore, window -1000 400.5"
+    assert (in_words(0.5), in_words([1, 2]), in_words("a")) == (0.5, (1, 2), "a")
 
 
 def test_labels_are_for_every_data_set_of_files():

@@ -25,7 +25,7 @@ PATHS = (Path("a.png"), Path("b.png"))
     ],
 )
 def test_values_below_the_number_of_classes_are_classes_as_they_are(classes, given, expected, were):
-    (found,), labels = class_indices([np.array([given])], PATHS, classes)
+    (found,), labels = class_indices([np.array([given])], PATHS[:1], classes)
     assert (found.tolist(), labels, found.dtype) == ([expected], were, np.uint8)
 
 

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from ablate.cost.counted import cost
 from ablate.errors import InputError
 from ablate.models.attention_unet import AttentionGate
 from ablate.models.blocks import Bottleneck, conv3x3, upsample
@@ -40,7 +41,7 @@ networks = pytest.mark.parametrize("config", SMALL.values(), ids=SMALL.keys())
 
 
 @networks
-@pytest.mark.parametrize("in_channels", [1, 2, 3])
+@pytest.mark.parametrize("in_channels", [1, 2, 3, 7])
 @pytest.mark.parametrize("classes", [1, 2, 4])
 def test_logits_have_the_images_size_and_a_map_for_each_class(config, in_channels, classes):
     factor = downsampling(config)
@@ -228,6 +229,14 @@ def weights() -> dict[str, torch.Tensor]:
     state = ResNet34Encoder(3).state_dict()
     kept = {name: value.clone() for name, value in state.items() if not name.endswith("num_batches_tracked")}
     return kept | {"fc.weight": torch.zeros(10, 512), "fc.bias": torch.zeros(10)}
+
+
+def test_encoder_weights_are_for_grey_and_colour_which_a_price_says(tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save({}, path)
+    for config in (ResNet34UNet(encoder_weights=path), FCN8s(encoder_weights=path)):
+        with pytest.raises(InputError, match=r"encoder_weights are for .* and data\.channels is 4: leave them out, or"):
+            cost(config, 4, 1, (64, 64))
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])

@@ -37,7 +37,7 @@ def test_a_trial_comes_back_as_it_went_in(study, one):
     assert again.config(trial.key).key == trial.key
     assert again.manifest.threads == 1
     images = again.table(trial.key, "images")
-    assert list(images.columns) == ["key", "image", "class", "tp", "fp", "fn", "tn"]
+    assert list(images.columns) == ["key", "image", "case", "class", "tp", "fp", "fn", "tn"]
     assert images[["tp", "fp", "fn", "tn"]].to_numpy().reshape(result.counts.shape).tolist() == result.counts.tolist()
     assert (images[["tp", "fp", "fn", "tn"]].sum(axis=1) == 256).all()
     assert again.table(trial.key, "epochs")["val_dice"].tolist() == [epoch.val_dice for epoch in result.epochs]

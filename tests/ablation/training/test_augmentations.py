@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from ablate.data.source import IGNORED
 from ablate.errors import InputError, TrialError
 from ablate.settings import parse
+from ablate.training.augmentation import augment
 from ablate.training.augmentations.adapt import adapt, data_names
 from ablate.training.augmentations.base import Augmentation
 from ablate.training.augmentations.intensity import BiasField, Blur, Brightness, Contrast, Cutout, Noise
@@ -31,6 +33,29 @@ def batch(count: int = 4, channels: int = 1) -> tuple[Tensor, Tensor]:
     images = torch.stack([torch.sin(x + i) * torch.cos(y - i) for i in range(count)])
     masks = (images > -0.3).to(torch.uint8) + (images > 0.3).to(torch.uint8)
     return images[:, None].repeat(1, channels, 1, 1), masks
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 7])
+@pytest.mark.parametrize("part", [*SPATIAL, *INTENSITY], ids=lambda part: part.name)
+def test_what_is_ignored_stays_ignored_and_as_many_channels_are_moved_alike(part: Augmentation, channels: int):
+    images, classes = batch(channels=channels)
+    masks = torch.where(classes == 2, torch.tensor(IGNORED, dtype=torch.uint8), classes)
+    found, moved = part.build()(images, masks, generator())
+    assert found.shape == images.shape
+    assert set(moved.unique().tolist()) <= {0, 1, IGNORED}
+    without, of_class = part.build()(images, torch.where(classes == 2, 2, classes), generator())
+    assert torch.equal(moved == IGNORED, of_class == 2)
+    assert torch.equal(without, found)
+    if part.name in ("rotate", "zoom", "shift", "elastic"):
+        assert torch.equal(found[:, :1].expand_as(found), found)
+
+
+def test_the_papers_flips_and_turns_keep_what_is_ignored():
+    images, masks = torch.zeros(8, 5, 16, 16), torch.zeros(8, 16, 16, dtype=torch.uint8)
+    masks[:, 2:5, 3] = IGNORED
+    _, moved = augment(images, masks, ("hflip", "vflip", "rot90", "rot180"), generator())
+    assert ((moved == IGNORED).sum(dim=(1, 2)) == 3).all()
+    assert set(moved.unique().tolist()) == {0, IGNORED}
 
 
 @pytest.mark.parametrize("part", [*SPATIAL, *INTENSITY], ids=lambda part: part.name)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional
 
+from ablate.analysis.report.sections.segmentations import overlay
 from ablate.data.load import load_data
 from ablate.data.settings import Phantom
 from ablate.data.source import IGNORED
@@ -16,11 +19,14 @@ from ablate.kinds import KINDS, make, parse
 from ablate.metrics.counts import confusion
 from ablate.models.build import build_model
 from ablate.models.settings import UNet
+from ablate.study.trial_folder import grey_levels, ignored_level
+from ablate.study.verify import verify
 from ablate.training.heads import loss_of
 from ablate.training.judging import counts_of, measured
 from ablate.training.loop import judge_trivial, train
 from ablate.training.losses.base import build_loss
 from ablate.trial import Protocol, TrialConfig
+from tests.ablation.made_studies import Trained, made_study, trivial
 
 CPU = torch.device("cpu")
 LOSSES = [
@@ -201,3 +207,34 @@ def test_trivial_predictors_go_by_what_is_known():
     known = masks[train_images[1:]][:, 4:]
     np.testing.assert_array_equal(mean[4:], known.mean(axis=0) >= 0.5)
     assert all((row.counts.sum(axis=2) == 12 * 16).all() for row in rows.values())
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 5, 100, 129, 200, 255])
+def test_ignored_pixels_have_a_grey_level_that_no_class_has(classes):
+    held = np.arange(max(classes, 2), dtype=np.uint8)
+    levels = grey_levels(np.append(held, IGNORED).astype(np.uint8), classes)
+    assert len(set(levels.tolist())) == len(held) + 1
+    assert levels[-1] == ignored_level(classes)
+    np.testing.assert_array_equal(levels[:-1], held * (255 // max(classes - 1, 1)))
+
+
+def test_a_report_marks_no_error_where_nothing_is_known():
+    mask = np.array([[0, 255, 127, 127]], np.uint8)
+    prediction = np.array([[255, 0, 255, 0]], np.uint8)
+    source = np.full((1, 4), 200, np.uint8)
+    shown = np.asarray(Image.open(io.BytesIO(overlay(source, mask, prediction, 127))))[0]
+    dim = int(200 * 0.22)
+    assert shown.tolist() == [[230, 159, 0], [0, 114, 178], [dim] * 3, [dim] * 3]
+
+
+def test_a_study_with_ignored_pixels_is_sound_and_a_wrong_count_is_not(tmp_path):
+    dataset = ignoring_dataset()
+    config = trial(dataset)
+    one = Trained(config, dataset, train(config, dataset, device=CPU))
+    assert verify(made_study(tmp_path / "sound", one, *trivial(one))) == []
+    for at, what in (((0, 1, 3), "in each class of an image"), ((0, slice(None), 3), "do not sum to 16x16 pixels")):
+        counts = one.result.counts.copy()
+        counts[at] += 1000
+        wrong = one._replace(result=one.result._replace(counts=counts))
+        study = made_study(tmp_path / what.replace(" ", "_"), wrong, *trivial(one))
+        assert any(what in problem.what for problem in verify(study))

@@ -17,8 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from ablate.data.dataset import Dataset, assemble
 from ablate.data.load import load_data
-from ablate.data.settings import Phantom
+from ablate.data.ragged import Ragged
+from ablate.data.settings import Folder, Phantom
+from ablate.data.source import IGNORED, Sample
 from ablate.errors import TrialError
 from ablate.models.settings import PyConvUNet, UNet, UNetPlusPlus
 from ablate.training.checkpoint import Epoch
@@ -170,6 +173,44 @@ def test_ranks_without_an_image_change_nothing(ranks, norm):
     for result in results:
         np.testing.assert_allclose(rows(result), rows(alone), rtol=0, atol=1e-6)
         np.testing.assert_array_equal(result.predictions, alone.predictions)
+
+
+def uneven(fit: str) -> Dataset:
+    """Images of different sizes, of which some pixels are ignored, in float64."""
+    found = []
+    for i in range(15):
+        draw = np.random.default_rng(i)
+        image = draw.integers(0, 256, (32 + 3 * i, 70 - 2 * i)).astype(np.uint8)
+        mask = (image > 128).astype(np.uint8)
+        mask[:, : 2 * i] = IGNORED
+        found.append(Sample(f"{i:02d}", f"{i:02d}", image, mask))
+    dataset = assemble(found, Folder(size=(32, 32), fit=fit, scored_at="image"))  # type: ignore[arg-type]
+    if isinstance(dataset.images, Ragged):
+        return replace(dataset, images=replace(dataset.images, values=dataset.images.values.astype(np.float64)))
+    return replace(dataset, images=dataset.images.astype(np.float64))
+
+
+def train_uneven(group: Group, fit: str) -> Result:
+    torch.set_default_dtype(torch.float64)
+    try:
+        dataset, more = uneven(fit), {"patches_per_image": 2} if fit == "patches" else {}
+        protocol = Protocol(epochs=2, batch_size=5, **more)  # type: ignore[arg-type]
+        config = TrialConfig(model=UNet(width=4, stages=3), data=dataset.config, protocol=protocol)
+        return train(config, dataset, device=CPU, group=group)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("fit", ["patches", "pad"])
+def test_images_of_different_sizes_are_shared_out_and_come_together_again(ranks, fit):
+    alone = train_uneven(ALONE, fit)
+    assert len({prediction.shape for prediction in alone.predictions}) > 1
+    for size in (2, 3):
+        for result in ranks(size, train_uneven, fit):
+            np.testing.assert_allclose(rows(result), rows(alone), rtol=0, atol=1e-6)
+            np.testing.assert_array_equal(result.counts, alone.counts)
+            for one, other in zip(result.predictions, alone.predictions, strict=True):
+                np.testing.assert_array_equal(one, other)
 
 
 def test_a_cut_gradient_an_average_and_flips_are_those_of_the_whole(ranks):

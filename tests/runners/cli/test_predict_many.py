@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +267,106 @@ def test_images_of_any_size_get_the_masks_they_were_judged_by(fit, tmp_path, mon
         expected = np.asarray(Image.open(io.BytesIO(kept)))
         assert expected.shape == np.asarray(Image.open(f"data/images/{name}.png")).shape
         np.testing.assert_array_equal(np.asarray(Image.open(f"out/{name}.png")), expected)
+
+
+def test_a_case_of_files_for_each_channel_comes_back_as_one_volume(tmp_path, monkeypatch):
+    """nnU-Net's layout: three classes, two channels, spacing of its own; cut coronally."""
+    from ablate.data.layouts import NnUNet
+
+    monkeypatch.chdir(tmp_path)
+    affine = np.diag([-0.8, 0.9, 3.0, 1])[[1, 2, 0, 3]]
+    affine[:3, 3] = 10, -20, 30
+    for kind in ("imagesTr", "labelsTr"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+    for number in range(6):
+        labels = RNG.integers(0, 3, (16, 12, 14)).astype(np.uint8)
+        for channel in range(2):
+            scan = nibabel.Nifti1Image((labels * 100 + RNG.normal(0, 20, labels.shape)).astype(np.int16), affine)
+            nibabel.save(scan, tmp_path / "data" / "imagesTr" / f"case{number}_{channel:04d}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(labels, affine), tmp_path / "data" / "labelsTr" / f"case{number}.nii.gz")
+    said = {"channel_names": {"0": "T1", "1": "T2"}, "labels": {"background": 0, "liver": 1, "tumour": 2}}
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps(said | {"numTraining": 6, "file_ending": ".nii.gz"}))
+    one = trained(load_data(NnUNet(root=tmp_path / "data", size=(16, 16), slices="coronal")))
+    study = made_study(tmp_path / "study", one)
+    done = run("best", "--all", "data/imagesTr", "-o", "out", "--probabilities")
+    files = [f"out/case{n}{end}.nii.gz" for n in range(6) for end in ("", *(f"_prob_{c}" for c in range(3)))]
+    assert done.stdout.splitlines() == files
+    for name in files:
+        found: Any = nibabel.load(name)
+        assert found.shape == (16, 12, 14)
+        np.testing.assert_array_equal(found.affine, affine.astype(np.float32))
+    mask = np.asanyarray(nibabel.load("out/case3.nii.gz").dataobj)  # type: ignore[attr-defined]
+    each = [np.asanyarray(nibabel.load(f"out/case3_prob_{c}.nii.gz").dataobj) for c in range(3)]  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(mask, np.argmax(each, axis=0))
+    np.testing.assert_allclose(np.sum(each, axis=0), 1, atol=1e-5)
+    assert study.config(one.trial.key).data.channels == 2
+
+
+def test_masks_in_colour_are_such_as_could_be_learnt_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    colours = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 128]], dtype=np.uint8)
+    for number in range(8):
+        classes = RNG.integers(0, 3, (16, 16))
+        for kind, array in (("images", (classes * 90).astype(np.uint8)), ("masks", colours[classes])):
+            (tmp_path / "data" / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(tmp_path / "data" / kind / f"{number}.png")
+    labels = {"nothing": "#000000", "liver": "#ff0000", "tumour": "#00ff80"}
+    source = Folder(root=tmp_path / "data", size=(16, 16), labels=labels)
+    made_study(tmp_path / "study", trained(load_data(source)))
+    run("best", "--all", "data/images", "-o", "out")
+    for number in range(8):
+        mask = tmp_path / "out" / f"{number}.png"
+        seen = np.asarray(Image.open(mask).convert("RGB"))
+        assert {tuple(colour) for colour in seen.reshape(-1, 3)} <= {tuple(colour) for colour in colours}
+        np.testing.assert_array_equal(np.asarray(Image.open(mask)), (seen[..., None, :] == colours).all(-1).argmax(-1))
+    pairs = tmp_path / "again"
+    (pairs / "images").mkdir(parents=True)
+    for file in (tmp_path / "data" / "images").iterdir():
+        (pairs / "images" / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "out").rename(pairs / "masks")
+    again = load_data(Folder(root=pairs, size=(16, 16), labels=labels))
+    expected = np.stack([np.asarray(Image.open(pairs / "masks" / f"{number}.png")) for number in range(8)])
+    np.testing.assert_array_equal(again.masks, expected)
+
+
+def spoiled(folder: Path) -> dict[str, str]:
+    """Files that are no image, or not such as were learnt from, with what is said of each."""
+    scan = nibabel.Nifti1Image(noise(6, 5, 4), np.eye(4))
+    nibabel.save(scan, folder / "whole.nii.gz")
+    content = (folder / "whole.nii.gz").read_bytes()
+    (folder / "cut.nii.gz").write_bytes(content[: len(content) // 2])
+    (folder / "text.nii.gz").write_text("no image")
+    (folder / "text.nii").write_text("no image")
+    (folder / "text.tif").write_text("no image")
+    (folder / "text.npy").write_text("no image")
+    (folder / "empty.png").touch()
+    (folder / "folder.png").mkdir()
+    (folder / "other.jp2").write_text("no image")
+    os.mkfifo(folder / "pipe.png")
+    nibabel.save(nibabel.Nifti1Image(noise(6, 5, 4, 2), np.eye(4)), folder / "two.nii.gz")
+    np.save(folder / "many.npy", noise(2, 3, 4, 5, 6))
+    np.save(folder / "words.npy", np.array([["no", "image"], ["at", "all"]]))
+    np.save(folder / "nan.npy", np.array([[0, np.nan], [1, 2]]))
+    np.save(folder / "none.npy", np.zeros((0, 4)))
+    with tifffile.TiffWriter(folder / "sizes.tif") as stack:
+        stack.write(noise(6, 8), photometric="minisblack")
+        stack.write(noise(7, 8), photometric="minisblack")
+    (folder / "whole.nii.gz").unlink()
+    return {
+        "cut.nii.gz": "cannot be read", "text.nii.gz": "cannot be read", "text.nii": "cannot be read",
+        "text.tif": "cannot be read", "text.npy": "cannot be read", "empty.png": r"is empty \(0 bytes\)",
+        "folder.png": "is a folder", "other.jp2": "expected one of", "pipe.png": "is no file",
+        "two.nii.gz": "2 channels", "many.npy": "has shape", "words.npy": "<U5 values", "nan.npy": "not finite",
+        "none.npy": "is empty", "sizes.tif": "different sizes",
+    }  # fmt: skip
+
+
+def test_whatever_is_no_image_is_one_line_and_nothing_is_written(folder):
+    (folder / "bad").mkdir()
+    kinds = spoiled(folder / "bad")
+    assert sorted(kinds) == sorted(path.name for path in (folder / "bad").iterdir())
+    for name, said in kinds.items():
+        with pytest.raises(InputError, match=rf"^'bad/{name}'.*({said})") as error:
+            run("best", f"bad/{name}", "-o", "out")
+        assert "\n" not in str(error.value)
+        assert not (folder / "out").exists()
