@@ -235,7 +235,7 @@ def _notes(samples: Sequence[Sample], config: DataPart, held: set[int]) -> tuple
         if absent:
             notes.append(
                 f"data.n_classes is {config.classes}, but no mask of {_where(config)} has class {_few(absent)}: a "
-                "class that occurs nowhere lifts the mean over classes; set data.n_classes to what the masks hold"
+                "class that occurs nowhere lifts the validation scores; set data.n_classes to what the masks hold"
             )
     return tuple(notes)
 

@@ -10,7 +10,7 @@ from ablate.testing import (
     ScheduleContract,
 )
 
-NEEDED = {"sum": {"losses": ["dice", "cross_entropy"], "weights": [1, 0.5]}}
+NEEDED = {"sum": {"losses": ["dice", "cross_entropy"], "weights": [1, 0.5]}, "nsd": {"tolerance": 1}}
 """What a part cannot be without."""
 
 
@@ -22,4 +22,4 @@ globals().update(suites(LossContract, needed))
 globals().update(suites(OptimizerContract))
 globals().update(suites(ScheduleContract))
 globals().update(suites(AugmentationContract))
-globals().update(suites(MetricContract))
+globals().update(suites(MetricContract, needed))
