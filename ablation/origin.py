@@ -39,14 +39,15 @@ _NAMING = (
 )  # fmt: skip
 _ADAPTING = ("data.adapt", "models.adapt", "training.recipe")
 _TABLES = ("study", "study.tables")
-_GATES = ("data.room", "errors", "files")
+_GATES = ("data.room", "data.store", "errors", "files")
+_OF_PATCHES = "training.windows"
+"""What decides the numbers of trials on patches alone."""
 _PACKAGES = (
     "data", "metrics", "models", "training", "training.augmentations", "training.losses", "training.optimizers",
     "training.schedules",
 )  # fmt: skip
-APART = frozenset(
-    ("ablate", *(f"ablate.{name}" for name in (*_KEYED, *_NAMING, *_ADAPTING, *_TABLES, *_GATES, *_PACKAGES)))
-)
+_APART = (*_KEYED, *_NAMING, *_ADAPTING, *_TABLES, *_GATES, *_PACKAGES, _OF_PATCHES)
+APART = frozenset(("ablate", *(f"ablate.{name}" for name in _APART)))
 """What decides no number of a trial that its key does not hold, or only names the parts that do."""
 _DIGITS = 12
 
@@ -110,7 +111,9 @@ def modules_of(trial: TrialConfig) -> tuple[str, ...]:
     judged_alone = {"model", "loss", "optimizer", "schedule"} if trial.is_trivial else set()
     parts = [(kind_at(place), part) for place, part in trial.parts.items() if place not in judged_alone]
     own = {_module(kind, name) for kind, part in parts for name in names_within(part.canonical())}
-    return _with_what_they_import((*_ALWAYS, *sorted(own - {""})))
+    found = _with_what_they_import((*_ALWAYS, *sorted(own - {""})))
+    is_cut = getattr(trial.data, "fit", "") == "patches"
+    return tuple(sorted((*found, f"{_PACKAGE}.{_OF_PATCHES}"))) if is_cut else found
 
 
 def _module(kind: Kind, name: str) -> str:

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ablate.data.fit import Size, at_least, back, fit_of, is_scored_at_own_size
+from ablate.data.fit import Size, back, fit_of, is_scored_at_own_size
 from ablate.data.ragged import Chosen, Ragged
 from ablate.training.devices import autocast
+from ablate.training.windows import window_logits
 
 if TYPE_CHECKING:
     from ablate.trial import TrialConfig
@@ -122,32 +123,6 @@ def batch_logits(model: nn.Module, images: Stack, batch_size: int, device: torch
         with autocast(device):
             logits = model(batch.to(device, memory_format=torch.channels_last))
         yield logits.float()
-
-
-@torch.no_grad()
-def window_logits(model: nn.Module, image: NDArray[np.float32], trial: TrialConfig, device: torch.device) -> Tensor:
-    """Logits (1, C, h, w) float32 of a whole image (channels, h, w), of any size.
-
-    Windows of `data.size` that overlap by `protocol.window_overlap` are predicted, and averaged with a Gaussian weight
-    that is greatest at their middles (MONAI's `sliding_window_inference`, as in nnU-Net).
-    """
-    from monai.inferers import sliding_window_inference
-
-    model.eval()
-    size, protocol = trial.data.size, trial.protocol
-    wide, box = at_least(image, size)
-
-    def of_windows(windows: Tensor) -> Tensor:
-        with autocast(device):
-            logits: Tensor = model(windows.contiguous(memory_format=torch.channels_last))
-        return logits.float()
-
-    whole = torch.tensor(np.ascontiguousarray(wide))[None].to(device)
-    found = sliding_window_inference(
-        whole, size, protocol.batch_size, of_windows, overlap=protocol.window_overlap, mode="gaussian"
-    )
-    assert isinstance(found, Tensor)
-    return found[:, :, *box.within]
 
 
 def _probabilities_by_windows(

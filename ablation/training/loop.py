@@ -30,7 +30,7 @@ from ablate.training.average import Average
 from ablate.training.checkpoint import Checkpoint, Epoch, TrainingState
 from ablate.training.devices import autocast, make_deterministic, precision
 from ablate.training.heads import loss_of
-from ablate.training.inference import batch_logits, classify, predictions_of, probabilities, window_logits
+from ablate.training.inference import batch_logits, classify, predictions_of, probabilities
 from ablate.training.initialisation import initialise
 from ablate.training.judging import Masks, counts_of, measured, measured_all
 from ablate.training.losses.base import build_loss
@@ -40,6 +40,7 @@ from ablate.training.patches import draw_patches
 from ablate.training.recipe import Recipe, metrics_of, recipe_of
 from ablate.training.schedules.base import Steps
 from ablate.training.trivial import trivial_predictions
+from ablate.training.windows import window_logits
 from ablate.trial import Protocol, TrialConfig
 
 
