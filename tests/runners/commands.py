@@ -66,7 +66,8 @@ def ablate(
 
 def tables(study: Path) -> dict[str, str]:
     """The three tables as CSV, without the columns that are durations. (What `ablate export` writes has a test.)"""
-    found = load(Study.open(study))._asdict()
+    frames = load(Study.open(study))
+    found = {"trials": frames.trials, "epochs": frames.epochs, "images": frames.images}
     return {
         name: table.drop(columns=[c for c in DURATIONS if c in table]).to_csv(index=False)
         for name, table in found.items()
