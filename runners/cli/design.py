@@ -25,7 +25,7 @@ def write_design(output: Path | None, as_json: bool, *, model: str | None, code:
     if model is None:
         raise InputError("--design leave_one_out is of a network: give --model (my_nets:LightNet)")
     settings = parse_settings(options.pop("settings"))
-    given = [name for name, value in options.items() if value is not None]
+    given = [name for name, value in options.items() if value not in (None, ())]
     if given:
         raise InputError(f"--{given[0].replace('_', '-')} is not for --design, which only writes a space: leave it out")
     check_target(output, ".yaml", ".yml")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -170,6 +171,9 @@ def test_command_prints_one_json_document(monkeypatch: pytest.MonkeyPatch, tmp_p
 
         def said_of_faults(self) -> list[str]:
             return []
+
+        def sound(self) -> SimpleNamespace:
+            return SimpleNamespace(records={})
 
     frames = {"one": study("lung", {"a": 0.9, "b": 0.8}), "two": study("liver", {"a": 0.6, "b": 0.7}, seeds=2)}
     monkeypatch.setattr(command, "open_study", Opened)

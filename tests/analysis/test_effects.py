@@ -387,7 +387,8 @@ def test_a_cost_that_is_the_same_everywhere_has_no_importance() -> None:
 
 
 def _call(monkeypatch: pytest.MonkeyPatch, frames: Tables, run: Run, *options: str) -> str:
-    opened = SimpleNamespace(manifest=SimpleNamespace(runs=[run]), said_of_faults=list)
+    judged = SimpleNamespace(records={})
+    opened = SimpleNamespace(manifest=SimpleNamespace(runs=[run]), said_of_faults=list, sound=lambda: judged)
     monkeypatch.setattr("ablate.runners.cli.effects.open_study", lambda path: opened)
     monkeypatch.setattr("ablate.analysis.frames.load", lambda study: frames)
     result = CliRunner().invoke(command, [str(Path("study")), *options], catch_exceptions=False)

@@ -83,9 +83,9 @@ def study_of(path: Path, *trials: Made, planned: tuple[Made, ...] = (), design: 
             predictions = np.ones((len(one.images), 16, 16), dtype=np.uint8)
             result = Result(epochs, 2, tuple(one.images), counts, predictions, {})
             judged = record.state in ("complete", "trivial")
-            image, mask = np.zeros((1, 16, 16), dtype=np.float32), np.ones((16, 16), dtype=np.uint8)
             count = len(one.images)
-            held = Dataset(config.data, result.ids, result.ids, np.stack([image] * count), np.stack([mask] * count))
+            images = np.zeros((count, 1, 16, 16), dtype=np.float32)
+            held = Dataset(config.data, result.ids, result.ids, images, predictions)
             keep_pictures(pictures_dir(path, config), held, range(count))
             study.accept(config.key, pack(config, record, epochs[: record.epochs], result if judged else None))
     return study

@@ -1,5 +1,6 @@
 """Every data set of this project keeps the contract that users' are held to; what needs files has a few, as it says."""
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,8 +17,18 @@ LAYOUTS = {
     "kaggle_lung": ("2d_images/{n}.tif", "2d_masks/{n}.tif"),
     "liver": ("train/{n:03}.png", "train/{n:03}_mask.png"),
     "folder": ("images/{n}.png", "masks/{n}.png"),
+    "nnunet": ("imagesTr/{n}_0000.png", "labelsTr/{n}.png"),
+    "msd": ("imagesTr/{n}.png", "labelsTr/{n}.png"),
 }
 """Where an image is and where its mask, of each data set that needs files."""
+ABOUT = {
+    "channel_names": {"0": "light"},
+    "modality": {"0": "light"},
+    "labels": {"background": 0, "thing": 255},
+    "file_ending": ".png",
+    "training": [{"image": f"./imagesTr/{n}.png", "label": f"./labelsTr/{n}.png"} for n in range(30)],
+}
+"""What a dataset.json says, where a layout has one: of both kinds."""
 
 
 def root(name: str) -> dict[str, Path]:
@@ -33,6 +44,7 @@ def root(name: str) -> dict[str, Path]:
             file = folder / place.format(n=n)
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(file)
+    (folder / "dataset.json").write_text(json.dumps(ABOUT))
     return {"root": folder}
 
 

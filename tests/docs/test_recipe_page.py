@@ -46,8 +46,10 @@ def test_every_part_is_there_with_its_settings_and_defaults(kind):
 
 
 def test_every_metric_and_every_field_of_the_protocol_is_there():
-    assert set(own_parts(KINDS["metric"])) == {"surface_dice"}
-    assert "`surface_dice` (`tolerance=1`" in TEXT
+    assert set(own_parts(KINDS["metric"])) == {
+        name for name in ("hd95", "assd", "nsd", "surface_dice") if f"| `{name}` |" in TEXT
+    }
+    assert "| `surface_dice` | `tolerance=1` |" in TEXT
     known = {name: field.get_default(call_default_factory=True) for name, field in Protocol.model_fields.items()}
     said = {name.strip("`").removeprefix("protocol."): value for name, value, *_ in rows("field")}
     assert said.keys() == known.keys()
