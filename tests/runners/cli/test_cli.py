@@ -84,7 +84,7 @@ def test_json_is_one_document_and_nothing_else(call):
     assert "mni152" in {data["name"] for data in json.loads(call("datasets", "--json").out)}
     plan = json.loads(call("plan", "--space", "pyramid_levels", "--seeds", 2, "--json").out)
     assert len(plan["trials"]) == 10
-    assert set(plan["trials"][0]) == {"key", "cell", "seed", "params", "macs", "levels"}
+    assert set(plan["trials"][0]) == {"key", "cell", "seed", "fold", "params", "macs", "levels"}
     assert plan["rejected"] == []
 
 

@@ -46,7 +46,7 @@ def test_every_setting_of_every_part_is_shown(kind: str, name: str, capsys: pyte
 def test_a_setting_has_its_type_its_bounds_its_default_and_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     out = inside(capsys, "parts", "phantom").out
     assert "data.count = 60  (whole number, 5 to 10,000)\n" in out
-    assert "data.channels = 1  (1 | 3)\n    Input channels: grey images are repeated for 3" in out
+    assert "data.channels = 1  (whole number, 1 to 256)\n    Input channels: grey images are repeated for 3" in out
     out = inside(capsys, "parts", "pyconvunet").out
     assert "model.kernels = [3, 5, 7, 9]  (list of whole numbers or" in out
     assert "model.block = plain  (plain | bottleneck)\n" in out
