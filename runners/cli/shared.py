@@ -137,9 +137,8 @@ def metric_name(text: str) -> str:
 
 
 def metric_names(text: str) -> list[str]:
-    """Those that are named with commas, each once; at least one. Raises as `metric_name`."""
-    named = [part.strip() for part in text.split(",") if part.strip()] or [text]
-    return [metric_name(name) for name in dict.fromkeys(named)]
+    """Those that are named with commas, each once. Raises as `metric_name`."""
+    return [metric_name(name) for name in dict.fromkeys(part.strip() for part in text.split(",") if part.strip())]
 
 
 def tables(study: Study, unit: Unit | None, empty: Empty | None = None) -> Frames:

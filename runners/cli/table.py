@@ -12,6 +12,7 @@ from ablate.runners.cli.output import check_target, data, say, write
 from ablate.runners.cli.shared import (
     class_option,
     empty_option,
+    metric_name,
     metric_names,
     notes,
     open_study,
@@ -78,7 +79,7 @@ def table(
     from ablate.analysis.typeset import comma_separated, latex, markdown
 
     check_target(output, *(ending for ending, written in _ENDINGS.items() if kind in (None, written)))
-    named = metric_names(metrics)
+    named = metric_names(metrics) or [metric_name(metrics)]  # which says that this is none
     opened = open_study(study)
     frames = tables(opened, unit, empty)
     chosen, left_out = _columns(frames, named, classes)
