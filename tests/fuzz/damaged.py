@@ -32,8 +32,8 @@ factors:
 """
 TABLES = ("trials", "epochs", "images")
 _NEVER = (".lock", ".sharing", ".changing")
-_NAMED = (2, 3)
-"""How many of the first columns name a row: key and cell, key and epoch; of `images` key, image and class."""
+_NAMED = (2, 4)
+"""How many of the first columns name a row: key and cell, key and epoch; of `images` key, image, case and class."""
 _UNCHECKED = ("logs", "report.html", "ray")
 """What no figure depends on, and no checksum covers."""
 
