@@ -122,12 +122,14 @@ class _Made:
         self._facts: list[ImageFacts] = []
         count, as_drawn = len(own_sizes), self._fit == "patches"
         self._images: Arrays = _empty_images(part, own_sizes, room)
-        self._masks: Arrays = room.empty("masks", (count, *part.size), np.uint8)
         self._drawn: Ragged | None = None
         if as_drawn or is_scored_at_own_size(part):
             self._drawn = Ragged.empty(own_sizes, np.uint8, partial(room.empty, "drawn"))
+        self._masks: Arrays
         if as_drawn and self._drawn is not None:
             self._masks = self._drawn
+        else:
+            self._masks = room.empty("masks", (count, *part.size), np.uint8)
         self._thumbnails = room.empty("thumbnails", (count, THUMBNAIL, THUMBNAIL), np.uint8)
 
     def add(self, sample: Sample, scaling: Scaling) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 from ablate.data.cases import says_cases, with_cases
 from ablate.data.dataset import Dataset, assemble, check_fingerprint
+from ablate.data.one_by_one import LARGE
 from ablate.data.settings import DataSource, FileSource
 from ablate.data.source import DatasetInfo
-from ablate.data.store import LARGE, VARIABLE, Shelf, cache_folder, stored_under
+from ablate.data.store import VARIABLE, Shelf, cache_folder, stored_under
 from ablate.errors import InputError
 from ablate.kinds import KINDS, find, make, own_parts, packaged
 from ablate.part import DataPart

@@ -10,6 +10,9 @@ import numpy as np
 
 from ablate.data.source import Sample
 
+LARGE = 32e6
+"""Bytes of files from which on a data set is decoded so, and kept as it was made ready (`ablate.data.store`)."""
+
 Decoded = list[Sample]
 """The samples of one file: an image alone, or the slices of a volume."""
 

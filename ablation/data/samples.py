@@ -10,15 +10,12 @@ from ablate.data.axes import Reading, taken, would_fit
 from ablate.data.geometry import check_together
 from ablate.data.images import read_image, read_mask
 from ablate.data.masks import as_labels_say, class_indices, numbering
-from ablate.data.one_by_one import OneByOne, outline_of
+from ablate.data.one_by_one import LARGE, OneByOne, outline_of
 from ablate.data.pairing import Pair
 from ablate.data.picture import Picture, upright
 from ablate.data.settings import FileSource
 from ablate.data.source import Sample
 from ablate.errors import InputError
-
-LARGE = 32e6
-"""Bytes of files from which on they are decoded one by one."""
 
 
 def read_pairs(pairs: Sequence[Pair], config: FileSource) -> Sequence[Sample]:

@@ -33,8 +33,6 @@ VARIABLE = "ABLATE_CACHE"
 _MADE_BY = ("numpy", "torch", "pillow", "tifffile", "nibabel", "scipy")
 _ABOUT = "about.json"
 _FORM = 1
-LARGE = 32e6
-"""Bytes of files from which on a data set is kept."""
 
 
 def cache_folder() -> Path | None:
