@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from made_studies import made_study, trained, trivial
 from PIL import Image
 
 from ablate.data.fit import is_scored_at_own_size
@@ -18,7 +19,6 @@ from ablate.runners.cli.plan import plan
 from ablate.runners.cli.table import table
 from ablate.runners.request import Request
 from ablate.search_spaces.plan import make_plan
-from tests.ablation.made_studies import made_study, trained, trivial
 
 SPACE = {"name": "widths", "question": "?", "design": "grid", "base": {"model": {"name": "unet", "stages": 2}},
          "factors": {"model.width": [4, 8]}}  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from made_studies import Trained, made_study, trivial
 from PIL import Image
 from torch.nn import functional
 
@@ -26,7 +27,6 @@ from ablate.training.judging import counts_of, measured
 from ablate.training.loop import judge_trivial, train
 from ablate.training.losses.base import build_loss
 from ablate.trial import Protocol, TrialConfig
-from tests.ablation.made_studies import Trained, made_study, trivial
 
 CPU = torch.device("cpu")
 LOSSES = [

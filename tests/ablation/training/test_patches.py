@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_studies import Trained, made_study, trivial
 from monai.inferers import sliding_window_inference
 from PIL import Image
 
@@ -30,7 +31,6 @@ from ablate.training.inference import classify, probabilities_of
 from ablate.training.loop import Result, judge_trivial, train
 from ablate.training.patches import draw_patches
 from ablate.trial import Protocol, TrialConfig
-from tests.ablation.made_studies import Trained, made_study, trivial
 
 CPU = torch.device("cpu")
 SHAPES = [(24, 40), (33, 17), (16, 16), (40, 24), (20, 20), (9, 50), (31, 31), (28, 16), (17, 45), (26, 26)]
