@@ -226,8 +226,10 @@ class FileSource(DataSource):
                 raise ValueError("labels name the classes already: leave class_names out")
         if isinstance(found.get("labels"), list | tuple):
             found["labels"] = [v if isinstance(v, list | tuple) else [v] for v in found["labels"]]
-            if (count := len(found["labels"])) >= 2:
+            if count := len(found["labels"]):
                 own = 1 if count == 2 else count
+                if count == 1 or not all(found["labels"]):
+                    raise ValueError("labels: expected a value for the background and for each class")
                 if found.get("n_classes", own) not in (own, count):
                     raise ValueError(f"labels has {count} classes and n_classes is {brief(found['n_classes'])}")
                 found["n_classes"] = own
@@ -265,8 +267,6 @@ class FileSource(DataSource):
             raise ValueError(f"ignore: {twice[0]} stands for a class in labels; give each value one meaning")
         if twice:
             raise ValueError(f"labels: {twice[0]} stands for two classes; give each value one")
-        if len(self.labels) == 1 or not all(self.labels):
-            raise ValueError("labels: expected a value for the background and for each class")
         if not self.in_colour and any(isinstance(value, str) for value in self.ignore):
             raise ValueError("ignore is a colour: labels must say which colours the classes have")
         return self
