@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ablate.data.description import FILE, description
-from ablate.data.load import is_own
+from ablate.data.load import is_built_in, is_own
 from ablate.errors import InputError, PartError, brief
 from ablate.kinds import KINDS, kind_at
 from ablate.kinds import parse as parse_part
@@ -42,7 +42,13 @@ def overlay(
     if root is None and asked in (None, own):
         root = tree.get("data", {}).get("root")
     said = description(root)
-    name = asked or said.get("name") or own or "mni152"
+    name = asked or said.get("name") or own or ("" if root else "mni152")
+    if not name or (root and is_built_in(name)):
+        what = f"{name} is built in and reads no files" if name else "nothing says what is in it"
+        raise InputError(
+            f"data in '{brief(root)}': {what}; give --data folder for images/ and masks/, another of `ablate "
+            f"datasets`, or put a {FILE} there"
+        )
     if said and said["name"] != name:
         raise InputError(f"'{root}/{FILE}' describes {brief(said['name'])}, and {brief(name)} is asked for: give one")
     if own not in (None, name):

@@ -142,7 +142,8 @@ class _Made:
         image, mask = self._images[place], self._masks[place]
         self._facts.append(image_facts(sample, image, mask, self._fit))
         self._thumbnails[place] = thumbnail(image)
-        self._known.append(sample._replace(image=sample.image[:0], mask=sample.mask[:0]))
+        image, mask = (np.empty((0, *array.shape[1:]), array.dtype) for array in (sample.image, sample.mask))
+        self._known.append(sample._replace(image=image, mask=mask))  # a slice of none would keep the whole
 
     def dataset(self) -> Dataset:
         """Raises as `assemble` does for what is known of all images alone."""

@@ -33,6 +33,12 @@ def is_own(data: DataPart) -> bool:
     return ":" in data.name or (data.name in own_parts(kind) and getattr(find(kind, data.name).target, "is_own", False))
 
 
+def is_built_in(name: str) -> bool:
+    """Whether a data set, by its name, is one of this project's that no files are read for."""
+    kind = KINDS["data set"]
+    return name in own_parts(kind) and getattr(find(kind, name).target, "is_built_in", False)
+
+
 def load_data(config: DataSource | DataPart, *, fresh: bool = False) -> Dataset:
     """Read the data set that `config` names, and fill in its fingerprint.
 

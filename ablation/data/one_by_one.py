@@ -9,6 +9,7 @@ from typing import overload
 import numpy as np
 
 from ablate.data.source import Sample
+from ablate.progress import counted
 
 LARGE = 32e6
 """Bytes of files from which on a data set is decoded so, and kept as it was made ready (`ablate.data.store`)."""
@@ -58,7 +59,8 @@ class OneByOne(Sequence[Sample]):
 
     def blocks(self) -> Iterator[list[Sample]]:
         """The samples of one file after the other."""
-        for _, places in groupby(range(len(self)), key=self._files.__getitem__):
+        files = groupby(range(len(self)), key=self._files.__getitem__)
+        for _, places in counted("making images ready", files, len(set(self._files))):
             yield [self[place] for place in places]
 
 

@@ -16,6 +16,7 @@ from ablate.data.picture import Picture, upright
 from ablate.data.settings import FileSource
 from ablate.data.source import Sample
 from ablate.errors import InputError
+from ablate.progress import counted
 
 
 def read_pairs(pairs: Sequence[Pair], config: FileSource) -> Sequence[Sample]:
@@ -62,7 +63,7 @@ def _one_by_one(pairs: Sequence[Pair], reading: Reading, config: FileSource) -> 
     shapes: list[tuple[int, ...]] = []
 
     def masks() -> Iterator[np.ndarray]:
-        for pair in pairs:
+        for pair in counted("reading masks", pairs, len(pairs)):
             mask = _values(_mask_alone(pair, reading), pair, config)
             shapes.append(mask.shape)
             yield mask

@@ -50,6 +50,8 @@ class DataSource(Config):
     """The module that reads it (`read`) and describes it (`INFO`), if not here."""
     is_own: ClassVar[bool] = False
     """Whether its files may be anyone's: then it is called as its folder is, where it has no title."""
+    is_built_in: ClassVar[bool] = False
+    """Whether it needs no files, and reads none."""
     size: tuple[Whole, Whole] = (128, 128)
     """Height and width in pixels that images and masks are brought to."""
     channels: Whole = Field(1, ge=1, le=256)
@@ -285,6 +287,7 @@ class Mni152(DataSource):
     """Axial slices of the MNI152 T1 template with its tissue masks, packaged in nilearn's wheel."""
 
     module = "ablate.data.mni152"
+    is_built_in = True
     name: Literal["mni152"] = "mni152"
     size: tuple[Whole, Whole] = (96, 96)
     target: Literal["grey_matter", "white_matter", "brain"] = "grey_matter"
@@ -340,6 +343,7 @@ class Phantom(DataSource):
     """
 
     module = "ablate.data.phantom"
+    is_built_in = True
     name: Literal["phantom"] = "phantom"
     count: Whole = Field(60, ge=5, le=10_000)
     blur: Number = Field(0.0, ge=0, le=100)

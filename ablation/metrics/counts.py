@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from ablate.data.source import IGNORED
 
 COUNTS = ("tp", "fp", "fn", "tn")
+_AT_A_TIME = 2**22
+"""Pixels that are counted together: each takes some 30 bytes meanwhile."""
 
 
 def class_count(classes: int) -> int:
@@ -37,6 +39,13 @@ def confusion(predicted: NDArray[np.integer], mask: NDArray[np.integer], classes
     """
     if predicted.shape != mask.shape:
         raise ValueError(f"prediction {predicted.shape} and mask {mask.shape} differ in shape")
+    at_a_time = max(1, _AT_A_TIME // max(1, mask[:1].size))
+    starts = range(0, max(1, len(mask)), at_a_time)
+    blocks = ((predicted[i : i + at_a_time], mask[i : i + at_a_time]) for i in starts)
+    return np.concatenate([_confusion(one, other, classes) for one, other in blocks])
+
+
+def _confusion(predicted: NDArray[np.integer], mask: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
     pixels: Any = mask[0].size if len(mask) else 0
     joint = mask.astype(np.int64) * classes + predicted + np.arange(len(mask))[:, None, None] * classes**2
     counted = mask != IGNORED

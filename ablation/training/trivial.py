@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ablate.data.dataset import Dataset
-from ablate.data.fit import back, fit_of, resize_mask
+from ablate.data.fit import Size, back, fit_of, resize_mask
 from ablate.data.source import IGNORED
 from ablate.data.splits import Parts
 from ablate.metrics.counts import class_count
@@ -30,8 +30,11 @@ def trivial_predictions(trial: TrialConfig, dataset: Dataset, parts: Parts) -> M
         return np.repeat(mask[None], len(parts.test), axis=0)
     # Patches are of whole images, whose masks were brought to one size without padding.
     fit = "pad" if fit_of(trial.data) == "pad" else "stretch"
-    at_own_size = (back(torch.tensor(frequency)[None], dataset.own_sizes[i], fit)[0].numpy() for i in parts.test)
-    return [_decided(trial.model.name, frequency, own) for own in at_own_size]
+    found: dict[Size, NDArray[np.uint8]] = {}
+    for own in {dataset.own_sizes[i] for i in parts.test}:
+        at_own_size = back(torch.tensor(frequency)[None], own, fit)[0].numpy()
+        found[own] = _decided(trial.model.name, frequency, at_own_size)
+    return [found[dataset.own_sizes[i]] for i in parts.test]
 
 
 def _frequency(trial: TrialConfig, dataset: Dataset, train: Sequence[int]) -> NDArray[np.float64]:

@@ -15,13 +15,14 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ablate.analysis.format import shown
 from ablate.errors import InputError
 from ablate.files import kind, write_whole
+from ablate.progress import told_to
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -164,11 +165,17 @@ def data(content: bytes) -> None:
     sys.stdout.flush()
 
 
-def waiting(what: str) -> AbstractContextManager[object]:
-    """Says on a terminal what takes its time; nothing where standard error is piped."""
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Says on a terminal what takes its time, and how far it is; nothing where standard error is piped."""
     err = err_console()
     spinner = "dots" if err.encoding.startswith("utf") else "line"
-    return err.status(err.render_str(what), spinner=spinner)
+
+    def told(part: str, done: int, total: int) -> None:
+        status.update(err.render_str(f"{what}: {part}, {done:,} of {total:,}"))
+
+    with err.status(err.render_str(what), spinner=spinner) as status, told_to(told):
+        yield
 
 
 def progress() -> Progress:

@@ -100,6 +100,22 @@ def test_settings_pass_the_same_gate(places, options, message):
     assert message in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data-dir", "a"), "data in 'a': nothing says what is in it; give --data folder"),
+        (("--set", "data.root=a"), "data in 'a': nothing says what is in it; give --data folder"),
+        (("--data", "mni152", "--data-dir", "a"), "data in 'a': mni152 is built in and reads no files"),
+        (("--data", "phantom", "--set", "data.root=a"), "data in 'a': phantom is built in and reads no files"),
+    ],
+)
+def test_a_folder_is_never_passed_over_for_what_is_built_in(places, options, message):
+    (places / "tiny.yaml").write_text(TINY)
+    done = ablate("plan", "--space", "tiny.yaml", *options, cwd=places, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert message in done.stderr
+
+
 TINY = """\
 name: tiny
 question: Does it train?

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from ablate.data.ragged import Ragged
 from ablate.data.settings import Folder
 from ablate.data.store import Kept, as_it_travels
 from ablate.errors import InputError
+from ablate.progress import told_to
 
 VALUES = np.array([0, 3, 7], np.uint8)
 
@@ -106,6 +108,26 @@ def test_a_second_run_decodes_nothing(root, cache, monkeypatch):
         load_data(asked, fresh=True)
     with pytest.raises(pytest.fail.Exception, match="it decodes"):
         load_data(Folder(root=root, size=(8, 8), n_classes=3))
+
+
+def test_of_what_was_made_ready_nothing_stays_in_memory_and_how_far_it_is_is_told(root, cache, monkeypatch):
+    decode, made, together, told = samples._samples, [], [], []
+
+    def decoded(*given: Any) -> list[Any]:
+        found = [one._replace(image=one.image.copy(), mask=one.mask.copy()) for one in decode(*given)]
+        together.append(sum(array() is not None for array in made))
+        made.extend(weakref.ref(array) for one in found for array in (one.image, one.mask))
+        return found
+
+    monkeypatch.setattr(samples, "_samples", decoded)
+    with told_to(lambda *given: told.append(given)):
+        load_data(Folder(root=root, size=(16, 16), n_classes=3, scored_at="image"))
+    assert len(made) == 2 * (12 + 2 * 3)
+    assert max(together) <= 2 * 3, "more than the arrays of one file"
+    assert told == [
+        *(("reading masks", done, 14) for done in range(1, 15)),
+        *(("making images ready", done, 14) for done in range(1, 15)),
+    ]
 
 
 @pytest.mark.parametrize("change", ["pixel", "new", "gone", "renamed", "table"])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
+import ablate.metrics.counts as module
 from ablate.metrics.counts import class_count, confusion, dice, iou, scores
 
 
@@ -20,10 +21,13 @@ def mask_pairs(draw):
     return draw(masks), draw(masks), classes
 
 
-@given(mask_pairs())
-def test_counts_equal_scikit_learns(case):
+@given(mask_pairs(), st.sampled_from([1, 20, 2**22]))
+def test_counts_equal_scikit_learns(case, at_a_time):
     predicted, mask, classes = case
-    counts = confusion(predicted, mask, classes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_AT_A_TIME", at_a_time)
+        counts = confusion(predicted, mask, classes)
+    assert counts.shape == (len(mask), classes, 4)
     for image in range(len(mask)):
         table = confusion_matrix(mask[image].ravel(), predicted[image].ravel(), labels=range(classes))
         for c in range(classes):

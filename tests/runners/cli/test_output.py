@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ablate.errors import Halted, InputError
+from ablate.progress import counted
 from ablate.runners.cli import main as cli
 from ablate.runners.cli import output
 
@@ -91,6 +93,21 @@ def test_what_is_shown_while_something_takes_its_time_is_no_markup_either(monkey
     assert MARKUP in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", stream.getvalue())
     assert "\x1b[31mred" not in stream.getvalue()
     assert SHOWN in stream.getvalue()
+
+
+def test_who_waits_is_told_how_far_it_is(monkeypatch):
+    stream = io.StringIO()
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("COLUMNS", "200")
+    with output.waiting("reading"):
+        for _ in counted("[x] masks", range(2000), 2000):
+            pass
+        time.sleep(0.3)
+    assert "reading: [x] masks, 2,000 of 2,000" in stream.getvalue()
+    stream.truncate(0)
+    assert list(counted("masks", "ab", 2)) == ["a", "b"]
+    assert not stream.getvalue()
 
 
 def test_progress_takes_no_description_for_markup(monkeypatch):
