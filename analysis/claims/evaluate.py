@@ -1,8 +1,8 @@
 """Judge a claim by a study's tables.
 
 Each hypothesis ends supported, refuted or inconclusive by its interval, never by its estimate alone. A hypothesis about
-several rivals is one verdict a rival: it holds only if all do, so no correction is needed for saying so (an
-intersection-union test); where each verdict is a finding of its own (`superior`), Holm's correction is made.
+several rivals is one verdict a rival; where each verdict is a finding of its own (`superior`), Holm's correction is
+made. What becomes of the claim is said by `whole`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ablate.analysis.by_seed import by_seed
 from ablate.analysis.claims.judge import Judged, named, rivals_of, select, verdicts_on
 from ablate.analysis.claims.schema import Claim, Fewest, Hypothesis, load_claim, packaged
-from ablate.analysis.claims.verdict import ClaimResult, Outcome
+from ablate.analysis.claims.verdict import ClaimResult
+from ablate.analysis.claims.whole import whole
 from ablate.analysis.format import listing
 from ablate.analysis.frames import scored
 from ablate.analysis.guard import noted
@@ -110,17 +111,24 @@ def _complete(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _judge(study: Judged, task: str) -> ClaimResult:
     asked = [(hypothesis, rivals_of(study, hypothesis)) for hypothesis in study.claim.hypotheses]
-    verdicts = tuple(verdict for hypothesis, rivals in asked for verdict in verdicts_on(study, hypothesis, rivals))
+    verdicts = tuple(
+        verdict._replace(hypothesis=number)
+        for number, (hypothesis, rivals) in enumerate(asked)
+        for verdict in verdicts_on(study, hypothesis, rivals)
+    )
     counts = {
         outcome: sum(v.outcome == outcome for v in verdicts) for outcome in ("supported", "refuted", "inconclusive")
     }
-    outcome: Outcome = "refuted" if counts["refuted"] else "supported" if not counts["inconclusive"] else "inconclusive"
+    found = whole(verdicts)
     tally = listing([f"{count} {name}" for name, count in counts.items() if count])
     return ClaimResult(
         name=study.claim.name,
         statement=study.claim.statement,
         task=task,
-        outcome=outcome,
+        outcome=found.outcome,
         verdicts=verdicts,
-        sentence=f"On {task} the claim is {outcome}: of {len(verdicts)} verdicts {tally}.",
+        sentence=f"On {task} the claim is {found.outcome}: of {len(verdicts)} verdicts {tally}.",
+        p_supported=found.p_supported,
+        p_refuted=found.p_refuted,
+        power=found.power,
     )

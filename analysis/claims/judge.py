@@ -19,13 +19,14 @@ from ablate.analysis.claims.schema import (
     Selector,
     Superior,
 )
+from ablate.analysis.claims.tested import ALPHA, Tested, tested
 from ablate.analysis.claims.verdict import Outcome, Verdict
 from ablate.analysis.format import MIXED, listing, si
 from ablate.analysis.guard import attempt
 from ablate.analysis.pareto import COST_WORDS, COSTS, UNITS, Cell, Cost
 from ablate.analysis.scores import CellScores, cell_scores
 from ablate.analysis.significance import Difference, difference, holm, one_sided_bound
-from ablate.analysis.uncertainty import front_probability
+from ablate.analysis.uncertainty import FrontProbability, front_probability
 from ablate.errors import InputError
 from ablate.metrics.counts import METRICS, MetricName
 
@@ -168,7 +169,9 @@ def _fewest(study: Judged, hypothesis: Fewest, rivals: Rivals, least_of: str) ->
         f"{subject.label} {verb} the {least_of} of {len(priced) + 1} networks: {_shown(own, cost)}, "
         f"{ratio:.2f} times the {_shown(least, cost)} of {rival.label}."
     )
-    return Verdict(least_of, "fewest", outcome, ratio, math.nan, math.nan, "ratio", sentence, note)
+    known = {"supported": (0.0, 1.0), "refuted": (1.0, 0.0), "inconclusive": (math.nan, math.nan)}[outcome]
+    cells = (subject.id, *(rival.id for rival, _ in priced))
+    return Verdict(least_of, "fewest", outcome, ratio, math.nan, math.nan, "ratio", sentence, note, *known, cells)
 
 
 def _non_inferior(study: Judged, hypothesis: NonInferior, rival: Cell, name: str) -> Verdict:
@@ -187,7 +190,8 @@ def _non_inferior(study: Judged, hypothesis: NonInferior, rival: Cell, name: str
     )
     pair = study.of(metric, study.subject), study.of(metric, rival)
     bound = one_sided_bound(*pair, _LEVEL, METRICS[metric].sign)
-    return _of(found._replace(seeds_needed=bound.seeds_needed(margin)), name, "non_inferior", outcome, sentence)
+    sure = tested(*pair, metric, margin, (study.subject.id, rival.id))
+    return _of(found._replace(seeds_needed=bound.seeds_needed(margin)), name, "non_inferior", outcome, sentence, sure)
 
 
 def _superior(study: Judged, hypothesis: Superior, rivals: Sequence[Cell]) -> Iterator[Verdict]:
@@ -210,7 +214,15 @@ def _superior(study: Judged, hypothesis: Superior, rivals: Sequence[Cell]) -> It
             f"{study.subject.label} is {words[outcome]} {rival.label} in {METRICS[metric].label} "
             f"({_difference(found)}{p_value})."
         )
-        yield _of(found, name, "superior", outcome, sentence)
+        yield _of(found, name, "superior", outcome, sentence, _of_superior(study, rival, found))
+
+
+def _of_superior(study: Judged, rival: Cell, found: Difference) -> Tested:
+    """Two-sided p-values, that of its being better after Holm's correction."""
+    cells = study.subject.id, rival.id
+    if found.p_value is None or found.p_holm is None:
+        return Tested(cells=cells)
+    return Tested(found.p_holm if found.gain > 0 else 1.0, found.p_value if found.gain < 0 else 1.0, cells)
 
 
 def _compared(study: Judged, metric: MetricName, rival: Cell) -> Difference | None:
@@ -234,7 +246,25 @@ def _on_front(study: Judged, hypothesis: OnFront, name: str) -> Verdict:
         f"(asked for: {hypothesis.probability:g}; {found.resamples} bootstrap resamples)."
     )
     note = "one seed: the probability is of images alone" if one_seed else ""
-    return Verdict(name, "on_front", outcome, probability, math.nan, math.nan, "probability", sentence, note)
+    sure = Tested() if one_seed else _of_front(study, hypothesis, found)
+    return Verdict(
+        name, "on_front", outcome, probability, math.nan, math.nan, "probability", sentence, note, *sure[:3]
+    )
+
+
+def _of_front(study: Judged, hypothesis: OnFront, found: FrontProbability) -> Tested:
+    """The share of resamples that speak against it, in a p-value's place: 0.05 where the verdict changes.
+
+    No share of so many resamples is smaller than one; but whom no other cell undercuts is on the front for certain.
+    """
+    own = _cost(study.subject, hypothesis.cost)
+    cheaper = [cell.id for cell in study.known.values() if _cost(cell, hypothesis.cost) <= own]
+    cells = (study.subject.id, *(cell for cell in cheaper if cell != study.subject.id))
+    scale = ALPHA / (1 - hypothesis.probability)
+    on, off = (round(share * found.resamples) for share in (found.probability, 1 - found.probability))
+    likely = (count / found.resamples if count > 0 else 1 / (found.resamples + 1) for count in (off, on))
+    supported, refuted = (min(1.0, scale * share) for share in likely)
+    return Tested(supported if len(cells) > 1 else 0.0, refuted if len(cells) > 1 else 1.0, cells)
 
 
 def _matched_budget(study: Judged, hypothesis: MatchedBudget, name: str) -> Verdict:
@@ -270,7 +300,9 @@ def _matched_budget(study: Judged, hypothesis: MatchedBudget, name: str) -> Verd
         f"At {_shown(own, cost)} of {COST_WORDS[cost]}, {subject.label} is {words[outcome]} "
         f"{named(hypothesis.family)} in {METRICS[metric].label} ({_difference(found)}; {between})."
     )
-    return _of(found, name, "matched_budget", outcome, sentence)
+    cells = (subject.id, below[-1].id, above[0].id)
+    sure = tested(study.of(metric, subject), interpolated, metric, hypothesis.margin, cells, sides=2)
+    return _of(found, name, "matched_budget", outcome, sentence, sure)
 
 
 def _position(cost: Cost, below: Cell, own: float, above: Cell) -> float:
@@ -310,11 +342,12 @@ def _outcome(supported: bool, refuted: bool) -> Outcome:
     return "supported" if supported else "refuted" if refuted else "inconclusive"
 
 
-def _of(found: Difference, name: str, kind: str, outcome: Outcome, sentence: str) -> Verdict:
+def _of(found: Difference, name: str, kind: str, outcome: Outcome, sentence: str, sure: Tested) -> Verdict:
     note = found.note
     if outcome == "inconclusive" and found.seeds_needed is not None:
         note = "; ".join(filter(None, [note, f"about {found.seeds_needed} seeds would likely decide it"]))
-    return Verdict(name, kind, outcome, *found.interval[:3], "difference", sentence, note)
+    whole = Verdict(name, kind, outcome, *found.interval[:3], "difference", sentence, note)
+    return whole._replace(**sure._asdict())
 
 
 def _difference(found: Difference) -> str:
