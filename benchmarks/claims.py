@@ -1,4 +1,4 @@
-"""How often a claim over five rivals errs as a whole, in simulated studies: supported though false, refuted though true.
+"""How often a claim over five rivals errs as a whole: supported though false, refuted though true.
 
     python benchmarks/claims.py [--studies 2000]
 
@@ -104,7 +104,7 @@ TRUTHS = {
     "all at the margin": (-MARGIN,) * RIVALS,
     "all equal": (0.0,) * RIVALS,
 }
-"""Differences of the subject from its rivals. At the margin exactly, a claim is as near to either error as it can be."""
+"""Differences of the subject from its rivals. At the margin exactly, a claim is nearest to either error."""
 
 
 def judged(setting: Setting, differences: tuple[float, ...], rng: np.random.Generator) -> tuple[Verdict, ...]:

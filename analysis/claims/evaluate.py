@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.analysis.by_seed import by_seed
 from ablate.analysis.claims.judge import Judged, named, rivals_of, select, verdicts_on
+from ablate.analysis.claims.registered import digest, registered_claims, standing
 from ablate.analysis.claims.schema import Claim, Fewest, Hypothesis, load_claim, packaged
 from ablate.analysis.claims.verdict import ClaimResult
 from ablate.analysis.claims.whole import whole
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.frames import Frames
+    from ablate.study.study import Study
 
 
 def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
@@ -74,29 +76,34 @@ def _resolved(hypothesis: Hypothesis, claim: Claim, frames: Frames) -> Hypothesi
 
 
 class Applicable(NamedTuple):
-    """The packaged claims that a study can be asked, judged; `notes` say what others lack of which it has a part."""
+    """The claims that a study can be asked, judged; `notes` say what others lack of which it has a part."""
 
     results: tuple[ClaimResult, ...]
     notes: tuple[str, ...]
 
 
-def applicable(frames: Frames) -> Applicable:
-    """The packaged claims judged on each data set that has their subject and rivals, one cell each."""
+def applicable(frames: Frames, study: Study | None = None) -> Applicable:
+    """The claims that are registered in a study, and the packaged ones, judged on each data set that has their subject
+    and rivals, one cell each."""
     results: list[ClaimResult] = []
     notes: list[str] = []
-    for name in packaged():
-        noted(notes, f"claim {name}", partial(_apply, name, frames, results, notes), None)
+    claims = {digest(claim): claim for claim in (registered_claims(study) if study else ())}
+    claims |= {digest(claim): claim for claim in map(load_claim, packaged()) if digest(claim) not in claims}
+    for claim in claims.values():
+        said = standing(study, claim).sentence if study else ""
+        noted(notes, f"claim {claim.name}", partial(_apply, claim, frames, said, results, notes), None)
     return Applicable(tuple(results), tuple(notes))
 
 
-def _apply(name: str, frames: Frames, results: list[ClaimResult], notes: list[str]) -> None:
-    claim = load_claim(name)
+def _apply(claim: Claim, frames: Frames, said: str, results: list[ClaimResult], notes: list[str]) -> None:
+    name = claim.name
     for task, trials in tasks(frames.trials).items():
         rows = _complete(trials)
         found = {named(selector): len(select(rows, selector)) for selector in (claim.subject, *claim.against)}
         unfit = [who for who, count in found.items() if count != 1]
         if not unfit:
-            results += evaluate(claim, frames._replace(trials=trials))
+            judged = evaluate(claim, frames._replace(trials=trials))
+            results += [result._replace(registered=said) for result in judged]
         elif found[named(claim.subject)] == 1 and any(found[named(rival)] for rival in claim.against):
             notes.append(
                 f"claim {name} is not judged on {task}, for it needs one complete configuration each of "

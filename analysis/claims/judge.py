@@ -19,7 +19,7 @@ from ablate.analysis.claims.schema import (
     Selector,
     Superior,
 )
-from ablate.analysis.claims.tested import ALPHA, Tested, tested
+from ablate.analysis.claims.sure import ALPHA, Sure, sure_of
 from ablate.analysis.claims.verdict import Outcome, Verdict
 from ablate.analysis.format import MIXED, listing, si
 from ablate.analysis.guard import attempt
@@ -190,7 +190,7 @@ def _non_inferior(study: Judged, hypothesis: NonInferior, rival: Cell, name: str
     )
     pair = study.of(metric, study.subject), study.of(metric, rival)
     bound = one_sided_bound(*pair, _LEVEL, METRICS[metric].sign)
-    sure = tested(*pair, metric, margin, (study.subject.id, rival.id))
+    sure = sure_of(*pair, metric, margin, (study.subject.id, rival.id))
     return _of(found._replace(seeds_needed=bound.seeds_needed(margin)), name, "non_inferior", outcome, sentence, sure)
 
 
@@ -217,12 +217,12 @@ def _superior(study: Judged, hypothesis: Superior, rivals: Sequence[Cell]) -> It
         yield _of(found, name, "superior", outcome, sentence, _of_superior(study, rival, found))
 
 
-def _of_superior(study: Judged, rival: Cell, found: Difference) -> Tested:
+def _of_superior(study: Judged, rival: Cell, found: Difference) -> Sure:
     """Two-sided p-values, that of its being better after Holm's correction."""
     cells = study.subject.id, rival.id
     if found.p_value is None or found.p_holm is None:
-        return Tested(cells=cells)
-    return Tested(found.p_holm if found.gain > 0 else 1.0, found.p_value if found.gain < 0 else 1.0, cells)
+        return Sure(cells=cells)
+    return Sure(found.p_holm if found.gain > 0 else 1.0, found.p_value if found.gain < 0 else 1.0, cells)
 
 
 def _compared(study: Judged, metric: MetricName, rival: Cell) -> Difference | None:
@@ -246,13 +246,11 @@ def _on_front(study: Judged, hypothesis: OnFront, name: str) -> Verdict:
         f"(asked for: {hypothesis.probability:g}; {found.resamples} bootstrap resamples)."
     )
     note = "one seed: the probability is of images alone" if one_seed else ""
-    sure = Tested() if one_seed else _of_front(study, hypothesis, found)
-    return Verdict(
-        name, "on_front", outcome, probability, math.nan, math.nan, "probability", sentence, note, *sure[:3]
-    )
+    sure = Sure() if one_seed else _of_front(study, hypothesis, found)
+    return Verdict(name, "on_front", outcome, probability, math.nan, math.nan, "probability", sentence, note, *sure[:3])
 
 
-def _of_front(study: Judged, hypothesis: OnFront, found: FrontProbability) -> Tested:
+def _of_front(study: Judged, hypothesis: OnFront, found: FrontProbability) -> Sure:
     """The share of resamples that speak against it, in a p-value's place: 0.05 where the verdict changes.
 
     No share of so many resamples is smaller than one; but whom no other cell undercuts is on the front for certain.
@@ -264,7 +262,7 @@ def _of_front(study: Judged, hypothesis: OnFront, found: FrontProbability) -> Te
     on, off = (round(share * found.resamples) for share in (found.probability, 1 - found.probability))
     likely = (count / found.resamples if count > 0 else 1 / (found.resamples + 1) for count in (off, on))
     supported, refuted = (min(1.0, scale * share) for share in likely)
-    return Tested(supported if len(cells) > 1 else 0.0, refuted if len(cells) > 1 else 1.0, cells)
+    return Sure(supported if len(cells) > 1 else 0.0, refuted if len(cells) > 1 else 1.0, cells)
 
 
 def _matched_budget(study: Judged, hypothesis: MatchedBudget, name: str) -> Verdict:
@@ -301,7 +299,7 @@ def _matched_budget(study: Judged, hypothesis: MatchedBudget, name: str) -> Verd
         f"{named(hypothesis.family)} in {METRICS[metric].label} ({_difference(found)}; {between})."
     )
     cells = (subject.id, below[-1].id, above[0].id)
-    sure = tested(study.of(metric, subject), interpolated, metric, hypothesis.margin, cells, sides=2)
+    sure = sure_of(study.of(metric, subject), interpolated, metric, hypothesis.margin, cells, sides=2)
     return _of(found, name, "matched_budget", outcome, sentence, sure)
 
 
@@ -344,7 +342,7 @@ def _outcome(supported: bool, refuted: bool) -> Outcome:
     return "supported" if supported else "refuted" if refuted else "inconclusive"
 
 
-def _of(found: Difference, name: str, kind: str, outcome: Outcome, sentence: str, sure: Tested) -> Verdict:
+def _of(found: Difference, name: str, kind: str, outcome: Outcome, sentence: str, sure: Sure) -> Verdict:
     note = found.note
     if outcome == "inconclusive" and found.seeds_needed is not None:
         note = "; ".join(filter(None, [note, f"about {found.seeds_needed} seeds would likely decide it"]))

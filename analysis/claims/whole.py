@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ablate.analysis.claims.tested import ALPHA
+from ablate.analysis.claims.sure import ALPHA
 from ablate.analysis.claims.verdict import ClaimResult, Outcome, Verdict
 from ablate.analysis.format import several
 

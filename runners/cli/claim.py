@@ -50,7 +50,9 @@ def claim(study: Path, name: str, of_class: str, empty: Empty | None, unit: Unit
 
     from ablate.analysis.by_seed import remarks
     from ablate.analysis.claims.evaluate import evaluate
+    from ablate.analysis.claims.registered import standing
     from ablate.analysis.claims.schema import load_claim
+    from ablate.analysis.claims.whole import said_of_error, said_of_power
     from ablate.analysis.confirmation import of_fresh_seeds, searched_and_fresh
 
     parsed = load_claim(name).about(of_class, empty)
@@ -58,14 +60,18 @@ def claim(study: Path, name: str, of_class: str, empty: Empty | None, unit: Unit
     frames = tables(opened, unit, parsed.empty)
     said = [*remarks(frames), *notes(opened)]
     _, fresh = searched_and_fresh(opened.manifest.runs)
-    results = evaluate(parsed, of_fresh_seeds(frames, fresh) if fresh else frames)  # a search's own seeds flatter it
+    found = standing(opened, parsed)
+    judged = evaluate(parsed, of_fresh_seeds(frames, fresh) if fresh else frames)  # a search's own seeds flatter it
+    results = [result._replace(registered=found.sentence) for result in judged]
     if as_json:
         print_json(
             {
                 "claim": parsed.name,
                 "statement": parsed.statement,
+                "sha256": found.digest,
+                "registered_before_the_first_test_score": found.before,
                 "results": [
-                    result._asdict() | {"verdicts": [_plain(verdict._asdict()) for verdict in result.verdicts]}
+                    _plain(result._asdict()) | {"verdicts": [_plain(verdict._asdict()) for verdict in result.verdicts]}
                     for result in results
                 ],
                 "notes": said,
@@ -82,7 +88,9 @@ def claim(study: Path, name: str, of_class: str, empty: Empty | None, unit: Unit
             out.print(Text(f"{verdict.sentence}{f' [{verdict.note}]' if verdict.note else ''}"), soft_wrap=False)
         out.print()
         out.print(Text(result.sentence, style=f"bold {styles[result.outcome]}"))
-    out.print("All verdicts must be supported for the claim to be; one refuted refutes it.", style="dim")
+        for said_too in filter(None, (said_of_power(result), said_of_error(result))):
+            out.print(Text(said_too, style="dim"))
+    out.print(Text(found.sentence, style="green" if found.before else "yellow"))
     for note in said:
         out.print(Text(note, style="yellow"))
 

@@ -14,7 +14,7 @@ ALPHA = 0.05
 """The error that a verdict, and a claim as a whole, may make: either way."""
 
 
-class Tested(NamedTuple):
+class Sure(NamedTuple):
     """The fields of a verdict that say how sure it is, by their names there."""
 
     p_supported: float = math.nan
@@ -23,9 +23,9 @@ class Tested(NamedTuple):
     power: float = math.nan
 
 
-def tested(
+def sure_of(
     own: CellScores, other: CellScores, metric: MetricName, margin: float, cells: tuple[str, ...], sides: int = 1
-) -> Tested:
+) -> Sure:
     """Of `own` being less than `margin` worse than `other`, and of its being more than that worse.
 
     Both p-values are of the bounds that decide the verdict; all NaN with a single seed.
@@ -37,6 +37,6 @@ def tested(
     above, below = one_sided_bound(own, other, sign=sign), one_sided_bound(other, own, sign=sign)
     p_supported, p_refuted = above.p_value(margin), below.p_value(-margin)
     if p_supported is None or p_refuted is None:
-        return Tested(cells=cells)
+        return Sure(cells=cells)
     power = power_of(above.components, margin, ALPHA / sides) if margin else math.nan
-    return Tested(min(1.0, sides * p_supported), min(1.0, sides * p_refuted), cells, power)
+    return Sure(min(1.0, sides * p_supported), min(1.0, sides * p_refuted), cells, power)
