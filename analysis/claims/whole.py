@@ -39,7 +39,7 @@ def whole(verdicts: Sequence[Verdict], alpha: float = ALPHA) -> Whole:
     outcome: Outcome = "inconclusive"
     if p_refuted <= alpha:
         outcome = "refuted"
-    elif verdicts and all(verdict.outcome == "supported" for verdict in verdicts):
+    elif p_supported <= alpha and all(verdict.outcome == "supported" for verdict in verdicts):
         outcome = "supported"
     return Whole(outcome, p_supported, p_refuted, _power(verdicts))
 
