@@ -314,7 +314,7 @@ def _of(found: Difference, name: str, kind: str, outcome: Outcome, sentence: str
     note = found.note
     if outcome == "inconclusive" and found.seeds_needed is not None:
         note = "; ".join(filter(None, [note, f"about {found.seeds_needed} seeds would likely decide it"]))
-    return Verdict(name, kind, outcome, *found.interval[:3], "difference", sentence, note)
+    return Verdict(name, kind, outcome, *found.interval[:3], "difference", sentence, note, error=found.error)
 
 
 def _difference(found: Difference) -> str:

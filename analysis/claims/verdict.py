@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 Outcome = Literal["supported", "refuted", "inconclusive"]
@@ -21,6 +22,8 @@ class Verdict(NamedTuple):
     """What a paper could print."""
     note: str = ""
     """What limits it: one seed, cells missing, what would decide it."""
+    error: float = math.nan
+    """The standard error of a difference; NaN where there is none."""
 
 
 class ClaimResult(NamedTuple):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ablate.analysis.compare import Comparison
+    from ablate.analysis.ranks import PostHoc
     from ablate.analysis.scores import Unit
     from ablate.metrics.counts import Empty, MetricName
 
@@ -49,7 +50,9 @@ def compare(
     """The same networks over several data sets, and their ranks.
 
     Networks are matched by configuration. Scores of different data sets do not
-    compare, ranks do: their mean, and the Friedman test of three or more.
+    compare, ranks do: their mean, the Friedman test of three or more, and for
+    each pair of networks Wilcoxon's test with Holm's correction, drawn as a
+    critical-difference diagram. Few data sets can show little: it says what.
 
     \b
     Examples:
@@ -87,6 +90,10 @@ def compare(
     out.print()
     out.print(_costs(comparison))
     out.print()
+    if comparison.post_hoc is not None:
+        out.print(_ranks(comparison.post_hoc))
+        out.print("Networks beside one bar are not told apart.", style="dim")
+        out.print()
     for sentence in findings(comparison):
         out.print(sentence)
     for caution in cautions:
@@ -120,6 +127,15 @@ def _scores(comparison: Comparison) -> Table:
         name = model_name(network.model) if network.trivial else network.label
         rank = "" if network.mean_rank is None else f"{network.mean_rank:.2f}"
         table.add_row(name, *texts, rank, style="dim" if network.trivial else "")
+    return table
+
+
+def _ranks(found: PostHoc) -> Table:
+    """The critical-difference diagram: a row a network, a bar beside those that are not told apart."""
+    table = plain_table("by mean rank", "mean rank", "", right=("mean rank",))
+    for at, (name, rank) in enumerate(zip(found.networks, found.mean_ranks, strict=True)):
+        bars = "".join("| " if first <= at <= last else "  " for first, last in found.groups)
+        table.add_row(name, f"{rank:.2f}", bars)
     return table
 
 
@@ -157,5 +173,19 @@ def _document(comparison: Comparison) -> dict[str, Any]:
             for network in comparison.networks
         ],
         "friedman": None if comparison.friedman is None else comparison.friedman._asdict(),
+        "post_hoc": None if comparison.post_hoc is None else _post_hoc(comparison.post_hoc),
+        "ranked": list(comparison.ranked),
         "notes": list(comparison.notes),
+    }
+
+
+def _post_hoc(found: PostHoc) -> dict[str, Any]:
+    return {
+        "test": "wilcoxon signed-rank, holm",
+        "data_sets": found.data_sets,
+        "mean_ranks": dict(zip(found.networks, found.mean_ranks, strict=True)),
+        "pairs": [pair._asdict() | {"significant": pair.significant} for pair in found.pairs],
+        "not_told_apart": [list(found.networks[first : last + 1]) for first, last in found.groups],
+        "least_p_value": found.least,
+        "data_sets_needed": found.data_sets_needed,
     }
