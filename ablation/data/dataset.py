@@ -224,7 +224,7 @@ def _notes(samples: Sequence[Sample], config: DataPart, held: set[int]) -> tuple
     colour = sum(sample.image.ndim == 3 for sample in samples)
     if colour and config.channels == 1:
         notes.append(
-            f"{colour} of {len(samples)} images of {_where(config)} are in colour and were made grey, since "
+            f"{colour} of {len(samples)} images of {_where(config)} are stored in colour and were made grey, since "
             "data.channels is 1; data.channels=3 keeps the colour"
         )
     ignore = getattr(config, "ignore", ())

@@ -248,7 +248,7 @@ def test_colour_made_grey_is_said_with_how_many_images() -> None:
     grey, colour = (RNG.integers(0, 256, (8, 8, *rest), dtype=np.uint8) for rest in ((), (3,)))
     mixed = [sample(grey, "a"), sample(colour, "b"), sample(colour, "c")]
     (note,) = loaded(*mixed).notes
-    assert note.startswith("2 of 3 images of folder are in colour and were made grey, since data.channels is 1")
+    assert note.startswith("2 of 3 images of folder are stored in colour and were made grey, since data.channels is 1")
     assert loaded(*mixed, channels=3).notes == ()
     assert loaded(mixed[0]).notes == ()
 
