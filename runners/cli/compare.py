@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 
 from ablate.errors import InputError
 from ablate.runners.cli.output import check_target, console, plain_table, print_json, write
+from ablate.runners.cli.several import by_name
 from ablate.runners.cli.shared import (
     class_option,
     empty_option,
@@ -62,15 +64,12 @@ def compare(
     """
     from ablate.analysis.by_seed import remarks
     from ablate.analysis.compare import compare as compared
-    from ablate.analysis.compare import findings
     from ablate.analysis.format import listing
     from ablate.analysis.report.about import about
     from ablate.analysis.report.compare_report import compare_report
 
     check_target(output, ".html")
-    if len({study.resolve() for study in studies}) < len(studies):
-        raise InputError("a study is named twice: name each once")
-    opened = {name: open_study(study) for name, study in zip(_names(studies), studies, strict=True)}
+    opened = {name: open_study(study) for name, study in by_name(studies).items()}
     scored = {name: tables_with(study, metric, of_class, unit, empty) for name, study in opened.items()}
     frames = {name: found for name, (found, _) in scored.items()}
     called = {name for _, name in scored.values()}
@@ -85,6 +84,14 @@ def compare(
     if as_json:
         print_json(_document(comparison) | {"cautions": cautions})
         return
+    _print(comparison, cautions)
+    if output:
+        console().print(f"Page: {output}", soft_wrap=True)
+
+
+def _print(comparison: Comparison, cautions: Sequence[str]) -> None:
+    from ablate.analysis.compare import findings
+
     out = console()
     out.print(_scores(comparison))
     out.print()
@@ -98,14 +105,6 @@ def compare(
         out.print(sentence)
     for caution in cautions:
         out.print(caution, style="yellow")
-    if output:
-        out.print(f"Page: {output}", soft_wrap=True)
-
-
-def _names(studies: tuple[Path, ...]) -> list[str]:
-    """The directories' names; with as much of their paths as tells them apart."""
-    names = [study.resolve().name for study in studies]
-    return [name if names.count(name) == 1 else str(study) for name, study in zip(names, studies, strict=True)]
 
 
 def _scores(comparison: Comparison) -> Table:
