@@ -356,7 +356,7 @@ def _of(found: Difference, name: str, kind: str, outcome: Outcome, sentence: str
     note = found.note
     if outcome == "inconclusive" and found.seeds_needed is not None:
         note = "; ".join(filter(None, [note, f"about {found.seeds_needed} seeds would likely decide it"]))
-    whole = Verdict(name, kind, outcome, *found.interval[:3], "difference", sentence, note)
+    whole = Verdict(name, kind, outcome, *found.interval[:3], "difference", sentence, note, error=found.error)
     return whole._replace(**sure._asdict())
 
 

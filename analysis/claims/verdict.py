@@ -60,6 +60,8 @@ class Verdict(NamedTuple):
     power: float = math.nan
     """How likely a study of this design would have supported it, were the networks equal; NaN where equal networks
     do not make it true, and where no formula says."""
+    error: float = math.nan
+    """The standard error of a difference; NaN where there is none."""
 
 
 class ClaimResult(NamedTuple):
