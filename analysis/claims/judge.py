@@ -320,7 +320,7 @@ def _of(found: Difference, name: str, kind: str, outcome: Outcome, sentence: str
 
 
 def _difference(found: Difference) -> str:
-    estimate, low, high, level = found.interval
+    estimate, low, high, level = found.interval[:4]
     if math.isnan(low):
         return f"difference {estimate:+.4f}, no interval from {found.seeds} seed"
     return (

@@ -114,7 +114,7 @@ def _scores(comparison: Comparison) -> Table:
             if entry is None:
                 texts.append("not trained")
                 continue
-            estimate, low, high, _ = entry.score
+            estimate, low, high = entry.score[:3]
             known = math.isfinite(low) and not network.trivial
             texts.append(f"{estimate:.3f} ±{(high - low) / 2:.3f}" if known else f"{estimate:.3f}")
         name = model_name(network.model) if network.trivial else network.label
@@ -145,7 +145,9 @@ def _document(comparison: Comparison) -> dict[str, Any]:
     def entry(found: Any) -> dict[str, Any] | None:
         if found is None:
             return None
-        score = {name: number(value) for name, value in found.score._asdict().items()}
+        score = {
+            name: number(value) if isinstance(value, float) else value for name, value in found.score._asdict().items()
+        }
         costs = {cost: number(value) for cost, value in found.costs.items()}
         return {"cell": found.cell, "score": score, "seeds": found.seeds, "costs": costs, "rank": found.rank}
 

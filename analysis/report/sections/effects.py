@@ -123,7 +123,7 @@ def _effect_table(effects: Sequence[Effect]) -> Table:
     def row(effect: Effect) -> TableRow:
         found = effect.difference
         p = found.p_value if found.p_holm is None else found.p_holm
-        estimate, low, high, _ = found.interval
+        estimate, low, high = found.interval[:3]
         return TableRow(
             (
                 headed(effect.factor),
@@ -147,7 +147,7 @@ def _interactions(found: Effects) -> Markup:
         return NOTHING
 
     def row(one: Interaction) -> TableRow:
-        estimate, low, high, _ = one.interval
+        estimate, low, high = one.interval[:3]
         return TableRow(
             (
                 headed(" × ".join(one.factors)),
