@@ -13,6 +13,7 @@ Every interval and p-value of `significance` comes from it; `docs/statistics.md`
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +53,37 @@ class Interval(NamedTuple):
         if self.effective is not None:
             counted += f" (as {self.effective:.1f})"
         return f"{several(self.seeds, 'seed')} and {counted}" if self.seeds else counted
+
+    @property
+    def plus_minus(self) -> str:
+        """Half its width, `± 0.012`; where that would reach beyond the interval's own bounds, `[0.921, 0.998]`; ''
+        where there is none."""
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            return ""
+        half = (self.high - self.low) / 2
+        within = self.estimate >= half and not self.high <= 1 < self.estimate + half
+        return f"± {half:.3f}" if within else f"[{self.low:.3f}, {self.high:.3f}]"
+
+
+def counted(intervals: Iterable[Interval]) -> str:
+    """What intervals are over, `3 seeds and 12 cases`: of each unit the least and the most; '' where nothing is."""
+    known = [one for one in intervals if one.units and math.isfinite(one.low)]
+    if not known:
+        return ""
+    seeds = _from_to({one.seeds for one in known if one.seeds}, "seed")
+    units = [
+        _from_to({one.units for one in known if one.unit == unit}, unit) for unit in {one.unit: 0 for one in known}
+    ]
+    fewer = [one.effective for one in known if one.effective is not None]
+    alike = f" (as few as {min(fewer):.1f} of which are independent)" if fewer else ""
+    return " and ".join(filter(None, [seeds, ", ".join(units)])) + alike
+
+
+def _from_to(counts: set[int], noun: str) -> str:
+    if not counts:
+        return ""
+    low, high = min(counts), max(counts)
+    return several(low, noun) if low == high else f"{low} to {several(high, noun)}"
 
 
 class Components(NamedTuple):
