@@ -328,9 +328,7 @@ def _uncertain(front: Pareto, sample: _Sample, level: float) -> UncertainFront:
         hypervolume=Hypervolume(
             front.hypervolume,
             float(np.clip(area_low, 0.0, front.hypervolume)),
-            float(
-                np.clip(area_high, front.hypervolume, max(most_dominated(front.reference, front.y), front.hypervolume))
-            ),
+            float(np.clip(area_high, front.hypervolume, max(most, front.hypervolume))),
             front.reference,
         ),
         attained=_attainment(front, sample),

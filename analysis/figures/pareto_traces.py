@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
+from ablate.analysis.crossed import Interval
 from ablate.analysis.figures.label_places import label_places
 from ablate.analysis.figures.pareto_record import Drawn, percent
 from ablate.analysis.figures.style import FAINT, INK, Style, plain, shortened, styles, wrapped
