@@ -114,7 +114,8 @@ def savings(studies: int) -> None:
         for number, (truth, differences) in enumerate(TRUTHS.items()):
             rng = np.random.default_rng([5, place, number])
             found = [sequence(setting, differences, rng) for _ in range(studies)]
-            rate = share(found, lambda one, to=right(differences): one.outcome == to)
+            wanted = right(differences)
+            rate = share(found, lambda one, to=wanted: one.outcome == to)
             look, trainings = (float(np.mean([getattr(one, name) for one in found])) for name in ("look", "trainings"))
             if not seeds:  # the first truth is what one plans for
                 enough = (n for n in range(2, SEEDS[-1]) if fixed(setting, differences, n, studies // 2) >= rate)

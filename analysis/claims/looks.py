@@ -12,8 +12,8 @@ not go together as the usual boundaries assume. Those would allow a little more 
 these four looks).
 
 Once decided, a verdict stays as it is. One that refutes does so at its share of the claim's error (`whole`), so that
-what is refuted refutes the claim; a claim that is false is supported in at most 5 %, for one of its verdicts that is
-false must have been.
+what is refuted refutes the claim, and with that the claim is decided. A claim that is false is supported in at most
+5 %, for one of its verdicts that is false must have been.
 """
 
 from __future__ import annotations
@@ -120,8 +120,13 @@ def _is_beyond(verdict: Verdict, later: Sequence[float]) -> bool:
 
 
 def needed(decisions: Iterable[Decision]) -> set[str]:
-    """The cells that an open verdict needs more seeds of: the subject, and those that it is held against."""
-    return {cell for decision in decisions if decision.state == "open" for cell in decision.cells}
+    """The cells that an open verdict needs more seeds of: the subject, and those that it is held against.
+
+    On a data set where the claim is refuted it is decided: nothing is needed any more.
+    """
+    known = list(decisions)
+    over = {decision.task for decision in known if decision.state == "refuted"}
+    return {cell for one in known if one.state == "open" and one.task not in over for cell in one.cells}
 
 
 def outcome(decisions: Iterable[Decision]) -> Outcome:

@@ -47,7 +47,7 @@ def decide(study: Study, asked: Asked, train: Callable[[list[Planned]], None], o
     while len(known.taken) < len(asked.looks):
         wanted = cells.wanted(known)
         if not wanted:
-            why = "all is decided" if all(one.look for one in known.last) else "no more seeds would decide the rest"
+            why = _why_over(known)
             break
         trials = cells.trials_of(len(known.taken) + 1, known)
         if known.taken and asked.hours is not None:
@@ -64,6 +64,15 @@ def decide(study: Study, asked: Asked, train: Callable[[list[Planned]], None], o
     for line in sentences(known):
         out.print(line, style="bold", markup=False)
     _say_saved(known, asked, why or "the looks are over", out)
+
+
+def _why_over(known: Looks) -> str:
+    from ablate.analysis.claims.looks import outcome
+    from ablate.analysis.claims.looks_taken import by_task
+
+    if all(outcome(decisions) != "inconclusive" for decisions in by_task(known.last).values()):
+        return "the claim is decided"
+    return "no more seeds would decide the rest"
 
 
 # The plan ------------------------------------------------------------------------------------------------------------
