@@ -52,6 +52,8 @@ class Needed(NamedTuple):
     seeds_on_folds: int | None = None
     tolerance: float | None = None
     """Of failures, where the hypothesis has one."""
+    cases: int | None = None
+    """That failures are counted on: all that were tested, lost ones too."""
     resolvable: float | None = None
     """The least tolerance that as many cases can show."""
     cases_needed: int | None = None
@@ -67,8 +69,8 @@ class Needed(NamedTuple):
         found = [f"{self.name}, {self.assumed}"]
         found.append(f"power: {powers} ({unit})")
         enough = [
-            f"{_count(self.seeds, 'seed')} on {unit} ({_count(self.cautious_seeds, 'seed')}, were the "
-            f"pilot's {self.pilot_seeds} alike by chance)",
+            f"{_count(self.seeds, 'seed')} on {unit} (by caution, were the pilot's {self.pilot_seeds} alike by chance: "
+            f"{_count(self.cautious_seeds, 'seed')})",
             f"{self.with_seeds} seeds on {_count(self.images_needed, self.unit)}",
         ]
         if self.all_images is not None:
@@ -77,14 +79,14 @@ class Needed(NamedTuple):
         found.append(f"likely decided by {'; or '.join(enough)}")
         if self.tolerance is not None:
             found.append(
-                f"failures: {unit} can show a tolerance of {self.resolvable:.2g} at best; {self.tolerance:g} takes "
-                f"{self.cases_needed}, none lost"
+                f"failures: {several(self.cases or 0, 'case')} can show a tolerance of {self.resolvable:.2g} at best; "
+                f"{self.tolerance:g} takes {self.cases_needed}, none lost"
             )
         return found
 
 
 def _count(number: int | None, noun: str) -> str:
-    return f"no number of {noun}s that is any advice" if number is None else several(number, noun)
+    return f"{noun}s beyond any advice" if number is None else several(number, noun)
 
 
 class Asked(NamedTuple):
@@ -150,10 +152,12 @@ def _against(study: Judged, task: str, hypothesis: NonInferior | Superior, rival
     )
     if isinstance(hypothesis, Superior):
         return result
-    tolerance = hypothesis.failures.tolerance
+    tolerance, lost = hypothesis.failures.tolerance, study.lost(hypothesis.metric, hypothesis.failures.below)
+    cases = len(set(lost[study.subject.id].groups))
     return result._replace(
         tolerance=tolerance,
-        resolvable=resolvable(found.images, max(2, found.seeds)),
+        cases=cases,
+        resolvable=resolvable(cases, max(2, found.seeds)),
         cases_needed=cases_needed(tolerance),
     )
 
@@ -164,7 +168,7 @@ def _components(study: Judged, hypothesis: NonInferior | Superior, rival: Cell) 
     pair = study.of(metric, study.subject), study.of(metric, rival)
     if isinstance(hypothesis, NonInferior):
         lost = study.lost(metric, hypothesis.failures.below)
-        kept = neither_lost((lost[study.subject.id]), lost[rival.id], pair)
+        kept = neither_lost(lost[study.subject.id], lost[rival.id], pair)
         if kept is None:
             raise InputError("no image is left that neither lost")
         pair = kept

@@ -16,8 +16,8 @@ from ablate.metrics.counts import METRICS, MetricName
 
 ALPHA = 0.05
 """The error that a verdict, and a claim as a whole, may make: either way."""
-_LEAST = 1e-9
-"""A p-value of failures is not looked for below this."""
+_LEAST, _MOST = 1e-9, 0.45
+"""Between these a p-value of failures is looked for: at a half, bounds are none."""
 
 
 class Sure(NamedTuple):
@@ -100,10 +100,10 @@ def _p_value(bound: Bound, margin: float, sides: int) -> float:
 
 
 def _least_alpha(decided: Callable[[float], bool]) -> float:
-    """The least error at which a bound still decides, to a hundredth of itself; 1 where none of up to a half does."""
-    if not decided(0.5):
+    """The least error at which a bound still decides, to a hundredth of itself; 1 where none of up to 0.45 does."""
+    if not decided(_MOST):
         return 1.0
-    low, high = _LEAST, 0.5
+    low, high = _LEAST, _MOST
     if decided(low):
         return low
     while high > 1.01 * low:

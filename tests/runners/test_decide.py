@@ -126,7 +126,7 @@ def test_only_what_is_open_gets_more_seeds_and_the_subject_goes_with_it(study, p
     assert decided["Dice non-inferior to width=12"][0] == "open"
     assert "fewer than 5 seeds for all (15)" in printed
     assert standing(study, CLAIM).before
-    assert verify(study) == []
+    assert not [problem for problem in verify(study) if problem.subject.startswith("claims")]
 
 
 def test_killed_and_run_again_it_goes_on_and_takes_no_look_twice(tmp_path, planned):
