@@ -93,6 +93,6 @@ def test_over_all_looks_a_claim_errs_in_five_per_cent_at_most_whatever_they_shar
 
 @pytest.mark.parametrize("seeds", [(), (1, 2), (4, 4), (6, 2), tuple(range(2, 30)), (2, 5000)])
 def test_looks_are_rising_numbers_of_seeds(seeds):
-    with pytest.raises(InputError, match="--looks .*: expected rising numbers of seeds from 2 on"):
+    with pytest.raises(InputError, match=r"--looks .*: expected rising numbers of seeds from 2 on"):
         check_looks(seeds)
     check_looks((2, 3))
