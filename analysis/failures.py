@@ -19,14 +19,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ablate.analysis.crossed import components, standard_error
-from ablate.analysis.format import NO_BREAK, cut, listing, several
 from ablate.analysis.scores import CellScores, by_cell, cases_of, image_scores, of_unit
-from ablate.analysis.scoring import FailBelow
 from ablate.analysis.significance import complete_part
 from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
+    from ablate.analysis.scoring import FailBelow
 
 LEVEL = 0.95
 """Of each bound, one-sided."""
@@ -117,7 +116,7 @@ def bounds(lost: _Matrix, level: float = LEVEL) -> Bounds:
     where they lose them independently. Seeds that differ count once that is seen: three that lost nothing say little of
     a fourth.
     """
-    from scipy import stats
+    from scipy import special
 
     tested = np.isfinite(lost)
     cases = int(tested.any(axis=0).sum())
@@ -126,14 +125,14 @@ def bounds(lost: _Matrix, level: float = LEVEL) -> Bounds:
     rate = float(lost[tested].mean())
     tests = min(float(cases), _effective(lost, cases, level))
     found = rate * tests
-    most = 1.0 if rate >= 1 else float(stats.beta.ppf(level, found + 1, tests - found))
-    least = 0.0 if rate <= 0 else float(stats.beta.ppf(1 - level, found, tests - found + 1))
+    most = 1.0 if rate >= 1 else float(special.betaincinv(found + 1, tests - found, level))
+    least = 0.0 if rate <= 0 else float(special.betaincinv(found, tests - found + 1, 1 - level))
     return Bounds(rate, least, most)
 
 
 def _effective(lost: _Matrix, cases: int, level: float) -> float:
     """How many independent tests the spread of `lost` over seeds and cases amounts to; infinite where none was seen."""
-    from scipy import stats
+    from scipy import special
 
     part, _ = complete_part(lost)
     if min(part.shape) < 2 or part.min() == part.max():
@@ -142,7 +141,7 @@ def _effective(lost: _Matrix, cases: int, level: float) -> float:
     error, df = standard_error(found)
     if error <= 0:
         return math.inf
-    ratio = float(stats.t.ppf(level, cases - 1) / stats.t.ppf(level, df))
+    ratio = float(special.stdtrit(cases - 1, level) / special.stdtrit(df, level))
     return max(1.0, found.mean * (1 - found.mean) / error**2 * ratio**2)
 
 
@@ -262,9 +261,8 @@ def failures(frames: Frames, metric: MetricName = "dice") -> dict[str, Failures]
     By Dice, of the class that `metric` is of, or else the mean over the classes that mask or prediction has; a case
     that has nothing to find, and of which nothing was claimed, is found. Raises as `image_scores`.
     """
-    only = METRICS[metric].only
     rows = of_unit(frames.images, frames.unit)
-    dice = image_scores(rows, f"dice.{only}" if only else "dice", frames.scoring._replace(empty="skip"))
+    dice = image_scores(rows, of_metrics([metric]), frames.scoring._replace(empty="skip"))
     every = rows[["key", "image"]].drop_duplicates()
     dice = every.merge(dice, how="left", on=["key", "image"]).fillna({"score": 1.0})
     found = {cell: scores for cell, scores in by_cell(frames, dice).items() if not scores.trivial}
@@ -275,6 +273,12 @@ def failures(frames: Frames, metric: MetricName = "dice") -> dict[str, Failures]
         cell: lost_by(scores, below[scores.task], int(empty.get(cell, 0)), broken.get(cell, ()))
         for cell, scores in found.items()
     }
+
+
+def of_metrics(metrics: Sequence[MetricName]) -> MetricName:
+    """By which Dice failures stand beside these: that of their class where they are of one, else that of all."""
+    classes = {METRICS[metric].only for metric in metrics}
+    return f"dice.{classes.pop()}" if len(classes) == 1 and classes != {""} else "dice"
 
 
 def _thresholds(found: Mapping[str, CellScores], below: FailBelow) -> dict[str, float]:
@@ -343,46 +347,3 @@ def lost_by(
         empty=empty,
         bounds=bounds(by_group(lost, of)),
     )
-
-
-# In words ------------------------------------------------------------------------------------------------------------
-
-
-def percent(share: float) -> str:
-    """A share rounded up, for a bound from above: `8 %`, `0.3 %`."""
-    return f"{math.ceil(1000 * share - 1e-9) / 10 if share < 0.1 else math.ceil(100 * share - 1e-9):g}{NO_BREAK}%"
-
-
-def shown(found: Failures) -> str:
-    """How many of its tests a cell lost, and the bound of the rate: `0/36 ≤22 %`."""
-    return f"{found.losses}/{found.tests}{NO_BREAK}≤{percent(found.bounds.most)}"
-
-
-def legend(found: Mapping[str, Failures], frames: Frames) -> str:
-    """What the counts that `shown` gives are of; nothing where there are none."""
-    by_task = {one.task: one.below for one in found.values()}
-    if not by_task:
-        return ""
-    limits = [f"{below:.3g} on {task}" if len(by_task) > 1 else f"{below:.3g}" for task, below in by_task.items()]
-    half = " (half of the best network's median)" if frames.scoring.fail_below == "half" else ""
-    return (
-        f"Fails: {frames.unit}s lost of those tested, over seeds: a Dice of 0 or below {listing(limits)}{half}, and "
-        "all that a failed training would have been tested on. ≤: the rate's 95 % bound, by cases and not by seeds."
-    )
-
-
-def failed_trainings(trials: pd.DataFrame) -> list[str]:
-    """A sentence that names every seed whose training failed, none where none did."""
-    failed = trials[trials["state"] == "failed"]
-    if failed.empty:
-        return []
-    judged = set(trials["cell"][trials["state"] == "complete"])
-    named = []
-    for (cell, label), rows in failed.groupby(["cell", "label"], sort=False):
-        seeds = sorted({int(seed) for seed in rows["seed"]})
-        alone = "" if cell in judged else " (none is complete: it has no score)"
-        named.append(f"{label} {'seed' if len(seeds) == 1 else 'seeds'} {listing([str(s) for s in seeds])}{alone}")
-    first, others = cut(named)
-    more = [f"{others} more networks"] if others else []
-    whose = "its" if len(failed) == 1 else "their"
-    return [f"{several(len(failed), 'trial')} failed, and {whose} cases count as lost: {'; '.join([*first, *more])}."]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from ablate.analysis.failure_words import counted, failed_trainings
 from ablate.analysis.format import between, listing, model_name, score, several
 from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, amount, cells, pareto, tasks, value
 from ablate.metrics.counts import METRICS, MetricName
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ablate.analysis.crossed import Interval
+    from ablate.analysis.failures import Failures
 
 _MOST_ROWS = 30
 
@@ -30,10 +32,13 @@ def front_summary(
     y: MetricName = "dice",
     caution: str = "",
     intervals: Mapping[MetricName, Mapping[str, Interval]] | None = None,
+    failures: Mapping[str, Failures] | None = None,
+    lost: str = "",
 ) -> None:
     """Print a table of the scored cells by cost, those on the front of `y` against `x` marked, then the front in words.
 
-    A score comes with its interval of `intervals` (by metric and cell), or else its standard deviation over seeds. The
+    A score comes with its interval of `intervals` (by metric and cell), or else its standard deviation over seeds; with
+    `failures` (by cell), which `lost` explains, it has a column of what was lost. Seeds that failed are named. The
     trivial rows come beneath, and `caution` (what a profile must say of its numbers) last. Of a study with many cells
     only the front is listed.
     """
@@ -41,18 +46,24 @@ def front_summary(
     for name, rows in by_task.items():
         if len(by_task) > 1:
             console.print(Text(name, style="bold underline"))
-        _task_summary(rows, console, x, y, (intervals or {}).get(y, {}))
+        _task_summary(rows, console, x, y, (intervals or {}).get(y, {}), failures or {})
         if len(by_task) > 1:
             console.print()
-    failed = int((trials["state"] == "failed").sum())
-    if failed:
-        console.print(Text(f"{several(failed, 'trial')} failed; the report has the reasons.", style="yellow"))
+    for text in failed_trainings(trials):
+        console.print(Text(text, style="yellow"))
+    if lost:
+        console.print(Text(lost, style="dim"))
     if caution:
         console.print(Text(caution, style="yellow"))
 
 
 def _task_summary(
-    trials: pd.DataFrame, console: Console, x: Cost, y: MetricName, intervals: Mapping[str, Interval]
+    trials: pd.DataFrame,
+    console: Console,
+    x: Cost,
+    y: MetricName,
+    intervals: Mapping[str, Interval],
+    failures: Mapping[str, Failures],
 ) -> None:
     known = {cell.id: cell for cell in cells(trials)}
     found = pareto(trials, x, y)
@@ -65,7 +76,8 @@ def _task_summary(
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("", width=1, no_wrap=True)
     table.add_column("Configuration", overflow="fold", ratio=1)
-    for name in (*(COSTS[cost] for cost in costs), METRICS[y].heading, METRICS[second].label):
+    heads = [*(COSTS[cost] for cost in costs), METRICS[y].heading, METRICS[second].label]
+    for name in [*heads, "Fails"] if failures else heads:
         table.add_column(name, justify="right", no_wrap=True)
 
     sure = {
@@ -81,6 +93,7 @@ def _task_summary(
             *(Text(amount(cost, value(cell, cost))) for cost in costs),
             Text(score(*first) if interval is None else between(first.mean, interval.low, interval.high)),
             Text(score(other.mean) if sure else score(*other)),
+            *([Text(counted(failures[cell.id]) if cell.id in failures else "")] if failures else []),
         ]
 
     for point in shown:

@@ -12,15 +12,8 @@ from typing import NamedTuple
 
 from ablate.analysis.claims.schema import NonInferior
 from ablate.analysis.claims.verdict import LostCases, Outcome, outcome_of
-from ablate.analysis.failures import (
-    LEVEL,
-    Failures,
-    cases_needed,
-    difference_bounds,
-    neither_lost,
-    percent,
-    resolvable,
-)
+from ablate.analysis.failure_words import percent
+from ablate.analysis.failures import LEVEL, Failures, cases_needed, difference_bounds, neither_lost, resolvable
 from ablate.analysis.format import several
 from ablate.analysis.scores import CellScores
 from ablate.analysis.significance import Difference, difference, one_sided_bound
