@@ -62,4 +62,5 @@ def lost_cases(found: Mapping[str, Failures]) -> list[str]:
     lost = sorted((one for one in found.values() if one.losses), key=lambda one: -one.bounds.rate)
     if not lost:
         return [f"No network lost a test case (of {several(len(found), 'network')})."] if found else []
-    return [f"Fails: {listing([f'{one.label} {counted(one)}' for one in lost])}; the others none."]
+    rest = " The others lost none." if len(lost) < len(found) else ""
+    return [f"Fails: {listing([f'{one.label} {counted(one)}' for one in lost])}.{rest}"]

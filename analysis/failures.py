@@ -111,10 +111,10 @@ def bounds(lost: _Matrix, level: float = LEVEL) -> Bounds:
 
     Those of Clopper and Pearson (1934) for as many tests as there are cases; for fewer where the spread over cases and
     seeds that was seen makes the mean less sure, as Korn and Graubard (Survey Methodology 24, 1998) have it for samples
-    in clusters: p (1 - p) / variance, times the ratio of squared t quantiles. Never for more: where few were lost,
-    nothing tells whether other seeds would have lost the same. They are exact where seeds lose the same cases, and wide
-    where they lose them independently. Seeds that differ count once that is seen: three that lost nothing say little of
-    a fourth.
+    in clusters: p (1 - p) / variance, times the ratio of squared t quantiles, at least what seeds and cases are that
+    lose all or nothing. Never for more than cases: where few were lost, nothing tells whether other seeds would have
+    lost the same. So they are exact where seeds lose the same cases, and wide where each loses its own. That seeds
+    differ counts once it is seen: three that lost nothing say little of a fourth.
     """
     from scipy import special
 
@@ -123,7 +123,8 @@ def bounds(lost: _Matrix, level: float = LEVEL) -> Bounds:
     if not cases:
         return Bounds(math.nan, 0.0, 1.0)
     rate = float(lost[tested].mean())
-    tests = min(float(cases), _effective(lost, cases, level))
+    least_tests = 1 / (1 / len(lost) + 1 / cases)
+    tests = min(float(cases), max(least_tests, _effective(lost, cases, level)))
     found = rate * tests
     most = 1.0 if rate >= 1 else float(special.betaincinv(found + 1, tests - found, level))
     least = 0.0 if rate <= 0 else float(special.betaincinv(found, tests - found + 1, 1 - level))
@@ -142,7 +143,7 @@ def _effective(lost: _Matrix, cases: int, level: float) -> float:
     if error <= 0:
         return math.inf
     ratio = float(special.stdtrit(cases - 1, level) / special.stdtrit(df, level))
-    return max(1.0, found.mean * (1 - found.mean) / error**2 * ratio**2)
+    return found.mean * (1 - found.mean) / error**2 * ratio**2
 
 
 def difference_bounds(a: Failures, b: Failures, level: float = LEVEL) -> FailureDifference:

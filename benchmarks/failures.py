@@ -5,7 +5,8 @@
 A study is two cells' Dice scores, seeds by images, all near 0.85: images differ alike for both, their difference has
 the spreads of `typical` in `coverage.py` (sd of seeds 0.006, images 0.006, residual 0.004). Then images are lost (Dice
 below 0.2): *anew*, by each seed by itself; *alike*, the same images by every seed; *half*, hard images, by every other
-seed; or by *one seed in five*, which loses five times as many, and the others none.
+seed; by *uneven seeds*, each with a rate of its own (Beta, 0.5); or by *one seed in five*, which loses five times as
+many, and the others none.
 
 Tables, in per cent of the studies: how often the bound of one rate is below the truth (5 by design); how often a
 network that fails more often is called not inferior, at a tolerance of just that, and in brackets by the mean alone;
@@ -46,12 +47,23 @@ def half(rate: float, seeds: int, images: int, rng: np.random.Generator) -> Flag
     return (rng.random((1, images)) < 2 * rate) & (rng.random((seeds, images)) < 0.5)
 
 
+def uneven_seeds(rate: float, seeds: int, images: int, rng: np.random.Generator) -> Flags:
+    own = rng.beta(0.5, 0.5 * (1 - rate) / rate, (seeds, 1)) if rate else np.zeros((seeds, 1))
+    return rng.random((seeds, images)) < own
+
+
 def one_seed_in_five(rate: float, seeds: int, images: int, rng: np.random.Generator) -> Flags:
     return (rng.random((seeds, 1)) < 0.2) & (rng.random((seeds, images)) < 5 * rate)
 
 
 Loss = Callable[[float, int, int, np.random.Generator], Flags]
-LOSSES: dict[str, Loss] = {"anew": anew, "alike": alike, "half": half, "one seed in five": one_seed_in_five}
+LOSSES: dict[str, Loss] = {
+    "anew": anew,
+    "alike": alike,
+    "half": half,
+    "uneven seeds": uneven_seeds,
+    "one seed in five": one_seed_in_five,
+}
 
 
 def cell(name: str, values: Array) -> CellScores:
