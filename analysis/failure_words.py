@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ablate.analysis.failures import Failures, of_metrics
-from ablate.analysis.format import NO_BREAK, cut, listing, several
+from ablate.analysis.format import NO_BREAK, listing, several
 from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ def failed_trainings(trials: pd.DataFrame) -> list[str]:
     judged = set(trials["cell"][trials["state"] == "complete"])
     named = []
     for (cell, label), rows in failed.groupby(["cell", "label"], sort=False):
-        seeds = sorted({int(seed) for seed in rows["seed"]})
-        alone = "" if cell in judged else " (none is complete: it has no score)"
-        named.append(f"{label} {'seed' if len(seeds) == 1 else 'seeds'} {listing([str(s) for s in seeds])}{alone}")
-    first, others = cut(named)
-    more = [f"{others} more networks"] if others else []
-    whose = "its" if len(failed) == 1 else "their"
-    return [f"{several(len(failed), 'trial')} failed, and {whose} cases count as lost: {'; '.join([*first, *more])}."]
+        seeds = [str(seed) for seed in sorted({int(seed) for seed in rows["seed"]})]
+        alone = "" if cell in judged else ", none complete: no score"
+        named.append(f"{label} ({'seed' if len(seeds) == 1 else 'seeds'} {listing(seeds)}{alone})")
+    return [
+        f"{several(len(failed), 'trial')} failed: {listing(named)}. All that it would have been tested on counts as "
+        "lost; the report has the reasons."
+    ]
 
 
 def lost_cases(found: Mapping[str, Failures]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ablate.analysis.failure_words import counted, failed_trainings
 from ablate.analysis.format import between, listing, model_name, score, several
-from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, amount, cells, pareto, tasks, value
+from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, Pareto, amount, cells, pareto, tasks, value
 from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
@@ -57,6 +57,16 @@ def front_summary(
         console.print(Text(caution, style="yellow"))
 
 
+def _table(numbers: Sequence[str]) -> Table:
+    """A column for the mark, one for the name, and those of numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("", width=1, no_wrap=True)
+    table.add_column("Configuration", overflow="fold", ratio=1)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
 def _task_summary(
     trials: pd.DataFrame,
     console: Console,
@@ -73,18 +83,13 @@ def _task_summary(
     shown = [point for point in found.points if point.on_front or len(found.points) <= _MOST_ROWS]
     costs: tuple[Cost, ...] = ("params", "macs") if x in ("params", "macs") else ("params", x)
     second: MetricName = "miou" if y != "miou" else "dice"
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column("", width=1, no_wrap=True)
-    table.add_column("Configuration", overflow="fold", ratio=1)
-    heads = [*(COSTS[cost] for cost in costs), METRICS[y].heading, METRICS[second].label]
-    for name in [*heads, "Fails"] if failures else heads:
-        table.add_column(name, justify="right", no_wrap=True)
-
     sure = {
         name: one
         for name, one in intervals.items()
         if name in known and not known[name].trivial and math.isfinite(one.low)
     }
+    heads = [*(COSTS[cost] for cost in costs), METRICS[y].heading, METRICS[second].label]
+    table = _table([*heads, "Fails"] if failures else heads)
 
     def row(cell: Cell) -> list[Text]:
         first, other, interval = cell.score(y), cell.score(second), sure.get(cell.id)
@@ -107,6 +112,12 @@ def _task_summary(
     if sure:
         console.print(Text(f"[ ]: 95 % intervals of {METRICS[y].label}, over seeds and test images", style="dim"))
     console.print()
+    _front_in_words(found, known, console)
+
+
+def _front_in_words(found: Pareto, known: Mapping[str, Cell], console: Console) -> None:
+    """Who is on the front, and who is no better than a predictor that looks at no image."""
+    x, y = found.x, found.y
     labels = [known[cell].label for cell in found.front]
     console.print(
         Text(

@@ -62,6 +62,13 @@ def _half_width(row: Row, score: TableScore) -> str:
 
 _LONG_NAME = 30
 """Characters from which the names' column is wrapped."""
+_WIDE = 5
+"""Columns that fit a line at the usual size and distance."""
+_SIZES = (
+    r"\small",
+    r"\footnotesize\setlength{\tabcolsep}{4pt}",
+    r"\scriptsize\setlength{\tabcolsep}{3pt}",
+)
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -79,6 +86,7 @@ def latex(table: ResultsTable, label: str = "results") -> str:
     long = any(len(row.name) > _LONG_NAME for section in table.sections for row in section.rows)
     width = 1 + len(table.metrics) + len(columns)
     # A long name wraps in what the other columns leave of the line, so these take as little as is legible.
+    size = _SIZES[long + (width > _WIDE)]
     environment, total, names = ("tabularx", r"{\linewidth}", "X") if long else ("tabular", "", "l")
     lines = [
         r"% needs \usepackage{booktabs" + (",tabularx}" if long else "}"),
@@ -87,7 +95,7 @@ def latex(table: ResultsTable, label: str = "results") -> str:
         r"\setlength{\belowcaptionskip}{6pt}",
         rf"\caption{{{latex_text(' '.join(table.caption))}}}",
         rf"\label{{tab:{label}}}",
-        r"\footnotesize\setlength{\tabcolsep}{4pt}" if long else r"\small",
+        size,
         rf"\begin{{{environment}}}{total}{{@{{}}{names}{'l' * len(table.metrics)}{'r' * len(columns)}@{{}}}}",
         r"\toprule",
         " & ".join(

@@ -38,11 +38,9 @@ def pareto_figure(
 ) -> go.Figure:
     """The Pareto plot of one study, for each pair of axes in `fronts`; it opens on the first pair.
 
-    `fronts` hold the same study under a cost and a score each, and every cost with every score
-    (`ablate.analysis.pareto.fronts` makes them). With `uncertain` (`ablate.analysis.uncertainty.uncertain_fronts`) each
-    front has its band and each cell its probability of being on it; error bars are the `intervals`
-    (`ablate.analysis.significance`), or, without them, the standard deviation over seeds. Who points at a cell is told
-    what it lost (`failures`, by cell).
+    `fronts` hold the same study under every cost with every score (`ablate.analysis.pareto.fronts`). With `uncertain`
+    (`uncertain_fronts`) each front has its band and each cell its probability of being on it; error bars are the
+    `intervals`, or, without them, the standard deviation over seeds; `failures`, by cell, are told on hover.
     """
     costs = [cost for cost in COSTS if any(front.x == cost for front in fronts)]
     drawn_by = {front.y for front in fronts}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from ablate.analysis.crossed import Interval
     from ablate.analysis.failures import Failures
+    from ablate.analysis.frames import Frames
     from ablate.analysis.pareto import Cost, Pareto
     from ablate.analysis.report.content import Intervals
     from ablate.analysis.scores import Unit
@@ -87,10 +88,8 @@ def pareto(
     from ablate.analysis.by_seed import by_seed, remarks
     from ablate.analysis.failure_words import failed_trainings, legend
     from ablate.analysis.failures import failing, failures
-    from ablate.analysis.scores import cell_scores, metrics_of
-    from ablate.analysis.significance import mean_interval
+    from ablate.analysis.scores import metrics_of
     from ablate.analysis.summary import front_summary
-    from ablate.analysis.uncertainty import uncertain_fronts
 
     check_target(output, ".html")
     opened = open_study(study)
@@ -100,14 +99,8 @@ def pareto(
     seeds = by_seed(frames)
     known = [*metrics_of(frames.images), *frames.scoring.asked]
     records = _fronts(seeds, x, y, study)
-    # A page has every pair of axes; the terminal has one.
-    wanted = known if output else [y]
-    scores = {metric: cell_scores(frames, metric) for metric in wanted}
-    intervals = {metric: {cell: mean_interval(one) for cell, one in found.items()} for metric, found in scores.items()}
-    uncertain = {
-        task: uncertain_fronts(found if output else found[:1], scores, resamples=resamples)
-        for task, found in records.items()
-    }
+    wanted = known if output else [y]  # a page has every pair of axes; the terminal has one
+    intervals, uncertain = _sure(frames, records, wanted, resamples)
     firsts = {task: (found[0], uncertain[task][0]) for task, found in records.items()}
     resampled = dict.fromkeys(f"Resamples: {sure.note}." for _, sure in firsts.values() if sure.note)
     said = [*remarks(frames), *notes(opened), *resampled]
@@ -127,6 +120,20 @@ def pareto(
             out.print(f"{task}: {line}" if len(firsts) > 1 else line)
     if output:
         out.print(f"Page: {output}", soft_wrap=True)
+
+
+def _sure(
+    frames: Frames, records: Mapping[str, Sequence[Pareto]], wanted: Sequence[MetricName], resamples: int
+) -> tuple[dict[MetricName, dict[str, Interval]], dict[str, tuple[UncertainFront, ...]]]:
+    """The intervals of these scores, by cell; and how sure each data set's fronts of them are."""
+    from ablate.analysis.scores import cell_scores
+    from ablate.analysis.significance import mean_interval
+    from ablate.analysis.uncertainty import uncertain_fronts
+
+    scores = {metric: cell_scores(frames, metric) for metric in wanted}
+    intervals = {metric: {cell: mean_interval(one) for cell, one in found.items()} for metric, found in scores.items()}
+    shown = {task: found if len(wanted) > 1 else found[:1] for task, found in records.items()}
+    return intervals, {task: uncertain_fronts(found, scores, resamples=resamples) for task, found in shown.items()}
 
 
 def _page(
