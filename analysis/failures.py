@@ -111,7 +111,7 @@ def bounds(lost: _Matrix, level: float = LEVEL) -> Bounds:
 
     Those of Clopper and Pearson (1934) for as many tests as there are cases; for fewer where the spread over cases and
     seeds that was seen makes the mean less sure, as Korn and Graubard (Survey Methodology 24, 1998) have it for samples
-    in clusters: p (1 - p) / variance, times the ratio of squared t quantiles, at least what seeds and cases are that
+    in clusters: the variance of a test over that of the mean, times the ratio of squared t quantiles, at least what seeds and cases are that
     lose all or nothing. Never for more than cases: where few were lost, nothing tells whether other seeds would have
     lost the same. So they are exact where seeds lose the same cases, and wide where each loses its own. That seeds
     differ counts once it is seen: three that lost nothing say little of a fourth.
@@ -143,7 +143,8 @@ def _effective(lost: _Matrix, cases: int, level: float) -> float:
     if error <= 0:
         return math.inf
     ratio = float(special.stdtrit(cases - 1, level) / special.stdtrit(df, level))
-    return found.mean * (1 - found.mean) / error**2 * ratio**2
+    of_one = found.mean * (1 - found.mean) * found.images / (found.images - 1)
+    return of_one / error**2 * ratio**2
 
 
 def difference_bounds(a: Failures, b: Failures, level: float = LEVEL) -> FailureDifference:
