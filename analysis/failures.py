@@ -111,10 +111,10 @@ def bounds(lost: _Matrix, level: float = LEVEL) -> Bounds:
 
     Those of Clopper and Pearson (1934) for as many tests as there are cases; for fewer where the spread over cases and
     seeds that was seen makes the mean less sure, as Korn and Graubard (Survey Methodology 24, 1998) have it for samples
-    in clusters: the variance of a test over that of the mean, times the ratio of squared t quantiles, at least what seeds and cases are that
-    lose all or nothing. Never for more than cases: where few were lost, nothing tells whether other seeds would have
-    lost the same. So they are exact where seeds lose the same cases, and wide where each loses its own. That seeds
-    differ counts once it is seen: three that lost nothing say little of a fourth.
+    in clusters: the variance of a test over that of the mean, times the ratio of squared t quantiles, but at least what
+    seeds and cases are that lose all or nothing. Never for more than cases: where few were lost, nothing tells whether
+    other seeds would have lost the same. So they are exact where seeds lose the same cases, and wide where each loses
+    its own. That seeds differ counts once it is seen: three that lost nothing say little of a fourth.
     """
     from scipy import special
 
