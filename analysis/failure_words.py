@@ -21,13 +21,13 @@ def percent(share: float) -> str:
     return f"{math.ceil(1000 * share - 1e-9) / 10 if share < 0.1 else math.ceil(100 * share - 1e-9):g}{NO_BREAK}%"
 
 
-def counted(found: Failures) -> str:
+def failed_of(found: Failures) -> str:
     """How many of its tests a cell lost, and the bound of the rate: `0/36 ≤22 %`."""
     return f"{found.losses}/{found.tests}{NO_BREAK}≤{percent(found.bounds.most)}"
 
 
 def legend(found: Mapping[str, Failures], frames: Frames, metric: MetricName = "dice") -> str:
-    """What the counts that `counted` gives are of; nothing where there are none."""
+    """What the counts that `failed_of` gives are of; nothing where there are none."""
     by_task = {one.task: one.below for one in found.values()}
     if not by_task:
         return ""
@@ -63,4 +63,4 @@ def lost_cases(found: Mapping[str, Failures]) -> list[str]:
     if not lost:
         return [f"No network lost a test case (of {several(len(found), 'network')})."] if found else []
     rest = " The others lost none." if len(lost) < len(found) else ""
-    return [f"Fails: {listing([f'{one.label} {counted(one)}' for one in lost])}.{rest}"]
+    return [f"Fails: {listing([f'{one.label} {failed_of(one)}' for one in lost])}.{rest}"]

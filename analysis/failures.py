@@ -19,8 +19,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ablate.analysis.crossed import components, standard_error
+from ablate.analysis.independent import units_of
 from ablate.analysis.scores import CellScores, by_cell, cases_of, image_scores, of_unit
-from ablate.analysis.significance import complete_part
+from ablate.analysis.significance import complete_part, complete_places
 from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class FailureDifference(NamedTuple):
     most: float
     seeds: int
     cases: int
+    independent: float
+    """As how many independent cases these count."""
 
 
 class Failures(NamedTuple):
@@ -67,6 +70,8 @@ class Failures(NamedTuple):
     groups: tuple[str, ...]
     lost: _Matrix
     failed: NDArray[np.bool_]
+    independent: float
+    """As how many independent cases these count: fewer where they are slices of one volume."""
     below: float
     """A Dice below this is a failure; 0 always is."""
     empty: int
@@ -93,6 +98,7 @@ class Failures(NamedTuple):
             "failed": self.losses,
             "tests": self.tests,
             "cases": len(set(self.groups)),
+            "independent": self.independent,
             "rate": self.bounds.rate,
             "at_least": self.bounds.least,
             "at_most": self.bounds.most,
@@ -106,8 +112,10 @@ class Failures(NamedTuple):
 # Bounds --------------------------------------------------------------------------------------------------------------
 
 
-def bounds(lost: _Matrix, level: float = LEVEL) -> Bounds:
+def bounds(lost: _Matrix, level: float = LEVEL, independent: float = math.inf) -> Bounds:
     """The mean of `lost` (seeds, cases; shares from 0 to 1, NaN where not tested) and its one-sided bounds.
+
+    `independent`: as how many the cases count, where that is fewer than they are.
 
     Those of Clopper and Pearson (1934) for as many tests as there are cases; for fewer where the spread over cases and
     seeds that was seen makes the mean less sure, as Korn and Graubard (Survey Methodology 24, 1998) have it for samples
@@ -123,8 +131,9 @@ def bounds(lost: _Matrix, level: float = LEVEL) -> Bounds:
     if not cases:
         return Bounds(math.nan, 0.0, 1.0)
     rate = float(lost[tested].mean())
-    least_tests = 1 / (1 / len(lost) + 1 / cases)
-    tests = min(float(cases), max(least_tests, _effective(lost, cases, level)))
+    most_tests = min(float(cases), independent)
+    least_tests = 1 / (1 / len(lost) + 1 / most_tests)
+    tests = min(most_tests, max(least_tests, _effective(lost, cases, level)))
     found = rate * tests
     most = 1.0 if rate >= 1 else float(special.betaincinv(found + 1, tests - found, level))
     least = 0.0 if rate <= 0 else float(special.betaincinv(found, tests - found + 1, 1 - level))
@@ -157,13 +166,17 @@ def difference_bounds(a: Failures, b: Failures, level: float = LEVEL) -> Failure
     """
     ours, theirs = _shared(a, b)
     tested = np.isfinite(ours)
-    only_a, only_b = bounds(ours * (1 - theirs), level), bounds(theirs * (1 - ours), level)
+    seeds, cases = (int(tested.any(axis=axis).sum()) for axis in (1, 0))
+    independent = min(a.independent, b.independent, float(cases))
+    only_a, only_b = (bounds(one, level, independent) for one in (ours * (1 - theirs), theirs * (1 - ours)))
     difference = only_a.rate - only_b.rate
     return FailureDifference(
         difference,
         difference - math.hypot(only_a.rate - only_a.least, only_b.most - only_b.rate),
         difference + math.hypot(only_a.most - only_a.rate, only_b.rate - only_b.least),
-        *(int(tested.any(axis=axis).sum()) for axis in (1, 0)),
+        seeds,
+        cases,
+        independent,
     )
 
 
@@ -235,7 +248,7 @@ def by_group(lost: _Matrix, groups: Sequence[str]) -> _Matrix:
     return np.divide(np.nan_to_num(lost) @ members, tested, out=np.full(tested.shape, np.nan), where=tested > 0)
 
 
-def resolvable(images: int, seeds: int) -> float:
+def resolvable(images: float, seeds: int) -> float:
     """The least tolerance that a design can find kept: the bound where no case at all was lost.
 
     `images`: independent test cases. More seeds do not lower it, for all may lose the same cases; one alone decides
@@ -267,7 +280,7 @@ def failures(frames: Frames, metric: MetricName = "dice") -> dict[str, Failures]
     dice = image_scores(rows, of_metrics([metric]), frames.scoring._replace(empty="skip"))
     every = rows[["key", "image"]].drop_duplicates()
     dice = every.merge(dice, how="left", on=["key", "image"]).fillna({"score": 1.0})
-    found = {cell: scores for cell, scores in by_cell(frames, dice).items() if not scores.trivial}
+    found = {cell: scores for cell, scores in by_cell(frames, "dice", dice).items() if not scores.trivial}
     below = _thresholds(found, frames.scoring.fail_below)
     empty = _empty_predictions(rows).map(frames.trials.set_index("key")["cell"]).value_counts()
     broken = _failed_trainings(frames, rows, set(found))
@@ -336,6 +349,7 @@ def lost_by(
     failed &= np.isnan(lost)
     lost[failed] = 1
     of = tuple(groups[image] for image in images)
+    independent = _independent(scores, len(set(of)))
     return Failures(
         cell=scores.cell,
         label=scores.label,
@@ -345,7 +359,16 @@ def lost_by(
         groups=of,
         lost=lost,
         failed=failed,
+        independent=independent,
         below=below,
         empty=empty,
-        bounds=bounds(by_group(lost, of)),
+        bounds=bounds(by_group(lost, of), LEVEL, independent),
     )
+
+
+def _independent(scores: CellScores, cases: int) -> float:
+    """As how many independent tests its cases count: of slices of one volume, as their scores say (`units_of`)."""
+    rows, columns = complete_places(scores.values)
+    if not scores.stack or len(set(cases_of(scores))) < len(scores.images) or not rows:
+        return float(cases)
+    return min(float(cases), units_of(scores.values[np.ix_(rows, columns)], scores.columns.at(columns)).effective)

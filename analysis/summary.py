@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from ablate.analysis.failure_words import counted, failed_trainings
+from ablate.analysis.crossed import counted
+from ablate.analysis.failure_words import failed_of, failed_trainings
 from ablate.analysis.format import between, listing, model_name, score, several
 from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, Pareto, amount, cells, pareto, tasks, value
 from ablate.metrics.counts import METRICS, MetricName
@@ -98,7 +99,7 @@ def _task_summary(
             *(Text(amount(cost, value(cell, cost))) for cost in costs),
             Text(score(*first) if interval is None else between(first.mean, interval.low, interval.high)),
             Text(score(other.mean) if sure else score(*other)),
-            *([Text(counted(failures[cell.id]) if cell.id in failures else "")] if failures else []),
+            *([Text(failed_of(failures[cell.id]) if cell.id in failures else "")] if failures else []),
         ]
 
     for point in shown:
@@ -110,7 +111,11 @@ def _task_summary(
     if len(shown) < len(found.points):
         console.print(Text(f"and {several(len(found.points) - len(shown), 'network')} off the front", style="dim"))
     if sure:
-        console.print(Text(f"[ ]: 95 % intervals of {METRICS[y].label}, over seeds and test images", style="dim"))
+        over = counted(sure.values()) or "seeds and test images"
+        console.print(Text(f"[ ]: 95 % intervals of {METRICS[y].label}, over {over}", style="dim"))
+    why = {one.why for name, one in intervals.items() if one.why and name in known and not known[name].trivial}
+    if why:
+        console.print(Text(f"Without an interval: {listing(sorted(why), 2)}.", style="dim"))
     console.print()
     _front_in_words(found, known, console)
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ablate.analysis.failure_words import counted
+from ablate.analysis.failure_words import failed_of
 from ablate.analysis.format import PREFIXES
 from ablate.analysis.tables import ResultsTable, Row, TableScore, device_marks, printed
 from ablate.metrics.counts import METRICS
@@ -23,7 +23,7 @@ class _Column(NamedTuple):
 def _columns(table: ResultsTable) -> list[_Column]:
     """The columns beside the names and scores that this table has something for."""
     rows = [row for section in table.sections for row in section.rows if not row.trivial]
-    columns = [_Column("Fails", lambda row: "" if row.failures is None else counted(row.failures))]
+    columns = [_Column("Fails", lambda row: "" if row.failures is None else failed_of(row.failures))]
     if len({row.seeds for row in rows}) > 1:
         columns.append(_Column("Seeds", lambda row: "" if row.trivial else str(row.seeds)))
     columns.append(_scaled("Params", "params", [row.params for row in rows]))
@@ -53,9 +53,9 @@ def _scaled(title: str, field: str, values: list[float]) -> _Column:
     return _Column(f"{title} ({PREFIXES[step]})" if step else title, text)
 
 
-def _half_width(row: Row, score: TableScore) -> str:
+def _interval(row: Row, score: TableScore) -> str:
     """As printed; '' where there is none. A trivial predictor's interval is over images alone, so it is not printed."""
-    return "" if row.trivial or score.half_width is None else f"{score.half_width:.3f}"
+    return "" if row.trivial else score.interval.plus_minus
 
 
 # LaTeX ---------------------------------------------------------------------------------------------------------------
@@ -149,10 +149,10 @@ def latex_text(text: str, *, breakable: bool = False) -> str:
 
 
 def _latex_score(row: Row, score: TableScore) -> str:
-    mean, half = printed(score.interval.estimate), _half_width(row, score)
+    mean, interval = printed(score.interval.estimate), _interval(row, score)
     mean = rf"\textbf{{{mean}}}" if score.best else latex_text(mean)
     dagger = r"\rlap{$^{\dagger}$}" if score.worse else ""
-    return (rf"{mean}~$\pm$~{half}" if half else mean) + dagger
+    return (f"{mean}~{latex_text(interval).replace(' ', '~')}" if interval else mean) + dagger
 
 
 # Markdown ------------------------------------------------------------------------------------------------------------
@@ -192,9 +192,9 @@ def _pipes(cells: Sequence[str]) -> str:
 
 
 def _markdown_score(row: Row, score: TableScore) -> str:
-    mean, half = printed(score.interval.estimate), _half_width(row, score)
+    mean, interval = printed(score.interval.estimate), _interval(row, score)
     mean = f"**{mean}**" if score.best else mean
-    return (f"{mean} ± {half}" if half else mean) + ("†" if score.worse else "")
+    return (f"{mean} {markdown_text(interval)}" if interval else mean) + ("†" if score.worse else "")
 
 
 # CSV -----------------------------------------------------------------------------------------------------------------

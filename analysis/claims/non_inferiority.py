@@ -106,7 +106,7 @@ def _lost(ours: Failures, theirs: Failures, asked: NonInferior, refuted: float) 
         outcome=outcome_of(several_seeds and found.most <= tolerance, several_seeds and surely.least > tolerance),
         below=ours.below,
         tolerance=tolerance,
-        resolvable=resolvable(found.cases, found.seeds),
+        resolvable=resolvable(found.independent, found.seeds),
         seeds=found.seeds,
         cases=found.cases,
         subject=f"{ours.losses}/{ours.tests}",

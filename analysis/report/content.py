@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.analysis.by_seed import by_seed
-from ablate.analysis.failure_words import counted
+from ablate.analysis.failure_words import failed_of
 from ablate.analysis.figures.heatmap import LevelMeans
 from ablate.analysis.figures.hypervolume import Spent
 from ablate.analysis.figures.parallel import Parallel
@@ -141,7 +141,7 @@ class Content:
         interval = interval_of(self.evidence.intervals, found, "dice")
         text = score(*found.dice) if interval is None else between(found.dice.mean, interval.low, interval.high)
         lost = self.evidence.failures.get(found.id)
-        return text if lost is None else f"{text}, fails {counted(lost)}"
+        return text if lost is None else f"{text}, fails {failed_of(lost)}"
 
     def chances(self, task: str, x: Cost = "params", y: MetricName = "dice") -> Mapping[str, float]:
         """Each cell's probability of being on a front; none where it is not known, or of images alone (one seed)."""

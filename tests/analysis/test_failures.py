@@ -11,7 +11,7 @@ from scipy import stats
 
 from ablate.analysis.claims.non_inferiority import non_inferiority
 from ablate.analysis.claims.schema import Lost, NonInferior
-from ablate.analysis.failure_words import counted, failed_trainings, legend, lost_cases, percent
+from ablate.analysis.failure_words import failed_of, failed_trainings, legend, lost_cases, percent
 from ablate.analysis.failures import (
     bounds,
     by_group,
@@ -102,7 +102,7 @@ def test_a_failed_training_lost_all_that_it_would_have_been_tested_on():
     json.dumps([one.document() for one in found.values()], allow_nan=False)
     (said,) = failed_trainings(frames.trials)
     assert said.startswith("3 trials failed: a (seed 2) and gone (seeds 0 and 1, none complete: no score).")
-    assert lost_cases(found) == [f"Fails: a {counted(found['a'])}. The others lost none."]
+    assert lost_cases(found) == [f"Fails: a {failed_of(found['a'])}. The others lost none."]
 
 
 def test_a_failed_fold_lost_the_images_of_that_fold():

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from ablate.analysis.crossed import counted
 from ablate.analysis.failure_words import percent
 from ablate.analysis.failures import Failures
 from ablate.analysis.format import listing, model_name, score
@@ -73,7 +74,8 @@ def _named_own(known: Sequence[Cell]) -> str:
 class _Said(NamedTuple):
     """What must be said beneath the table of what is in it."""
 
-    intervals: bool
+    intervals: str
+    """What they are over, or nothing."""
     spreads: bool
     chances: bool
     devices: str
@@ -166,7 +168,7 @@ def _fails(found: Failures | None) -> Place:
 def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
     devices = sorted({one.device for one in shown if one.device})
     return _Said(
-        intervals=any(interval_of(more.intervals, one, "dice") for one in shown),
+        intervals=counted(filter(None, (interval_of(more.intervals, one, "dice") for one in shown))),
         spreads=any(one.dice.spread is not None for one in shown),
         chances=bool(more.chances),
         devices=listing(devices) if devices else "",
