@@ -94,7 +94,7 @@ def lost_in_words(found: NonInferiority) -> str:
     return (
         f"{words[lost.outcome]} ({lost.subject} and {lost.rival} lost, Dice below {lost.below:.3g}: "
         f"{100 * lost.difference:+.1f} %, at most {percent(lost.most)}; {several(lost.cases, 'case')} and "
-        f"{several(lost.seeds, 'seed')} can show {percent(lost.resolvable)} at best)"
+        f"{several(lost.seeds, 'seed')} can show {percent(lost.resolvable)} where neither loses any)"
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import console, print_json
 from ablate.runners.cli.shared import (
     class_option,
@@ -22,6 +23,7 @@ from ablate.runners.cli.shared import (
 
 if TYPE_CHECKING:
     from ablate.analysis.scores import Unit
+    from ablate.analysis.scoring import FailBelow
     from ablate.metrics.counts import Empty
 
 
@@ -30,9 +32,18 @@ if TYPE_CHECKING:
 @click.option("--claim", "name", default="lightweight", show_default=True, help="A packaged claim, or a YAML file.")
 @class_option
 @empty_option
+@fail_below_option
 @unit_option
 @json_option
-def claim(study: Path, name: str, of_class: str, empty: Empty | None, unit: Unit | None, as_json: bool) -> None:
+def claim(
+    study: Path,
+    name: str,
+    of_class: str,
+    empty: Empty | None,
+    fail_below: FailBelow | None,
+    unit: Unit | None,
+    as_json: bool,
+) -> None:
     """Judge a claim: each of its hypotheses is supported, refuted or inconclusive.
 
     What the study cannot decide is inconclusive, and says what is missing.
@@ -45,6 +56,7 @@ def claim(study: Path, name: str, of_class: str, empty: Empty | None, unit: Unit
       ablate claim STUDY --claim lightweight_strict
       ablate claim STUDY --claim my_network.yaml
       ablate claim STUDY --class liver --empty skip
+      ablate claim STUDY --fail-below 0.5
     """
     from rich.text import Text
 
@@ -52,11 +64,12 @@ def claim(study: Path, name: str, of_class: str, empty: Empty | None, unit: Unit
     from ablate.analysis.claims.evaluate import evaluate
     from ablate.analysis.claims.schema import load_claim
     from ablate.analysis.confirmation import of_fresh_seeds, searched_and_fresh
+    from ablate.analysis.failure_words import failed_trainings
 
-    parsed = load_claim(name).about(of_class, empty)
+    parsed = load_claim(name).about(of_class, empty, fail_below)
     opened = open_study(study)
     frames = tables(opened, unit, parsed.empty)
-    said = [*remarks(frames), *notes(opened)]
+    said = [*failed_trainings(frames.trials), *remarks(frames), *notes(opened)]
     _, fresh = searched_and_fresh(opened.manifest.runs)
     results = evaluate(parsed, of_fresh_seeds(frames, fresh) if fresh else frames)  # a search's own seeds flatter it
     if as_json:
@@ -88,7 +101,8 @@ def claim(study: Path, name: str, of_class: str, empty: Empty | None, unit: Unit
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    """As JSON has them: a number that is not known, or has no end, is null."""
+    """As JSON has them: a number that is not known, or has no end, is null; what was lost is by name."""
+    lost = {"failures": _plain(fields["failures"]._asdict())} if fields.get("failures") else {}
     return {
         name: value if not isinstance(value, float) or math.isfinite(value) else None for name, value in fields.items()
-    }
+    } | lost
