@@ -302,6 +302,38 @@ def test_latex_compiles_and_fits_the_page(tmp_path):
     assert "Overfull \\hbox" not in done.stdout, done.stdout
 
 
+# What was lost -------------------------------------------------------------------------------------------------------
+
+
+def with_losses(found: Frames) -> Frames:
+    """Of `narrow`, image 00 of every seed is lost, and a fourth seed's training failed."""
+    images, trials = found.images, found.trials
+    lost = images["key"].str.startswith("slices-0-") & (images["image"] == "00") & (images["class"] == 1)
+    images = images.assign(fn=images["fn"] + images["tp"].where(lost, 0), tp=images["tp"].where(~lost, 0))
+    failed = trials[trials["key"] == "slices-0-0"].assign(key="slices-0-3", seed=3, state="failed")
+    return found._replace(images=images, trials=pd.concat([trials, failed], ignore_index=True))
+
+
+def test_what_was_lost_stands_beside_each_mean_and_failed_seeds_are_named():
+    table = results_table(with_losses(frames(*THREE)))
+    lost = {row.name: row.failures for row in table.sections[0].rows}
+    assert lost["all foreground"] is None
+    assert {name: (one.losses, one.tests) for name, one in lost.items() if one} == {
+        "narrow": (15, 48),
+        "wide": (0, 36),
+        "wider": (0, 36),
+    }
+    shown = markdown(table)
+    assert re.search(r"\| wide \| .* \| 0/36\s≤23\s% \|", shown)
+    assert "1 trial failed: narrow (seed 3)." in shown
+    assert "Fails: images lost of those tested" in shown
+    assert r"0/36~$\leq$23~\%" in latex(table)
+    read = {row["label"]: row for row in csv.DictReader(io.StringIO(comma_separated(table)))}
+    assert [read["narrow"][name] for name in ("fails", "fails_of", "failed_seeds")] == ["15", "48", "3"]
+    assert float(read["wide"]["fails_at_most"]) == pytest.approx(1 - 0.05 ** (1 / 12))
+    assert read["all foreground"]["fails"] == ""
+
+
 # The command ---------------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +368,14 @@ def test_the_format_follows_the_files_ending(call, tmp_path):
     with pytest.raises(InputError, match=r"-o t\.txt: what is written is \.tex, \.md or \.csv"):
         call("-o", "t.txt")
     assert not (tmp_path / "t.txt").exists()
+
+
+def test_which_dice_is_lost_can_be_said(call):
+    assert "below 0.4 (half of the best network's median)" in call()[0]
+    assert "| 36/36" in call("--fail-below", "0.99")[0]
+    for given in ("0", "1.5", "nan", "often"):
+        with pytest.raises(InputError, match=f"--fail-below '?{given}'?: expected a Dice above 0 and up to 1"):
+            call("--fail-below", given)
 
 
 def test_metrics_are_chosen_and_an_unknown_one_is_named(call):
