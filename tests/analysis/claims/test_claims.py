@@ -313,7 +313,7 @@ def test_what_differs_by_chance_is_neither_better_nor_worse():
 
 def test_one_seed_has_no_interval_and_no_p_value_to_tell():
     found = verdict(study({"ours": (0.9, 1), "rival": (0.5, 2)}, seeds=1), SUPERIOR)
-    assert "no interval from 1 seed)" in found.sentence
+    assert "no interval: one seed)" in found.sentence
     assert "Holm" not in found.sentence
 
 
