@@ -68,6 +68,15 @@ def _table(numbers: Sequence[str]) -> Table:
     return table
 
 
+def _of_intervals(intervals: Sequence[Interval], metric: MetricName) -> list[str]:
+    """What networks' intervals are over, and why some have none."""
+    over, why = counted(intervals), sorted({one.why for one in intervals if one.why})
+    return [
+        *([f"[ ]: 95 % intervals of {METRICS[metric].label}, over {over}"] if over else []),
+        *([f"Without an interval: {listing(why, 2)}."] if why else []),
+    ]
+
+
 def _task_summary(
     trials: pd.DataFrame,
     console: Console,
@@ -110,12 +119,8 @@ def _task_summary(
     console.print(table)
     if len(shown) < len(found.points):
         console.print(Text(f"and {several(len(found.points) - len(shown), 'network')} off the front", style="dim"))
-    if sure:
-        over = counted(sure.values()) or "seeds and test images"
-        console.print(Text(f"[ ]: 95 % intervals of {METRICS[y].label}, over {over}", style="dim"))
-    why = {one.why for name, one in intervals.items() if one.why and name in known and not known[name].trivial}
-    if why:
-        console.print(Text(f"Without an interval: {listing(sorted(why), 2)}.", style="dim"))
+    for line in _of_intervals([intervals[name] for name in known if name in intervals and not known[name].trivial], y):
+        console.print(Text(line, style="dim"))
     console.print()
     _front_in_words(found, known, console)
 

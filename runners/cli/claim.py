@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ from ablate.runners.cli.shared import (
 )
 
 if TYPE_CHECKING:
+    from ablate.analysis.claims.schema import Claim
+    from ablate.analysis.claims.verdict import ClaimResult
     from ablate.analysis.scores import Unit
     from ablate.analysis.scoring import FailBelow
     from ablate.metrics.counts import Empty
@@ -73,17 +76,7 @@ def claim(
     _, fresh = searched_and_fresh(opened.manifest.runs)
     results = evaluate(parsed, of_fresh_seeds(frames, fresh) if fresh else frames)  # a search's own seeds flatter it
     if as_json:
-        print_json(
-            {
-                "claim": parsed.name,
-                "statement": parsed.statement,
-                "results": [
-                    result._asdict() | {"verdicts": [_plain(verdict._asdict()) for verdict in result.verdicts]}
-                    for result in results
-                ],
-                "notes": said,
-            }
-        )
+        print_json(_document(parsed, results, said))
         return
     out = console()
     styles = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
@@ -98,6 +91,18 @@ def claim(
     out.print("All verdicts must be supported for the claim to be; one refuted refutes it.", style="dim")
     for note in said:
         out.print(Text(note, style="yellow"))
+
+
+def _document(claim: Claim, results: Sequence[ClaimResult], said: Sequence[str]) -> dict[str, Any]:
+    return {
+        "claim": claim.name,
+        "statement": claim.statement,
+        "results": [
+            result._asdict() | {"verdicts": [_plain(verdict._asdict()) for verdict in result.verdicts]}
+            for result in results
+        ],
+        "notes": list(said),
+    }
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:

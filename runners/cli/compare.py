@@ -74,8 +74,6 @@ def compare(
     from ablate.analysis.report.compare_report import compare_report
 
     check_target(output, ".html")
-    if len({study.resolve() for study in studies}) < len(studies):
-        raise InputError("a study is named twice: name each once")
     opened = {name: open_study(study) for name, study in zip(_names(studies), studies, strict=True)}
     scored = {name: tables_with(study, metric, of_class, unit, empty) for name, study in opened.items()}
     frames = {name: failing(found, fail_below) for name, (found, _) in scored.items()}
@@ -100,8 +98,7 @@ def compare(
     out.print()
     out.print(_costs(comparison))
     out.print()
-    for sentence in findings(comparison):
-        out.print(sentence)
+    out.print(*findings(comparison), sep="\n")
     for caution in cautions:
         out.print(caution, style="yellow")
     if output:
@@ -109,7 +106,9 @@ def compare(
 
 
 def _names(studies: tuple[Path, ...]) -> list[str]:
-    """The directories' names; with as much of their paths as tells them apart."""
+    """The directories' names; with as much of their paths as tells them apart. Raises `InputError` for one twice."""
+    if len({study.resolve() for study in studies}) < len(studies):
+        raise InputError("a study is named twice: name each once")
     names = [study.resolve().name for study in studies]
     return [name if names.count(name) == 1 else str(study) for name, study in zip(names, studies, strict=True)]
 
