@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ablate.analysis.failures import Failures, of_metrics
+from ablate.analysis.failures import Counted, Failures, of_metrics
 from ablate.analysis.format import NO_BREAK, listing, several
 from ablate.metrics.counts import METRICS, MetricName
 
@@ -21,7 +21,7 @@ def percent(share: float) -> str:
     return f"{math.ceil(1000 * share - 1e-9) / 10 if share < 0.1 else math.ceil(100 * share - 1e-9):g}{NO_BREAK}%"
 
 
-def failed_of(found: Failures) -> str:
+def failed_of(found: Counted) -> str:
     """How many of its tests a cell lost, and the bound of the rate: `0/36 ≤22 %`."""
     return f"{found.losses}/{found.tests}{NO_BREAK}≤{percent(found.bounds.most)}"
 
@@ -59,8 +59,8 @@ def failed_trainings(trials: pd.DataFrame) -> list[str]:
 
 def lost_cases(found: Mapping[str, Failures]) -> list[str]:
     """A sentence that says which cells lost what, where no column does."""
-    lost = sorted((one for one in found.values() if one.losses), key=lambda one: -one.bounds.rate)
+    lost = sorted((one for one in found.values() if one.counted.losses), key=lambda one: -one.bounds.rate)
     if not lost:
         return [f"No network lost a test case (of {several(len(found), 'network')})."] if found else []
     rest = " The others lost none." if len(lost) < len(found) else ""
-    return [f"Fails: {listing([f'{one.label} {failed_of(one)}' for one in lost])}.{rest}"]
+    return [f"Fails: {listing([f'{one.label} {failed_of(one.counted)}' for one in lost])}.{rest}"]

@@ -54,6 +54,35 @@ class FailureDifference(NamedTuple):
     """As how many independent cases these count."""
 
 
+class Counted(NamedTuple):
+    """What a cell lost, as it is shown: of tests (a case by a seed), their cases, and the seeds that failed."""
+
+    losses: int
+    tests: int
+    cases: int
+    independent: float
+    bounds: Bounds
+    below: float
+    empty: int
+    failed_seeds: tuple[int, ...]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "failed": self.losses,
+            "tests": self.tests,
+            "cases": self.cases,
+            "independent": self.independent,
+            "rate": self.bounds.rate,
+            "at_least": self.bounds.least,
+            "at_most": self.bounds.most,
+            "level": LEVEL,
+            "below": self.below,
+            "empty": self.empty,
+            "failed_seeds": list(self.failed_seeds),
+        }
+
+
 class Failures(NamedTuple):
     """What a cell lost. `lost` is (seeds, cases): 1 lost, 0 not, NaN not tested; of a failed training all is lost.
 
@@ -79,34 +108,17 @@ class Failures(NamedTuple):
     """Of the rate, at `LEVEL`."""
 
     @property
-    def losses(self) -> int:
-        return int(np.nansum(self.lost))
-
-    @property
-    def tests(self) -> int:
-        """Of a case by a seed."""
-        return int(np.isfinite(self.lost).sum())
-
-    @property
-    def failed_seeds(self) -> tuple[int, ...]:
-        """Those of which a training failed."""
-        return tuple(seed for seed, row in zip(self.seeds, self.failed, strict=True) if row.any())
-
-    def document(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {
-            "failed": self.losses,
-            "tests": self.tests,
-            "cases": len(set(self.groups)),
-            "independent": self.independent,
-            "rate": self.bounds.rate,
-            "at_least": self.bounds.least,
-            "at_most": self.bounds.most,
-            "level": LEVEL,
-            "below": self.below,
-            "empty": self.empty,
-            "failed_seeds": list(self.failed_seeds),
-        }
+    def counted(self) -> Counted:
+        return Counted(
+            losses=int(np.nansum(self.lost)),
+            tests=int(np.isfinite(self.lost).sum()),
+            cases=len(set(self.groups)),
+            independent=self.independent,
+            bounds=self.bounds,
+            below=self.below,
+            empty=self.empty,
+            failed_seeds=tuple(seed for seed, row in zip(self.seeds, self.failed, strict=True) if row.any()),
+        )
 
 
 # Bounds --------------------------------------------------------------------------------------------------------------

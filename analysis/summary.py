@@ -108,7 +108,7 @@ def _task_summary(
             *(Text(amount(cost, value(cell, cost))) for cost in costs),
             Text(score(*first) if interval is None else between(first.mean, interval.low, interval.high)),
             Text(score(other.mean) if sure else score(*other)),
-            *([Text(failed_of(failures[cell.id]) if cell.id in failures else "")] if failures else []),
+            *([Text(failed_of(failures[cell.id].counted) if cell.id in failures else "")] if failures else []),
         ]
 
     for point in shown:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.analysis.crossed import Interval, counted
 from ablate.analysis.failure_words import failed_trainings, legend
-from ablate.analysis.failures import Failures, failures, of_metrics
+from ablate.analysis.failures import Counted, Failures, failures, of_metrics
 from ablate.analysis.format import MIXED, listing, model_name, several
 from ablate.analysis.scores import CellScores, Unit, cell_scores
 from ablate.analysis.significance import Difference, difference, holm, mean_interval
@@ -60,7 +60,7 @@ class Row(NamedTuple):
     peak_memory_mb: float
     device: str
     scores: Mapping[MetricName, TableScore]
-    failures: Failures | None
+    failures: Counted | None
     """What it lost of its test cases; `None` of a trivial predictor."""
 
     @property
@@ -174,7 +174,7 @@ def _row(one: CellScores, costs: pd.DataFrame, scores: _Scores, lost: Failures |
         peak_memory_mb=number("peak_memory_mb"),
         device=_device(costs.loc[one.cell].to_dict()) if math.isfinite(latency) else "",
         scores={metric: _shown(one, of_cell) for metric, of_cell in scores.items()},
-        failures=lost,
+        failures=None if lost is None else lost.counted,
     )
 
 

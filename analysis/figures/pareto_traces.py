@@ -229,9 +229,9 @@ def _seeds(drawn: Drawn, point: Point, interval: Interval | None) -> str:
 
 def _lost(found: Failures) -> str:
     """What a cell lost, of how many cases, and which of its seeds failed."""
-    failed = [str(seed) for seed in found.failed_seeds]
+    failed = [str(seed) for seed in found.counted.failed_seeds]
     named = f"; {'seed' if len(failed) == 1 else 'seeds'} {listing(failed)} failed" if failed else ""
-    return f"fails: {failed_of(found)}, of {several(len(set(found.groups)), 'case')}{named}"
+    return f"fails: {failed_of(found.counted)}, of {several(found.counted.cases, 'case')}{named}"
 
 
 def trivial_rows(drawn: Drawn, metrics: Sequence[MetricName]) -> list[Switched]:

@@ -141,7 +141,7 @@ class Content:
         interval = interval_of(self.evidence.intervals, found, "dice")
         text = score(*found.dice) if interval is None else between(found.dice.mean, interval.low, interval.high)
         lost = self.evidence.failures.get(found.id)
-        return text if lost is None else f"{text}, fails {failed_of(lost)}"
+        return text if lost is None else f"{text}, fails {failed_of(lost.counted)}"
 
     def chances(self, task: str, x: Cost = "params", y: MetricName = "dice") -> Mapping[str, float]:
         """Each cell's probability of being on a front; none where it is not known, or of images alone (one seed)."""

@@ -146,7 +146,7 @@ def _lost(frames: Mapping[str, Frames], lost: Mapping[str, Mapping[str, Failures
 
 
 def _lost_by_cell(lost: Mapping[str, Mapping[str, Failures]]) -> dict[str, dict[str, Any]]:
-    return {name: {cell: one.document() for cell, one in found.items()} for name, found in lost.items()}
+    return {name: {cell: one.counted.document() for cell, one in found.items()} for name, found in lost.items()}
 
 
 def _costs(comparison: Comparison) -> Table:

@@ -233,7 +233,7 @@ def _document(found: Effects, lost: Mapping[str, Failures], cautions: list[str])
             "effects": [effect(one) for one in found.effects],
             "interactions": [interaction(one) for one in found.interactions],
             "importances": [importance(one) for one in found.importances],
-            "failures": {cell: {"label": one.label} | one.document() for cell, one in lost.items()},
+            "failures": {cell: {"label": one.label} | one.counted.document() for cell, one in lost.items()},
             "notes": cautions,
         }
     )

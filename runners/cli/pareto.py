@@ -232,7 +232,7 @@ def _points(
             "over": found.over if found else "",
             "why_none": found.why if found else "",
             "probability": sure.probability.get(cell, math.nan),
-            "failures": lost[cell].document() if cell in lost else None,
+            "failures": lost[cell].counted.document() if cell in lost else None,
         }
 
     return [{"data": task} | point._asdict() | _numbers(row(point.cell)) for point in front.points]

@@ -64,19 +64,19 @@ def test_a_case_is_lost_below_half_of_what_the_best_network_typically_reaches():
     frames = tables({"good": good, "bad": bad, "worse": [[0.0] * 5]})
     found = failures(frames)
     assert {one.below for one in found.values()} == {0.2}  # half of the median of `good`
-    assert {name: one.losses for name, one in found.items()} == {"good": 1, "bad": 2, "worse": 5}
+    assert {name: one.counted.losses for name, one in found.items()} == {"good": 1, "bad": 2, "worse": 5}
     assert {name: one.empty for name, one in found.items()} == {"good": 0, "bad": 1, "worse": 5}
     stated = failures(failing(frames, 0.41))
-    assert {name: one.losses for name, one in stated.items()} == {"good": 3, "bad": 4, "worse": 5}
+    assert {name: one.counted.losses for name, one in stated.items()} == {"good": 3, "bad": 4, "worse": 5}
     assert "below 0.2 (half of the best network's median)" in legend(found, frames)
     assert "below 0.41, and" in legend(stated, failing(frames, 0.41))
 
 
 def test_nothing_found_is_lost_whatever_the_threshold_and_nothing_there_is_not():
     frames = tables({"a": [[0.0, 0.0, 0.0, 0.5]]})
-    assert (failures(frames)["a"].below, failures(frames)["a"].losses) == (0.0, 3)
+    assert (failures(frames)["a"].below, failures(frames)["a"].counted.losses) == (0.0, 3)
     empty = frames.images.assign(fn=0, tp=0, fp=[0, 0, 7, 0])
-    assert failures(frames._replace(images=empty))["a"].losses == 1  # that in which something was claimed
+    assert failures(frames._replace(images=empty))["a"].counted.losses == 1  # that in which something was claimed
 
 
 def test_of_several_classes_those_count_that_mask_or_prediction_has():
@@ -97,12 +97,12 @@ def test_a_failed_training_lost_all_that_it_would_have_been_tested_on():
     frames = tables({"a": [[0.8] * 4] * 2, "b": [[0.8] * 4] * 3}, failed={"a": [2], "gone": [0, 1]})
     found = failures(frames)
     assert set(found) == {"a", "b"}
-    assert (found["a"].losses, found["a"].tests, found["a"].failed_seeds) == (4, 12, (2,))
-    assert found["a"].document()["failed_seeds"] == [2]
-    json.dumps([one.document() for one in found.values()], allow_nan=False)
+    assert (found["a"].counted.losses, found["a"].counted.tests, found["a"].counted.failed_seeds) == (4, 12, (2,))
+    assert found["a"].counted.document()["failed_seeds"] == [2]
+    json.dumps([one.counted.document() for one in found.values()], allow_nan=False)
     (said,) = failed_trainings(frames.trials)
     assert said.startswith("3 trials failed: a (seed 2) and gone (seeds 0 and 1, none complete: no score).")
-    assert lost_cases(found) == [f"Fails: a {failed_of(found['a'])}. The others lost none."]
+    assert lost_cases(found) == [f"Fails: a {failed_of(found['a'].counted)}. The others lost none."]
 
 
 def test_a_failed_fold_lost_the_images_of_that_fold():
@@ -117,13 +117,13 @@ def test_a_failed_fold_lost_the_images_of_that_fold():
     images = images[images["key"] != "a-1/1"]
     found = failures(frames._replace(trials=halves, images=images))["a"]
     assert found.lost.tolist() == [[0] * 6, [0, 1, 0, 1, 0, 1]]
-    assert found.failed_seeds == (1,)
+    assert found.counted.failed_seeds == (1,)
 
 
 def test_a_seed_that_a_scheduler_stopped_is_no_failure():
     frames = tables({"a": [[0.8] * 4] * 2}, failed={"a": [2]})
     stopped = frames._replace(trials=frames.trials.assign(state=frames.trials["state"].replace("failed", "stopped")))
-    assert failures(stopped)["a"].losses == 0
+    assert failures(stopped)["a"].counted.losses == 0
     assert failed_trainings(stopped.trials) == []
 
 
@@ -151,7 +151,7 @@ def test_seeds_do_not_add_cases_and_images_of_a_case_are_one():
     assert bounds(np.zeros((9, 12))) == bounds(none)
     assert bounds(np.zeros((3, 36))).most == pytest.approx(0.0798, abs=1e-4)  # 0 of 36 still allows 8 %
     slices = failures(tables({"a": [[0.8] * 12] * 3}, cases=4)._replace(unit="image"))["a"]
-    assert slices.tests == 36
+    assert slices.counted.tests == 36
     assert slices.bounds.most == pytest.approx(1 - 0.05 ** (1 / 3))
     assert by_group(np.array([[1.0, 0.0, np.nan, 1.0]]), ["x", "x", "y", "y"]).tolist() == [[0.5, 1.0]]
 

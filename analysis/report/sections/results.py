@@ -162,7 +162,8 @@ def _fails(found: Failures | None) -> Place:
     """What was lost of how much, the rate's bound beneath; sorted by that."""
     if found is None:
         return number(None, "")
-    return number(found.bounds.most, f"{found.losses}/{found.tests}", f"≤ {percent(found.bounds.most)}")
+    counted = found.counted
+    return number(found.bounds.most, f"{counted.losses}/{counted.tests}", f"≤ {percent(found.bounds.most)}")
 
 
 def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:

@@ -93,10 +93,11 @@ def test_hover_says_what_a_network_lost_and_which_of_its_seeds_failed() -> None:
     scores = CellScores("a", "a", "unet", "slices", False, (0, 1), ("x", "y"), np.array([[0.8, 0.1], [0.8, 0.8]]))
     lost = {"a": lost_by(scores, 0.4, broken=[(2, {"x": "x", "y": "y"})])}
     figure = pareto_figure(fronts(table(trial("a", 0.8, 5), trial("b", 0.8, 6))), failures=lost)
-    texts = next(trace for trace in figure.data if (trace.meta or {}).get("cells")).customdata
-    assert "fails: 3/6" in texts[0]
-    assert "of 2 cases; seed 2 failed" in texts[0]
-    assert "fails" not in texts[1]
+    traces = [trace for trace in figure.data if (trace.meta or {}).get("cells")]
+    text = {cell: said for trace in traces for cell, said in zip(trace.meta["cells"], trace.customdata, strict=True)}
+    assert "fails: 3/6" in text["a"]
+    assert "of 2 cases; seed 2 failed" in text["a"]
+    assert "fails" not in text["b"]
 
 
 def test_names_are_shown_literally() -> None:
