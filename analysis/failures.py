@@ -19,14 +19,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ablate.analysis.crossed import components, standard_error
-from ablate.analysis.format import NO_BREAK, cut, listing, several
+from ablate.analysis.independent import units_of
 from ablate.analysis.scores import CellScores, by_cell, cases_of, image_scores, of_unit
-from ablate.analysis.scoring import FailBelow
-from ablate.analysis.significance import complete_part
+from ablate.analysis.significance import complete_part, complete_places
 from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
+    from ablate.analysis.scoring import FailBelow
 
 LEVEL = 0.95
 """Of each bound, one-sided."""
@@ -50,6 +50,37 @@ class FailureDifference(NamedTuple):
     most: float
     seeds: int
     cases: int
+    independent: float
+    """As how many independent cases these count."""
+
+
+class Counted(NamedTuple):
+    """What a cell lost, as it is shown: of tests (a case by a seed), their cases, and the seeds that failed."""
+
+    losses: int
+    tests: int
+    cases: int
+    independent: float
+    bounds: Bounds
+    below: float
+    empty: int
+    failed_seeds: tuple[int, ...]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "failed": self.losses,
+            "tests": self.tests,
+            "cases": self.cases,
+            "independent": self.independent,
+            "rate": self.bounds.rate,
+            "at_least": self.bounds.least,
+            "at_most": self.bounds.most,
+            "level": LEVEL,
+            "below": self.below,
+            "empty": self.empty,
+            "failed_seeds": list(self.failed_seeds),
+        }
 
 
 class Failures(NamedTuple):
@@ -68,6 +99,8 @@ class Failures(NamedTuple):
     groups: tuple[str, ...]
     lost: _Matrix
     failed: NDArray[np.bool_]
+    independent: float
+    """As how many independent cases these count: fewer where they are slices of one volume."""
     below: float
     """A Dice below this is a failure; 0 always is."""
     empty: int
@@ -75,65 +108,53 @@ class Failures(NamedTuple):
     """Of the rate, at `LEVEL`."""
 
     @property
-    def losses(self) -> int:
-        return int(np.nansum(self.lost))
-
-    @property
-    def tests(self) -> int:
-        """Of a case by a seed."""
-        return int(np.isfinite(self.lost).sum())
-
-    @property
-    def failed_seeds(self) -> tuple[int, ...]:
-        """Those of which a training failed."""
-        return tuple(seed for seed, row in zip(self.seeds, self.failed, strict=True) if row.any())
-
-    def document(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {
-            "failed": self.losses,
-            "tests": self.tests,
-            "cases": len(set(self.groups)),
-            "rate": self.bounds.rate,
-            "at_least": self.bounds.least,
-            "at_most": self.bounds.most,
-            "level": LEVEL,
-            "below": self.below,
-            "empty": self.empty,
-            "failed_seeds": list(self.failed_seeds),
-        }
+    def counted(self) -> Counted:
+        return Counted(
+            losses=int(np.nansum(self.lost)),
+            tests=int(np.isfinite(self.lost).sum()),
+            cases=len(set(self.groups)),
+            independent=self.independent,
+            bounds=self.bounds,
+            below=self.below,
+            empty=self.empty,
+            failed_seeds=tuple(seed for seed, row in zip(self.seeds, self.failed, strict=True) if row.any()),
+        )
 
 
 # Bounds --------------------------------------------------------------------------------------------------------------
 
 
-def bounds(lost: _Matrix, level: float = LEVEL) -> Bounds:
+def bounds(lost: _Matrix, level: float = LEVEL, independent: float = math.inf) -> Bounds:
     """The mean of `lost` (seeds, cases; shares from 0 to 1, NaN where not tested) and its one-sided bounds.
+
+    `independent`: as how many the cases count, where that is fewer than they are.
 
     Those of Clopper and Pearson (1934) for as many tests as there are cases; for fewer where the spread over cases and
     seeds that was seen makes the mean less sure, as Korn and Graubard (Survey Methodology 24, 1998) have it for samples
-    in clusters: p (1 - p) / variance, times the ratio of squared t quantiles. Never for more: where few were lost,
-    nothing tells whether other seeds would have lost the same. They are exact where seeds lose the same cases, and wide
-    where they lose them independently. Seeds that differ count once that is seen: three that lost nothing say little of
-    a fourth.
+    in clusters: the variance of a test over that of the mean, times the ratio of squared t quantiles, but at least what
+    seeds and cases are that lose all or nothing. Never for more than cases: where few were lost, nothing tells whether
+    other seeds would have lost the same. So they are exact where seeds lose the same cases, and wide where each loses
+    its own. That seeds differ counts once it is seen: three that lost nothing say little of a fourth.
     """
-    from scipy import stats
+    from scipy import special
 
     tested = np.isfinite(lost)
     cases = int(tested.any(axis=0).sum())
     if not cases:
         return Bounds(math.nan, 0.0, 1.0)
     rate = float(lost[tested].mean())
-    tests = min(float(cases), _effective(lost, cases, level))
+    most_tests = min(float(cases), independent)
+    least_tests = 1 / (1 / len(lost) + 1 / most_tests)
+    tests = min(most_tests, max(least_tests, _effective(lost, cases, level)))
     found = rate * tests
-    most = 1.0 if rate >= 1 else float(stats.beta.ppf(level, found + 1, tests - found))
-    least = 0.0 if rate <= 0 else float(stats.beta.ppf(1 - level, found, tests - found + 1))
+    most = 1.0 if rate >= 1 else float(special.betaincinv(found + 1, tests - found, level))
+    least = 0.0 if rate <= 0 else float(special.betaincinv(found, tests - found + 1, 1 - level))
     return Bounds(rate, least, most)
 
 
 def _effective(lost: _Matrix, cases: int, level: float) -> float:
     """How many independent tests the spread of `lost` over seeds and cases amounts to; infinite where none was seen."""
-    from scipy import stats
+    from scipy import special
 
     part, _ = complete_part(lost)
     if min(part.shape) < 2 or part.min() == part.max():
@@ -142,8 +163,9 @@ def _effective(lost: _Matrix, cases: int, level: float) -> float:
     error, df = standard_error(found)
     if error <= 0:
         return math.inf
-    ratio = float(stats.t.ppf(level, cases - 1) / stats.t.ppf(level, df))
-    return max(1.0, found.mean * (1 - found.mean) / error**2 * ratio**2)
+    ratio = float(special.stdtrit(cases - 1, level) / special.stdtrit(df, level))
+    of_one = found.mean * (1 - found.mean) * found.images / (found.images - 1)
+    return of_one / error**2 * ratio**2
 
 
 def difference_bounds(a: Failures, b: Failures, level: float = LEVEL) -> FailureDifference:
@@ -156,13 +178,17 @@ def difference_bounds(a: Failures, b: Failures, level: float = LEVEL) -> Failure
     """
     ours, theirs = _shared(a, b)
     tested = np.isfinite(ours)
-    only_a, only_b = bounds(ours * (1 - theirs), level), bounds(theirs * (1 - ours), level)
+    seeds, cases = (int(tested.any(axis=axis).sum()) for axis in (1, 0))
+    independent = min(a.independent, b.independent, float(cases))
+    only_a, only_b = (bounds(one, level, independent) for one in (ours * (1 - theirs), theirs * (1 - ours)))
     difference = only_a.rate - only_b.rate
     return FailureDifference(
         difference,
         difference - math.hypot(only_a.rate - only_a.least, only_b.most - only_b.rate),
         difference + math.hypot(only_a.most - only_a.rate, only_b.rate - only_b.least),
-        *(int(tested.any(axis=axis).sum()) for axis in (1, 0)),
+        seeds,
+        cases,
+        independent,
     )
 
 
@@ -234,7 +260,7 @@ def by_group(lost: _Matrix, groups: Sequence[str]) -> _Matrix:
     return np.divide(np.nan_to_num(lost) @ members, tested, out=np.full(tested.shape, np.nan), where=tested > 0)
 
 
-def resolvable(images: int, seeds: int) -> float:
+def resolvable(images: float, seeds: int) -> float:
     """The least tolerance that a design can find kept: the bound where no case at all was lost.
 
     `images`: independent test cases. More seeds do not lower it, for all may lose the same cases; one alone decides
@@ -262,9 +288,8 @@ def failures(frames: Frames, metric: MetricName = "dice") -> dict[str, Failures]
     By Dice, of the class that `metric` is of, or else the mean over the classes that mask or prediction has; a case
     that has nothing to find, and of which nothing was claimed, is found. Raises as `image_scores`.
     """
-    only = METRICS[metric].only
     rows = of_unit(frames.images, frames.unit)
-    dice = image_scores(rows, f"dice.{only}" if only else "dice", frames.scoring._replace(empty="skip"))
+    dice = image_scores(rows, of_metrics([metric]), frames.scoring._replace(empty="skip"))
     every = rows[["key", "image"]].drop_duplicates()
     dice = every.merge(dice, how="left", on=["key", "image"]).fillna({"score": 1.0})
     found = {cell: scores for cell, scores in by_cell(frames, "dice", dice).items() if not scores.trivial}
@@ -275,6 +300,12 @@ def failures(frames: Frames, metric: MetricName = "dice") -> dict[str, Failures]
         cell: lost_by(scores, below[scores.task], int(empty.get(cell, 0)), broken.get(cell, ()))
         for cell, scores in found.items()
     }
+
+
+def of_metrics(metrics: Sequence[MetricName]) -> MetricName:
+    """By which Dice failures stand beside these: that of their class where they are of one, else that of all."""
+    classes = {METRICS[metric].only for metric in metrics}
+    return f"dice.{classes.pop()}" if len(classes) == 1 and classes != {""} else "dice"
 
 
 def _thresholds(found: Mapping[str, CellScores], below: FailBelow) -> dict[str, float]:
@@ -330,6 +361,7 @@ def lost_by(
     failed &= np.isnan(lost)
     lost[failed] = 1
     of = tuple(groups[image] for image in images)
+    independent = _independent(scores, len(set(of)))
     return Failures(
         cell=scores.cell,
         label=scores.label,
@@ -339,50 +371,16 @@ def lost_by(
         groups=of,
         lost=lost,
         failed=failed,
+        independent=independent,
         below=below,
         empty=empty,
-        bounds=bounds(by_group(lost, of)),
+        bounds=bounds(by_group(lost, of), LEVEL, independent),
     )
 
 
-# In words ------------------------------------------------------------------------------------------------------------
-
-
-def percent(share: float) -> str:
-    """A share rounded up, for a bound from above: `8 %`, `0.3 %`."""
-    return f"{math.ceil(1000 * share - 1e-9) / 10 if share < 0.1 else math.ceil(100 * share - 1e-9):g}{NO_BREAK}%"
-
-
-def shown(found: Failures) -> str:
-    """How many of its tests a cell lost, and the bound of the rate: `0/36 ≤22 %`."""
-    return f"{found.losses}/{found.tests}{NO_BREAK}≤{percent(found.bounds.most)}"
-
-
-def legend(found: Mapping[str, Failures], frames: Frames) -> str:
-    """What the counts that `shown` gives are of; nothing where there are none."""
-    by_task = {one.task: one.below for one in found.values()}
-    if not by_task:
-        return ""
-    limits = [f"{below:.3g} on {task}" if len(by_task) > 1 else f"{below:.3g}" for task, below in by_task.items()]
-    half = " (half of the best network's median)" if frames.scoring.fail_below == "half" else ""
-    return (
-        f"Fails: {frames.unit}s lost of those tested, over seeds: a Dice of 0 or below {listing(limits)}{half}, and "
-        "all that a failed training would have been tested on. ≤: the rate's 95 % bound, by cases and not by seeds."
-    )
-
-
-def failed_trainings(trials: pd.DataFrame) -> list[str]:
-    """A sentence that names every seed whose training failed, none where none did."""
-    failed = trials[trials["state"] == "failed"]
-    if failed.empty:
-        return []
-    judged = set(trials["cell"][trials["state"] == "complete"])
-    named = []
-    for (cell, label), rows in failed.groupby(["cell", "label"], sort=False):
-        seeds = sorted({int(seed) for seed in rows["seed"]})
-        alone = "" if cell in judged else " (none is complete: it has no score)"
-        named.append(f"{label} {'seed' if len(seeds) == 1 else 'seeds'} {listing([str(s) for s in seeds])}{alone}")
-    first, others = cut(named)
-    more = [f"{others} more networks"] if others else []
-    whose = "its" if len(failed) == 1 else "their"
-    return [f"{several(len(failed), 'trial')} failed, and {whose} cases count as lost: {'; '.join([*first, *more])}."]
+def _independent(scores: CellScores, cases: int) -> float:
+    """As how many independent tests its cases count: of slices of one volume, as their scores say (`units_of`)."""
+    rows, columns = complete_places(scores.values)
+    if not scores.stack or len(set(cases_of(scores))) < len(scores.images) or not rows:
+        return float(cases)
+    return min(float(cases), units_of(scores.values[np.ix_(rows, columns)], scores.columns.at(columns)).effective)

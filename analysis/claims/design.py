@@ -52,8 +52,8 @@ class Needed(NamedTuple):
     seeds_on_folds: int | None = None
     tolerance: float | None = None
     """Of failures, where the hypothesis has one."""
-    cases: int | None = None
-    """That failures are counted on: all that were tested, lost ones too."""
+    cases: float | None = None
+    """As how many independent ones those count that failures are counted on: all that were tested, lost ones too."""
     resolvable: float | None = None
     """The least tolerance that as many cases can show."""
     cases_needed: int | None = None
@@ -79,7 +79,7 @@ class Needed(NamedTuple):
         found.append(f"likely decided by {'; or '.join(enough)}")
         if self.tolerance is not None:
             found.append(
-                f"failures: {several(self.cases or 0, 'case')} can show a tolerance of {self.resolvable:.2g} at best; "
+                f"failures: {self.cases:.3g} independent cases can show a tolerance of {self.resolvable:.2g} at best; "
                 f"{self.tolerance:g} takes {self.cases_needed}, none lost"
             )
         return found
@@ -153,10 +153,10 @@ def _against(study: Judged, task: str, hypothesis: NonInferior | Superior, rival
     if isinstance(hypothesis, Superior):
         return result
     tolerance, lost = hypothesis.failures.tolerance, study.lost(hypothesis.metric, hypothesis.failures.below)
-    cases = len(set(lost[study.subject.id].groups))
+    cases = lost[study.subject.id].independent
     return result._replace(
         tolerance=tolerance,
-        cases=cases,
+        cases=cases if math.isfinite(cases) else None,
         resolvable=resolvable(cases, max(2, found.seeds)),
         cases_needed=cases_needed(tolerance),
     )

@@ -26,6 +26,7 @@ from typing import Literal, NamedTuple
 from ablate.analysis.claims.sure import ALPHA
 from ablate.analysis.claims.verdict import ClaimResult, Outcome, Verdict
 from ablate.analysis.claims.whole import chances
+from ablate.analysis.failures import LEVEL
 from ablate.errors import InputError
 
 SEEDS = (2, 4, 6, 10)
@@ -116,7 +117,10 @@ def _known(p: float) -> float | None:
 def _is_beyond(verdict: Verdict, later: Sequence[float]) -> bool:
     """Whether, on so many test cases, no loss at all would not show what is tolerated at any later look."""
     lost = verdict.failures
-    return lost is not None and bool(later) and (1 - lost.tolerance) ** lost.cases > max(later)
+    if lost is None or not later or lost.resolvable >= 1:
+        return False
+    independent = math.log(1 - LEVEL) / math.log1p(-lost.resolvable)
+    return (1 - lost.tolerance) ** independent > max(later)
 
 
 def needed(decisions: Iterable[Decision]) -> set[str]:

@@ -12,15 +12,8 @@ from typing import NamedTuple
 
 from ablate.analysis.claims.schema import NonInferior
 from ablate.analysis.claims.verdict import LostCases, Outcome, outcome_of
-from ablate.analysis.failures import (
-    LEVEL,
-    Failures,
-    cases_needed,
-    difference_bounds,
-    neither_lost,
-    percent,
-    resolvable,
-)
+from ablate.analysis.failure_words import percent
+from ablate.analysis.failures import LEVEL, Failures, cases_needed, difference_bounds, neither_lost, resolvable
 from ablate.analysis.format import several
 from ablate.analysis.scores import CellScores
 from ablate.analysis.significance import Difference, difference, one_sided_bound
@@ -101,7 +94,7 @@ def lost_in_words(found: NonInferiority) -> str:
     return (
         f"{words[lost.outcome]} ({lost.subject} and {lost.rival} lost, Dice below {lost.below:.3g}: "
         f"{100 * lost.difference:+.1f} %, at most {percent(lost.most)}; {several(lost.cases, 'case')} and "
-        f"{several(lost.seeds, 'seed')} can show {percent(lost.resolvable)} at best)"
+        f"{several(lost.seeds, 'seed')} can show {percent(lost.resolvable)} where neither loses any)"
     )
 
 
@@ -113,11 +106,11 @@ def _lost(ours: Failures, theirs: Failures, asked: NonInferior, refuted: float) 
         outcome=outcome_of(several_seeds and found.most <= tolerance, several_seeds and surely.least > tolerance),
         below=ours.below,
         tolerance=tolerance,
-        resolvable=resolvable(found.cases, found.seeds),
+        resolvable=resolvable(found.independent, found.seeds),
         seeds=found.seeds,
         cases=found.cases,
-        subject=f"{ours.losses}/{ours.tests}",
-        rival=f"{theirs.losses}/{theirs.tests}",
+        subject=f"{ours.counted.losses}/{ours.counted.tests}",
+        rival=f"{theirs.counted.losses}/{theirs.counted.tests}",
         difference=found.rate,
         least=surely.least,
         most=found.most,

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ablate.analysis.pareto import Cost
+from ablate.analysis.scoring import FailBelow
 from ablate.metrics.counts import Empty
 from ablate.yaml_files import packaged_or_own, read_yaml
 
@@ -131,10 +132,13 @@ class Claim(BaseModel):
     empty: Empty | None = None
     """What an image scores in a class that neither its mask nor its prediction has; `one` unless it is said."""
 
-    def about(self, of_class: str = "", empty: Empty | None = None) -> Claim:
-        """The same of one class, where a hypothesis names none itself, and by this choice of what empty masks score."""
+    def about(self, of_class: str = "", empty: Empty | None = None, fail_below: FailBelow | None = None) -> Claim:
+        """The same of one class, where a hypothesis names none itself, and by these choices of what empty masks score
+        and below which Dice a case is lost."""
 
         def narrowed(one: Hypothesis) -> Hypothesis:
+            if isinstance(one, NonInferior) and fail_below is not None:
+                one = one.model_copy(update={"failures": one.failures.model_copy(update={"below": fail_below})})
             if isinstance(one, Fewest) or not of_class or "." in one.metric:
                 return one
             return one.model_copy(update={"metric": f"{one.metric}.{of_class}"})

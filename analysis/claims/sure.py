@@ -63,9 +63,9 @@ def sure_of_both(
     typical = sure_of(*kept, asked.metric, asked.margin, cells)
     if math.isnan(typical.p_supported):
         return typical
-    nothing_lost = (1 - tolerance) ** found.cases
+    nothing_lost = (1 - tolerance) ** found.independent
     no_more, more = nothing_lost, 1.0
-    if any(one.losses for one in lost):
+    if any(one.counted.losses for one in lost):
         no_more = _least_alpha(lambda alpha: difference_bounds(*lost, 1 - alpha).most <= tolerance)
         more = _least_alpha(lambda alpha: difference_bounds(*lost, 1 - alpha).least > tolerance)
     shows = nothing_lost <= ALPHA

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import console, print_json
 from ablate.runners.cli.several import by_name
 from ablate.runners.cli.shared import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ablate.analysis.claims.registered import Standing
     from ablate.analysis.claims.verdict import Verdict
     from ablate.analysis.scores import Unit
+    from ablate.analysis.scoring import FailBelow
     from ablate.metrics.counts import Empty
 
 
@@ -39,10 +41,17 @@ _STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
 @click.option("--claim", "name", default="lightweight", show_default=True, help="A packaged claim, or a YAML file.")
 @class_option
 @empty_option
+@fail_below_option
 @unit_option
 @json_option
 def claim(
-    studies: tuple[Path, ...], name: str, of_class: str, empty: Empty | None, unit: Unit | None, as_json: bool
+    studies: tuple[Path, ...],
+    name: str,
+    of_class: str,
+    empty: Empty | None,
+    fail_below: FailBelow | None,
+    unit: Unit | None,
+    as_json: bool,
 ) -> None:
     """Judge a claim: each of its hypotheses is supported, refuted or inconclusive.
 
@@ -59,24 +68,23 @@ def claim(
       ablate claim STUDY --claim my_network.yaml
       ablate claim STUDY --class liver --empty skip
       ablate claim studies/lung studies/liver studies/isbi2012 --json
+      ablate claim STUDY --fail-below 0.5
     """
-    from rich.text import Text
-
     from ablate.analysis.by_seed import remarks
     from ablate.analysis.claims.across import across
-    from ablate.analysis.claims.looks_taken import looks_of, sentences
+    from ablate.analysis.claims.looks_taken import looks_of
     from ablate.analysis.claims.registered import standing
     from ablate.analysis.claims.schema import load_claim
-    from ablate.analysis.claims.whole import said_of_error, said_of_power
     from ablate.analysis.confirmation import of_fresh_seeds, searched_and_fresh
-    from ablate.analysis.format import several
+    from ablate.analysis.failure_words import failed_trainings
 
-    parsed = load_claim(name).about(of_class, empty)
+    parsed = load_claim(name).about(of_class, empty, fail_below)
     frames, said, stands, looks = {}, [], {}, {}
     for called, path in by_name(studies).items():
         opened = open_study(path)
         found = tables(opened, unit, parsed.empty)
-        said += [f"{called}: {one}" if len(studies) > 1 else one for one in (*remarks(found), *notes(opened))]
+        notes_too = *failed_trainings(found.trials), *remarks(found), *notes(opened)
+        said += [f"{called}: {one}" if len(studies) > 1 else one for one in notes_too]
         _, fresh = searched_and_fresh(opened.manifest.runs)
         frames[called] = of_fresh_seeds(found, fresh) if fresh else found  # a search's own seeds flatter it
         stands[called] = standing(opened, parsed)
@@ -85,6 +93,16 @@ def claim(
     if as_json:
         print_json(_document(judged, stands, looks, said))
         return
+    _show(judged, stands, looks, said)
+
+
+def _show(judged: Across, stands: Mapping[str, Standing], looks: Mapping[str, Looks], said: Sequence[str]) -> None:
+    from rich.text import Text
+
+    from ablate.analysis.claims.looks_taken import sentences
+    from ablate.analysis.claims.whole import said_of_error, said_of_power
+    from ablate.analysis.format import several
+
     out = console()
     out.print(Text(judged.statement, style="bold"))
     for result in judged.results:
@@ -163,7 +181,8 @@ def _document(
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    """As JSON has them: a number that is not known, or has no end, is null."""
+    """As JSON has them: a number that is not known, or has no end, is null; what was lost is by name."""
+    lost = {"failures": _plain(fields["failures"]._asdict())} if fields.get("failures") else {}
     return {
         name: value if not isinstance(value, float) or math.isfinite(value) else None for name, value in fields.items()
-    }
+    } | lost

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ablate.errors import InputError
+from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import check_target, console, plain_table, print_json, write
 from ablate.runners.cli.several import by_name
 from ablate.runners.cli.shared import (
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ablate.analysis.compare import Comparison
+    from ablate.analysis.failures import Failures
+    from ablate.analysis.frames import Frames
     from ablate.analysis.ranks import PostHoc
     from ablate.analysis.scores import Unit
+    from ablate.analysis.scoring import FailBelow
     from ablate.metrics.counts import Empty, MetricName
 
 
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a page here that works offline.")
 @class_option
 @empty_option
+@fail_below_option
 @unit_option
 @json_option
 def compare(
@@ -46,6 +51,7 @@ def compare(
     output: Path | None,
     of_class: str,
     empty: Empty | None,
+    fail_below: FailBelow | None,
     unit: Unit | None,
     as_json: bool,
 ) -> None:
@@ -64,6 +70,7 @@ def compare(
     """
     from ablate.analysis.by_seed import remarks
     from ablate.analysis.compare import compare as compared
+    from ablate.analysis.failures import failing, failures
     from ablate.analysis.format import listing
     from ablate.analysis.report.about import about
     from ablate.analysis.report.compare_report import compare_report
@@ -71,18 +78,20 @@ def compare(
     check_target(output, ".html")
     opened = {name: open_study(study) for name, study in by_name(studies).items()}
     scored = {name: tables_with(study, metric, of_class, unit, empty) for name, study in opened.items()}
-    frames = {name: found for name, (found, _) in scored.items()}
+    frames = {name: failing(found, fail_below) for name, (found, _) in scored.items()}
     called = {name for _, name in scored.values()}
     if len(called) > 1:
         raise InputError(f"{metric} is {listing(sorted(called))} in these studies: compare what is one thing in all")
     comparison = compared(frames, called.pop())
+    lost = {name: failures(found, comparison.metric) for name, found in frames.items()}
+    comparison = comparison._replace(notes=(*comparison.notes, *_lost(frames, lost, comparison.metric)))
     cautions = [f"{name}: {said}" for name, found in frames.items() for said in remarks(found)]
     cautions += dict.fromkeys(note for study in opened.values() for note in notes(study))
     if output:
         abouts = {name: about(study, frames[name]) for name, study in opened.items()}
         write(output, compare_report(comparison, abouts).encode())
     if as_json:
-        print_json(_document(comparison) | {"cautions": cautions})
+        print_json(_document(comparison) | {"failures": _lost_by_cell(lost), "cautions": cautions})
         return
     _print(comparison, cautions)
     if output:
@@ -138,6 +147,21 @@ def _ranks(found: PostHoc) -> Table:
         bars = "".join("| " if first <= at <= last else "  " for first, last in found.groups)
         table.add_row(name, f"{rank:.2f}", bars)
     return table
+
+
+def _lost(frames: Mapping[str, Frames], lost: Mapping[str, Mapping[str, Failures]], metric: MetricName) -> list[str]:
+    """What each study's networks lost, which of their trainings failed, and what that means."""
+    from ablate.analysis.failure_words import failed_trainings, legend, lost_cases
+
+    return [
+        f"{name}: {said}"
+        for name, found in lost.items()
+        for said in (*failed_trainings(frames[name].trials), *lost_cases(found), legend(found, frames[name], metric))
+    ]
+
+
+def _lost_by_cell(lost: Mapping[str, Mapping[str, Failures]]) -> dict[str, dict[str, Any]]:
+    return {name: {cell: one.counted.document() for cell, one in found.items()} for name, found in lost.items()}
 
 
 def _costs(comparison: Comparison) -> Table:

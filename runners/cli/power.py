@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablate.errors import InputError, brief
+from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import console, print_json
 from ablate.runners.cli.shared import class_option, empty_option, json_option, notes, open_study, tables, unit_option
 
 if TYPE_CHECKING:
     from ablate.analysis.claims.design import Needed
     from ablate.analysis.scores import Unit
+    from ablate.analysis.scoring import FailBelow
     from ablate.metrics.counts import Empty
     from ablate.study.study import Study
 
@@ -40,6 +42,7 @@ _MOST = 1000
 )
 @class_option
 @empty_option
+@fail_below_option
 @unit_option
 @json_option
 def power(
@@ -50,6 +53,7 @@ def power(
     effect: float,
     of_class: str,
     empty: Empty | None,
+    fail_below: FailBelow | None,
     unit: Unit | None,
     as_json: bool,
 ) -> None:
@@ -71,7 +75,7 @@ def power(
     from ablate.analysis.claims.schema import load_claim
 
     asked = Asked(_numbers(seeds), likely, effect)
-    parsed = load_claim(claim).about(of_class, empty)
+    parsed = load_claim(claim).about(of_class, empty, fail_below)
     opened = open_study(pilot)
     frames = tables(opened, unit, parsed.empty)
     found = needed(parsed, frames, asked._replace(test_share=_test_share(opened)))

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import console, print_json
 from ablate.runners.cli.shared import class_option, empty_option, json_option, study_argument
 
 if TYPE_CHECKING:
     from ablate.analysis.claims.registered import Standing
     from ablate.analysis.claims.schema import Claim
+    from ablate.analysis.scoring import FailBelow
     from ablate.metrics.counts import Empty
     from ablate.study.study import Study
 
@@ -24,8 +26,17 @@ if TYPE_CHECKING:
 @click.option("--by", help="Who registers it [default: this machine's user].")
 @class_option
 @empty_option
+@fail_below_option
 @json_option
-def register(claim: str, study: Path, by: str | None, of_class: str, empty: Empty | None, as_json: bool) -> None:
+def register(
+    claim: str,
+    study: Path,
+    by: str | None,
+    of_class: str,
+    empty: Empty | None,
+    fail_below: FailBelow | None,
+    as_json: bool,
+) -> None:
     """Register a claim in a study, before there are test scores to judge it by.
 
     The claim is kept with its hash, the date and who. From then on every
@@ -46,7 +57,7 @@ def register(claim: str, study: Path, by: str | None, of_class: str, empty: Empt
     from ablate.analysis.claims.schema import load_claim
     from ablate.study.study import Study
 
-    parsed = load_claim(claim).about(of_class, empty)
+    parsed = load_claim(claim).about(of_class, empty, fail_below)
     opened = Study.open_or_new(study)
     found = register_claim(opened, parsed, by)
     if as_json:

@@ -69,7 +69,7 @@ def test_a_tolerance_that_no_seeds_can_show_is_not_paid_for():
     found = decide([result(verdict("a", 0.4, 1)._replace(failures=lost))], (), SEEDS, 1)
     assert found[0].state == "beyond"
     assert not needed(found)
-    enough = lost._replace(cases=60)
+    enough = lost._replace(cases=60, resolvable=1 - 0.05 ** (1 / 60))
     found = decide([result(verdict("a", 0.4, 1)._replace(failures=enough))], (), SEEDS, 1)
     assert found[0].state == "open"
 

@@ -11,7 +11,7 @@ import pytest
 from synthetic import Tables
 
 from ablate.analysis.claims.evaluate import applicable, evaluate
-from ablate.analysis.claims.schema import Claim, load_claim, packaged
+from ablate.analysis.claims.schema import Claim, NonInferior, load_claim, packaged
 from ablate.analysis.claims.verdict import ClaimResult, Verdict
 from ablate.analysis.scores import cell_scores
 from ablate.analysis.significance import difference
@@ -268,6 +268,34 @@ def test_a_slip_in_a_claim_is_one_line_with_its_place(tmp_path, old, new, messag
     with pytest.raises(InputError, match=message) as error:
         load_claim(str(path))
     assert "\n" not in str(error.value)
+
+
+def test_a_claim_that_does_not_say_what_it_tolerates_tolerates_one_in_ten(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINE)
+    old = load_claim(str(path)).hypotheses[1]
+    assert isinstance(old, NonInferior)
+    assert (old.failures.below, old.failures.tolerance) == ("half", 0.1)
+    for name in packaged():
+        stated = [one for one in load_claim(name).hypotheses if isinstance(one, NonInferior)]
+        assert [(one.failures, "failures" in one.model_fields_set) for one in stated] == [(old.failures, True)]
+    (changed,) = [one for one in load_claim(str(path)).about(fail_below=0.3).hypotheses if isinstance(one, NonInferior)]
+    assert (changed.failures.below, changed.margin) == (0.3, old.margin)
+    for slip in ("{below: 0}", "{tolerance: 1}", "{tolerated: 0.1}", "{below: often}"):
+        path.write_text(MINE.replace("margin: 0.01", f"margin: 0.01, failures: {slip}"))
+        with pytest.raises(InputError, match=r"line 6: hypotheses\.1"):
+            load_claim(str(path))
+
+
+def test_the_verdict_says_what_either_lost_and_what_the_design_can_show():
+    found = verdict(study({"ours": (0.8, 1), "rival": (0.8, 1)}), NON_INFERIOR | {"failures": {"tolerance": 0.1}})
+    assert found.outcome == "inconclusive"
+    assert "is not inferior to rival in Dice" in found.sentence
+    assert "(0/36 and 0/36 lost, Dice below 0.4" in found.sentence
+    assert "12 cases and 3 seeds can show 23\N{NO-BREAK SPACE}% where neither loses any" in found.sentence
+    assert "takes 29 cases" in found.note
+    assert found.failures is not None
+    assert (found.failures.tolerance, found.failures.cases) == (0.1, 12)
 
 
 # At their edges ------------------------------------------------------------------------------------------------------
