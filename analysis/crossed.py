@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablate.analysis.format import several
-from ablate.analysis.independent import FEWEST, FEWEST_SLICES, Units, Word
+from ablate.analysis.independent import Units, Word, few_of
 from ablate.analysis.scales import PLAIN, Scale
 
 MOST_SEEDS = 100
@@ -177,21 +177,9 @@ def standard_error(found: Components, seeds: int | None = None) -> tuple[float, 
 def why_none(found: Components) -> str:
     """Why no interval can be given of other seeds and other images, and what would help; '' where one can."""
     said = ["one seed"] if math.isnan(found.seed) else []
-    unit = found.unit
-    if unit == "slice" and found.df_images <= 0:
-        said.append(
-            f"{several(found.images, unit)} of one volume are too few to see how alike neighbours are, at least "
-            f"{FEWEST_SLICES}: folds, or more volumes, would help"
-        )
-    elif found.images < FEWEST and found.effective != math.inf:
-        are = "is" if found.images == 1 else "are"
-        said.append(
-            f"{several(found.images, unit)} {are} too few to speak of others, at least {FEWEST}: more {unit}s, or "
-            "folds, would help"
-        )
-    elif found.df_images < 1:
-        said.append(f"nearly all images are of one {unit}")
-    return "; ".join(said)
+    if found.effective != math.inf:
+        said.append(few_of(found.images, found.unit, found.df_images + 1))
+    return "; ".join(filter(None, said))
 
 
 def seeds_needed(found: Components, distance: float, level: float = 0.95) -> int | None:

@@ -52,6 +52,13 @@ class Columns(NamedTuple):
     by_case: bool = False
     """Whether each is a case's score, its images pooled."""
 
+    @property
+    def word(self) -> Word:
+        """What is counted of them."""
+        if self.by_case or len(set(self.cases)) < len(self.images):
+            return "case"
+        return "slice" if self.stack else "image"
+
     def at(self, places: Sequence[int]) -> Columns:
         """Those of these places."""
         return self._replace(
@@ -80,7 +87,7 @@ def units_of(matrix: NDArray[np.float64], columns: Columns | None = None) -> Uni
         return Units(matrix, matrix, float(images), "image", "")
     if len(set(columns.cases)) < images:
         return _by_case(matrix, columns.cases)
-    word: Word = "case" if columns.by_case else "slice" if columns.stack else "image"
+    word = columns.word
     if columns.stack is False or columns.by_case:
         return Units(matrix, matrix, float(images), word, "")
     effective = effective_number(matrix.mean(axis=0)[in_order(columns.images)], known=bool(columns.stack))
@@ -90,6 +97,27 @@ def units_of(matrix: NDArray[np.float64], columns: Columns | None = None) -> Uni
     elif effective < images:
         note = f"images next to each other score alike: {images} count as {effective:.1f}"
     return Units(_stretched(matrix, np.full(images, _stretch(images, effective))), matrix, effective, word, note)
+
+
+def too_few(columns: Columns) -> str:
+    """Why these images tell nothing of others, and what would help; '' where they do."""
+    return few_of(len(set(columns.cases)), columns.word, math.inf)
+
+
+def few_of(units: int, word: Word, effective: float) -> str:
+    """As `too_few`, of so many units of which `effective` are independent."""
+    if word == "slice" and units < FEWEST_SLICES:
+        return (
+            f"{several(units, word)} of one volume are too few to see how alike neighbours are, at least "
+            f"{FEWEST_SLICES}: folds, or more volumes, would help"
+        )
+    if units < FEWEST:
+        are = "is" if units == 1 else "are"
+        return (
+            f"{several(units, word)} {are} too few to speak of others, at least {FEWEST}: more {word}s, or folds, "
+            "would help"
+        )
+    return f"nearly all images are of one {word}" if effective < 2 else ""
 
 
 def in_order(names: Sequence[str]) -> list[int]:

@@ -7,7 +7,7 @@ mask has is left out of means; a score is of one class where that is asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ablate.analysis.format import listing, several
 from ablate.errors import brief, unknown
@@ -111,17 +111,22 @@ def names_of(study: Study, configs: Mapping[str, TrialConfig], tasks: Mapping[st
 
 
 def stacks_of(study: Study, configs: Mapping[str, TrialConfig], tasks: Mapping[str, str]) -> dict[str, bool]:
-    """Whether a data set's test images are slices of one volume, as far as a run noted how many cases they are of."""
-    found: dict[str, bool] = {}
+    """Whether a data set's test images are slices of one volume, as far as a run noted how many cases they are of:
+    then each part, however it was split, is of one case."""
     records = study.data_records()
     data = {tasks[key]: config.data.fingerprint for key, config in configs.items()}
-    for task, fingerprint in data.items():
-        parts = records[fingerprint].facts.get("parts") if fingerprint in records else None
-        test = parts.get("test") if isinstance(parts, dict) else None
-        images, cases = (test.get("images"), test.get("cases")) if isinstance(test, dict) else (None, None)
-        if isinstance(images, int) and isinstance(cases, int):
-            found[task] = cases == 1 < images
-    return found
+    counts = {task: _images_and_cases(records[of].facts) for task, of in data.items() if of in records}
+    several = {task: [cases for images, cases in found if images > 1] for task, found in counts.items()}
+    return {task: all(cases == 1 for cases in found) for task, found in several.items() if found}
+
+
+def _images_and_cases(facts: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Of each part that was looked at, as far as this is what `ablate.data.check.Look.plain` writes."""
+    looks = facts.get("looks")
+    parts = [one.get("parts") for one in looks if isinstance(one, dict)] if isinstance(looks, list) else []
+    found = [part for one in parts if isinstance(one, dict) for part in one.values() if isinstance(part, dict)]
+    counts = [(part.get("images"), part.get("cases")) for part in found]
+    return [(images, cases) for images, cases in counts if isinstance(images, int) and isinstance(cases, int)]
 
 
 # What is asked for ---------------------------------------------------------------------------------------------------

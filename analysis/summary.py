@@ -12,7 +12,7 @@ from rich.text import Text
 from ablate.analysis.crossed import counted
 from ablate.analysis.failure_words import failed_of, failed_trainings
 from ablate.analysis.format import between, listing, model_name, score, several
-from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, Pareto, amount, cells, pareto, tasks, value
+from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, Pareto, Score, amount, cells, pareto, tasks, value
 from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
@@ -68,6 +68,13 @@ def _table(numbers: Sequence[str]) -> Table:
     return table
 
 
+def _of_score(found: Score, interval: Interval | None, asked: bool) -> str:
+    """With its interval; without one, its spread over seeds only where none was asked for."""
+    if interval is not None:
+        return between(found.mean, interval.low, interval.high)
+    return score(found.mean) if asked else score(*found)
+
+
 def _of_intervals(intervals: Sequence[Interval], metric: MetricName) -> list[str]:
     """What networks' intervals are over, and why some have none."""
     over, why = counted(intervals), sorted({one.why for one in intervals if one.why})
@@ -106,7 +113,7 @@ def _task_summary(
         return [
             Text(model_name(cell.model) if cell.trivial else cell.label),
             *(Text(amount(cost, value(cell, cost))) for cost in costs),
-            Text(score(*first) if interval is None else between(first.mean, interval.low, interval.high)),
+            Text(_of_score(first, interval, bool(intervals))),
             Text(score(other.mean) if sure else score(*other)),
             *([Text(failed_of(failures[cell.id].counted) if cell.id in failures else "")] if failures else []),
         ]

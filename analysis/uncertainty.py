@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ablate.analysis.by_seed import by_seed
 from ablate.analysis.format import several
-from ablate.analysis.independent import FEWEST, Columns
+from ablate.analysis.independent import Columns, too_few
 from ablate.analysis.pareto import Cost, Pareto, most_dominated, nondominated, pareto, tasks
 from ablate.analysis.scores import CellScores, cell_scores
 from ablate.analysis.significance import hierarchical_bootstrap
@@ -176,8 +176,8 @@ def _resample(cells: Sequence[str], scores: Mapping[str, CellScores], resamples:
     images = _shared_images(list(known.values()))
     columns = _columns_of(list(known.values()), images)
     note = _note([len(found.values) for found in known.values()], len(images), list(known.values()), len(cells))
-    if 0 < (units := 0 if columns is None else len(set(columns.cases))) < FEWEST:
-        note = "; ".join(filter(None, [note, f"of {units} independent test images nothing is known of others"]))
+    few = too_few(columns) if columns is not None else ""
+    note = "; ".join(filter(None, [note, few]))
     if not images:
         known = {}
     matrices = [_columns(found, images) for found in known.values()]
@@ -191,7 +191,7 @@ def _resample(cells: Sequence[str], scores: Mapping[str, CellScores], resamples:
         seeds=min(map(len, matrices), default=0),
         images=len(images),
         note=note,
-        few=units < FEWEST,
+        few=bool(few),
     )
 
 

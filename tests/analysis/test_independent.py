@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from scipy import stats
 from ablate.analysis.crossed import components, components_of, interval_of, p_value_of, seeds_needed
 from ablate.analysis.independent import FEWEST_SLICES, Columns, effective_number, in_order, units_of
 from ablate.analysis.scores import CellScores
+from ablate.analysis.scoring import stacks_of
 from ablate.analysis.significance import difference, hierarchical_bootstrap, mean_interval, one_sided_bound
+from ablate.study.runs import DataRecord
 
 
 def columns(*sizes: int, stack: bool | None = False) -> Columns:
@@ -201,6 +204,28 @@ def test_fewer_than_twenty_slices_of_one_volume_have_no_interval():
     assert math.isnan(found.low)
     assert found.why.startswith("19 slices of one volume are too few to see how alike neighbours are, at least 20")
     assert math.isfinite(mean_interval(cell(values, of._replace(stack=False))).low)
+
+
+@pytest.mark.parametrize(
+    ("looks", "stack"),
+    [
+        ([{"train": (18, 1), "val": (6, 1), "test": (6, 1)}], {"slices": True}),
+        ([{"train": (18, 18), "test": (6, 6)}, {"train": (24, 24), "test": (1, 1)}], {"slices": False}),
+        ([{"train": (18, 3), "val": (6, 1), "test": (6, 1)}], {"slices": False}),
+        ([], {}),
+        (None, {}),
+    ],
+)
+def test_a_study_knows_whether_its_images_are_slices_of_one_volume(looks, stack):
+    """Where a run noted of how many cases each part is; what is not of that form is not believed."""
+    named = [
+        {"parts": {part: dict(zip(("images", "cases"), both, strict=True)) for part, both in one.items()}}
+        for one in looks or []
+    ]
+    record = DataRecord(facts={} if looks is None else {"looks": [*named, 7, {"parts": {"test": "x", "val": {}}}]})
+    study = SimpleNamespace(data_records=lambda: {"f" * 12: record})
+    config = SimpleNamespace(data=SimpleNamespace(fingerprint="f" * 12))
+    assert stacks_of(study, {"k": config}, {"k": "slices"}) == stack
 
 
 def test_a_bootstrap_of_slices_draws_as_many_as_they_count_as():
