@@ -12,11 +12,24 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ablate.analysis.claims.evaluate import evaluate
-from ablate.analysis.claims.schema import Claim, Fewest, Hypothesis, MatchedBudget, NonInferior, OnFront, Superior
+import pandas as pd
+
+from ablate.analysis.claims.evaluate import evaluate, lacking
+from ablate.analysis.claims.schema import (
+    Claim,
+    Fewest,
+    Hypothesis,
+    MatchedBudget,
+    NonInferior,
+    OnFront,
+    Superior,
+    load_claim,
+    packaged,
+)
 from ablate.analysis.claims.verdict import ClaimResult, Outcome, Verdict
 from ablate.analysis.data_sets import data_sets, repeats
 from ablate.analysis.format import listing, several
+from ablate.analysis.pareto import tasks
 from ablate.analysis.scoring import metric_asked
 from ablate.analysis.significance import holm_corrected
 from ablate.analysis.synthesis import Signs, Synthesis, signs, synthesis
@@ -60,6 +73,29 @@ class Across(NamedTuple):
     outcome: Outcome
     sentence: str
     notes: tuple[str, ...]
+
+    @property
+    def result(self) -> ClaimResult:
+        """The verdicts of all data sets together as a claim's."""
+        verdicts = tuple(one.verdict for one in self.together)
+        return ClaimResult(self.name, self.statement, "all data sets", self.outcome, verdicts, self.sentence)
+
+
+def applicable(studies: Mapping[str, Frames]) -> list[Across]:
+    """The packaged claims judged together, where two data sets or more have their subject and rivals, one cell each."""
+    found = []
+    for name in packaged():
+        claim = load_claim(name)
+        fit = {study: part for study, frames in studies.items() if (part := _fit(claim, frames)) is not None}
+        if fit and (judged := across(claim, fit)).together:
+            found.append(judged)
+    return found
+
+
+def _fit(claim: Claim, frames: Frames) -> Frames | None:
+    """The data sets on which the claim can be asked whole; `None` where there is none."""
+    fit = [trials for trials in tasks(frames.trials).values() if not lacking(claim, trials)]
+    return frames._replace(trials=pd.concat(fit)) if fit else None
 
 
 def across(claim: Claim, studies: Mapping[str, Frames]) -> Across:
@@ -242,15 +278,13 @@ def _holm(parts: Sequence[tuple[int, Hypothesis]], found: Sequence[Together]) ->
     corrected = list(found)
     for number in {number for number, part in parts if isinstance(part, Superior)}:
         family = [at for at, (own, _) in enumerate(parts) if own == number and found[at].synthesis is not None]
-        for toward in ("p_supported", "p_refuted"):
-            p_values = holm_corrected([getattr(found[at], toward) for at in family])
-            for at, p in zip(family, p_values, strict=True):
-                corrected[at] = corrected[at]._replace(**{toward: p})
-        for at in family:
-            one = corrected[at]
-            outcome = _decided(one.p_supported, one.p_refuted, one.each)
-            note = _standing_out(one.each, outcome)
-            corrected[at] = one._replace(verdict=one.verdict._replace(outcome=outcome, note=note))
+        supported = holm_corrected([found[at].p_supported for at in family])
+        refuted = holm_corrected([found[at].p_refuted for at in family])
+        for at, p_supported, p_refuted in zip(family, supported, refuted, strict=True):
+            one = found[at]
+            outcome = _decided(p_supported, p_refuted, one.each)
+            verdict = one.verdict._replace(outcome=outcome, note=_standing_out(one.each, outcome))
+            corrected[at] = one._replace(verdict=verdict, p_supported=p_supported, p_refuted=p_refuted)
     return corrected
 
 
@@ -261,12 +295,14 @@ def _sentence(name: str, found: Synthesis, counted: Signs, margin: float) -> str
     estimate, low, high, level = found.interval[:4]
     k = found.data_sets
     said = (
-        f"{name}: mean difference over data sets like these {k} {estimate:+.4f}, {level:.0%} CI {low:+.4f} to "
+        f"{name}, over data sets like these {k}: mean difference {estimate:+.4f}, {level:.0%} CI {low:+.4f} to "
         f"{high:+.4f} (t over data sets, {k - 1} df); on one more {found.predicted.low:+.4f} to "
         f"{found.predicted.high:+.4f}."
     )
-    if not math.isnan(found.spread):
-        said += f" Between data sets the difference has an sd of {found.spread:.4f} (I² {found.share:.0%})."
+    if found.spread > 0:
+        said += f" Between data sets it has an sd of {found.spread:.4f} (I² {found.share:.0%})."
+    elif found.spread == 0:
+        said += " Data sets differ no more than the errors on each explain (I² 0%)."
     what = f"less than {margin:g} worse" if margin else "better"
     return f"{said} It is {what} on {counted.above} of {k} (sign test, p = {counted.p_value:.2g})."
 

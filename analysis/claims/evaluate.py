@@ -91,16 +91,20 @@ def applicable(frames: Frames) -> Applicable:
 def _apply(name: str, frames: Frames, results: list[ClaimResult], notes: list[str]) -> None:
     claim = load_claim(name)
     for task, trials in tasks(frames.trials).items():
-        rows = _complete(trials)
-        found = {named(selector): len(select(rows, selector)) for selector in (claim.subject, *claim.against)}
-        unfit = [who for who, count in found.items() if count != 1]
+        unfit = lacking(claim, trials)
         if not unfit:
             results += evaluate(claim, frames._replace(trials=trials))
-        elif found[named(claim.subject)] == 1 and any(found[named(rival)] for rival in claim.against):
+        elif named(claim.subject) not in unfit and any(select(_complete(trials), rival) for rival in claim.against):
             notes.append(
                 f"claim {name} is not judged on {task}, for it needs one complete configuration each of "
                 f"{listing(unfit)}; `ablate claim` judges what it can"
             )
+
+
+def lacking(claim: Claim, trials: pd.DataFrame) -> list[str]:
+    """Which of a claim's subject and rivals are not one complete configuration in the trials of one data set."""
+    rows = _complete(trials)
+    return [named(selector) for selector in (claim.subject, *claim.against) if len(select(rows, selector)) != 1]
 
 
 def _complete(trials: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablate.runners.cli.output import console, print_json
-from ablate.runners.cli.several import by_name
+from ablate.runners.cli.several import by_name, judged_on
 from ablate.runners.cli.shared import (
     class_option,
     empty_option,
@@ -62,7 +62,6 @@ def claim(
     from ablate.analysis.by_seed import remarks
     from ablate.analysis.claims.across import across
     from ablate.analysis.claims.schema import load_claim
-    from ablate.analysis.confirmation import of_fresh_seeds, searched_and_fresh
     from ablate.analysis.format import several
 
     parsed = load_claim(name).about(of_class, empty)
@@ -71,8 +70,7 @@ def claim(
         opened = open_study(path)
         found = tables(opened, unit, parsed.empty)
         said += [f"{called}: {one}" if len(studies) > 1 else one for one in (*remarks(found), *notes(opened))]
-        _, fresh = searched_and_fresh(opened.manifest.runs)
-        frames[called] = of_fresh_seeds(found, fresh) if fresh else found  # a search's own seeds flatter it
+        frames[called] = judged_on(opened, found)
     judged = across(parsed, frames)
     if as_json:
         print_json(_document(judged, said))
