@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from scipy import stats
 from synthetic import Tables, table, trial
 
@@ -201,3 +205,37 @@ def test_a_whole_claim_is_refuted_at_five_per_cent_over_its_verdicts():
     assert first.verdict.outcome == "refuted"
     assert 0.005 < first.p_refuted < 0.05
     assert found.outcome == "inconclusive"
+
+
+def test_the_command_judges_several_studies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    import ablate.analysis.frames
+    import ablate.runners.cli.claim as command
+
+    class Opened:
+        def __init__(self, path: Path) -> None:
+            self.path = path
+            self.manifest = SimpleNamespace(runs=[])
+
+        def said_of_faults(self) -> list[str]:
+            return []
+
+        def sound(self) -> SimpleNamespace:
+            return SimpleNamespace(records={})
+
+    given = studies(0.010, 0.012, 0.008)
+    monkeypatch.setattr(command, "open_study", Opened)
+    monkeypatch.setattr(ablate.analysis.frames, "load", lambda opened: given[opened.path.name])
+    file = tmp_path / "c.yaml"
+    file.write_text(json.dumps(claim(SUPERIOR, NON_INFERIOR).model_dump(exclude_none=True)))
+    answer = CliRunner().invoke(command.claim, [*given, "--claim", str(file), "--json"], catch_exceptions=False)
+    document = json.loads(answer.output)
+    assert [result["task"] for result in document["results"]] == ["d0", "d1", "d2"]
+    superior, _ = document["together"]["verdicts"]
+    assert superior["each"] == dict.fromkeys(["d0", "d1", "d2"], "supported")
+    assert superior["synthesis"]["data_sets"] == 3
+    assert superior["signs"]["above"] == 3
+    text = CliRunner().invoke(command.claim, [*given, "--claim", str(file)], catch_exceptions=False).output
+    assert "Together, over 3 data sets" in text
+    assert max(map(len, text.splitlines())) <= 80
+    alone = CliRunner().invoke(command.claim, ["s0", "--claim", str(file), "--json"], catch_exceptions=False)
+    assert json.loads(alone.output)["together"] is None
