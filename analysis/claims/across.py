@@ -26,7 +26,9 @@ from ablate.analysis.claims.schema import (
     load_claim,
     packaged,
 )
-from ablate.analysis.claims.verdict import ClaimResult, Outcome, Verdict
+from ablate.analysis.claims.sure import ALPHA
+from ablate.analysis.claims.verdict import ClaimResult, Outcome, Verdict, outcome_of
+from ablate.analysis.claims.whole import whole
 from ablate.analysis.data_sets import data_sets, repeats
 from ablate.analysis.format import listing, several
 from ablate.analysis.pareto import tasks
@@ -39,7 +41,7 @@ from ablate.metrics.counts import METRICS
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
 
-_LEVEL = 0.95
+_LEVEL = 1 - ALPHA
 _Difference = NonInferior | Superior | MatchedBudget
 
 
@@ -54,10 +56,6 @@ class Together(NamedTuple):
     each: Mapping[str, Verdict]
     synthesis: Synthesis | None = None
     signs: Signs | None = None
-    p_supported: float = math.nan
-    """Of the hypothesis being false: one-sided, of `superior` and `matched_budget` two-sided, as it is judged."""
-    p_refuted: float = math.nan
-    """Of its being true, likewise."""
 
 
 class Across(NamedTuple):
@@ -78,7 +76,9 @@ class Across(NamedTuple):
     def result(self) -> ClaimResult:
         """The verdicts of all data sets together as a claim's."""
         verdicts = tuple(one.verdict for one in self.together)
-        return ClaimResult(self.name, self.statement, "all data sets", self.outcome, verdicts, self.sentence)
+        found = whole(verdicts)
+        sure = found.p_supported, found.p_refuted
+        return ClaimResult(self.name, self.statement, "all data sets", self.outcome, verdicts, self.sentence, *sure)
 
 
 def applicable(studies: Mapping[str, Frames]) -> list[Across]:
@@ -113,10 +113,10 @@ def across(claim: Claim, studies: Mapping[str, Frames]) -> Across:
     judged: dict[str, ClaimResult] = {}
     for study, frames in studies.items():
         try:
-            whole, in_pieces = evaluate(claim, frames), evaluate(pieces, frames)
+            own, in_pieces = evaluate(claim, frames), evaluate(pieces, frames)
         except InputError as error:
             raise InputError(f"{study}: {error}" if len(studies) > 1 else str(error)) from None
-        for result, piece in zip(whole, in_pieces, strict=True):
+        for result, piece in zip(own, in_pieces, strict=True):
             name = name_of[study, result.task]
             results.append(_called(result, name))
             if name not in again:
@@ -130,7 +130,7 @@ def across(claim: Claim, studies: Mapping[str, Frames]) -> Across:
         first = results[0]
         return Across(claim.name, claim.statement, tuple(results), (), first.outcome, first.sentence, tuple(notes))
     together = tuple(_holm(parts, _together(parts, better, judged)))
-    outcome = _whole(together)
+    outcome = whole([one.verdict for one in together]).outcome
     counts = [f"{n} {word}" for word in ("supported", "refuted", "inconclusive")
               if (n := sum(one.verdict.outcome == word for one in together))]  # fmt: skip
     return Across(
@@ -173,17 +173,6 @@ def _called(result: ClaimResult, name: str) -> ClaimResult:
     return result._replace(task=name, sentence=sentence)
 
 
-def _whole(together: Sequence[Together]) -> Outcome:
-    """Supported if all are, at 5 % each (an intersection-union test); refuted if one is after Holm's correction over
-    them, or for what is counted."""
-    if any(one.synthesis is None and one.verdict.outcome == "refuted" for one in together):
-        return "refuted"
-    p_values = [one.p_refuted for one in together if not math.isnan(one.p_refuted)]
-    if any(p <= 1 - _LEVEL for p in holm_corrected(p_values)):
-        return "refuted"
-    return "supported" if all(one.verdict.outcome == "supported" for one in together) else "inconclusive"
-
-
 def _signs(parts: Sequence[Hypothesis], studies: Mapping[str, Frames], claim: Claim) -> list[int]:
     """Of each hypothesis's metric: 1 where more is better. Raises `InputError` where it is not one thing in all."""
     found = []
@@ -219,10 +208,17 @@ def _on_each(each: Mapping[str, Verdict]) -> Together:
     a probability by all."""
     first = next(iter(each.values()))
     outcomes = [verdict.outcome for verdict in each.values()]
-    refuted = "refuted" in outcomes if first.kind == "fewest" else set(outcomes) == {"refuted"}
-    outcome: Outcome = "refuted" if refuted else "supported" if set(outcomes) == {"supported"} else "inconclusive"
+    counted = first.kind == "fewest"
+    refuted = "refuted" in outcomes if counted else set(outcomes) == {"refuted"}
+    outcome = outcome_of(set(outcomes) == {"supported"}, refuted)
     sentence = f"{first.name[0].upper()}{first.name[1:]} on {outcomes.count('supported')} of {len(each)} data sets."
-    return Together(_verdict(first, outcome, sentence, _standing_out(each, outcome)), each)
+    p_supported, p_refuted = (
+        _largest([getattr(one, p) for one in each.values()]) for p in ("p_supported", "p_refuted")
+    )
+    if counted:
+        p_refuted = min((one.p_refuted for one in each.values() if one.p_refuted >= 0), default=math.nan)
+    verdict = _verdict(first, outcome, sentence, _standing_out(each, outcome))
+    return Together(verdict._replace(p_supported=p_supported, p_refuted=p_refuted), each)
 
 
 def _of_differences(part: _Difference, sign: int, each: Mapping[str, Verdict]) -> Together:
@@ -242,22 +238,41 @@ def _of_differences(part: _Difference, sign: int, each: Mapping[str, Verdict]) -
         found.p_below(margin), found.p_above(margin)
     )  # fmt: skip
     sides = 1 if isinstance(part, NonInferior) else 2
-    p_supported, p_refuted = min(1.0, sides * above), min(1.0, sides * below)
+    p_supported = _largest([min(1.0, sides * above), *map(_lost, each.values())])
+    p_refuted = min(1.0, sides * below)
     outcome = _decided(p_supported, p_refuted, each)
     verdict = _verdict(first, outcome, _sentence(first.name, found, counted, margin), _standing_out(each, outcome))
     low, high = found.interval.low, found.interval.high
     verdict = verdict._replace(
-        estimate=found.interval.estimate, low=low, high=high, unit="difference", error=found.error
+        estimate=found.interval.estimate,
+        low=low,
+        high=high,
+        unit="difference",
+        p_supported=p_supported,
+        p_refuted=p_refuted,
+        error=found.error,
     )
-    return Together(verdict, each, found, counted, p_supported, p_refuted)
+    return Together(verdict, each, found, counted)
+
+
+def _lost(verdict: Verdict) -> float:
+    """At most how likely it is that failures pass, on one data set, that are not tolerated: they have to pass on each,
+    for of few cases without a failure no mean over data sets could be judged. 0 where none were asked about."""
+    if verdict.failures is None:
+        return 0.0
+    passed = verdict.failures.outcome == "supported"
+    return min(verdict.p_supported, ALPHA) if passed else verdict.p_supported
+
+
+def _largest(p_values: Sequence[float]) -> float:
+    """NaN where one is not known."""
+    return math.nan if any(map(math.isnan, p_values)) else max(p_values)
 
 
 def _decided(p_supported: float, p_refuted: float, each: Mapping[str, Verdict]) -> Outcome:
     """Nothing is supported that a data set refutes, or that one was not there to test."""
-    if p_refuted <= 1 - _LEVEL:
-        return "refuted"
     kept = any(one.outcome == "refuted" or math.isnan(one.estimate) for one in each.values())
-    return "supported" if p_supported <= 1 - _LEVEL and not kept else "inconclusive"
+    return outcome_of(p_supported <= ALPHA and not kept, p_refuted <= ALPHA)
 
 
 def _verdict(first: Verdict, outcome: Outcome, sentence: str, note: str) -> Verdict:
@@ -270,6 +285,8 @@ def _standing_out(each: Mapping[str, Verdict], outcome: Outcome) -> str:
     absent = [name for name, one in each.items() if math.isnan(one.estimate)]
     said = [f"refuted on {listing(refuted)}"] if refuted else []
     said += [f"cannot be judged on {listing(absent)}"] if absent else []
+    lost = [name for name, one in each.items() if one.failures is not None and one.failures.outcome == "inconclusive"]
+    said += [f"failures are not shown to be within what is tolerated on {listing(lost)}"] if lost else []
     return "; ".join(said)
 
 
@@ -278,13 +295,13 @@ def _holm(parts: Sequence[tuple[int, Hypothesis]], found: Sequence[Together]) ->
     corrected = list(found)
     for number in {number for number, part in parts if isinstance(part, Superior)}:
         family = [at for at, (own, _) in enumerate(parts) if own == number and found[at].synthesis is not None]
-        supported = holm_corrected([found[at].p_supported for at in family])
-        refuted = holm_corrected([found[at].p_refuted for at in family])
+        supported = holm_corrected([found[at].verdict.p_supported for at in family])
+        refuted = holm_corrected([found[at].verdict.p_refuted for at in family])
         for at, p_supported, p_refuted in zip(family, supported, refuted, strict=True):
             one = found[at]
             outcome = _decided(p_supported, p_refuted, one.each)
             verdict = one.verdict._replace(outcome=outcome, note=_standing_out(one.each, outcome))
-            corrected[at] = one._replace(verdict=verdict, p_supported=p_supported, p_refuted=p_refuted)
+            corrected[at] = one._replace(verdict=verdict._replace(p_supported=p_supported, p_refuted=p_refuted))
     return corrected
 
 
@@ -310,9 +327,9 @@ def _sentence(name: str, found: Synthesis, counted: Signs, margin: float) -> str
 def _what_can_be_shown(k: int) -> str:
     from scipy import stats
 
-    quantile = float(stats.t.ppf(_LEVEL, k - 1))
+    quantile = float(stats.t.ppf(1 - ALPHA, k - 1))
     least = 0.5**k
-    counting = "counting alone can show nothing" if least > 1 - _LEVEL else "counting can show it"
+    counting = "counting alone can show nothing" if least > ALPHA else "counting can show it"
     return (
         f"{several(k, 'data set')}: a one-sided bound is {quantile:.1f} standard errors from the mean (t, {k - 1} df); "
         f"were the subject better on all, the sign test's p would be {least:.2g}: {counting}"

@@ -46,7 +46,7 @@ def evidence(study: Study, frames: Frames) -> Evidence:
         for metric in (*metrics_of(frames.images), *frames.scoring.asked)
     }
     known = {cell.id: cell for cell in noted(notes, "networks", lambda: cells(seeds), ()) if not cell.trivial}
-    claims = noted(notes, "claims", lambda: applicable(judged), Applicable((), ()))
+    claims = noted(notes, "claims", lambda: applicable(judged, study), Applicable((), ()))
     uncertain = {
         task: noted(notes, f"fronts of {task}", partial(_uncertain, trials, scores), ())
         for task, trials in noted(notes, "data sets", lambda: tasks(seeds), {}).items()

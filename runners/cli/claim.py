@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from ablate.runners.cli.shared import (
 
 if TYPE_CHECKING:
     from ablate.analysis.claims.across import Across, Together
+    from ablate.analysis.claims.registered import Standing
     from ablate.analysis.claims.verdict import Verdict
     from ablate.analysis.scores import Unit
     from ablate.metrics.counts import Empty
@@ -61,28 +62,36 @@ def claim(
 
     from ablate.analysis.by_seed import remarks
     from ablate.analysis.claims.across import across
+    from ablate.analysis.claims.registered import standing
     from ablate.analysis.claims.schema import load_claim
+    from ablate.analysis.claims.whole import said_of_error, said_of_power
     from ablate.analysis.format import several
 
     parsed = load_claim(name).about(of_class, empty)
-    frames, said = {}, []
+    frames, said, stands = {}, [], {}
     for called, path in by_name(studies).items():
         opened = open_study(path)
         found = tables(opened, unit, parsed.empty)
         said += [f"{called}: {one}" if len(studies) > 1 else one for one in (*remarks(found), *notes(opened))]
         frames[called] = judged_on(opened, found)
+        stands[called] = standing(opened, parsed)
     judged = across(parsed, frames)
     if as_json:
-        print_json(_document(judged, said))
+        print_json(_document(judged, stands, said))
         return
     out = console()
     out.print(Text(judged.statement, style="bold"))
     for result in judged.results:
         _print(result.verdicts, result.sentence, result.outcome)
+        for line in filter(None, (said_of_power(result), said_of_error(result))):
+            out.print(Text(line, style="dim"))
     if judged.together:
         out.print(Text(f"\nTogether, over {several(len(judged.together[0].each), 'data set')}", style="bold"))
         _print([one.verdict for one in judged.together], judged.sentence, judged.outcome)
-    out.print("All verdicts must be supported for the claim to be; one refuted refutes it.", style="dim")
+        out.print(Text(said_of_error(judged.result), style="dim"))
+    for called, stand in stands.items():
+        line = f"{called}: {stand.sentence}" if len(stands) > 1 else stand.sentence
+        out.print(Text(line, style="green" if stand.before else "yellow"))
     for note in (*judged.notes, *said):
         out.print(Text(note, style="yellow"))
 
@@ -99,12 +108,11 @@ def _print(verdicts: Iterable[Verdict], sentence: str, outcome: str) -> None:
     out.print(Text(sentence, style=f"bold {_STYLES[outcome]}"))
 
 
-def _document(judged: Across, said: Sequence[str]) -> dict[str, Any]:
+def _document(judged: Across, stands: Mapping[str, Standing], said: Sequence[str]) -> dict[str, Any]:
     def together(one: Together) -> dict[str, Any]:
         found = one.synthesis
         return {
             **_plain(one.verdict._asdict()),
-            **_plain({"p_supported": one.p_supported, "p_refuted": one.p_refuted}),
             "each": {name: verdict.outcome for name, verdict in one.each.items()},
             "synthesis": None
             if found is None
@@ -116,8 +124,17 @@ def _document(judged: Across, said: Sequence[str]) -> dict[str, Any]:
     return {
         "claim": judged.name,
         "statement": judged.statement,
+        "registered": {
+            called: {
+                "sha256": stand.digest,
+                "at": stand.entry.at if stand.entry else None,
+                "before_the_first_test_score": stand.before,
+                "sentence": stand.sentence,
+            }
+            for called, stand in stands.items()
+        },
         "results": [
-            result._asdict() | {"verdicts": [_plain(verdict._asdict()) for verdict in result.verdicts]}
+            _plain(result._asdict()) | {"verdicts": [_plain(verdict._asdict()) for verdict in result.verdicts]}
             for result in judged.results
         ],
         "together": {
