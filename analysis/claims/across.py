@@ -106,43 +106,49 @@ def across(claim: Claim, studies: Mapping[str, Frames]) -> Across:
     found = data_sets(studies)
     name_of = {(one.study, one.task): one.name for one in found}
     again = repeats(found)
+    own = [
+        _called(result, name_of[study, result.task])
+        for study, frames in studies.items()
+        for result in _evaluated(claim, study, frames, len(studies) > 1)
+    ]
+    notes = [f"{name} looks like {other} again: together, it counts once" for name, other in again.items()]
+    left = [one.name for one in found if one.name not in {result.task for result in own}]
+    notes += [f"{listing(left)}: no complete trial of the subject"] if left else []
+    once = {result.task: result for result in own if result.task not in again}
+    if len(once) < 2:
+        if len(own) > 1 or len(studies) > 1:
+            notes.append("One data set says nothing of others: a claim is judged together from two on")
+        return Across(claim.name, claim.statement, tuple(own), (), own[0].outcome, own[0].sentence, tuple(notes))
     parts = _parts(claim)
     better = _signs([part for _, part in parts], studies, claim)
     pieces = claim.model_copy(update={"hypotheses": [part for _, part in parts]})
-    results: list[ClaimResult] = []
-    judged: dict[str, ClaimResult] = {}
-    for study, frames in studies.items():
-        try:
-            own, in_pieces = evaluate(claim, frames), evaluate(pieces, frames)
-        except InputError as error:
-            raise InputError(f"{study}: {error}" if len(studies) > 1 else str(error)) from None
-        for result, piece in zip(own, in_pieces, strict=True):
-            name = name_of[study, result.task]
-            results.append(_called(result, name))
-            if name not in again:
-                judged[name] = _corrected(piece, result)
-    notes = [f"{name} looks like {other} again: together, it counts once" for name, other in again.items()]
-    left = [one.name for one in found if one.name not in {result.task for result in results}]
-    notes += [f"{listing(left)}: no complete trial of the subject"] if left else []
-    if len(judged) < 2:
-        if len(results) > 1 or len(studies) > 1:
-            notes.append("One data set says nothing of others: a claim is judged together from two on")
-        first = results[0]
-        return Across(claim.name, claim.statement, tuple(results), (), first.outcome, first.sentence, tuple(notes))
-    together = tuple(_holm(parts, _together(parts, better, judged)))
+    in_pieces = {
+        name: _corrected(piece, once[name])
+        for study, frames in studies.items()
+        for piece in evaluate(pieces, frames)
+        if (name := name_of[study, piece.task]) in once
+    }
+    together = tuple(_holm(parts, _together(parts, better, in_pieces)))
     outcome = whole([one.verdict for one in together]).outcome
     counts = [f"{n} {word}" for word in ("supported", "refuted", "inconclusive")
               if (n := sum(one.verdict.outcome == word for one in together))]  # fmt: skip
     return Across(
         name=claim.name,
         statement=claim.statement,
-        results=tuple(results),
+        results=tuple(own),
         together=together,
         outcome=outcome,
-        sentence=f"Over {several(len(judged), 'data set')} the claim is {outcome}: of {len(together)} verdicts "
+        sentence=f"Over {several(len(once), 'data set')} the claim is {outcome}: of {len(together)} verdicts "
         f"{listing(counts)}.",
-        notes=(*notes, _what_can_be_shown(len(judged))),
+        notes=(*notes, _what_can_be_shown(len(once))),
     )
+
+
+def _evaluated(claim: Claim, study: str, frames: Frames, say_which: bool) -> list[ClaimResult]:
+    try:
+        return evaluate(claim, frames)
+    except InputError as error:
+        raise InputError(f"{study}: {error}" if say_which else str(error)) from None
 
 
 def _parts(claim: Claim) -> list[tuple[int, Hypothesis]]:
