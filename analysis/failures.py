@@ -267,7 +267,7 @@ def failures(frames: Frames, metric: MetricName = "dice") -> dict[str, Failures]
     dice = image_scores(rows, f"dice.{only}" if only else "dice", frames.scoring._replace(empty="skip"))
     every = rows[["key", "image"]].drop_duplicates()
     dice = every.merge(dice, how="left", on=["key", "image"]).fillna({"score": 1.0})
-    found = {cell: scores for cell, scores in by_cell(frames, dice).items() if not scores.trivial}
+    found = {cell: scores for cell, scores in by_cell(frames, "dice", dice).items() if not scores.trivial}
     below = _thresholds(found, frames.scoring.fail_below)
     empty = _empty_predictions(rows).map(frames.trials.set_index("key")["cell"]).value_counts()
     broken = _failed_trainings(frames, rows, set(found))

@@ -34,14 +34,21 @@ if TYPE_CHECKING:
 def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
     """The claim judged on each data set that has its subject.
 
-    A hypothesis that cannot be judged is inconclusive, and says why.
+    A hypothesis that cannot be judged is inconclusive, and says why. Raises `InputError` as `judged_on`.
+    """
+    return [_judge(study, task) for task, study in judged_on(claim, frames).items()]
+
+
+def judged_on(claim: Claim, frames: Frames) -> dict[str, Judged]:
+    """What the claim's verdicts are about on each data set that has its subject, by the data set.
+
     Raises `InputError` if no data set has the subject, if the subject or a rival is not one cell but several, or for a
     metric that no trial has.
     """
     claim = claim.model_copy(update={"hypotheses": [_resolved(one, claim, frames) for one in claim.hypotheses]})
     asked = [one.metric for one in claim.hypotheses if not isinstance(one, Fewest)]
     frames = scored(frames, asked, claim.empty)
-    results = []
+    found = {}
     for task, trials in tasks(frames.trials).items():
         rows = _complete(trials)
         chosen = select(rows, claim.subject)
@@ -53,13 +60,13 @@ def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
         if chosen:
             part = frames._replace(trials=trials)
             known = {cell.id: cell for cell in cells(by_seed(part)) if not cell.trivial}
-            results.append(_judge(Judged(claim, part, known, rows, known[chosen[0]], {}, {}), task))
-    if not results:
+            found[task] = Judged(claim, part, known, rows, known[chosen[0]], {}, {})
+    if not found:
         raise InputError(
             f"claim {claim.name}: its subject {named(claim.subject)} has no complete trial in this study; "
             "run a space that has it"
         )
-    return results
+    return found
 
 
 def _resolved(hypothesis: Hypothesis, claim: Claim, frames: Frames) -> Hypothesis:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from ablate.analysis.claims.sure import ALPHA
@@ -54,7 +55,7 @@ class Decision(NamedTuple):
 
 def check_looks(seeds: Sequence[int]) -> None:
     """Raises `InputError` for numbers of seeds that cannot be looked at in turn."""
-    rising = all(one < other for one, other in zip(seeds, seeds[1:], strict=False))
+    rising = all(one < other for one, other in pairwise(seeds))
     if not seeds or seeds[0] < 2 or not rising or len(seeds) > _MOST_LOOKS or seeds[-1] > _MOST_SEEDS:
         raise InputError(
             f"--looks {','.join(map(str, seeds))}: expected rising numbers of seeds from 2 on, at most {_MOST_LOOKS} "
@@ -72,7 +73,7 @@ def spent(share: float, alpha: float = ALPHA) -> float:
 def levels(seeds: Sequence[int], alpha: float = ALPHA) -> tuple[float, ...]:
     """The level of each look, by its number of seeds; their sum is `alpha`."""
     used = [0.0, *(spent(count / seeds[-1], alpha) for count in seeds)]
-    return tuple(later - earlier for earlier, later in zip(used, used[1:], strict=False))
+    return tuple(later - earlier for earlier, later in pairwise(used))
 
 
 def decide(
@@ -103,9 +104,13 @@ def _after(verdict: Verdict, task: str, spending: Sequence[float], look: int, ov
         state = "supported"
     elif _is_beyond(verdict, spending[look:]):
         state = "beyond"
-    p_values = (None if math.isnan(p) else p for p in (verdict.p_supported, verdict.p_refuted))
     decided = look if state in ("supported", "refuted") else 0
-    return Decision(task, verdict.hypothesis, verdict.name, state, *p_values, verdict.cells, decided)
+    p_supported, p_refuted = _known(verdict.p_supported), _known(verdict.p_refuted)
+    return Decision(task, verdict.hypothesis, verdict.name, state, p_supported, p_refuted, verdict.cells, decided)
+
+
+def _known(p: float) -> float | None:
+    return None if math.isnan(p) else p
 
 
 def _is_beyond(verdict: Verdict, later: Sequence[float]) -> bool:

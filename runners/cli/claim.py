@@ -23,12 +23,14 @@ from ablate.runners.cli.shared import (
 
 if TYPE_CHECKING:
     from ablate.analysis.claims.across import Across, Together
+    from ablate.analysis.claims.looks_taken import Looks
     from ablate.analysis.claims.registered import Standing
     from ablate.analysis.claims.verdict import Verdict
     from ablate.analysis.scores import Unit
     from ablate.metrics.counts import Empty
 
 
+_AT_ONCE = "The verdicts above are as if it had been looked at once; those of the looks count."
 _STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
 
 
@@ -62,22 +64,24 @@ def claim(
 
     from ablate.analysis.by_seed import remarks
     from ablate.analysis.claims.across import across
+    from ablate.analysis.claims.looks_taken import looks_of, sentences
     from ablate.analysis.claims.registered import standing
     from ablate.analysis.claims.schema import load_claim
     from ablate.analysis.claims.whole import said_of_error, said_of_power
     from ablate.analysis.format import several
 
     parsed = load_claim(name).about(of_class, empty)
-    frames, said, stands = {}, [], {}
+    frames, said, stands, looks = {}, [], {}, {}
     for called, path in by_name(studies).items():
         opened = open_study(path)
         found = tables(opened, unit, parsed.empty)
         said += [f"{called}: {one}" if len(studies) > 1 else one for one in (*remarks(found), *notes(opened))]
         frames[called] = judged_on(opened, found)
         stands[called] = standing(opened, parsed)
+        looks[called] = looks_of(opened, stands[called].digest)
     judged = across(parsed, frames)
     if as_json:
-        print_json(_document(judged, stands, said))
+        print_json(_document(judged, stands, looks, said))
         return
     out = console()
     out.print(Text(judged.statement, style="bold"))
@@ -92,6 +96,8 @@ def claim(
     for called, stand in stands.items():
         line = f"{called}: {stand.sentence}" if len(stands) > 1 else stand.sentence
         out.print(Text(line, style="green" if stand.before else "yellow"))
+        for decided in sentences(looks[called]):
+            out.print(Text(f"{decided} {_AT_ONCE}", style="bold"))
     for note in (*judged.notes, *said):
         out.print(Text(note, style="yellow"))
 
@@ -108,7 +114,11 @@ def _print(verdicts: Iterable[Verdict], sentence: str, outcome: str) -> None:
     out.print(Text(sentence, style=f"bold {_STYLES[outcome]}"))
 
 
-def _document(judged: Across, stands: Mapping[str, Standing], said: Sequence[str]) -> dict[str, Any]:
+def _document(
+    judged: Across, stands: Mapping[str, Standing], looks: Mapping[str, Looks], said: Sequence[str]
+) -> dict[str, Any]:
+    from ablate.analysis.claims.looks_taken import sentences
+
     def together(one: Together) -> dict[str, Any]:
         found = one.synthesis
         return {
@@ -130,6 +140,8 @@ def _document(judged: Across, stands: Mapping[str, Standing], said: Sequence[str
                 "at": stand.entry.at if stand.entry else None,
                 "before_the_first_test_score": stand.before,
                 "sentence": stand.sentence,
+                "looks": [look.model_dump(mode="json") for look in looks[called].taken],
+                "decided": sentences(looks[called]),
             }
             for called, stand in stands.items()
         },

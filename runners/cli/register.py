@@ -75,20 +75,26 @@ def register_claim(study: Study, claim: Claim, by: str | None = None) -> Standin
 
     Raises `InputError` where the study cannot be written, or what was registered in it is not what was written.
     """
-    from ablate.analysis.claims.registered import entry_of, standing
-    from ablate.analysis.frames import load
     from ablate.errors import InputError
-    from ablate.study.manifest import is_study, write_manifest
-    from ablate.study.registrations import register as keep
 
     try:
         with study.holding(share=True):
-            if standing(study, claim).entry is None:
-                if not is_study(study.path):
-                    write_manifest(study.path, study.manifest)
-                keep(study.path, entry_of(claim, study, load(study), by or _user()))
+            return keep_claim(study, claim, by)
     except OSError as error:
         raise InputError(f"study '{study.path}' cannot be written: {error.strerror or error}") from None
+
+
+def keep_claim(study: Study, claim: Claim, by: str | None = None) -> Standing:
+    """As `register_claim`, within `study.holding`."""
+    from ablate.analysis.claims.registered import entry_of, standing
+    from ablate.analysis.frames import load
+    from ablate.study.manifest import is_study, write_manifest
+    from ablate.study.registrations import register as keep
+
+    if standing(study, claim).entry is None:
+        if not is_study(study.path):
+            write_manifest(study.path, study.manifest)
+        keep(study.path, entry_of(claim, study, load(study), by or _user()))
     return standing(study, claim)
 
 
