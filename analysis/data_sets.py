@@ -43,6 +43,8 @@ def repeats(found: Sequence[DataSet]) -> dict[str, str]:
     one name (another split of the same); of data called differently it takes half of the smaller's (the same scenes,
     changed).
     """
+    if len(found) < 2:
+        return {}
     seen: list[tuple[DataSet, set[tuple[str, ...]]]] = []
     again: dict[str, str] = {}
     for one in found:

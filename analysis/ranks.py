@@ -195,7 +195,12 @@ def post_hoc_said(found: PostHoc) -> list[str]:
         f"Wilcoxon's test with Holm's correction tells {len(apart)} of {counted} apart"
         f" (the least p-value that there could be: {found.least:.2g})."
     ]
-    if found.outside:
-        named = listing([f"{pair.a} and {pair.b}" for pair in found.outside], 4)
-        said.append(f"Not told apart either, though no bar joins them: {named}.")
-    return said
+    return [*said, outside_said(found)] if found.outside else said
+
+
+def outside_said(found: PostHoc) -> str:
+    """The pairs that the bars of the diagram do not show; '' where they show all."""
+    if not found.outside:
+        return ""
+    named = listing([f"{pair.a} and {pair.b}" for pair in found.outside], 4)
+    return f"Not told apart either, though no bar joins them: {named}."

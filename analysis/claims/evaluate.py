@@ -105,17 +105,21 @@ def applicable(frames: Frames, study: Study | None = None) -> Applicable:
 def _apply(claim: Claim, frames: Frames, said: str, results: list[ClaimResult], notes: list[str]) -> None:
     name = claim.name
     for task, trials in tasks(frames.trials).items():
-        rows = _complete(trials)
-        found = {named(selector): len(select(rows, selector)) for selector in (claim.subject, *claim.against)}
-        unfit = [who for who, count in found.items() if count != 1]
+        unfit = lacking(claim, trials)
         if not unfit:
             judged = evaluate(claim, frames._replace(trials=trials))
             results += [result._replace(registered=said) for result in judged]
-        elif found[named(claim.subject)] == 1 and any(found[named(rival)] for rival in claim.against):
+        elif named(claim.subject) not in unfit and any(select(_complete(trials), rival) for rival in claim.against):
             notes.append(
                 f"claim {name} is not judged on {task}, for it needs one complete configuration each of "
                 f"{listing(unfit)}; `ablate claim` judges what it can"
             )
+
+
+def lacking(claim: Claim, trials: pd.DataFrame) -> list[str]:
+    """Which of a claim's subject and rivals are not one complete configuration in the trials of one data set."""
+    rows = _complete(trials)
+    return [named(selector) for selector in (claim.subject, *claim.against) if len(select(rows, selector)) != 1]
 
 
 def _complete(trials: pd.DataFrame) -> pd.DataFrame:

@@ -202,9 +202,12 @@ def _non_inferior(study: Judged, hypothesis: NonInferior, rival: Cell, name: str
     )
     interval = (math.nan,) * 3 if found.typical is None else found.typical.interval[:3]
     note = "; ".join(found.notes)
-    whole = Verdict(name, "non_inferior", found.outcome, *interval, "difference", sentence, note, found.lost)
+    error = math.nan if found.typical is None else found.typical.error
+    whole = Verdict(
+        name, "non_inferior", found.outcome, *interval, "difference", sentence, note, found.lost, error=error
+    )
     sure = sure_of_both(pair, (lost[study.subject.id], lost[rival.id]), hypothesis, (study.subject.id, rival.id))
-    return whole._replace(**sure._asdict())
+    return whole._replace(**sure._asdict(), error=error)
 
 
 def _superior(study: Judged, hypothesis: Superior, rivals: Sequence[Cell]) -> Iterator[Verdict]:

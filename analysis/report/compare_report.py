@@ -8,23 +8,26 @@ from functools import partial
 
 from markupsafe import Markup
 
+from ablate.analysis.claims.across import Across
 from ablate.analysis.compare import Comparison, Network, findings
 from ablate.analysis.figures.parallel import Axis, Line, Parallel, parallel_figure
 from ablate.analysis.figures.ranks import ranks_figure
 from ablate.analysis.format import listing, model_name, score, several
 from ablate.analysis.pareto import COSTS, Cost, amount
-from ablate.analysis.ranks import PostHoc
+from ablate.analysis.ranks import PostHoc, outside_said
 from ablate.analysis.report.content import About
 from ablate.analysis.report.page import NOTHING, cautions_of, laid_out, plot, report_page, section
+from ablate.analysis.report.sections.verdict import claim_section
 from ablate.analysis.report.table import Header, Place, Table, TableRow, headed, number, worded
 from ablate.metrics.counts import METRICS
 
 _MOST_LINES = 60
 
 
-def compare_report(comparison: Comparison, abouts: Mapping[str, About]) -> str:
+def compare_report(comparison: Comparison, abouts: Mapping[str, About], claims: Sequence[Across] = ()) -> str:
     """The comparison as a page; `abouts` say of each study, by name, how its numbers were made."""
     sections = [
+        section("Verdict", *(partial(_claim, found, found is claims[0]) for found in claims)),
         section("What was found", lambda: laid_out("items", texts=findings(comparison))),
         section("Scores", lambda: _drawn(comparison), lambda: _scores(comparison)),
         section("Which differ", lambda: _ranked(comparison)),
@@ -36,6 +39,12 @@ def compare_report(comparison: Comparison, abouts: Mapping[str, About]) -> str:
     ]
     profiles = dict.fromkeys(profile for about in abouts.values() for profile in about.profiles)
     return report_page(f"{listing(list(comparison.data))} compared", "", cautions_of(profiles), sections)
+
+
+def _claim(found: Across, first: bool) -> Markup:
+    """The claim over all data sets, and what came of it on each."""
+    each = [result.sentence for result in found.results]
+    return claim_section(found.result, first) + laid_out("items", texts=[*each, *found.notes])
 
 
 def _drawn(comparison: Comparison) -> Markup:
@@ -51,9 +60,8 @@ def _ranked(comparison: Comparison) -> Markup:
     if found is None:
         return NOTHING
     drawn = plot(ranks_figure(found), "ranks", "Networks by mean rank, and which are not told apart")
-    return laid_out(
-        "compared_ranks", plot=drawn, pairs=_pair_table(found), fold=f"The {several(len(found.pairs), 'pair')}"
-    )
+    fold = f"The {several(len(found.pairs), 'pair')}"
+    return laid_out("compared_ranks", plot=drawn, outside=outside_said(found), pairs=_pair_table(found), fold=fold)
 
 
 def _pair_table(found: PostHoc) -> Table:

@@ -11,7 +11,7 @@ import click
 
 from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import console, print_json
-from ablate.runners.cli.several import by_name
+from ablate.runners.cli.several import by_name, judged_on
 from ablate.runners.cli.shared import (
     class_option,
     empty_option,
@@ -75,7 +75,6 @@ def claim(
     from ablate.analysis.claims.looks_taken import looks_of
     from ablate.analysis.claims.registered import standing
     from ablate.analysis.claims.schema import load_claim
-    from ablate.analysis.confirmation import of_fresh_seeds, searched_and_fresh
     from ablate.analysis.failure_words import failed_trainings
 
     parsed = load_claim(name).about(of_class, empty, fail_below)
@@ -85,8 +84,7 @@ def claim(
         found = tables(opened, unit, parsed.empty)
         notes_too = *failed_trainings(found.trials), *remarks(found), *notes(opened)
         said += [f"{called}: {one}" if len(studies) > 1 else one for one in notes_too]
-        _, fresh = searched_and_fresh(opened.manifest.runs)
-        frames[called] = of_fresh_seeds(found, fresh) if fresh else found  # a search's own seeds flatter it
+        frames[called] = judged_on(opened, found)
         stands[called] = standing(opened, parsed)
         looks[called] = looks_of(opened, stands[called].digest)
     judged = across(parsed, frames)
@@ -112,6 +110,7 @@ def _show(judged: Across, stands: Mapping[str, Standing], looks: Mapping[str, Lo
     if judged.together:
         out.print(Text(f"\nTogether, over {several(len(judged.together[0].each), 'data set')}", style="bold"))
         _print([one.verdict for one in judged.together], judged.sentence, judged.outcome)
+        out.print(Text(said_of_error(judged.result), style="dim"))
     for called, stand in stands.items():
         line = f"{called}: {stand.sentence}" if len(stands) > 1 else stand.sentence
         out.print(Text(line, style="green" if stand.before else "yellow"))
@@ -142,7 +141,6 @@ def _document(
         found = one.synthesis
         return {
             **_plain(one.verdict._asdict()),
-            **_plain({"p_supported": one.p_supported, "p_refuted": one.p_refuted}),
             "each": {name: verdict.outcome for name, verdict in one.each.items()},
             "synthesis": None
             if found is None

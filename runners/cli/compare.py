@@ -12,7 +12,7 @@ import click
 from ablate.errors import InputError
 from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import check_target, console, plain_table, print_json, write
-from ablate.runners.cli.several import by_name
+from ablate.runners.cli.several import by_name, judged_on
 from ablate.runners.cli.shared import (
     class_option,
     empty_option,
@@ -69,6 +69,7 @@ def compare(
       ablate compare STUDY STUDY --metric hd95 --class liver
     """
     from ablate.analysis.by_seed import remarks
+    from ablate.analysis.claims.across import applicable
     from ablate.analysis.compare import compare as compared
     from ablate.analysis.failures import failing, failures
     from ablate.analysis.format import listing
@@ -89,7 +90,8 @@ def compare(
     cautions += dict.fromkeys(note for study in opened.values() for note in notes(study))
     if output:
         abouts = {name: about(study, frames[name]) for name, study in opened.items()}
-        write(output, compare_report(comparison, abouts).encode())
+        claims = applicable({name: judged_on(study, frames[name]) for name, study in opened.items()})
+        write(output, compare_report(comparison, abouts, claims).encode())
     if as_json:
         print_json(_document(comparison) | {"failures": _lost_by_cell(lost), "cautions": cautions})
         return

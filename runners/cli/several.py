@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ablate.errors import InputError
+
+if TYPE_CHECKING:
+    from ablate.analysis.frames import Frames
+    from ablate.study.study import Study
 
 
 def by_name(studies: tuple[Path, ...]) -> dict[str, Path]:
@@ -16,3 +21,11 @@ def by_name(studies: tuple[Path, ...]) -> dict[str, Path]:
         raise InputError("a study is named twice: name each once")
     names = [study.resolve().name for study in studies]
     return {name if names.count(name) == 1 else str(study): study for name, study in zip(names, studies, strict=True)}
+
+
+def judged_on(study: Study, frames: Frames) -> Frames:
+    """What claims are judged on: of a search that was confirmed the fresh seeds, for its own flatter it."""
+    from ablate.analysis.confirmation import of_fresh_seeds, searched_and_fresh
+
+    _, fresh = searched_and_fresh(study.manifest.runs)
+    return of_fresh_seeds(frames, fresh) if fresh else frames

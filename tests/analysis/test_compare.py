@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from scipy.stats import friedmanchisquare
 from synthetic import table, trial, trivial
 
+from ablate.analysis.claims.across import applicable
 from ablate.analysis.compare import compare, findings
 from ablate.analysis.frames import Frames
 from ablate.analysis.report.compare_report import compare_report
@@ -135,6 +136,18 @@ def test_the_same_data_twice_is_said_and_is_no_third_data_set() -> None:
     assert found.data == ("one: lung", "again: lung", "liver")
     assert any("again: lung looks like one: lung again" in note for note in found.notes)
     assert found.friedman is None
+    assert found.ranked == ("one: lung", "liver")
+    assert found.post_hoc is not None
+    assert found.post_hoc.data_sets == 2
+
+
+def test_another_split_of_the_same_data_is_no_further_data_set() -> None:
+    whole = study("lung", {"a": 0.9, "b": 0.8})
+    part = whole._replace(images=whole.images[whole.images["image"] == "lung0"])
+    other = study("lung", {"a": 0.9, "b": 0.8})
+    other = other._replace(images=other.images.assign(image="other " + other.images["image"]))
+    assert compare({"one": whole, "two": part}).ranked == ("one: lung",)
+    assert compare({"one": whole, "two": other}).ranked == ("one: lung", "two: lung")
 
 
 def test_one_data_set_is_refused_in_a_line() -> None:
@@ -184,7 +197,14 @@ def test_command_prints_one_json_document(monkeypatch: pytest.MonkeyPatch, tmp_p
     first = document["networks"][0]["entries"]
     assert first["lung"]["score"]["low"] is None
     assert first["liver"]["score"]["low"] < first["liver"]["score"]["estimate"]
+    (pair,) = document["post_hoc"]["pairs"]
+    assert pair == {
+        "a": "a", "b": "b", "better": 1, "worse": 1, "alike": 0, "p_value": 1.0, "p_holm": 1.0, "significant": False
+    }  # fmt: skip
+    assert document["post_hoc"]["not_told_apart"] == [["a", "b"]]
+    assert (document["post_hoc"]["least_p_value"], document["post_hoc"]["data_sets_needed"]) == (0.5, 6)
     text = CliRunner().invoke(command.compare, ["one", "two"], catch_exceptions=False).output
+    assert text.count("1.50  |") == 2
     assert max(map(len, text.splitlines())) <= 80
     assert "Best mean rank over 2 data sets" in text
 
@@ -204,3 +224,30 @@ def test_ranks_follow_scores_on_random_tables() -> None:
                 row = "wxyz".index(network.label)
                 brute = [np.sum(column > column[row]) + (np.sum(column == column[row]) + 1) / 2 for column in scores.T]
                 assert [entry.rank for entry in network.entries if entry] == pytest.approx(brute)
+
+
+def test_networks_without_a_score_have_no_rank() -> None:
+    one = study("lung", {"a": 0.9, "b": 0.8, "c": 0.7})
+    one.trials.loc[one.trials["label"] == "b", "dice"] = math.nan
+    found = compare({"one": one, "two": study("liver", {"a": 0.6, "b": 0.7, "c": 0.5})})
+    ranks = {network.label: network.mean_rank for network in found.networks if not network.trivial}
+    assert ranks == {"a": 1.0, "b": None, "c": 2.0}
+    assert found.post_hoc is not None
+    assert found.post_hoc.networks == ("a", "c")
+
+
+def test_the_page_has_the_packaged_claims_over_all_data_sets() -> None:
+    networks = {"pyconvunet": 0.9, "unet": 0.8, "unet_plus_plus": 0.8, "attention_unet": 0.8, "resnet34_unet": 0.8}
+    studies = {}
+    for data in ("lung", "liver"):
+        frames = study(data, networks | {"fcn8s": 0.7}, seeds=2)
+        trained = frames.trials["state"] != "trivial"
+        frames.trials.loc[trained, "model"] = frames.trials.loc[trained, "label"]
+        frames.trials["configuration"] = frames.trials["label"] + " width=32 block=plain"
+        studies[data] = frames
+    (claim,) = [found for found in applicable(studies) if found.name == "lightweight"]
+    assert [result.task for result in claim.results] == ["lung", "liver"]
+    html = compare_report(compare(studies), {}, [claim])
+    assert "Over 2 data sets the claim is" in html
+    assert "On liver the claim is" in html
+    assert applicable({"lung": studies["lung"]}) == []

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from scipy import stats
 from synthetic import Tables, table, trial
 
@@ -19,7 +23,7 @@ from ablate.analysis.significance import difference
 from ablate.errors import InputError
 
 PIXELS = 10_000
-NON_INFERIOR = {"kind": "non_inferior", "metric": "dice", "margin": 0.02}
+NON_INFERIOR = {"kind": "non_inferior", "metric": "dice", "margin": 0.02, "failures": {"tolerance": 0.5}}
 SUPERIOR = {"kind": "superior", "metric": "dice"}
 
 
@@ -66,7 +70,7 @@ def test_a_difference_is_judged_by_its_mean_over_data_sets():
     test = stats.ttest_1samp(own, 0)
     assert together.verdict.estimate == pytest.approx(np.mean(own))
     assert (together.verdict.low, together.verdict.high) == pytest.approx(tuple(test.confidence_interval(0.95)))
-    assert together.p_supported == pytest.approx(test.pvalue)
+    assert together.verdict.p_supported == pytest.approx(test.pvalue)
     assert together.verdict.outcome == found.outcome == "supported"
     assert "(t over data sets, 2 df)" in together.verdict.sentence
     assert "It is better on 3 of 3 (sign test, p = 0.12)." in together.verdict.sentence
@@ -87,6 +91,18 @@ def test_non_inferiority_is_by_a_one_sided_bound_against_the_margin():
     assert {verdict.outcome for verdict in spread.each.values()} != {"refuted"}
 
 
+def test_failures_have_to_be_within_what_is_tolerated_on_each_data_set():
+    """Eight cases of which none is lost show a tolerance of a half, not of a fifth: 0.8 ** 8 is 0.17."""
+    given = studies(0.0, -0.004, 0.003)
+    strict = one(across(claim(NON_INFERIOR | {"failures": {"tolerance": 0.2}}), given))
+    assert (strict.verdict.low, strict.verdict.outcome) == (
+        one(across(claim(NON_INFERIOR), given)).verdict.low,
+        "inconclusive",
+    )
+    assert strict.verdict.p_supported == pytest.approx(0.8**8, abs=0.01)
+    assert strict.verdict.note == "failures are not shown to be within what is tolerated on d0, d1 and d2"
+
+
 def test_two_data_sets_say_little():
     together = one(across(claim(SUPERIOR), studies(0.010, 0.020)))
     assert {verdict.outcome for verdict in together.each.values()} == {"supported"}
@@ -97,7 +113,7 @@ def test_two_data_sets_say_little():
 def test_a_mean_does_not_make_up_for_a_data_set_that_refutes():
     found = across(claim(NON_INFERIOR), studies(*[0.0, 0.001, -0.001, 0.002, 0.001] * 2, -0.03))
     together = one(found)
-    assert together.p_supported < 0.05
+    assert together.verdict.p_supported <= 0.05
     assert together.verdict.outcome == found.outcome == "inconclusive"
     assert "refuted on d10" in together.verdict.note
 
@@ -106,7 +122,7 @@ def test_a_rival_that_a_data_set_lacks_keeps_it_open():
     given = studies(0.010, 0.0101, 0.0099)
     given["s3"] = study("d3", {"ours": 0.8, "other": 0.8})
     together = one(across(claim(SUPERIOR), given))
-    assert together.p_supported < 0.05
+    assert together.verdict.p_supported < 0.05
     assert together.verdict.outcome == "inconclusive"
     assert together.verdict.note == "cannot be judged on d3"
     few = {"s0": given["s0"], "s3": given["s3"]}
@@ -151,10 +167,13 @@ def test_less_of_a_distance_is_better(gain: float, outcome: Outcome):
 def test_rivals_of_superior_are_one_family():
     given = {f"s{at}": study(f"d{at}", {"ours": 0.81 + 0.002 * at, "rival": 0.8, "other": 0.805}) for at in range(4)}
     found = across(claim(SUPERIOR, against=[{"model": "rival"}, {"model": "other"}]), given)
-    alone = [one(across(claim(SUPERIOR, against=[{"model": name}]), given)).p_supported for name in ("rival", "other")]
+    alone = [
+        one(across(claim(SUPERIOR, against=[{"model": name}]), given)).verdict.p_supported
+        for name in ("rival", "other")
+    ]
     assert alone[0] < alone[1] < 0.05
     stepped = [2 * alone[0], max(2 * alone[0], alone[1])]
-    assert [together.p_supported for together in found.together] == pytest.approx(stepped)
+    assert [together.verdict.p_supported for together in found.together] == pytest.approx(stepped)
 
 
 def test_the_same_images_are_one_data_set():
@@ -199,5 +218,39 @@ def test_a_whole_claim_is_refuted_at_five_per_cent_over_its_verdicts():
     found = across(claim(NON_INFERIOR, against=[{"model": name} for name in rivals]), given)
     first = found.together[0]
     assert first.verdict.outcome == "refuted"
-    assert 0.005 < first.p_refuted < 0.05
+    assert 0.005 < first.verdict.p_refuted < 0.05
     assert found.outcome == "inconclusive"
+
+
+def test_the_command_judges_several_studies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    import ablate.analysis.frames
+    import ablate.runners.cli.claim as command
+
+    class Opened:
+        def __init__(self, path: Path) -> None:
+            self.path = path
+            self.manifest = SimpleNamespace(runs=[])
+
+        def said_of_faults(self) -> list[str]:
+            return []
+
+        def sound(self) -> SimpleNamespace:
+            return SimpleNamespace(records={})
+
+    given = studies(0.010, 0.012, 0.008)
+    monkeypatch.setattr(command, "open_study", Opened)
+    monkeypatch.setattr(ablate.analysis.frames, "load", lambda opened: given[opened.path.name])
+    file = tmp_path / "c.yaml"
+    file.write_text(json.dumps(claim(SUPERIOR, NON_INFERIOR).model_dump(exclude_none=True)))
+    answer = CliRunner().invoke(command.claim, [*given, "--claim", str(file), "--json"], catch_exceptions=False)
+    document = json.loads(answer.output)
+    assert [result["task"] for result in document["results"]] == ["d0", "d1", "d2"]
+    superior, _ = document["together"]["verdicts"]
+    assert superior["each"] == dict.fromkeys(["d0", "d1", "d2"], "supported")
+    assert superior["synthesis"]["data_sets"] == 3
+    assert superior["signs"]["above"] == 3
+    text = CliRunner().invoke(command.claim, [*given, "--claim", str(file)], catch_exceptions=False).output
+    assert "Together, over 3 data sets" in text
+    assert max(map(len, text.splitlines())) <= 80
+    alone = CliRunner().invoke(command.claim, ["s0", "--claim", str(file), "--json"], catch_exceptions=False)
+    assert json.loads(alone.output)["together"] is None
