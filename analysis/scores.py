@@ -24,7 +24,7 @@ class CellScores(NamedTuple):
     """A cell's scores, `values` of shape (seeds, images); `seeds` and `images` name its rows and columns, ascending.
 
     A seed's row has the images of all its folds. An image that a seed has no score for is NaN; where scores are by
-    case, `images` are cases.
+    case, `images` are cases. `cases`: what each image is of (`cases_of`).
     """
 
     cell: str
@@ -36,11 +36,18 @@ class CellScores(NamedTuple):
     seeds: tuple[int, ...]
     images: tuple[str, ...]
     values: NDArray[np.float64]
+    cases: tuple[str, ...] = ()
+    """As long as `images`; empty where each image is a case of its own."""
 
     @property
     def mean(self) -> float:
         """Over images and seeds, as the trial table's scores are averaged over seeds."""
         return float(np.nanmean(self.values))
+
+
+def cases_of(scores: CellScores) -> tuple[str, ...]:
+    """The case of each of `scores.images`: the image itself where no other is of its case."""
+    return scores.cases or scores.images
 
 
 class CostedScores(NamedTuple):
@@ -124,17 +131,18 @@ def cell_scores(frames: Frames, metric: MetricName) -> dict[str, CellScores]:
     columns = ["key", "cell", "label", "model", "data", "state", "seed"]
     trials = frames.trials.loc[frames.trials["state"].isin(JUDGED), columns]
     joined = image_scores(of_unit(frames.images, frames.unit), metric, frames.scoring).merge(trials, on="key")
-    joined = joined.sort_values("cell", kind="stable")
+    joined = _with_case(joined, frames).sort_values("cell", kind="stable")
     codes, known = pd.factorize(joined["image"], sort=True)
     images = [str(image) for image in known]
     seeds, scores = joined["seed"].to_numpy(), joined["score"].to_numpy(dtype=np.float64)
+    case_codes, cases = pd.factorize(joined[CASE])
     first_of = joined.drop_duplicates("cell")
     starts = np.flatnonzero(~joined["cell"].duplicated().to_numpy())
     ends = np.append(starts, len(joined))[1:]
     found = {}
     for start, end, first in zip(starts, ends, first_of.itertuples(index=False), strict=True):
         own_seeds, row = np.unique(seeds[start:end], return_inverse=True)
-        own_images, column = np.unique(codes[start:end], return_inverse=True)
+        own_images, first_row, column = np.unique(codes[start:end], return_index=True, return_inverse=True)
         values = np.full((len(own_seeds), len(own_images)), np.nan)
         values[row, column] = scores[start:end]
         found[str(first.cell)] = CellScores(
@@ -146,9 +154,18 @@ def cell_scores(frames: Frames, metric: MetricName) -> dict[str, CellScores]:
             seeds=tuple(own_seeds.tolist()),
             images=tuple(images[code] for code in own_images),
             values=values,
+            cases=tuple(str(cases[code]) for code in case_codes[start:end][first_row]),
         )
     order = dict.fromkeys(trials["cell"])
     return {cell: found[cell] for cell in order if cell in found}
+
+
+def _with_case(scores: pd.DataFrame, frames: Frames) -> pd.DataFrame:
+    """`scores` (`key`, `image`, …) with the case of each image; itself where scores are by case, or none is known."""
+    if frames.unit == "case" or CASE not in frames.images:
+        return scores.assign(**{CASE: scores["image"]})
+    known = frames.images[["key", "image", CASE]].drop_duplicates(["key", "image"])
+    return scores.merge(known, on=["key", "image"], how="left")
 
 
 def paired(a: CellScores, b: CellScores) -> NDArray[np.float64]:

@@ -201,11 +201,12 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     assert request.sampler is not None
     dataset, _ = planner.base()
     labels: dict[str, str] = {}
-    seen: list[TrialConfig] = []
+    first: list[TrialConfig] = []
+    """Of the first configuration, every fold."""
 
     def proposed(trials: list[Planned]) -> None:
         labels.update({trial.key: level_label(trial.levels) for trial in trials})
-        seen.append(trials[0].config)
+        first.extend(() if first else [trial.config for trial in trials])
 
     search = Search(request.sampler, request.trials or SEARCH_TRIALS, request.sampler_seed, request.budget_epochs)
     queue = make_queue(
@@ -234,6 +235,6 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     try:
         trainer.train(queue, {dataset.config.text: dataset}, progress)
     except KeyboardInterrupt:
-        score_trivial(study, seen[:1], asked.dataset_of)
+        score_trivial(study, first, asked.dataset_of)
         raise
-    score_trivial(study, seen[:1], asked.dataset_of)
+    score_trivial(study, first, asked.dataset_of)

@@ -224,16 +224,17 @@ def _notes(samples: Sequence[Sample], config: DataPart, held: set[int]) -> tuple
     colour = sum(sample.image.ndim == 3 for sample in samples)
     if colour and config.channels == 1:
         notes.append(
-            f"{colour} of {len(samples)} images of {_where(config)} are in colour and were made grey, since "
+            f"{colour} of {len(samples)} images of {_where(config)} are stored in colour and were made grey, since "
             "data.channels is 1; data.channels=3 keeps the colour"
         )
     ignore = getattr(config, "ignore", ())
     if isinstance(ignore, tuple) and ignore and IGNORED not in held:
         notes.append(f"data.ignore is {_few(ignore)}, and no mask of {_where(config)} has it")
+    if labels := samples[0].labels:
+        values = _few([f"{value:g}" for value in labels])
+        became = f"classes 0 to {len(labels) - 1}" if config.classes > 1 else "background and foreground"
+        notes.append(f"the values {values} in the masks of {_where(config)} became {became}")
     if config.classes > 1:
-        if labels := samples[0].labels:
-            values = _few([f"{value:g}" for value in labels])
-            notes.append(f"the values {values} in the masks of {_where(config)} became classes 0 to {len(labels) - 1}")
         absent = [index for index in range(config.classes) if index not in held]
         if absent:
             notes.append(

@@ -175,7 +175,8 @@ def _paper(count: int) -> Parts:
 def _check(parts: Parts, images: int, unit: str, units: int) -> None:
     if not all(parts):
         sizes = ", ".join(f"{name} {len(part)}" for name, part in parts._asdict().items())
-        raise InputError(f"too few images for the split: {images} images in {units} {unit} give {sizes}")
+        these = "1 image gives" if images == 1 else f"{images} images{f' in {units} {unit}' * (units < images)} give"
+        raise InputError(f"too few images for the split: {these} {sizes}")
 
 
 def _round(value: float) -> int:

@@ -23,7 +23,7 @@ from ablate.analysis.claims.verdict import Outcome, Verdict
 from ablate.analysis.format import MIXED, listing, si
 from ablate.analysis.guard import attempt
 from ablate.analysis.pareto import COST_WORDS, COSTS, UNITS, Cell, Cost
-from ablate.analysis.scores import CellScores, cell_scores
+from ablate.analysis.scores import CellScores, cases_of, cell_scores
 from ablate.analysis.significance import Difference, difference, holm, one_sided_bound
 from ablate.analysis.uncertainty import front_probability
 from ablate.errors import InputError
@@ -284,6 +284,7 @@ def _interpolated(study: Judged, metric: MetricName, below: Cell, above: Cell, p
     one, other = study.of(metric, below), study.of(metric, above)
     seeds = tuple(seed for seed in one.seeds if seed in other.seeds)
     images = tuple(image for image in one.images if image in other.images)
+    case = dict(zip(one.images, cases_of(one), strict=True))
 
     def part(scores: CellScores) -> np.ndarray:
         return scores.values[np.ix_([scores.seeds.index(s) for s in seeds], [scores.images.index(i) for i in images])]
@@ -294,6 +295,7 @@ def _interpolated(study: Judged, metric: MetricName, below: Cell, above: Cell, p
         seeds=seeds,
         images=images,
         values=(1 - position) * part(one) + position * part(other),
+        cases=tuple(case[image] for image in images),
     )
 
 

@@ -64,7 +64,8 @@ def data_page(title: str, taken: Sequence[Taken], unread: Iterable[str] = ()) ->
     most = max(_LEAST, _MOST // max(1, len(taken)))
     sections = [section(one.look.called, partial(_section, one, most)) for one in taken]
     stops = [f"{one.look.called}: {one.look.stops}" for one in taken if one.look.stops]
-    return report_page(title, "Images as a network sees them, with their masks.", [*unread, *stops], sections)
+    first = dict.fromkeys([*unread, *stops])  # what stopped a look is why it could not be used, too
+    return report_page(title, "Images as a network sees them, with their masks.", list(first), sections)
 
 
 def _section(taken: Taken, most: int) -> Markup:

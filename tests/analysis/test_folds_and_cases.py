@@ -16,7 +16,7 @@ from ablate.analysis.crossed import components, interval_of
 from ablate.analysis.effects import effects
 from ablate.analysis.frames import Frames, from_tables
 from ablate.analysis.pareto import cells, pareto, tasks
-from ablate.analysis.scores import cell_scores, paired
+from ablate.analysis.scores import cases_of, cell_scores, paired
 from ablate.analysis.significance import difference, mean_interval
 from ablate.analysis.tables import results_table
 from ablate.analysis.uncertainty import uncertain_fronts
@@ -197,6 +197,17 @@ def test_a_metric_of_the_trials_own_is_averaged_over_a_cases_images():
     (scores,) = cell_scores(frames, "sharpness").values()
     fore = images[images["class"] == 1]
     np.testing.assert_allclose(scores.values[0], fore.groupby("case")["metric.sharpness"].mean().to_numpy())
+
+
+def test_scores_by_image_know_the_case_of_each_and_scores_by_case_are_their_own():
+    frames = frames_of(seeds=2, folds=(2, 1), slices=3)
+    by_image, by_case = (cell_scores(frames.by(unit), "dice")["a"] for unit in ("image", "case"))
+    assert cases_of(by_image) == tuple(image.rsplit("-", 1)[0] for image in by_image.images)
+    assert cases_of(by_case) == by_case.images == ("0-0", "0-1", "1-0")
+    unknown = frames._replace(images=frames.images.drop(columns="case")).by("image")
+    found = cell_scores(unknown, "dice")["a"]
+    assert cases_of(found) == found.images == by_image.images
+    assert cases_of(found._replace(cases=())) == found.images
 
 
 def test_what_is_scored_is_said_in_the_table():

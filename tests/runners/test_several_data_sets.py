@@ -50,7 +50,7 @@ def test_three_folders_as_levels_are_three_data_sets(places):
     said = " ".join(first.stdout.split())
     assert "3 trials of 3 configurations, 1 epochs, a at 1x16x16, b at 1x16x16 and c at 1x16x16" in said
     assert "place=c and place=c again are one configuration: trained once" in said
-    assert "8 of 8 images of folder 'c' are in colour and were made grey" in said
+    assert "8 of 8 images of folder 'c' are stored in colour and were made grey" in said
     table = pd.read_csv(io.StringIO(ablate("export", "study", "--table", "trials", cwd=places).stdout))
     trained = table[table["model"] == "unet"]
     assert (trained["state"] == "complete").all()
@@ -69,7 +69,7 @@ def test_a_plan_says_the_same_as_json(places):
     assert found["same"] == [[{"place": "c"}, {"place": "c again"}]]
     assert len({trial["cell"] for trial in found["trials"]}) == 3
     assert [note.split(":")[0] for note in found["notes"][:1]] == ["place=c and place=c again are one configuration"]
-    assert sum("are in colour" in note for note in found["notes"]) == 1
+    assert sum("are stored in colour" in note for note in found["notes"]) == 1
 
 
 @pytest.mark.parametrize("option", [("--data", "phantom"), ("--data-dir", "a"), ("--set", "data.root=a")])

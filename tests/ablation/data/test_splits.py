@@ -122,7 +122,7 @@ def test_the_papers_split_is_scikit_learns(count: int) -> None:
 @pytest.mark.parametrize(
     ("groups", "config", "numbers"),
     [
-        (independent(2), Split(), "2 images in 2 images give train 0, val 1, test 1"),
+        (independent(2), Split(), "2 images give train 0, val 1, test 1"),
         ([], Split(), "train 0, val 0, test 0"),
         (independent(4), Split(val=0.4, test=0.5), "train 0, val 2, test 2"),
         (["a"] * 9 + ["b"] * 9, Split(), "18 images in 2 volumes give train 0, val 9, test 9"),
@@ -146,7 +146,7 @@ def test_two_volumes_are_not_one():
 
 def test_one_image_is_too_few_and_no_volume_of_slices() -> None:
     for config in (Split(), Split(shuffle=False)):
-        with pytest.raises(InputError, match="1 images in 1 images give train 0, val 1, test 0"):
+        with pytest.raises(InputError, match="1 image gives train 0, val 1, test 0"):
             split(["a"], config)
 
 

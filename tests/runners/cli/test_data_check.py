@@ -85,7 +85,9 @@ def test_what_cannot_be_used_is_shown_as_far_as_it_goes_and_ends_with_an_error(t
     said = {"empty": "no mask of 12 has any foreground", "too few": "too few images", "unreadable": "im03.png"}[broken]
     assert said in str(found.exception)
     assert "\n" not in str(found.exception)
-    assert said in page.read_text().replace("&#39;", "'")
+    text = page.read_text().replace("&#39;", "'")
+    assert text.count('class="banner"') == 1
+    assert said in text
     assert ("Stop: " in found.stdout) == (broken != "unreadable")
 
 

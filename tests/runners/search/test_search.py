@@ -92,3 +92,15 @@ def test_what_a_scheduler_stopped_is_finished_without_it(space, tmp_path):
     assert f"{stopped['stopped']} trials trained" in ablate(*command, "none").stdout
     ablate("run", "--space", wide, "--study", tmp_path / "plain")
     assert tables(study) == tables(tmp_path / "plain")
+
+
+def test_a_search_on_folds_trains_and_judges_each_configuration_on_all_of_them(space, tmp_path):
+    done = ablate(*search(space, tmp_path / "study", trials=2), "--folds", "3", "--epochs", "1")
+    assert "6 trials trained" in done.stdout
+    assert "(2 of 2 networks)" in " ".join(done.stdout.split())
+    rows = json.loads(ablate("export", tmp_path / "study", "--table", "trials", "--format", "json").stdout)
+    folds: dict[str, set[float]] = {}
+    for row in rows:
+        folds.setdefault(row["cell"], set()).add(row["fold"])
+    assert list(folds.values()) == [{0, 1, 2}] * (2 + 3)  # the trivial predictors too
+    assert "has no fold" not in done.stdout
