@@ -142,9 +142,9 @@ def test_a_bottleneck_starts_with_a_3x3_only_at_the_image():
 
 
 def test_a_published_block_starts_with_a_1x1_everywhere_and_ends_in_a_second_norm():
-    config = PyConvUNet(**PYRAMID, block="published", blocks=2, expansion=2)
+    config = PyConvUNet(**{**PYRAMID, "width": 16}, block="published", blocks=2, expansion=2)
     model = build_model(config, in_channels=1, classes=1)
-    for stage, width in zip([*model.encoder, *model.decoder], [8, 16, 32, 8, 16], strict=True):
+    for stage, width in zip([*model.encoder, *model.decoder], [16, 32, 64, 16, 32], strict=True):
         for body, norm, relu in stage:
             assert body.body[0].kernel_size == (1, 1)
             assert body.body[0].out_channels == width // 2
