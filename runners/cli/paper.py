@@ -170,10 +170,12 @@ def _print_checks(out: Console, checks: tuple[Check, ...]) -> None:
         for check in group:
             if len(group) > _MOST_LISTED and check.outcome == "holds":
                 continue
-            brief = f": {check.reason}" if check.outcome != "fails" else ""
-            line = Text.assemble((check.outcome, styles[check.outcome]), f"  {check.subject}{brief}")
+            line = Text.assemble((check.outcome, styles[check.outcome]), f"  {check.subject}")
+            details = [check.found, check.reason] if check.outcome == "fails" else [check.reason]
+            if check.outcome != "fails" and len(line) + len(check.reason) + 4 <= out.width:
+                line.append(f": {details.pop()}")
             out.print(Padding(line, (0, 0, 0, 2), expand=False))
-            for detail in (check.found, check.reason) if not brief else ():
+            for detail in details:
                 out.print(Padding(detail, (0, 0, 0, 9), expand=False))
         out.print(Padding(f"source: {group[0].source}", (0, 0, 0, 2), style="dim", expand=False))
     out.print("\nCode", style="bold")
