@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from ablate.analysis.crossed import counted
 from ablate.analysis.format import between, listing, model_name, score, several
 from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, amount, cells, pareto, tasks, value
 from ablate.metrics.counts import METRICS, MetricName
@@ -92,7 +93,11 @@ def _task_summary(
     if len(shown) < len(found.points):
         console.print(Text(f"and {several(len(found.points) - len(shown), 'network')} off the front", style="dim"))
     if sure:
-        console.print(Text(f"[ ]: 95 % intervals of {METRICS[y].label}, over seeds and test images", style="dim"))
+        over = counted(sure.values()) or "seeds and test images"
+        console.print(Text(f"[ ]: 95 % intervals of {METRICS[y].label}, over {over}", style="dim"))
+    why = {one.why for name, one in intervals.items() if one.why and name in known and not known[name].trivial}
+    if why:
+        console.print(Text(f"Without an interval: {listing(sorted(why), 2)}.", style="dim"))
     console.print()
     labels = [known[cell].label for cell in found.front]
     console.print(

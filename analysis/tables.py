@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ablate.analysis.crossed import Interval
+from ablate.analysis.crossed import Interval, counted
 from ablate.analysis.format import MIXED, listing, model_name, several
 from ablate.analysis.scores import CellScores, Unit, cell_scores
 from ablate.analysis.significance import Difference, difference, holm, mean_interval
@@ -22,6 +22,9 @@ _FACTS = ("Data", "Split", "Training", "Selection")
 """What a caption takes of a study's facts (`ablate.analysis.report.about.about`)."""
 
 
+BRACKETS = "; in brackets, the interval, where it is much longer to one side"
+
+
 class TableScore(NamedTuple):
     """A cell's mean score; low and high of the interval are NaN with a single seed.
 
@@ -32,12 +35,6 @@ class TableScore(NamedTuple):
     interval: Interval
     best: bool = False
     to_best: Difference | None = None
-
-    @property
-    def half_width(self) -> float | None:
-        """Of the interval; `None` where it is not known."""
-        width = (self.interval.high - self.interval.low) / 2
-        return width if math.isfinite(width) else None
 
     @property
     def worse(self) -> bool:
@@ -223,10 +220,16 @@ def _caption(sections: Sequence[Section], tests: int, level: float, unit: Unit) 
     if seeds == {1}:
         sentences.append("With one seed there is no interval, and no difference is called significant.")
     else:
+        intervals = [score.interval for row in networks for score in row.scores.values()]
+        why = listing(sorted({one.why for one in intervals if one.why and one.seeds > 1}), 2)
         exception = "; a row of one seed has none" if 1 in seeds else ""
-        sentences.append(
-            f"± is half the width of the {level:.0%} confidence interval, over seeds and {unit}s{exception}."
-        )
+        if over := counted(intervals):
+            sentences.append(
+                f"± is half the width of the {level:.0%} confidence interval, over {over}, and holds for others of "
+                f"both{exception}{BRACKETS * any('[' in one.plus_minus for one in intervals)}."
+            )
+        if why:
+            sentences.append(f"Without an interval: {why}.")
     sentences.append("The best is bold.")
     if tests:
         sentences.append(

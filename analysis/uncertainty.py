@@ -22,7 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ablate.analysis.by_seed import by_seed
 from ablate.analysis.format import several
-from ablate.analysis.pareto import Cost, Pareto, nondominated, pareto, tasks
+from ablate.analysis.independent import FEWEST, Columns
+from ablate.analysis.pareto import Cost, Pareto, most_dominated, nondominated, pareto, tasks
 from ablate.analysis.scores import CellScores, cell_scores
 from ablate.analysis.significance import hierarchical_bootstrap
 from ablate.metrics.counts import METRICS, MetricName
@@ -165,18 +166,23 @@ class _Sample(NamedTuple):
     seeds: int
     images: int
     note: str
+    few: bool
+    """Whether there are too few independent images to speak of others: then there are no intervals."""
 
 
 def _resample(cells: Sequence[str], scores: Mapping[str, CellScores], resamples: int, seed: int) -> _Sample:
     """Resampled means of the cells that have scores; the others do not take part."""
     known = {cell: scores[cell] for cell in cells if cell in scores}
     images = _shared_images(list(known.values()))
+    columns = _columns_of(list(known.values()), images)
     note = _note([len(found.values) for found in known.values()], len(images), list(known.values()), len(cells))
+    if 0 < (units := 0 if columns is None else len(set(columns.cases))) < FEWEST:
+        note = "; ".join(filter(None, [note, f"of {units} independent test images nothing is known of others"]))
     if not images:
         known = {}
     matrices = [_columns(found, images) for found in known.values()]
     rng = np.random.default_rng(seed)
-    means = hierarchical_bootstrap(matrices, resamples, rng) if matrices else np.zeros((resamples, 0))
+    means = hierarchical_bootstrap(matrices, resamples, rng, columns) if matrices else np.zeros((resamples, 0))
     return _Sample(
         cells=tuple(known),
         means=means,
@@ -185,6 +191,7 @@ def _resample(cells: Sequence[str], scores: Mapping[str, CellScores], resamples:
         seeds=min(map(len, matrices), default=0),
         images=len(images),
         note=note,
+        few=units < FEWEST,
     )
 
 
@@ -199,6 +206,14 @@ def _shared_images(scores: Sequence[CellScores]) -> tuple[str, ...]:
         complete = {image for image, gone in zip(images, missing, strict=True) if not gone}
         shared = complete if shared is None else shared & complete
     return tuple(sorted(shared or ()))
+
+
+def _columns_of(scores: Sequence[CellScores], images: tuple[str, ...]) -> Columns | None:
+    """What the shared images are, as the first cell has them."""
+    if not scores:
+        return None
+    at = {image: column for column, image in enumerate(scores[0].images)}
+    return scores[0].columns.at([at[image] for image in images])
 
 
 def _columns(found: CellScores, images: tuple[str, ...]) -> NDArray[np.float64]:
@@ -298,19 +313,22 @@ def _uncertain(front: Pareto, sample: _Sample, level: float) -> UncertainFront:
     own = stairs.attained(sign * sample.estimates[None, chosen])
     low, median, high = _reflected(np.concatenate(steps), own[0, shown], level)
     low, median, high = np.clip((low, median, high) if sign > 0 else (-high, -median, -low), 0, 1 if sign > 0 else None)
-    area = stairs.hypervolumes(own, reference)[0]
+    area, most = stairs.hypervolumes(own, reference)[0], most_dominated(front.reference, front.y)
     area_low, _, area_high = _reflected(np.concatenate(areas)[:, None], area[None], level)[:, 0]
+    band = Band(*(tuple(line.tolist()) for line in (stairs.steps[shown], low, median, high)))
+    if sample.few:
+        band, area_low, area_high = empty, np.nan, np.nan
     return UncertainFront(
         x=front.x,
         y=front.y,
         level=level,
         resamples=resamples,
         probability=dict(zip((point.cell for point in points), (counts / resamples).tolist(), strict=True)),
-        band=Band(*(tuple(line.tolist()) for line in (stairs.steps[shown], low, median, high))),
+        band=band,
         hypervolume=Hypervolume(
             front.hypervolume,
-            max(0.0, min(float(area_low), front.hypervolume)),
-            max(float(area_high), front.hypervolume),
+            float(np.clip(area_low, 0.0, front.hypervolume)),
+            float(np.clip(area_high, front.hypervolume, max(most, front.hypervolume))),
             front.reference,
         ),
         attained=_attainment(front, sample),

@@ -177,12 +177,14 @@ def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
     named = [text for text in named if not text.endswith(" 0.00")]
     area, (cost, bar) = sure.hypervolume, sure.hypervolume.reference
     largest = most_dominated((cost, bar), front.y)
+    known = largest > 0 and math.isfinite(area.low)
+    between = f" [{area.low / largest:.3f}, {area.high / largest:.3f}]" if known else ""
     return [
         f"Probability of being on the front: {listing(named)}.",
         *([f"Measured on {front.device}."] if front.device else []),
         *(
             [
-                f"Hypervolume: {area.estimate / largest:.3f} [{area.low / largest:.3f}, {area.high / largest:.3f}] of "
+                f"Hypervolume: {area.estimate / largest:.3f}{between} of "
                 f"the largest possible, up to {amount(front.x, cost)} and {METRICS[front.y].label} {bar:.3f}."
             ]
             if largest > 0
@@ -194,11 +196,13 @@ def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
 def _points(task: str, front: Pareto, sure: UncertainFront, intervals: dict[str, Interval]) -> list[dict[str, Any]]:
     """The cells of a front, each with the interval of its mean score and its probability of being on the front."""
 
-    def row(cell: str) -> dict[str, float]:
+    def row(cell: str) -> dict[str, Any]:
         found = intervals.get(cell)
         return {
             "low": found.low if found else math.nan,
             "high": found.high if found else math.nan,
+            "over": found.over if found else "",
+            "why_none": found.why if found else "",
             "probability": sure.probability.get(cell, math.nan),
         }
 

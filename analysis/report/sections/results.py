@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from ablate.analysis.crossed import counted
 from ablate.analysis.format import listing, model_name, score
 from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered
 from ablate.analysis.report.content import Content, Intervals, best_first, interval_of
@@ -67,7 +68,8 @@ def _named_own(known: Sequence[Cell]) -> str:
 class _Said(NamedTuple):
     """What must be said beneath the table of what is in it."""
 
-    intervals: bool
+    intervals: str
+    """What they are over, or nothing."""
     spreads: bool
     chances: bool
     devices: str
@@ -149,7 +151,7 @@ def _score(found: Cell, metric: MetricName, intervals: Intervals) -> Place:
 def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
     devices = sorted({one.device for one in shown if one.device})
     return _Said(
-        intervals=any(interval_of(more.intervals, one, "dice") for one in shown),
+        intervals=counted(filter(None, (interval_of(more.intervals, one, "dice") for one in shown))),
         spreads=any(one.dice.spread is not None for one in shown),
         chances=bool(more.chances),
         devices=listing(devices) if devices else "",
