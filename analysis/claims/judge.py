@@ -24,7 +24,7 @@ from ablate.analysis.format import MIXED, listing, several, si
 from ablate.analysis.guard import attempt
 from ablate.analysis.pareto import COST_WORDS, COSTS, UNITS, Cell, Cost
 from ablate.analysis.scores import CellScores, cases_of, cell_scores
-from ablate.analysis.significance import Difference, difference, holm, one_sided_bound
+from ablate.analysis.significance import Difference, difference, holm
 from ablate.analysis.uncertainty import front_probability
 from ablate.errors import InputError
 from ablate.metrics.counts import METRICS, MetricName
@@ -51,8 +51,8 @@ class Judged(NamedTuple):
     def select(self, selector: Selector) -> list[Cell]:
         return [self.known[cell] for cell in select(self.rows, selector)]
 
-    def compare(self, metric: MetricName, other: CellScores, level: float = _LEVEL) -> Difference:
-        return difference(self.of(metric, self.subject), other, metric, level)
+    def compare(self, metric: MetricName, other: CellScores, level: float = _LEVEL, margin: float = 0.0) -> Difference:
+        return difference(self.of(metric, self.subject), other, metric, level, margin)
 
     def of(self, metric: MetricName, cell: Cell) -> CellScores:
         if metric not in self.scores:
@@ -174,7 +174,7 @@ def _fewest(study: Judged, hypothesis: Fewest, rivals: Rivals, least_of: str) ->
 def _non_inferior(study: Judged, hypothesis: NonInferior, rival: Cell, name: str) -> Verdict:
     metric, margin = hypothesis.metric, hypothesis.margin
     # The lower end of a two-sided interval at 1 - 2α is the one-sided bound at 1 - α.
-    found = study.compare(metric, study.of(metric, rival), level=2 * _LEVEL - 1)
+    found = study.compare(metric, study.of(metric, rival), 2 * _LEVEL - 1, margin)
     outcome = _outcome(*_beyond(found, margin))
     words = {
         "supported": "is not inferior to",
@@ -185,9 +185,7 @@ def _non_inferior(study: Judged, hypothesis: NonInferior, rival: Cell, name: str
         f"{study.subject.label} {words[outcome]} {rival.label} in {METRICS[metric].label} by a margin of {margin:g} "
         f"({_difference(found)})."
     )
-    pair = study.of(metric, study.subject), study.of(metric, rival)
-    bound = one_sided_bound(*pair, _LEVEL, METRICS[metric].sign)
-    return _of(found._replace(seeds_needed=bound.seeds_needed(margin)), name, "non_inferior", outcome, sentence)
+    return _of(found, name, "non_inferior", outcome, sentence)
 
 
 def _superior(study: Judged, hypothesis: Superior, rivals: Sequence[Cell]) -> Iterator[Verdict]:
@@ -258,7 +256,7 @@ def _matched_budget(study: Judged, hypothesis: MatchedBudget, name: str) -> Verd
             f"{_shown(own, cost)}; run matched_budget, or a wider sweep, into this study.",
         )
     interpolated = _interpolated(study, metric, below[-1], above[0], _position(cost, below[-1], own, above[0]))
-    found = study.compare(metric, interpolated)
+    found = study.compare(metric, interpolated, margin=hypothesis.margin)
     outcome = _outcome(*_beyond(found, hypothesis.margin))
     words = {"supported": "better than", "refuted": "worse than", "inconclusive": "not shown to differ from"}
     if hypothesis.margin:
