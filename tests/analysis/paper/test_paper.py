@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from ablate.analysis.paper.foreground import QUOTED, Above, all_foreground
 from ablate.analysis.paper.published import TABLE_2, PublishedScores
 from ablate.errors import InputError
 from ablate.metrics.counts import confusion, scores
+
+REAL = Path(__file__).parents[4] / "shared" / "data" / "isbi2012"
 
 
 def named(checks, name):
@@ -88,6 +91,16 @@ def test_quoted_figures_are_those_of_the_facts_in_their_places():
     assert round(QUOTED.all_masks.eq_1, 2) == round(QUOTED.split.eq_1, 2) == 0.39
     assert [round(share, 2) for share in QUOTED.above["unet"]] == [0.75, 0.99]
     assert QUOTED.splits == 593_775
+
+
+def test_quoted_figures_are_those_of_the_published_masks():
+    if not REAL.is_dir():
+        pytest.skip("ISBI 2012's masks are not here")
+    found = all_foreground(REAL)
+    assert found.all_masks == pytest.approx(QUOTED.all_masks, abs=1e-6)
+    assert found.split == pytest.approx(QUOTED.split, abs=1e-6)
+    for model, above in found.above.items():
+        assert above == pytest.approx(QUOTED.above[model], abs=1e-4)
 
 
 def _written(folder, shares):
