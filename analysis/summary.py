@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from ablate.analysis.crossed import counted
+from ablate.analysis.failure_words import failed_of, failed_trainings
 from ablate.analysis.format import between, listing, model_name, score, several
-from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, amount, cells, pareto, tasks, value
+from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, Pareto, amount, cells, pareto, tasks, value
 from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ablate.analysis.crossed import Interval
+    from ablate.analysis.failures import Failures
 
 _MOST_ROWS = 30
 
@@ -31,10 +33,13 @@ def front_summary(
     y: MetricName = "dice",
     caution: str = "",
     intervals: Mapping[MetricName, Mapping[str, Interval]] | None = None,
+    failures: Mapping[str, Failures] | None = None,
+    lost: str = "",
 ) -> None:
     """Print a table of the scored cells by cost, those on the front of `y` against `x` marked, then the front in words.
 
-    A score comes with its interval of `intervals` (by metric and cell), or else its standard deviation over seeds. The
+    A score comes with its interval of `intervals` (by metric and cell), or else its standard deviation over seeds; with
+    `failures` (by cell), which `lost` explains, it has a column of what was lost. Seeds that failed are named. The
     trivial rows come beneath, and `caution` (what a profile must say of its numbers) last. Of a study with many cells
     only the front is listed.
     """
@@ -42,18 +47,34 @@ def front_summary(
     for name, rows in by_task.items():
         if len(by_task) > 1:
             console.print(Text(name, style="bold underline"))
-        _task_summary(rows, console, x, y, (intervals or {}).get(y, {}))
+        _task_summary(rows, console, x, y, (intervals or {}).get(y, {}), failures or {})
         if len(by_task) > 1:
             console.print()
-    failed = int((trials["state"] == "failed").sum())
-    if failed:
-        console.print(Text(f"{several(failed, 'trial')} failed; the report has the reasons.", style="yellow"))
+    for text in failed_trainings(trials):
+        console.print(Text(text, style="yellow"))
+    if lost:
+        console.print(Text(lost, style="dim"))
     if caution:
         console.print(Text(caution, style="yellow"))
 
 
+def _table(numbers: Sequence[str]) -> Table:
+    """A column for the mark, one for the name, and those of numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("", width=1, no_wrap=True)
+    table.add_column("Configuration", overflow="fold", ratio=1)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
 def _task_summary(
-    trials: pd.DataFrame, console: Console, x: Cost, y: MetricName, intervals: Mapping[str, Interval]
+    trials: pd.DataFrame,
+    console: Console,
+    x: Cost,
+    y: MetricName,
+    intervals: Mapping[str, Interval],
+    failures: Mapping[str, Failures],
 ) -> None:
     known = {cell.id: cell for cell in cells(trials)}
     found = pareto(trials, x, y)
@@ -63,17 +84,13 @@ def _task_summary(
     shown = [point for point in found.points if point.on_front or len(found.points) <= _MOST_ROWS]
     costs: tuple[Cost, ...] = ("params", "macs") if x in ("params", "macs") else ("params", x)
     second: MetricName = "miou" if y != "miou" else "dice"
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column("", width=1, no_wrap=True)
-    table.add_column("Configuration", overflow="fold", ratio=1)
-    for name in (*(COSTS[cost] for cost in costs), METRICS[y].heading, METRICS[second].label):
-        table.add_column(name, justify="right", no_wrap=True)
-
     sure = {
         name: one
         for name, one in intervals.items()
         if name in known and not known[name].trivial and math.isfinite(one.low)
     }
+    heads = [*(COSTS[cost] for cost in costs), METRICS[y].heading, METRICS[second].label]
+    table = _table([*heads, "Fails"] if failures else heads)
 
     def row(cell: Cell) -> list[Text]:
         first, other, interval = cell.score(y), cell.score(second), sure.get(cell.id)
@@ -82,6 +99,7 @@ def _task_summary(
             *(Text(amount(cost, value(cell, cost))) for cost in costs),
             Text(score(*first) if interval is None else between(first.mean, interval.low, interval.high)),
             Text(score(other.mean) if sure else score(*other)),
+            *([Text(failed_of(failures[cell.id]) if cell.id in failures else "")] if failures else []),
         ]
 
     for point in shown:
@@ -99,6 +117,12 @@ def _task_summary(
     if why:
         console.print(Text(f"Without an interval: {listing(sorted(why), 2)}.", style="dim"))
     console.print()
+    _front_in_words(found, known, console)
+
+
+def _front_in_words(found: Pareto, known: Mapping[str, Cell], console: Console) -> None:
+    """Who is on the front, and who is no better than a predictor that looks at no image."""
+    x, y = found.x, found.y
     labels = [known[cell].label for cell in found.front]
     console.print(
         Text(

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.analysis.crossed import Interval, counted
+from ablate.analysis.failure_words import failed_trainings, legend
+from ablate.analysis.failures import Failures, failures, of_metrics
 from ablate.analysis.format import MIXED, listing, model_name, several
 from ablate.analysis.scores import CellScores, Unit, cell_scores
 from ablate.analysis.significance import Difference, difference, holm, mean_interval
@@ -58,6 +60,8 @@ class Row(NamedTuple):
     peak_memory_mb: float
     device: str
     scores: Mapping[MetricName, TableScore]
+    failures: Failures | None
+    """What it lost of its test cases; `None` of a trivial predictor."""
 
     @property
     def name(self) -> str:
@@ -106,9 +110,10 @@ def results_table(
         raise InputError("no network has been scored: a table needs a complete trial")
     compared, tests = _corrected({metric: _compared(metric, of_cell, level) for metric, of_cell in scores.items()})
     costs = frames.trials.drop_duplicates("cell").set_index("cell")
+    lost = failures(frames, of_metrics(metrics))
     by_task: dict[str, list[Row]] = {}
     for one in known.values():
-        by_task.setdefault(one.task, []).append(_row(one, costs, compared))
+        by_task.setdefault(one.task, []).append(_row(one, costs, compared, lost.get(one.cell)))
 
     def place(row: Row) -> tuple[bool, float, str]:
         score = row.scores[metrics[0]].interval.estimate
@@ -121,7 +126,12 @@ def results_table(
         metrics=tuple(metrics),
         sections=sections,
         devices=devices,
-        caption=(*_caption(sections, tests, level, frames.unit), *notes),
+        caption=(
+            *_caption(sections, tests, level, frames.unit),
+            legend(lost, frames, of_metrics(metrics)),
+            *failed_trainings(frames.trials),
+            *notes,
+        ),
         details=_details(metrics, devices, facts or {}),
     )
 
@@ -143,7 +153,7 @@ def _corrected(scores: _Scores) -> tuple[_Scores, int]:
     return found, sum(one.p_value is not None for one in family)
 
 
-def _row(one: CellScores, costs: pd.DataFrame, scores: _Scores) -> Row:
+def _row(one: CellScores, costs: pd.DataFrame, scores: _Scores, lost: Failures | None) -> Row:
     """`costs` are a trial's, by cell."""
 
     def number(column: str) -> float:
@@ -164,6 +174,7 @@ def _row(one: CellScores, costs: pd.DataFrame, scores: _Scores) -> Row:
         peak_memory_mb=number("peak_memory_mb"),
         device=_device(costs.loc[one.cell].to_dict()) if math.isfinite(latency) else "",
         scores={metric: _shown(one, of_cell) for metric, of_cell in scores.items()},
+        failures=lost,
     )
 
 

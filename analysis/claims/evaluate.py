@@ -50,7 +50,7 @@ def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
         if chosen:
             part = frames._replace(trials=trials)
             known = {cell.id: cell for cell in cells(by_seed(part)) if not cell.trivial}
-            results.append(_judge(Judged(claim, part, known, rows, known[chosen[0]], {}), task))
+            results.append(_judge(Judged(claim, part, known, rows, known[chosen[0]], {}, {}), task))
     if not results:
         raise InputError(
             f"claim {claim.name}: its subject {named(claim.subject)} has no complete trial in this study; "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ablate.analysis.claims.non_inferiority import lost_in_words, non_inferiority
 from ablate.analysis.claims.schema import (
     Claim,
     Fewest,
@@ -19,7 +20,8 @@ from ablate.analysis.claims.schema import (
     Selector,
     Superior,
 )
-from ablate.analysis.claims.verdict import Outcome, Verdict
+from ablate.analysis.claims.verdict import Outcome, Verdict, outcome_of
+from ablate.analysis.failures import Failures, failing, failures
 from ablate.analysis.format import MIXED, listing, several, si
 from ablate.analysis.guard import attempt
 from ablate.analysis.pareto import COST_WORDS, COSTS, UNITS, Cell, Cost
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.frames import Frames
+    from ablate.analysis.scoring import FailBelow
 
 _LEVEL = 0.95
 
@@ -47,12 +50,13 @@ class Judged(NamedTuple):
     """One a cell: the first of its trials that was scored."""
     subject: Cell
     scores: dict[MetricName, dict[str, CellScores]]
+    failed: dict[tuple[MetricName, FailBelow], dict[str, Failures]]
 
     def select(self, selector: Selector) -> list[Cell]:
         return [self.known[cell] for cell in select(self.rows, selector)]
 
-    def compare(self, metric: MetricName, other: CellScores, level: float = _LEVEL, margin: float = 0.0) -> Difference:
-        return difference(self.of(metric, self.subject), other, metric, level, margin)
+    def compare(self, metric: MetricName, other: CellScores, margin: float = 0.0) -> Difference:
+        return difference(self.of(metric, self.subject), other, metric, _LEVEL, margin)
 
     def of(self, metric: MetricName, cell: Cell) -> CellScores:
         if metric not in self.scores:
@@ -60,6 +64,12 @@ class Judged(NamedTuple):
         if cell.id not in self.scores[metric]:
             raise InputError(f"{cell.label} has no test score")
         return self.scores[metric][cell.id]
+
+    def lost(self, metric: MetricName, below: FailBelow) -> dict[str, Failures]:
+        """What each cell lost, by Dice: of the class that the metric is of."""
+        if (metric, below) not in self.failed:
+            self.failed[metric, below] = failures(failing(self.frames, below), metric)
+        return self.failed[metric, below]
 
 
 class Rivals(NamedTuple):
@@ -172,20 +182,23 @@ def _fewest(study: Judged, hypothesis: Fewest, rivals: Rivals, least_of: str) ->
 
 
 def _non_inferior(study: Judged, hypothesis: NonInferior, rival: Cell, name: str) -> Verdict:
-    metric, margin = hypothesis.metric, hypothesis.margin
-    # The lower end of a two-sided interval at 1 - 2α is the one-sided bound at 1 - α.
-    found = study.compare(metric, study.of(metric, rival), 2 * _LEVEL - 1, margin)
-    outcome = _outcome(*_beyond(found, margin))
+    metric = hypothesis.metric
+    lost = study.lost(metric, hypothesis.failures.below)
+    pair = study.of(metric, study.subject), study.of(metric, rival)
+    found = non_inferiority(*pair, (lost[study.subject.id], lost[rival.id]), hypothesis)
     words = {
         "supported": "is not inferior to",
         "refuted": "is inferior to",
         "inconclusive": "is neither shown to be non-inferior nor inferior to",
     }
+    shown = "no image is left that neither lost" if found.typical is None else _difference(found.typical)
     sentence = (
-        f"{study.subject.label} {words[outcome]} {rival.label} in {METRICS[metric].label} by a margin of {margin:g} "
-        f"({_difference(found)})."
+        f"{study.subject.label} {words[found.typically]} {rival.label} in {METRICS[metric].label} by a margin of "
+        f"{hypothesis.margin:g} ({shown}); {lost_in_words(found)}."
     )
-    return _of(found, name, "non_inferior", outcome, sentence)
+    interval = (math.nan,) * 3 if found.typical is None else found.typical.interval[:3]
+    note = "; ".join(found.notes)
+    return Verdict(name, "non_inferior", found.outcome, *interval, "difference", sentence, note, found.lost)
 
 
 def _superior(study: Judged, hypothesis: Superior, rivals: Sequence[Cell]) -> Iterator[Verdict]:
@@ -201,7 +214,7 @@ def _superior(study: Judged, hypothesis: Superior, rivals: Sequence[Cell]) -> It
             compared.append((name, rival, found))
     corrected = holm([found for *_, found in compared])
     for (name, rival, _), found in zip(compared, corrected, strict=True):
-        outcome = _outcome(found.significant and found.gain > 0, found.significant and found.gain < 0)
+        outcome = outcome_of(found.significant and found.gain > 0, found.significant and found.gain < 0)
         words = {"supported": "better than", "refuted": "worse than", "inconclusive": "not shown to differ from"}
         p_value = "" if found.p_holm is None else f", p = {found.p_holm:.2g} after Holm's correction"
         sentence = (
@@ -225,7 +238,7 @@ def _on_front(study: Judged, hypothesis: OnFront, name: str) -> Verdict:
     outcome: Outcome = (
         "inconclusive"
         if one_seed
-        else _outcome(probability >= hypothesis.probability, probability <= 1 - hypothesis.probability)
+        else outcome_of(probability >= hypothesis.probability, probability <= 1 - hypothesis.probability)
     )
     sentence = (
         f"{study.subject.label} is {name} with a probability of {probability:.2f} "
@@ -257,7 +270,7 @@ def _matched_budget(study: Judged, hypothesis: MatchedBudget, name: str) -> Verd
         )
     interpolated = _interpolated(study, metric, below[-1], above[0], _position(cost, below[-1], own, above[0]))
     found = study.compare(metric, interpolated, margin=hypothesis.margin)
-    outcome = _outcome(*_beyond(found, hypothesis.margin))
+    outcome = outcome_of(*_beyond(found, hypothesis.margin))
     words = {"supported": "better than", "refuted": "worse than", "inconclusive": "not shown to differ from"}
     if hypothesis.margin:
         side = "below" if METRICS[metric].sign > 0 else "above"
@@ -303,11 +316,6 @@ def _beyond(found: Difference, margin: float) -> tuple[bool, bool]:
     if METRICS[found.metric].sign < 0:
         low, high = -high, -low
     return low > -margin, high < -margin
-
-
-def _outcome(supported: bool, refuted: bool) -> Outcome:
-    """Comparisons with NaN are false, so what has no interval is inconclusive."""
-    return "supported" if supported else "refuted" if refuted else "inconclusive"
 
 
 def _of(found: Difference, name: str, kind: str, outcome: Outcome, sentence: str) -> Verdict:

@@ -6,7 +6,7 @@ subject: {model: pyconvunet}                              # must select one cell
 against: [{model: unet, width: 32}, {model: fcn8s}]       # its rivals, one cell each
 hypotheses:
   - {kind: fewest, cost: params}
-  - {kind: non_inferior, metric: dice, margin: 0.01}
+  - {kind: non_inferior, metric: dice, margin: 0.01, failures: {below: 0.4, tolerance: 0.1}}
   - {kind: superior, metric: hd95, class: liver}            # of one class; less is better, so superior is lower
 empty: skip                                               # images that lack a class, and whose prediction does
 """
@@ -71,11 +71,21 @@ class Fewest(_AgainstRivals):
     cost: Cost
 
 
+class Lost(_Hypothesis):
+    """How much more often the subject may fail than its rival: by `tolerance` of the test cases at most."""
+
+    below: Annotated[float, Field(gt=0, le=1)] | Literal["half"] = "half"
+    """The Dice below which a case is lost; `half`: of what the data set's best network typically reaches."""
+    tolerance: float = Field(0.1, gt=0, lt=1)
+
+
 class NonInferior(_Scored, _AgainstRivals):
-    """The subject's score is worse than each rival's by at most `margin`: a one-sided bound lies beyond it."""
+    """The subject's score is typically worse than each rival's by at most `margin`, and it fails not more often than
+    that by more than it tolerates: a one-sided bound of each lies beyond what is allowed."""
 
     kind: Literal["non_inferior"]
     margin: _Margin = Field(gt=0)
+    failures: Lost = Lost()
 
 
 class Superior(_Scored, _AgainstRivals):

@@ -17,6 +17,7 @@ from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:
     from ablate.analysis.crossed import Interval
+    from ablate.analysis.failures import Failures
     from ablate.analysis.uncertainty import UncertainFront
 
     Intervals = Mapping[MetricName, Mapping[str, Interval]]
@@ -38,6 +39,8 @@ class Drawn(NamedTuple):
     cloud: Mapping[str, Point]
     others: int
     """Cells that are not named; the cloud has so many dots or fewer."""
+    failures: Mapping[str, Failures]
+    """By cell, as far as they are known."""
 
     @property
     def level(self) -> float | None:
@@ -62,7 +65,12 @@ class Drawn(NamedTuple):
         return not front.points or (value >= high - reach if maximised(front.y) else value <= low + reach)
 
 
-def drawn(fronts: Sequence[Pareto], uncertain: Sequence[UncertainFront], intervals: Intervals | None) -> Drawn:
+def drawn(
+    fronts: Sequence[Pareto],
+    uncertain: Sequence[UncertainFront],
+    intervals: Intervals | None,
+    failures: Mapping[str, Failures] | None = None,
+) -> Drawn:
     known: dict[str, Point] = {point.cell: point for front in reversed(fronts) for point in front.points}
     named, rest = known, []
     if len(known) > _MOST_CELLS:
@@ -85,6 +93,7 @@ def drawn(fronts: Sequence[Pareto], uncertain: Sequence[UncertainFront], interva
         named=named,
         cloud={rest[at]: known[rest[at]] for at in thinned},
         others=len(rest),
+        failures=failures or {},
     )
 
 

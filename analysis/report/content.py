@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.analysis.by_seed import by_seed
+from ablate.analysis.failure_words import failed_of
 from ablate.analysis.figures.heatmap import LevelMeans
 from ablate.analysis.figures.hypervolume import Spent
 from ablate.analysis.figures.parallel import Parallel
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ablate.analysis.confirmation import Confirmation
     from ablate.analysis.crossed import Interval
     from ablate.analysis.effects import Effects
+    from ablate.analysis.failures import Failures
     from ablate.analysis.frames import Frames
     from ablate.analysis.measured import Disagreement
     from ablate.analysis.uncertainty import UncertainFront
@@ -58,6 +60,10 @@ class Evidence(NamedTuple):
     """Of the mean scores, by metric and cell."""
     uncertain: Mapping[str, Sequence[UncertainFront]] = {}
     """By data set."""
+    failures: Mapping[str, Failures] = {}
+    """What each cell lost, by Dice."""
+    lost: str = ""
+    """What `failures` are of."""
     disagreements: Sequence[Disagreement] = ()
     effects: Effects | None = None
     maps: Sequence[LevelMeans] = ()
@@ -131,9 +137,11 @@ class Content:
         return task if len(self.by_task) > 1 else ""
 
     def scored(self, found: Cell) -> str:
-        """A cell's Dice with its interval; without one, with its standard deviation."""
+        """A cell's Dice with its interval, or without one its standard deviation, and what it lost of its tests."""
         interval = interval_of(self.evidence.intervals, found, "dice")
-        return score(*found.dice) if interval is None else between(found.dice.mean, interval.low, interval.high)
+        text = score(*found.dice) if interval is None else between(found.dice.mean, interval.low, interval.high)
+        lost = self.evidence.failures.get(found.id)
+        return text if lost is None else f"{text}, fails {failed_of(lost)}"
 
     def chances(self, task: str, x: Cost = "params", y: MetricName = "dice") -> Mapping[str, float]:
         """Each cell's probability of being on a front; none where it is not known, or of images alone (one seed)."""

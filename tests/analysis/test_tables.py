@@ -227,7 +227,7 @@ def test_markdown_has_a_cell_a_column_whatever_the_names():
     names = (EVIL, "x" * 200, "unet")
     shown = markdown(results_table(frames(*((name, 0.7, 1e6 + i) for i, name in enumerate(names)))))
     lines = [line for line in shown.splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {7}
     assert "<script>" not in shown
     assert "U-Net" in shown
     assert "| *all foreground* | *0.500* |" in shown
@@ -253,7 +253,7 @@ def test_latex_has_the_parts_of_a_printed_table():
 
 def test_latex_groups_several_tasks():
     text = latex(results_table(both(frames(*THREE), frames(*THREE, task="a_b"))))
-    assert text.count(r"\multicolumn{5}") == 2
+    assert text.count(r"\multicolumn{6}") == 2
     assert r"{a\_b}" in text
 
 

@@ -41,7 +41,8 @@ def front_section(content: Content, task: str) -> Markup:
     records, uncertain = content.fronts[task], content.evidence.uncertain.get(task, ())
     if not records[0].points:
         return NOTHING
-    drawn = pareto_figure([_legible(record) for record in records], uncertain, content.evidence.intervals)
+    evidence = content.evidence
+    drawn = pareto_figure([_legible(record) for record in records], uncertain, evidence.intervals, evidence.failures)
     at = list(content.by_task).index(task)
     return laid_out(
         "front",

@@ -10,6 +10,8 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from ablate.analysis.crossed import counted
+from ablate.analysis.failure_words import percent
+from ablate.analysis.failures import Failures
 from ablate.analysis.format import listing, model_name, score
 from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered
 from ablate.analysis.report.content import Content, Intervals, best_first, interval_of
@@ -38,20 +40,24 @@ def _results(content: Content) -> Markup:
         return NOTHING
     chances = {name: chance for task in content.fronts for name, chance in content.chances(task).items()}
     records = [record for found in content.fronts.values() for record in found]
-    return results_section(content.known, Results(records, content.evidence.intervals, chances, content.pictured))
+    found = content.evidence
+    more = Results(records, found.intervals, chances, content.pictured, found.failures, found.lost)
+    return results_section(content.known, more)
 
 
 class Results(NamedTuple):
     """What the table shows of each cell beside its own figures.
 
     `fronts` has every front, `chances` the probabilities of being on that of Dice against parameters, `pictured` the
-    cells whose test images are in the report.
+    cells whose test images are in the report, `failures` what each cell lost, and `lost` what they are of.
     """
 
     fronts: Sequence[Pareto]
     intervals: Intervals
     chances: Mapping[str, float]
     pictured: Collection[str]
+    failures: Mapping[str, Failures] = {}
+    lost: str = ""
 
 
 def _own(known: Sequence[Cell]) -> list[MetricName]:
@@ -80,6 +86,8 @@ class _Said(NamedTuple):
     pictured: bool
     own: str
     """Metrics of the trials' own, or nothing."""
+    lost: str
+    """What failures are of, or nothing."""
 
 
 def results_section(known: Sequence[Cell], more: Results) -> Markup:
@@ -104,6 +112,7 @@ def results_table(shown: Sequence[Cell], costs: Sequence[Cost], more: Results) -
             )
             for metric in (METRICS[name] for name in (*METRICS, *_own(shown)))
         ),
+        *([Header("Fails", number=True)] if more.failures else []),
         *(Header(COSTS[cost], number=True) for cost in costs),
         *([Header("P(front)", number=True, first="descending")] if more.chances else []),
         *(Header(name, number=True) for name in ("Seeds", "Epochs", "Train s")),
@@ -129,6 +138,7 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
     places = (
         headed(found.label, found.configuration, link),
         *(_score(found, metric, more.intervals) for metric in (*METRICS, *found.more)),
+        *([_fails(more.failures.get(found.id))] if more.failures else []),
         *(number(getattr(found, cost), amount(cost, getattr(found, cost))) for cost in costs),
         *([number(chance, f"{chance:.2f}")] if more.chances else []),
         number(found.seeds if trained else None, str(found.seeds)),
@@ -148,6 +158,13 @@ def _score(found: Cell, metric: MetricName, intervals: Intervals) -> Place:
     return number(measured.mean, score(measured.mean), below)
 
 
+def _fails(found: Failures | None) -> Place:
+    """What was lost of how much, the rate's bound beneath; sorted by that."""
+    if found is None:
+        return number(None, "")
+    return number(found.bounds.most, f"{found.losses}/{found.tests}", f"≤ {percent(found.bounds.most)}")
+
+
 def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
     devices = sorted({one.device for one in shown if one.device})
     return _Said(
@@ -159,4 +176,5 @@ def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
         shown_of=f"{len(known):,}" if len(shown) < len(known) else "",
         pictured=bool(more.pictured),
         own=_named_own(known),
+        lost=more.lost,
     )
