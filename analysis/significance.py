@@ -55,7 +55,7 @@ class Difference(NamedTuple):
     seeds: int
     images: int
     seeds_needed: int | None
-    """Seeds that would likely decide it, where it is inconclusive; `None` otherwise, and where none would."""
+    """Seeds that would likely decide what is asked, where it is inconclusive; `None` else, and where none would."""
     note: str
     """What must be said of it, or ''."""
     error: float = math.nan
@@ -117,13 +117,15 @@ def mean_interval(scores: CellScores, level: float = 0.95) -> Interval:
     return interval_of(components_of(units, scores.trivial), level, scale_of(scores.metric))
 
 
-def difference(a: CellScores, b: CellScores, metric: MetricName, level: float = 0.95) -> Difference:
-    """The mean score of `a` less that of `b`, on the seeds and images that both have.
+def difference(
+    a: CellScores, b: CellScores, metric: MetricName, level: float = 0.95, margin: float = 0.0
+) -> Difference:
+    """The mean score of `a` less that of `b`, on the seeds and images that both have; `margin` as of `difference_of`.
 
     Raises `InputError` where they share none, and where they were judged on different data.
     """
     matrix, columns, note = _shared(a, b)
-    return difference_of(matrix, a.cell, b.cell, metric, level, note, columns)
+    return difference_of(matrix, a.cell, b.cell, metric, level, note, columns, margin)
 
 
 def difference_of(
@@ -134,10 +136,13 @@ def difference_of(
     level: float = 0.95,
     note: str = "",
     columns: Columns | None = None,
+    margin: float = 0.0,
 ) -> Difference:
     """The `Difference` that a matrix of differences (seeds, images), without NaN, amounts to.
 
-    `columns`: what its columns are; each an independent image where that is not said.
+    `columns`: what its columns are; each an independent image where that is not said. `margin`: what is asked, whether
+    `a` is worse by so much (a positive score) or not; at 0, whether they differ. What would decide it, or would not, is
+    said of that question alone.
     """
     units = units_of(matrix, columns)
     found = components_of(units)
@@ -148,9 +153,11 @@ def difference_of(
     elif found.seeds == 2:
         notes.append("two seeds: the interval may be too narrow")
     needed = None
-    if p is not None and p > 1 - level:
-        needed = seeds_needed(found, found.mean, level)
-        if needed is None and images_prevent(found, found.mean, level):
+    distance = METRICS[metric].sign * found.mean + margin
+    undecided = p_value_of(found._replace(mean=distance))
+    if undecided is not None and undecided > 1 - level:
+        needed = seeds_needed(found, distance, level)
+        if needed is None and images_prevent(found, distance, level):
             notes.append(f"more seeds would not decide it: the {found.unit}s vary too much")
         elif needed is None:
             notes.append(f"more than {MOST_SEEDS} seeds would be needed to decide it")

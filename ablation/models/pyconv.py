@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ablate.errors import InputError
 
-Share = Literal["pyramid", "equal"] | tuple[float, ...]
+Share = Literal["pyramid", "quarters", "equal"] | tuple[float, ...]
 
 
 class PyConv2d(nn.Module):
@@ -52,8 +52,10 @@ class PyConv2d(nn.Module):
 def level_channels(out_channels: int, levels: int, share: Share = "pyramid") -> tuple[int, ...]:
     """How many of `out_channels` each of `levels` levels gives, in level order; they sum to `out_channels`.
 
-    `pyramid` is the share of PyConv's released code: half to the last level (the largest kernel), a quarter to the one
-    before, and so on, the first two alike. `equal` is what it says; otherwise `share` holds one fraction a level.
+    `pyramid` is the share that PyConvU-Net's published code gives four levels: half to the last (the largest kernel), a
+    quarter to the one before, and so on, the first two alike. `quarters` is that of PyConv's own released code (Duta et
+    al. 2020): a quarter to each of four levels; of three and fewer it is the pyramid's. `equal` is what it says;
+    otherwise `share` holds one fraction a level.
     Raises `InputError` where a share is not a whole, positive number of channels.
     """
     fractions = _fractions(levels, share)
@@ -70,12 +72,18 @@ def level_channels(out_channels: int, levels: int, share: Share = "pyramid") -> 
 def _fractions(levels: int, share: Share) -> tuple[Fraction, ...]:
     if levels < 1:
         raise InputError("PyConv: no levels; give at least one kernel")
+    if share == "quarters":
+        if levels > 4:
+            raise InputError(f"PyConv: share quarters is of at most 4 levels, not {levels}; choose pyramid or equal")
+        share = "equal" if levels == 4 else "pyramid"
     if share == "pyramid":
         return tuple(Fraction(1, 2 ** min(levels - 1, levels - level)) for level in range(levels))
     if share == "equal":
         return (Fraction(1, levels),) * levels
     if isinstance(share, str):
-        raise InputError(f"PyConv: unknown share '{share}'; choose pyramid, equal or one fraction for each level")
+        raise InputError(
+            f"PyConv: unknown share '{share}'; choose pyramid, quarters, equal or one fraction for each level"
+        )
     # The nearest simple fraction, so that 0.333333 and 0.1 mean a third and a tenth exactly.
     fractions = tuple(Fraction(value).limit_denominator(4096) for value in share)
     if len(fractions) != levels or min(fractions) <= 0 or sum(fractions) != 1:

@@ -147,17 +147,19 @@ class PyConvUNet(_Stages):
     `kernels` and `groups` list a pyramid's levels: one list for every stage, or one list a stage, the first stage being
     the highest resolution. A decoder stage uses the list of the encoder stage of its resolution.
     `share` divides a layer's output channels among its levels: `pyramid` (…, 1/8, 1/4, 1/2: half to the largest
-    kernel), `equal`, or explicit fractions that sum to one.
+    kernel), `quarters` (each of four levels one: Duta's), `equal`, or explicit fractions that sum to one.
     A `plain` block is two PyConvs; a `bottleneck` is 1×1 → PyConv → 1×1, its inner width the outer divided by
-    `expansion`, with a skip around it if `residual`. Each stage has `blocks` of them.
+    `expansion`, with a skip around it if `residual`. A `published` block is a bottleneck as the paper's code has it,
+    with its widths mended: it begins with a 1×1 at the image too, and a norm and a ReLU more follow it.
+    Each stage has `blocks` of them.
     """
 
     module = "ablate.models.unet:PyConvUNet"
     name: Literal["pyconvunet"] = "pyconvunet"
     kernels: Levels | tuple[Levels, ...] = (3, 5, 7, 9)
     groups: Levels | tuple[Levels, ...] = (1, 4, 8, 16)
-    share: Literal["pyramid", "equal"] | tuple[Number, ...] = "pyramid"
-    block: Literal["plain", "bottleneck"] = "plain"
+    share: Literal["pyramid", "quarters", "equal"] | tuple[Number, ...] = "pyramid"
+    block: Literal["plain", "bottleneck", "published"] = "plain"
     blocks: Whole = Field(1, ge=1, le=8)
     expansion: Whole = Field(1, ge=1, le=MOST_CHANNELS)
     residual: bool = False

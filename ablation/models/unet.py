@@ -86,7 +86,8 @@ class UNet(EncoderDecoder):
 class PyConvUNet(EncoderDecoder):
     """PyConvU-Net (Li et al. 2021): U-Net with pyramidal convolutions.
 
-    The convolution that sees the image is a plain 3×3, since an image's channels cannot be grouped.
+    The convolution that sees the image is a plain 3×3, since an image's channels cannot be grouped; in a `published`
+    block it is the 1×1 that every block begins with.
     """
 
     def __init__(self, config: PyConvUNetConfig, in_channels: int, classes: int) -> None:
@@ -111,6 +112,9 @@ def _pyramid_stage(
     def block(inputs: int, outputs: int, first: Conv | None = None) -> nn.Module:
         if config.block == "plain":
             return double_conv(inputs, outputs, norm, first=first or pyconv, second=pyconv)
+        if config.block == "published":
+            body = Bottleneck(inputs, outputs, pyconv, norm, conv1x1, config.expansion, config.residual)
+            return nn.Sequential(body, norm(outputs), nn.ReLU(inplace=True))
         return Bottleneck(inputs, outputs, pyconv, norm, first or conv1x1, config.expansion, config.residual)
 
     try:

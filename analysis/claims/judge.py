@@ -56,8 +56,8 @@ class Judged(NamedTuple):
     def select(self, selector: Selector) -> list[Cell]:
         return [self.known[cell] for cell in select(self.rows, selector)]
 
-    def compare(self, metric: MetricName, other: CellScores, level: float = _LEVEL) -> Difference:
-        return difference(self.of(metric, self.subject), other, metric, level)
+    def compare(self, metric: MetricName, other: CellScores, margin: float = 0.0) -> Difference:
+        return difference(self.of(metric, self.subject), other, metric, _LEVEL, margin)
 
     def of(self, metric: MetricName, cell: Cell) -> CellScores:
         if metric not in self.scores:
@@ -304,7 +304,7 @@ def _matched_budget(study: Judged, hypothesis: MatchedBudget, name: str) -> Verd
             f"{_shown(own, cost)}; run matched_budget, or a wider sweep, into this study.",
         )
     interpolated = _interpolated(study, metric, below[-1], above[0], _position(cost, below[-1], own, above[0]))
-    found = study.compare(metric, interpolated)
+    found = study.compare(metric, interpolated, margin=hypothesis.margin)
     outcome = outcome_of(*_beyond(found, hypothesis.margin))
     words = {"supported": "better than", "refuted": "worse than", "inconclusive": "not shown to differ from"}
     if hypothesis.margin:

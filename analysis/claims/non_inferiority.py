@@ -16,7 +16,7 @@ from ablate.analysis.failure_words import percent
 from ablate.analysis.failures import LEVEL, Failures, cases_needed, difference_bounds, neither_lost, resolvable
 from ablate.analysis.format import several
 from ablate.analysis.scores import CellScores
-from ablate.analysis.significance import Difference, difference, one_sided_bound
+from ablate.analysis.significance import Difference, difference
 from ablate.metrics.counts import METRICS
 
 _REFUTED = 0.975
@@ -43,7 +43,8 @@ class NonInferiority(NamedTuple):
         if found is not None and found.images < self.images:
             said.append(f"typical of {found.images} of {several(self.images, 'image')}, which neither lost")
         if self.typically == "inconclusive" and self.seeds_needed is not None:
-            said.append(f"about {self.seeds_needed} seeds would likely decide it")
+            what = "the typical score" if self.lost.outcome == "inconclusive" else "it"
+            said.append(f"about {self.seeds_needed} seeds would likely decide {what}")
         lost = self.lost
         if lost.outcome == "inconclusive" and lost.resolvable > lost.tolerance and lost.seeds > 1:
             said.append(
@@ -68,10 +69,11 @@ def non_inferiority(
     typical, typically, needed = None, outcome_of(False, False), None
     if kept is not None:
         # The lower end of a two-sided interval at 1 - 2α is the one-sided bound at 1 - α.
-        typical = difference(*kept, asked.metric, 2 * LEVEL - 1)
-        surely = difference(*kept, asked.metric, 2 * refuted - 1)
+        typical = difference(*kept, asked.metric, 2 * LEVEL - 1, asked.margin)
+        surely = difference(*kept, asked.metric, 2 * refuted - 1, asked.margin)
         typically = outcome_of(_ends(typical)[0] > -asked.margin, _ends(surely)[1] < -asked.margin)
-        needed = one_sided_bound(*kept, LEVEL, METRICS[asked.metric].sign).seeds_needed(asked.margin)
+        nearer = typical if typical.gain >= -asked.margin else surely  # to what it would be decided as
+        typical, needed = typical._replace(note=nearer.note), nearer.seeds_needed
     both = {typically, failures.outcome}
     return NonInferiority(
         outcome=outcome_of(both == {"supported"}, "refuted" in both),

@@ -64,8 +64,8 @@ TABLE_2 = {
 class PublishedCost(NamedTuple):
     """A column of Table 3: parameters in millions, and GMac ("FLOPs" there) at 3x512x512 with one output channel.
 
-    `reproducible`: whether the network that the paper describes has these figures. PyConvU-Net's do not come out of
-    the published code, nor of any natural reading of the text.
+    `reproducible`: whether the network that the paper describes has these figures. PyConvU-Net's come neither out of
+    the published code nor of any reading of the text that `ablate.analysis.paper.costs` counts.
     """
 
     params_m: float
@@ -92,3 +92,26 @@ NAMES = {
     "pyconvunet": "PyConvU-Net",
 }
 """The networks as the paper writes them, in its tables' order."""
+
+# Code ----------------------------------------------------------------------------------------------------------------
+
+CODE = {
+    "published code": "github.com/StevenAZy/PyConvU-Net, commit a9e321a",
+    "UNET-ZOO": "github.com/Andy-zhujunwen/UNET-ZOO, commit 34c219f; the published README refers to it",
+    "PyConv": "github.com/iduta/pyconv, commit 0fdea01 (Duta et al. 2020, arXiv 2006.11538)",
+}
+"""Where the code that checks cite was read."""
+
+SHARES = {
+    4: ((1 / 8, 1 / 8, 1 / 4, 1 / 2), (1 / 4, 1 / 4, 1 / 4, 1 / 4)),
+    3: ((1 / 4, 1 / 2, 1 / 2), (1 / 4, 1 / 4, 1 / 2)),
+    2: ((1 / 2, 1 / 2), (1 / 2, 1 / 2)),
+}
+"""By number of levels, the share of the output that each level has: in the published code, and in PyConv's own."""
+
+PYRAMIDS = {
+    4: ((3, 5, 7, 9), (1, 4, 8, 16)),
+    3: ((3, 5, 7), (1, 4, 8)),
+    2: ((3, 5), (1, 4)),
+}
+"""Kernels and groups by number of levels, in both codes."""

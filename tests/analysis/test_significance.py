@@ -302,6 +302,22 @@ def test_no_number_of_seeds_decides_what_the_images_leave_open() -> None:
     assert f"more than {MOST_SEEDS}" in difference_of(rough + 1e-6, "a", "b", "dice").note
 
 
+@pytest.mark.parametrize(("metric", "sign"), [("dice", 1), ("hd95", -1)])
+def test_what_would_decide_is_said_of_the_margin_that_is_asked_about(metric: str, sign: int) -> None:
+    """Of zero the images leave it open for ever; of a margin of 0.05 a few seeds more would do. Never both."""
+    rng = np.random.default_rng(14)
+    wide = _matrix(rng, 0.04, 0.02, 0.002)
+    matrix = sign * (wide - wide.mean() + 0.001)
+    asked = {margin: difference_of(matrix, "a", "b", metric, 0.9, margin=margin) for margin in (0.0, 0.05)}
+    assert asked[0.0].seeds_needed is None
+    assert "more seeds would not decide it" in asked[0.0].note
+    bound = bound_of(components(wide - wide.mean() + 0.001))
+    assert asked[0.05].seeds_needed == bound.seeds_needed(0.05)
+    assert asked[0.05].seeds_needed is not None
+    assert "decide" not in asked[0.05].note
+    assert difference_of(matrix, "a", "b", metric, 0.9, margin=5.0).seeds_needed is None  # decided already
+
+
 def test_a_decided_difference_needs_no_more_seeds() -> None:
     found = difference_of(0.1 + _matrix(np.random.default_rng(15), 0.001, 0.001, 0.001), "a", "b", "dice")
     assert found.significant

@@ -141,6 +141,19 @@ def test_a_bottleneck_starts_with_a_3x3_only_at_the_image():
     assert first == [(3, 3)] + [(1, 1)] * (len(first) - 1)
 
 
+def test_a_published_block_starts_with_a_1x1_everywhere_and_ends_in_a_second_norm():
+    config = PyConvUNet(**{**PYRAMID, "width": 16}, block="published", blocks=2, expansion=2)
+    model = build_model(config, in_channels=1, classes=1)
+    for stage, width in zip([*model.encoder, *model.decoder], [16, 32, 64, 16, 32], strict=True):
+        for body, norm, relu in stage:
+            assert body.body[0].kernel_size == (1, 1)
+            assert body.body[0].out_channels == width // 2
+            assert (norm.num_features, type(relu)) == (width, nn.ReLU)
+    assert sum(len(stage) for stage in [*model.encoder, *model.decoder]) == 2 * 5
+    model(torch.randn(2, 1, 16, 16)).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
 def test_attention_weighs_each_pixel_between_nothing_and_all():
     torch.manual_seed(0)
     gate = AttentionGate(8).eval()

@@ -22,12 +22,13 @@ PYRAMIDS = [
 ]
 SHARES = {
     "pyramid": {1: (1,), 2: (1 / 2, 1 / 2), 3: (1 / 4, 1 / 4, 1 / 2), 4: (1 / 8, 1 / 8, 1 / 4, 1 / 2)},
+    "quarters": {1: (1,), 2: (1 / 2, 1 / 2), 3: (1 / 4, 1 / 4, 1 / 2), 4: (1 / 4, 1 / 4, 1 / 4, 1 / 4)},
     "equal": {levels: (1 / levels,) * levels for levels in (1, 2, 3, 4)},
 }
 
 
 @pytest.mark.parametrize("width", [32, 48, 64, 128, 256, 512])
-@pytest.mark.parametrize("share", ["pyramid", "equal", "explicit"])
+@pytest.mark.parametrize("share", ["pyramid", "quarters", "equal", "explicit"])
 @pytest.mark.parametrize(("kernels", "groups"), PYRAMIDS, ids=str)
 def test_parameters_are_the_closed_form(kernels, groups, share, width):
     fractions = SHARES["pyramid" if share == "explicit" else share][len(kernels)]
@@ -43,9 +44,10 @@ def test_parameters_are_the_closed_form(kernels, groups, share, width):
     assert sum(parameter.numel() for parameter in layer.parameters()) == expected
 
 
-def test_four_levels_cost_0_663_of_a_3x3_convolution():
-    pyramid = sum(parameter.numel() for parameter in PyConv2d(64, 64).parameters())
-    assert pyramid / nn.Conv2d(64, 64, 3, bias=False).weight.numel() == pytest.approx(0.663, abs=5e-4)
+@pytest.mark.parametrize(("share", "ratio"), [("pyramid", 0.663), ("quarters", 0.734)])
+def test_what_four_levels_cost_of_a_3x3_convolution(share, ratio):
+    pyramid = sum(parameter.numel() for parameter in PyConv2d(64, 64, share=share).parameters())
+    assert pyramid / nn.Conv2d(64, 64, 3, bias=False).weight.numel() == pytest.approx(ratio, abs=5e-4)
 
 
 def test_levels_of_equal_cost_cost_what_one_convolution_does():
@@ -86,7 +88,15 @@ def test_pyramid_share_halves_down_to_two_alike(levels):
     assert all(larger == 2 * smaller for smaller, larger in pairwise(channels[1:]))
 
 
+def test_quarters_need_64_channels_of_four_levels_where_the_published_shares_need_32():
+    PyConv2d(32, 32, share="pyramid")
+    PyConv2d(64, 64, share="quarters")
+    with pytest.raises(InputError, match="use a width that is a multiple of 64"):
+        PyConv2d(32, 32, share="quarters")
+
+
 def test_shares_as_released():
+    assert level_channels(64, 4, "quarters") == (16, 16, 16, 16)
     assert level_channels(64, 4) == (8, 8, 16, 32)
     assert level_channels(64, 3) == (16, 16, 32)
     assert level_channels(64, 2) == (32, 32)
@@ -126,7 +136,11 @@ def test_shares_as_released():
         ((16, 16, (3, 5), (1, 1), (1.0,)), "PyConv: share 1; expected 2 positive fractions that sum to 1"),
         (
             (16, 16, (3, 5), (1, 1), "half"),
-            "PyConv: unknown share 'half'; choose pyramid, equal or one fraction for each level",
+            "PyConv: unknown share 'half'; choose pyramid, quarters, equal or one fraction for each level",
+        ),
+        (
+            (16, 40, (3, 5, 7, 9, 11), (1, 1, 1, 1, 1), "quarters"),
+            "PyConv: share quarters is of at most 4 levels, not 5; choose pyramid or equal",
         ),
     ],
 )

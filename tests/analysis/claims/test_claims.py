@@ -485,6 +485,15 @@ def test_how_many_seeds_would_decide_is_said_where_nothing_is_decided():
     assert never.note == "more seeds would not decide it: the images vary too much"
 
 
+@pytest.mark.parametrize("kind", [NON_INFERIOR, BUDGET])
+@pytest.mark.parametrize(("noise", "margin"), [(0.02, 0.05), (0.03, 0.02), (0.05, 0.02), (0.05, 0.03)])
+def test_what_would_decide_a_verdict_is_said_once_and_only_where_nothing_is_decided(noise, margin, kind):
+    """Of whether they differ at all it may be that no seeds would decide it, of the margin that a few more would."""
+    cells = {"ours": (0.80, 200), "rival": (0.80, 1), "family-1": (0.79, 100), "family-2": (0.80, 400)}
+    found = verdict(study(cells, noise=noise), kind | {"margin": margin})
+    assert found.note.count("decide") == (found.outcome == "inconclusive")
+
+
 def test_a_label_selects_with_and_without_its_mark():
     tables = study({"ours": (0.8, 100), "rival": (0.8, 200)})
     tables.trials["label"] = tables.trials["label"] + " ‡"

@@ -49,7 +49,7 @@ def test_a_setting_has_its_type_its_bounds_its_default_and_a_line(capsys: pytest
     assert "data.channels = 1  (whole number, 1 to 256)\n    Input channels: grey images are repeated for 3" in out
     out = inside(capsys, "parts", "pyconvunet").out
     assert "model.kernels = [3, 5, 7, 9]  (list of whole numbers or" in out
-    assert "model.block = plain  (plain | bottleneck)\n" in out
+    assert "model.block = plain  (plain | bottleneck | published)\n" in out
 
 
 @pytest.mark.parametrize(("name", "config"), [("protocol", Protocol), ("data", DataSource)])
