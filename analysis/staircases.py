@@ -59,12 +59,6 @@ def blocks(scores: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     return [scores[at : at + rows] for at in range(0, len(scores), rows)]
 
 
-def reflected(drawn: NDArray[np.float64], estimate: NDArray[np.float64], level: float) -> NDArray[np.float64]:
-    """Low, median and high of the basic bootstrap: `drawn` (resamples, values), `estimate` (values,): (3, values).
-
-    Values are of a rising curve; sorting makes the three rise as well, and covers no worse (Chernozhukov et al.,
-    Improving point and interval estimators of monotone functions by rearrangement, Biometrika 96, 2009).
-    """
-    tails = np.quantile(drawn, [(1 + level) / 2, 0.5, (1 - level) / 2], axis=0)
-    low, median, high = np.sort(2 * estimate - tails, axis=1)
-    return np.stack([np.minimum(low, estimate), median, np.maximum(high, estimate)])
+def reflected_median(drawn: NDArray[np.float64], estimate: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The basic bootstrap's median of rising values: `drawn` (resamples, values), `estimate` (values,): (values,)."""
+    return np.sort(2 * estimate - np.median(drawn, axis=0))

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from ablate.analysis.format import between, listing, model_name, score, several
+from ablate.analysis.format import CHOSEN, between, listing, model_name, score, several
+from ablate.analysis.front_words import best_of_all, chosen_note, told_apart
 from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, amount, cells, pareto, tasks, value
+from ablate.analysis.uncertainty import UncertainFront, with_chosen
 from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
@@ -30,10 +32,12 @@ def front_summary(
     y: MetricName = "dice",
     caution: str = "",
     intervals: Mapping[MetricName, Mapping[str, Interval]] | None = None,
+    uncertain: Mapping[str, UncertainFront] | None = None,
 ) -> None:
     """Print a table of the scored cells by cost, those on the front of `y` against `x` marked, then the front in words.
 
-    A score comes with its interval of `intervals` (by metric and cell), or else its standard deviation over seeds. The
+    A score comes with its interval of `intervals` (by metric and cell), or else its standard deviation over seeds. With
+    `uncertain` (of that front, by task) its members' intervals are corrected and it is said who else may be on it. The
     trivial rows come beneath, and `caution` (what a profile must say of its numbers) last. Of a study with many cells
     only the front is listed.
     """
@@ -41,7 +45,7 @@ def front_summary(
     for name, rows in by_task.items():
         if len(by_task) > 1:
             console.print(Text(name, style="bold underline"))
-        _task_summary(rows, console, x, y, (intervals or {}).get(y, {}))
+        _task_summary(rows, console, x, y, (intervals or {}).get(y, {}), (uncertain or {}).get(name))
         if len(by_task) > 1:
             console.print()
     failed = int((trials["state"] == "failed").sum())
@@ -52,7 +56,12 @@ def front_summary(
 
 
 def _task_summary(
-    trials: pd.DataFrame, console: Console, x: Cost, y: MetricName, intervals: Mapping[str, Interval]
+    trials: pd.DataFrame,
+    console: Console,
+    x: Cost,
+    y: MetricName,
+    intervals: Mapping[str, Interval],
+    uncertain: UncertainFront | None,
 ) -> None:
     known = {cell.id: cell for cell in cells(trials)}
     found = pareto(trials, x, y)
@@ -68,18 +77,20 @@ def _task_summary(
     for name in (*(COSTS[cost] for cost in costs), METRICS[y].heading, METRICS[second].label):
         table.add_column(name, justify="right", no_wrap=True)
 
+    corrected = with_chosen({y: intervals}, [uncertain])[y] if uncertain else intervals
     sure = {
         name: one
-        for name, one in intervals.items()
+        for name, one in corrected.items()
         if name in known and not known[name].trivial and math.isfinite(one.low)
     }
 
     def row(cell: Cell) -> list[Text]:
         first, other, interval = cell.score(y), cell.score(second), sure.get(cell.id)
+        mark = CHOSEN if interval != intervals.get(cell.id, interval) else ""
         return [
             Text(model_name(cell.model) if cell.trivial else cell.label),
             *(Text(amount(cost, value(cell, cost))) for cost in costs),
-            Text(score(*first) if interval is None else between(first.mean, interval.low, interval.high)),
+            Text(score(*first) if interval is None else between(first.mean, interval.low, interval.high) + mark),
             Text(score(other.mean) if sure else score(*other)),
         ]
 
@@ -93,14 +104,21 @@ def _task_summary(
         console.print(Text(f"and {several(len(found.points) - len(shown), 'network')} off the front", style="dim"))
     if sure:
         console.print(Text(f"[ ]: 95 % intervals of {METRICS[y].label}, over seeds and test images", style="dim"))
+    if any(one != intervals[name] for name, one in sure.items()):
+        console.print(Text(chosen_note("networks on the front"), style="dim"))
     console.print()
     labels = [known[cell].label for cell in found.front]
     console.print(
         Text(
-            f"* On the front of {METRICS[y].label} against {COST_WORDS[x]} "
+            f"* On the front of {METRICS[y].label} against {COST_WORDS[x]}, as estimated "
             f"({len(labels)} of {several(len(found.points), 'network')}): {listing(labels)}."
         )
     )
+    if uncertain is not None:
+        for sentence in (*told_apart(found, uncertain), *best_of_all(found, uncertain)):
+            console.print(Text(sentence))
+    elif len(found.points) > 1:
+        console.print(Text("Others may not be told apart from it: `ablate pareto STUDY` says which.", style="dim"))
     sign = METRICS[y].sign
     beaten = [point for point in found.points if found.trivial and sign * point.y <= sign * found.trivial[0].y]
     if beaten:

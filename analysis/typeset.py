@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ablate.analysis.format import PREFIXES
+from ablate.analysis.format import CHOSEN, PREFIXES
 from ablate.analysis.tables import ResultsTable, Row, TableScore, device_marks, printed
 from ablate.metrics.counts import METRICS
 
@@ -53,8 +53,8 @@ def _scaled(title: str, field: str, values: list[float]) -> _Column:
 
 
 def _half_width(row: Row, score: TableScore) -> str:
-    """As printed; '' where there is none. A trivial predictor's interval is over images alone, so it is not printed."""
-    return "" if row.trivial or score.half_width is None else f"{score.half_width:.3f}"
+    """As printed, with its mark; '' where there is none, and for a trivial predictor, whose is over images alone."""
+    return "" if row.trivial or score.half_width is None else f"{score.half_width:.3f}{CHOSEN * score.chosen}"
 
 
 # LaTeX ---------------------------------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"\textquotedblright{}", "±": r"$\pm$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$",
-    "–": "--", "—": "---", "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "·": r"$\cdot$", "−": r"$-$",
+    "§": r"\S{}", "–": "--", "—": "---", "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "·": r"$\cdot$", "−": r"$-$",
     "\N{NO-BREAK SPACE}": "~",
     "“": "``", "”": "''", "’": "'", "…": r"\ldots{}", "µ": r"$\mu$", "²": r"$^2$", "→": r"$\rightarrow$",
     "↓": r"$\downarrow$",
@@ -143,7 +143,7 @@ def _latex_score(row: Row, score: TableScore) -> str:
     mean, half = printed(score.interval.estimate), _half_width(row, score)
     mean = rf"\textbf{{{mean}}}" if score.best else latex_text(mean)
     dagger = r"\rlap{$^{\dagger}$}" if score.worse else ""
-    return (rf"{mean}~$\pm$~{half}" if half else mean) + dagger
+    return (rf"{mean}~$\pm$~{latex_text(half)}" if half else mean) + dagger
 
 
 # Markdown ------------------------------------------------------------------------------------------------------------
@@ -192,9 +192,9 @@ def _markdown_score(row: Row, score: TableScore) -> str:
 
 
 def comma_separated(table: ResultsTable) -> str:
-    """A row a cell, unrounded; `<metric>_p` is of the difference to the best, Holm-corrected. Empty is not known."""
+    """A row a cell, unrounded; `<metric>_p` is of "no other is better", corrected. Empty is not known."""
     costs = ("params", "macs", "latency_ms", "latency_iqr_ms", "peak_memory_mb")
-    kinds = ("", "_low", "_high", "_best", "_difference", "_p")
+    kinds = ("", "_low", "_high", "_chosen", "_best", "_difference", "_p")
     head = ["data", "cell", "label", "model", "trivial", "seeds", "images", *costs, "device"]
     head += [f"{metric}{kind}" for metric in table.metrics for kind in kinds]
     file = io.StringIO()
@@ -206,8 +206,8 @@ def comma_separated(table: ResultsTable) -> str:
             cells += [*(_known(getattr(row, name)) for name in costs), row.device]
             for metric in table.metrics:
                 score = row.scores[metric]
-                cells += [*map(_known, score.interval[:3]), score.best]
-                cells += [score.to_best.interval.estimate, score.to_best.p_holm] if score.to_best else ["", ""]
+                cells += [*map(_known, score.interval[:3]), score.chosen, score.best, _known(score.to_best)]
+                cells.append("" if score.p_best is None else score.p_best)
             writer.writerow(cells)
     return file.getvalue()
 

@@ -8,14 +8,15 @@ A front is made of the best of noisy means: it is too high, and its members are 
 front stands a confidence set of it, from comparisons of all cells at once (`ablate.analysis.best`): a cell is excluded
 if a cell that is no dearer is told apart from it as better, and sure if it is told apart as better from every one. The
 front's band has as its lower end what the best of means that may each be too high still attains, and as its upper end
-what any cell that is not excluded may attain; the intervals of the front's members are corrected in the same way. The
-hypervolume's interval and the band's median are the basic bootstrap's (reflected: twice the estimate less the
-quantiles; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 5.2), which take off most of the
-optimism.
+what any cell that is not excluded may attain; the intervals of the front's members are corrected in the same way, and
+the hypervolume's is that of the two ends. The band's median is the basic bootstrap's (reflected: twice the estimate
+less the median of resamples; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 5.2), which
+takes off most of the optimism.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,7 +32,7 @@ from ablate.analysis.front_set import front_set
 from ablate.analysis.pareto import Cost, Pareto, nondominated, pareto, tasks
 from ablate.analysis.scores import CellScores, cell_scores
 from ablate.analysis.significance import hierarchical_bootstrap, mean_interval, one_sided_bound
-from ablate.analysis.staircases import Staircases, blocks, reflected
+from ablate.analysis.staircases import Staircases, blocks, reflected_median
 from ablate.errors import InputError
 from ablate.metrics.counts import METRICS, MetricName
 
@@ -200,7 +201,8 @@ def with_chosen(
     for front in uncertain:
         of_cell = found.get(front.y, {})
         for cell, one in front.chosen.items():
-            if (known := of_cell.get(cell)) is not None:
+            known = of_cell.get(cell)
+            if known is not None and math.isfinite(known.low) and math.isfinite(one.low):
                 of_cell[cell] = known._replace(low=min(known.low, one.low), high=max(known.high, one.high))
     return found
 
@@ -291,20 +293,19 @@ def _uncertain(front: Pareto, sample: _Sample, pairs: AllPairs, level: float) ->
     means, reference = sign * sample.means[:, chosen], (front.reference[0], sign * front.reference[1])
     stairs = Staircases(np.array([point.x for point in points]))
     shown = _shown_steps(stairs.steps, {point.x for point in points if point.on_front})
-    counts, areas, steps = np.zeros(len(points)), [], []
+    counts, steps = np.zeros(len(points)), []
     for block in blocks(means):
         attained = stairs.attained(block)
         counts += stairs.hits(block, attained)
-        areas.append(stairs.hypervolumes(attained, reference))
         steps.append(attained[:, shown])
-    own = stairs.attained(sign * sample.estimates[None, chosen])
+    own = stairs.attained(sign * sample.estimates[None, chosen])[0]
     told = front_set(stairs, chosen, pairs)
-    median = reflected(np.concatenate(steps), own[0, shown], level)[1]
-    low, high = np.minimum(told.low[shown], own[0, shown]), np.maximum(told.high[shown], own[0, shown])
-    median = np.clip(median, low, high)
-    low, median, high = np.clip((low, median, high) if sign > 0 else (-high, -median, -low), 0, 1 if sign > 0 else None)
-    area = stairs.hypervolumes(own, reference)[0]
-    area_low, _, area_high = reflected(np.concatenate(areas)[:, None], area[None], level)[:, 0]
+    ends = np.stack([np.minimum(told.low, own), np.maximum(told.high, own)])
+    area_low, area_high = stairs.hypervolumes(np.clip(ends, *_bounds(sign)), reference)
+    low, high = ends[:, shown]
+    median = np.clip(reflected_median(np.concatenate(steps), own[shown]), low, high)
+    low, median, high = np.clip((low, median, high), *_bounds(sign))
+    low, median, high = (low, median, high) if sign > 0 else (-high, -median, -low)
     return UncertainFront(
         x=front.x,
         y=front.y,
@@ -335,6 +336,11 @@ def _uncertain(front: Pareto, sample: _Sample, pairs: AllPairs, level: float) ->
             if point.on_front
         },
     )
+
+
+def _bounds(sign: int) -> tuple[float, float]:
+    """Of scores, the larger the better: shares, or distances turned round."""
+    return (0.0, 1.0) if sign > 0 else (-np.inf, 0.0)
 
 
 def _shown_steps(steps: NDArray[np.float64], corners: set[float]) -> NDArray[np.intp]:

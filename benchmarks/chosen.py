@@ -33,7 +33,7 @@ from ablate.analysis.best import all_pairs, none_better
 from ablate.analysis.pareto import Pareto, Point, hypervolume, nondominated
 from ablate.analysis.scores import CellScores
 from ablate.analysis.significance import difference, hierarchical_bootstrap, holm, mean_interval, one_sided_bound
-from ablate.analysis.staircases import Staircases, reflected
+from ablate.analysis.staircases import Staircases
 from ablate.analysis.uncertainty import uncertain_fronts
 
 Array = NDArray[np.float64]
@@ -207,8 +207,9 @@ def _against_best_of_data(known: Mapping[str, CellScores], best: str, is_best: N
 def _bootstrap_band(scores: Array, costs: Array, attained: Array) -> float:
     stairs = Staircases(costs)
     means = hierarchical_bootstrap(list(scores), 300, np.random.default_rng(0))
-    low, _, high = reflected(stairs.attained(means), stairs.attained(scores.mean(axis=(1, 2))[None])[0], 0.95)
-    return _held(attained, low, high)
+    own = stairs.attained(scores.mean(axis=(1, 2))[None])[0]
+    low, high = np.sort(2 * own - np.quantile(stairs.attained(means), [0.975, 0.025], axis=0), axis=1)
+    return _held(attained, np.minimum(low, own), np.maximum(high, own))
 
 
 def _claims(known: Mapping[str, CellScores], names: list[str], on: NDArray[np.bool_]) -> tuple[float, float]:
@@ -242,8 +243,9 @@ def main() -> None:
             continue
         rng = np.random.default_rng([13, place])
         rows = np.array([judged(*simulate(setting, rng), slow=at < options.slow) for at in range(options.studies)])
-        means, counts = np.nanmean(rows, axis=0), np.isfinite(rows).sum(axis=0)
-        errors = np.nanstd(rows, axis=0) / np.sqrt(np.maximum(counts, 1))
+        counts = np.isfinite(rows).sum(axis=0)
+        means = np.nansum(rows, axis=0) / np.maximum(counts, 1)
+        errors = np.sqrt(np.nansum((rows - means) ** 2, axis=0)) / np.maximum(counts, 1)
         shown = [
             f"{mean:.1f}" if name == "size" else "–" if not count else f"{100 * mean:.1f} ± {100 * error:.1f}"
             for name, mean, error, count in zip(Outcome._fields, means, errors, counts, strict=True)

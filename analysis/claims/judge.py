@@ -219,22 +219,18 @@ def _compared(study: Judged, metric: MetricName, rival: Cell) -> Difference | No
 
 def _on_front(study: Judged, hypothesis: OnFront, name: str) -> Verdict:
     cost, metric = hypothesis.cost, hypothesis.metric
-    found = front_probability(study.frames, cost, metric, study.subject.id)
+    found = front_probability(study.frames, cost, metric, study.subject.id, level=hypothesis.probability)
     if found is None:
         why = f"{COSTS[cost]} and test scores of {study.subject.label} are not both known.{_measure(cost)}"
         return _undecided(name, "on_front", "probability", why)
-    probability, one_seed = found.probability, found.seeds == 1
-    outcome: Outcome = (
-        "inconclusive"
-        if one_seed
-        else _outcome(probability >= hypothesis.probability, probability <= 1 - hypothesis.probability)
-    )
+    outcome = _outcome(found.sure, found.excluded)
+    words = {"supported": "is", "refuted": "is not", "inconclusive": "is neither shown to be nor not to be"}
     sentence = (
-        f"{study.subject.label} is {name} with a probability of {probability:.2f} "
-        f"(asked for: {hypothesis.probability:g}; {found.resamples} bootstrap resamples)."
+        f"{study.subject.label} {words[outcome]} {name}, at {hypothesis.probability:g} (it was on it in "
+        f"{found.probability:.2f} of {found.resamples} bootstrap resamples, which of equal networks varies freely)."
     )
-    note = "one seed: the probability is of images alone" if one_seed else ""
-    return Verdict(name, "on_front", outcome, probability, math.nan, math.nan, "probability", sentence, note)
+    note = "one seed: the share is of images alone, and decides nothing" if found.seeds == 1 else ""
+    return Verdict(name, "on_front", outcome, found.probability, math.nan, math.nan, "probability", sentence, note)
 
 
 def _matched_budget(study: Judged, hypothesis: MatchedBudget, name: str) -> Verdict:

@@ -12,7 +12,7 @@ from ablate.analysis.figures.label_places import label_places
 from ablate.analysis.figures.pareto_record import Drawn, percent
 from ablate.analysis.figures.style import FAINT, INK, Style, plain, shortened, styles, wrapped
 from ablate.analysis.figures.switches import Switched, only_on
-from ablate.analysis.format import between, score, several
+from ablate.analysis.format import CHOSEN, between, score, several
 from ablate.analysis.pareto import COSTS, Cost, Pareto, Point, amount, maximised
 from ablate.metrics.counts import METRICS, MetricName
 
@@ -185,17 +185,18 @@ def _hover(known: _Known, cell: str) -> str:
     measured = {metric: known.measured.get((metric, cell)) for metric in known.metrics}
     lines += [_scored(drawn, metric, found) for metric, found in measured.items() if found is not None]
     lines.append(_seeds(drawn, point))
-    on, likely = [], []
+    on, others = [], []
     for front in drawn.fronts:
-        chance = drawn.chance(front.x, front.y, cell)
-        said = f"{METRICS[front.y].label}/{COSTS[front.x]}{chance}"
+        standing = drawn.standing(front.x, front.y, cell)
+        plane = f"{METRICS[front.y].label}/{COSTS[front.x]}"
+        said = f"{plane}{drawn.chance(front.x, front.y, cell)}"
         if cell in front.front:
-            on.append(said)
-        elif chance:
-            likely.append(said)
-    lines.append(wrapped(f"on the front: {', '.join(on)}") if on else "on no front")
-    if likely:
-        lines.append(wrapped(f"possibly: {', '.join(likely)}"))
+            on.append(f"{said}, surely" if standing == "sure" else said)
+        elif standing == "possible":
+            others.append(said)
+    lines.append(wrapped(f"on the front: {'; '.join(on)}") if on else "on no front")
+    if others:
+        lines.append(wrapped(f"not told apart from it: {'; '.join(others)}"))
     return "<br>".join(lines)
 
 
@@ -205,7 +206,7 @@ def _scored(drawn: Drawn, metric: MetricName, point: Point) -> str:
         return f"{METRICS[metric].label}: {score(point.y, point.spread)}"
     interval = drawn.intervals.get(metric, {}).get(point.cell)
     text = between(point.y, interval.low, interval.high) if interval else score(point.y)
-    return f"{METRICS[metric].label}: {text}"
+    return f"{METRICS[metric].label}: {text}{CHOSEN * ((metric, point.cell) in drawn.chosen)}"
 
 
 def _seeds(drawn: Drawn, point: Point) -> str:

@@ -12,8 +12,9 @@ from ablate.analysis.by_seed import by_seed
 from ablate.analysis.figures.heatmap import LevelMeans
 from ablate.analysis.figures.hypervolume import Spent
 from ablate.analysis.figures.parallel import Parallel
-from ablate.analysis.format import between, score
+from ablate.analysis.format import CHOSEN, between, score
 from ablate.analysis.pareto import Cell, Cost, Pareto, cells, fronts, tasks
+from ablate.analysis.uncertainty import with_chosen
 from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:
@@ -126,14 +127,33 @@ class Content:
     def on_a_front(self) -> set[str]:
         return {cell for records in self.fronts.values() for record in records for cell in record.front}
 
+    @cached_property
+    def intervals(self) -> Intervals:
+        """Those of the evidence; of members of fronts corrected for their having been chosen."""
+        return with_chosen(
+            self.evidence.intervals, (one for found in self.evidence.uncertain.values() for one in found)
+        )
+
+    def corrected(self, cell: str, metric: MetricName) -> str:
+        """The mark of an interval that is corrected, or nothing."""
+        plain = self.evidence.intervals.get(metric, {}).get(cell)
+        return CHOSEN if plain is not None and self.intervals[metric][cell] != plain else ""
+
+    def sure(self, front: Pareto, task: str) -> UncertainFront | None:
+        """How sure a data set's front is, where it is known."""
+        records = self.evidence.uncertain.get(task, ())
+        return next((one for one in records if (one.x, one.y) == (front.x, front.y)), None)
+
     def heading(self, task: str) -> str:
         """The data set's name, where there are several."""
         return task if len(self.by_task) > 1 else ""
 
     def scored(self, found: Cell) -> str:
         """A cell's Dice with its interval; without one, with its standard deviation."""
-        interval = interval_of(self.evidence.intervals, found, "dice")
-        return score(*found.dice) if interval is None else between(found.dice.mean, interval.low, interval.high)
+        interval = interval_of(self.intervals, found, "dice")
+        if interval is None:
+            return score(*found.dice)
+        return between(found.dice.mean, interval.low, interval.high) + self.corrected(found.id, "dice")
 
     def chances(self, task: str, x: Cost = "params", y: MetricName = "dice") -> Mapping[str, float]:
         """Each cell's probability of being on a front; none where it is not known, or of images alone (one seed)."""

@@ -70,8 +70,10 @@ def pareto(
     """The Pareto front of a study and how sure it is, printed or as a page.
 
     Scores are of the test images, means over seeds. A network's probability is
-    the share of resamples in which it is on the front. Latency and memory are
-    there once `ablate measure STUDY` was run.
+    the share of resamples in which it is on the front. Beside the estimated
+    front stands who else may be on it, and who surely is, at 95 %: all networks
+    are compared at once. Latency and memory are there once `ablate measure
+    STUDY` was run; `ablate confirm STUDY` trains a front again.
 
     \b
     Examples:
@@ -109,7 +111,8 @@ def pareto(
         print_json(_as_json(x, y, resamples, firsts, intervals[y], said))
         return
     out = console()
-    front_summary(seeds, out, x=x, y=y, caution=" ".join(said), intervals=intervals)
+    sures = {task: sure for task, (_, sure) in firsts.items()}
+    front_summary(seeds, out, x=x, y=y, caution=" ".join(said), intervals=intervals, uncertain=sures)
     for task, (front, sure) in firsts.items():
         for line in _sureness(front, sure):
             out.print(f"{task}: {line}" if len(firsts) > 1 else line)
@@ -149,6 +152,7 @@ def _as_json(
         "front": [cell for front, _ in firsts.values() for cell in front.front],
         "trivial": [{"data": task} | point._asdict() for task, (front, _) in firsts.items() for point in front.trivial],
         "hypervolume": {task: _numbers(sure.hypervolume._asdict()) for task, (_, sure) in firsts.items()},
+        "best": [cell for _, sure in firsts.values() for cell in sure.best],
         "notes": said,
     }
 
@@ -192,14 +196,21 @@ def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
 
 
 def _points(task: str, front: Pareto, sure: UncertainFront, intervals: dict[str, Interval]) -> list[dict[str, Any]]:
-    """The cells of a front, each with the interval of its mean score and its probability of being on the front."""
+    """The cells of a front: the interval of each mean score, corrected and plain, and how it stands to the front."""
+    from ablate.analysis.uncertainty import with_chosen
 
-    def row(cell: str) -> dict[str, float]:
-        found = intervals.get(cell)
+    corrected = with_chosen({front.y: intervals}, [sure])[front.y]
+
+    def row(cell: str) -> dict[str, Any]:
+        found, plain = corrected.get(cell), intervals.get(cell)
+        standing = "sure" if cell in sure.sure else "possible" if cell in sure.possible else "excluded"
         return {
             "low": found.low if found else math.nan,
             "high": found.high if found else math.nan,
+            "plain_low": plain.low if plain else math.nan,
+            "plain_high": plain.high if plain else math.nan,
             "probability": sure.probability.get(cell, math.nan),
+            "standing": standing if cell in sure.probability else None,
         }
 
     return [{"data": task} | point._asdict() | _numbers(row(point.cell)) for point in front.points]

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from ablate.analysis.format import listing, model_name, score
+from ablate.analysis.format import CHOSEN, listing, model_name, score
+from ablate.analysis.front_words import chosen_note
 from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered
 from ablate.analysis.report.content import Content, Intervals, best_first, interval_of
 from ablate.analysis.report.page import NOTHING, Part, laid_out
@@ -37,20 +38,27 @@ def _results(content: Content) -> Markup:
         return NOTHING
     chances = {name: chance for task in content.fronts for name, chance in content.chances(task).items()}
     records = [record for found in content.fronts.values() for record in found]
-    return results_section(content.known, Results(records, content.evidence.intervals, chances, content.pictured))
+    corrected = {
+        (metric, cell)
+        for metric, of_cell in content.intervals.items()
+        for cell in of_cell
+        if content.corrected(cell, metric)
+    }
+    return results_section(content.known, Results(records, content.intervals, chances, content.pictured, corrected))
 
 
 class Results(NamedTuple):
     """What the table shows of each cell beside its own figures.
 
     `fronts` has every front, `chances` the probabilities of being on that of Dice against parameters, `pictured` the
-    cells whose test images are in the report.
+    cells whose test images are in the report, `corrected` by metric and cell the intervals that are corrected.
     """
 
     fronts: Sequence[Pareto]
     intervals: Intervals
     chances: Mapping[str, float]
     pictured: Collection[str]
+    corrected: Collection[tuple[MetricName, str]] = ()
 
 
 def _own(known: Sequence[Cell]) -> list[MetricName]:
@@ -68,6 +76,8 @@ class _Said(NamedTuple):
     """What must be said beneath the table of what is in it."""
 
     intervals: bool
+    corrected: str
+    """What their mark says, where some are corrected."""
     spreads: bool
     chances: bool
     devices: str
@@ -126,7 +136,7 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
     chance = more.chances.get(found.id, math.nan)
     places = (
         headed(found.label, found.configuration, link),
-        *(_score(found, metric, more.intervals) for metric in (*METRICS, *found.more)),
+        *(_score(found, metric, more) for metric in (*METRICS, *found.more)),
         *(number(getattr(found, cost), amount(cost, getattr(found, cost))) for cost in costs),
         *([number(chance, f"{chance:.2f}")] if more.chances else []),
         number(found.seeds if trained else None, str(found.seeds)),
@@ -138,18 +148,19 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
     return TableRow(places, "trivial" if found.trivial else "front" if marks else "")
 
 
-def _score(found: Cell, metric: MetricName, intervals: Intervals) -> Place:
-    measured, interval = found.score(metric), interval_of(intervals, found, metric)
+def _score(found: Cell, metric: MetricName, more: Results) -> Place:
+    measured, interval = found.score(metric), interval_of(more.intervals, found, metric)
     if interval is None:
         return number(measured.mean, score(*measured))
     below = f"[{interval.low:.3f}, {interval.high:.3f}]".replace("-", "\N{MINUS SIGN}")
-    return number(measured.mean, score(measured.mean), below)
+    return number(measured.mean, score(measured.mean), below + CHOSEN * ((metric, found.id) in more.corrected))
 
 
 def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
     devices = sorted({one.device for one in shown if one.device})
     return _Said(
         intervals=any(interval_of(more.intervals, one, "dice") for one in shown),
+        corrected=chosen_note("networks on a front") if more.corrected else "",
         spreads=any(one.dice.spread is not None for one in shown),
         chances=bool(more.chances),
         devices=listing(devices) if devices else "",
