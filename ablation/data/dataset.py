@@ -230,10 +230,11 @@ def _notes(samples: Sequence[Sample], config: DataPart, held: set[int]) -> tuple
     ignore = getattr(config, "ignore", ())
     if isinstance(ignore, tuple) and ignore and IGNORED not in held:
         notes.append(f"data.ignore is {_few(ignore)}, and no mask of {_where(config)} has it")
+    if labels := samples[0].labels:
+        values = _few([f"{value:g}" for value in labels])
+        became = f"classes 0 to {len(labels) - 1}" if config.classes > 1 else "background and foreground"
+        notes.append(f"the values {values} in the masks of {_where(config)} became {became}")
     if config.classes > 1:
-        if labels := samples[0].labels:
-            values = _few([f"{value:g}" for value in labels])
-            notes.append(f"the values {values} in the masks of {_where(config)} became classes 0 to {len(labels) - 1}")
         absent = [index for index in range(config.classes) if index not in held]
         if absent:
             notes.append(

@@ -259,7 +259,7 @@ def test_a_class_that_no_mask_has_is_said() -> None:
     (note,) = assemble(samples, Folder(size=(8, 8), n_classes=5)).notes
     assert note.startswith("data.n_classes is 5, but no mask of folder has class 3, 4: ")
     assert assemble(samples, Folder(size=(8, 8), n_classes=3)).notes == ()
-    for one in (samples[0], samples[1], samples[1]._replace(labels=(1, 2))):
+    for one in samples[:2]:
         assert assemble([one], Folder(size=(8, 8))).notes == ()  # of one class there is no mean over classes
     (note,) = assemble(samples[:1], Folder(size=(8, 8), n_classes=2)).notes
     assert note.startswith("data.n_classes is 2, but no mask of folder has class 1: ")
@@ -270,6 +270,9 @@ def test_values_that_are_numbered_anew_are_said() -> None:
     samples = [one._replace(labels=(0, 2, 4)) for one in samples]
     (note,) = assemble(samples, Folder(size=(8, 8), n_classes=3)).notes
     assert note == "the values 0, 2, 4 in the masks of folder became classes 0 to 2"
+    of_two = [one._replace(mask=one.mask % 2, labels=(1, 2)) for one in samples]
+    (note,) = assemble(of_two, Folder(size=(8, 8))).notes
+    assert note == "the values 1, 2 in the masks of folder became background and foreground"
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
