@@ -303,7 +303,9 @@ def _simulated(found: _Fitted, draws: int, rng: np.random.Generator) -> Iterator
             typical = _typical(of_seeds[:, several], freedom[several])
             of_seeds[:, several] = np.maximum(of_seeds[:, several], typical[:, None])
         shape_of_case = (cases - 1) / 4
-        of_cases = found.drawn_cases * (rng.gamma(shape_of_case, 1 / shape_of_case, shape) if cases > 1 else 0.0)
+        of_cases = (
+            found.drawn_cases * rng.gamma(shape_of_case, 1 / shape_of_case, shape) if cases > 1 else np.zeros(shape)
+        )
         common = rng.normal(size=(shape[0], 1)) * math.sqrt(found.common / cases)
         shared = found.common * (rng.chisquare(cases - 1, (shape[0], 1)) / (cases - 1) if cases > 1 else 0.0)
         halved = (of_cases + of_cases.mean(axis=1, keepdims=True)) / 2
