@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ablate.analysis.format import listing
+from ablate.analysis.format import listing, several
 from ablate.analysis.frames import scores_by_trial
+from ablate.analysis.independent import FEWEST_SLICES
 from ablate.analysis.scores import of_unit
 from ablate.analysis.scoring import scoring_notes
-from ablate.study.tables import JUDGED, VALIDATION
+from ablate.study.tables import CASE, JUDGED, VALIDATION
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
@@ -46,7 +47,34 @@ def remarks(frames: Frames) -> list[str]:
     said = [f"Scores are of the images of all folds of a seed together ({folds} folds)."] if folds else []
     if frames.unit == "case":
         said.append("Scores are by case: the pixels of its images are counted together, and each case counts once.")
-    return [*said, *_lacking(frames), *scoring_notes(frames._replace(images=of_unit(frames.images, frames.unit)))]
+    return [
+        *said,
+        *_counted(frames),
+        *_lacking(frames),
+        *scoring_notes(frames._replace(images=of_unit(frames.images, frames.unit))),
+    ]
+
+
+def _counted(frames: Frames) -> list[str]:
+    """What intervals count, where that is not each image."""
+    if frames.unit == "case":
+        return []
+    said = []
+    for task, scored in frames.trials[frames.trials["state"].isin(JUDGED)].groupby("data", sort=False):
+        rows = frames.images[frames.images["key"].isin(scored["key"])]
+        where = f"{task}: " if frames.trials["data"].nunique() > 1 else ""
+        images, cases = rows["image"].nunique(), rows[CASE].nunique() if CASE in rows else rows["image"].nunique()
+        if cases < images:
+            said.append(
+                f"{where}Scores are by image, and intervals and tests count cases: "
+                f"{several(images, 'image')} of {several(cases, 'case')}."
+            )
+        elif frames.scoring.stacks.get(str(task)):
+            said.append(
+                f"{where}The {images} test images are slices of one volume: intervals count as many as their "
+                f"autocorrelation leaves independent, and of fewer than {FEWEST_SLICES} there is none."
+            )
+    return said
 
 
 def _lacking(frames: Frames) -> list[str]:

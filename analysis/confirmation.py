@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ablate.analysis.crossed import Interval, components, interval_of
+from ablate.analysis.crossed import Interval, components, components_of, interval_of, of_seeds_alone
 from ablate.analysis.format import between, several
+from ablate.analysis.independent import units_of
 from ablate.analysis.pareto import nondominated
+from ablate.analysis.scales import scale_of_differences
 from ablate.analysis.scores import cell_scores
 from ablate.analysis.significance import mean_interval
 from ablate.errors import InputError
@@ -104,7 +106,7 @@ class Confirmation(NamedTuple):
 
 def _text(found: Interval) -> str:
     if math.isnan(found.low):
-        return f"{found.estimate:+.3f} (one seed: no interval)"
+        return f"{found.estimate:+.3f} (no interval: {found.why})"
     return f"{found.estimate:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
@@ -227,13 +229,17 @@ def _optimism(again: Frames, members: list[str], promised: float) -> Optimism:
         found.values[np.ix_([found.seeds.index(s) for s in seeds], [found.images.index(i) for i in images])]
         for found in scores
     ]
+    columns = scores[0].columns.at([scores[0].images.index(image) for image in images])
     test = np.mean(parts, axis=0)
     by_seed = again.trials[again.trials["cell"].isin(members)].groupby("seed")["val_dice"].mean()
     validation = np.array([[float(by_seed[seed])] for seed in seeds])
+    scale = scale_of_differences("dice")
+    # Of the validation images nothing but their mean is known: how lucky seeds were on them is said of them alone.
+    luck = of_seeds_alone(components(promised - validation))
     return Optimism(
-        total=interval_of(components(promised - test)),
-        luck=interval_of(components(promised - validation)),
-        images=interval_of(components(validation - test)),
+        total=interval_of(components_of(units_of(promised - test, columns)), scale=scale),
+        luck=interval_of(luck, scale=scale),
+        images=interval_of(components_of(units_of(validation - test, columns)), scale=scale),
         cells=len(members),
         seeds=len(seeds),
     )

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ablate.analysis.crossed import Interval, components, interval_of, p_value_of
+from ablate.analysis.crossed import Interval, components_of, interval_of, p_value_of
 from ablate.analysis.format import listing, several
 from ablate.analysis.importances import Importance, importances_of
-from ablate.analysis.scores import CostedScores, cell_scores
-from ablate.analysis.significance import Difference, complete_part, difference_of, holm
+from ablate.analysis.independent import Columns, units_of
+from ablate.analysis.scales import scale_of_differences
+from ablate.analysis.scores import CostedScores, cases_of, cell_scores
+from ablate.analysis.significance import Difference, complete_places, difference_of, holm
 from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:
@@ -87,12 +89,14 @@ class _Design(NamedTuple):
     cells: dict[_Levels, CostedScores]
     place: dict[_Levels, int]
     values: NDArray[np.float64]
+    columns: Columns
 
 
 class _Contrast(NamedTuple):
     """A matrix of differences (seeds, images) averaged over the contrasts of several cells."""
 
     matrix: NDArray[np.float64]
+    columns: Columns
     used: int
     note: str
 
@@ -122,7 +126,7 @@ def effects(frames: Frames, runs: Sequence[Run], metric: MetricName) -> Effects:
             for configurations in placed.values():
                 design = _design(space, tuple(run.factors), references, configurations)
                 found += _corrected(_effects(design, run.factors, metric, notes))
-                interactions += _interactions(design, notes)
+                interactions += _interactions(design, metric, notes)
             if len(run.factors) > 1 and run.design != "grid":
                 notes.append(f"{space}: design {run.design} cannot estimate interactions; a grid can")
     return Effects(metric, tuple(found), tuple(interactions), tuple(importances), tuple(dict.fromkeys(notes)))
@@ -206,7 +210,18 @@ def _design(
     values = np.full((len(cells), len(seeds), len(images)), np.nan)
     for place, (scores, *_) in enumerate(cells.values()):
         values[place][np.ix_([row[s] for s in scores.seeds], [column[i] for i in scores.images])] = scores.values
-    return _Design(space, factors, references, cells, {levels: i for i, levels in enumerate(cells)}, values)
+    places = {levels: i for i, levels in enumerate(cells)}
+    return _Design(space, factors, references, cells, places, values, _columns(images, cells.values()))
+
+
+def _columns(images: list[str], cells: Iterable[CostedScores]) -> Columns:
+    """Of the images of all cells. Of levels that change the data, an image is of the case that the last of them says;
+    they are slices of one volume where any cell's are."""
+    every = [cell.scores for cell in cells]
+    case = {image: case for scores in every for image, case in zip(scores.images, cases_of(scores), strict=True)}
+    stacks = {scores.stack for scores in every}
+    stack = True if True in stacks else None if None in stacks else False
+    return Columns(tuple(images), tuple(case[image] for image in images), stack, every[0].unit == "case")
 
 
 # Effects -------------------------------------------------------------------------------------------------------------
@@ -244,7 +259,9 @@ def _effects(design: _Design, levels: dict[str, list[str]], metric: MetricName, 
                     factor=factor,
                     level=level,
                     reference=reference,
-                    difference=difference_of(contrast.matrix, a, b, metric, note=contrast.note),
+                    difference=difference_of(
+                        contrast.matrix, a, b, metric, note=contrast.note, columns=contrast.columns
+                    ),
                     params=_ratio(((design.cells[a].params, design.cells[b].params) for a, b in group)),
                     macs=_ratio(((design.cells[a].macs, design.cells[b].macs) for a, b in group)),
                     pairs=contrast.used,
@@ -261,7 +278,7 @@ def _corrected(found: Iterable[Effect]) -> Iterator[Effect]:
         yield from (effect._replace(difference=by) for effect, by in zip(family, corrected, strict=True))
 
 
-def _interactions(design: _Design, notes: list[str]) -> Iterator[Interaction]:
+def _interactions(design: _Design, metric: MetricName, notes: list[str]) -> Iterator[Interaction]:
     """The difference of differences of every two levels of two factors, where all four cells were scored."""
     for one, other in itertools.combinations(range(len(design.factors)), 2):
         references = design.references[one], design.references[other]
@@ -279,10 +296,9 @@ def _interactions(design: _Design, notes: list[str]) -> Iterator[Interaction]:
                 if contrast is None:
                     notes.append(f"{design.space}: the cells of {what} share no seed or no image")
                     continue
-                variances = components(contrast.matrix)
-                yield Interaction(
-                    design.space, task, factors, levels, references, interval_of(variances), p_value_of(variances)
-                )
+                variances = components_of(units_of(contrast.matrix, contrast.columns))
+                interval = interval_of(variances, scale=scale_of_differences(metric, terms=4))
+                yield Interaction(design.space, task, factors, levels, references, interval, p_value_of(variances))
 
 
 def _with(levels: _Levels, axis: int, level: str) -> _Levels:
@@ -334,23 +350,24 @@ def _contrast(design: _Design, cells: list[_Corners], signs: tuple[int, ...]) ->
     seeds = max(candidates, key=worth)
     used = (present | ~seeds).all(axis=1)
     averaged = stack[used][:, seeds].mean(axis=0)
-    averaged = averaged[:, np.isfinite(averaged).any(axis=0)]
-    matrix, missing = complete_part(averaged)
-    if not matrix.size:
+    shared = np.flatnonzero(np.isfinite(averaged).any(axis=0))
+    rows, kept = complete_places(averaged[:, shared])
+    if not rows:
         return None
+    matrix = averaged[np.ix_(rows, shared[kept].tolist())]
     there = np.isfinite(design.values[np.unique(places[used])])
     notes = []
     if used.sum() < len(cells):
         notes.append(f"{len(cells) - used.sum()} of {several(len(cells), 'pair')} left out for lack of seeds")
     if seeds.sum() < there.any(axis=(0, 2)).sum():
         notes.append(f"seeds differ: the {seeds.sum()} they share")
-    if averaged.shape[1] < there.any(axis=1).sum(axis=1).max():
-        notes.append(f"images differ: the {averaged.shape[1]} they share")
-    if missing:
+    if len(shared) < there.any(axis=1).sum(axis=1).max():
+        notes.append(f"images differ: the {len(shared)} they share")
+    if matrix.shape != (int(seeds.sum()), len(shared)):
         notes.append(
             f"scores are missing: {several(matrix.shape[0], 'seed')} and {several(matrix.shape[1], 'image')} left"
         )
-    return _Contrast(matrix, int(used.sum()), "; ".join(notes))
+    return _Contrast(matrix, design.columns.at(shared[kept].tolist()), int(used.sum()), "; ".join(notes))
 
 
 def _ratio(costs: Iterable[tuple[float, float]]) -> float:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ablate.analysis.format import MIXED
 from ablate.analysis.scores import Unit, image_scores, metrics_of
-from ablate.analysis.scoring import AS_EVER, Scoring, names_of
+from ablate.analysis.scoring import AS_EVER, Scoring, names_of, stacks_of
 from ablate.data.value_settings import in_words
 from ablate.errors import InputError
 from ablate.foreign import LARGEST, bounded, keys, need, numbers_of, whole
@@ -111,7 +111,7 @@ def load(study: Study) -> Frames:
     judged, unit = _with_cases(tables["images"], configs)
     images = _concat(judged, [*_IMAGE_COLUMNS, *map(metric_column, labels)])
     tasks = _tasks(configs, study.data_records())
-    scoring = Scoring.of(images, tasks, names_of(study, configs, tasks))
+    scoring = Scoring.of(images, tasks, names_of(study, configs, tasks), stacks_of(study, configs, tasks))
     trials = _trials(study, records, configs, measurements, images, tasks, scoring)
     return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, unit, scoring)
 
@@ -170,8 +170,7 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
     judged = judged[[*_IMAGE_COLUMNS, *more]]
     _refuse_repeated("trials", found, ["key"])
     _refuse_repeated("images", judged, ["key", "image", "class"])
-    strange = set(judged["key"]) - set(found["key"])
-    if strange:
+    if strange := set(judged["key"]) - set(found["key"]):
         raise InputError(f"table images has key '{min(strange)}', which table trials has not: give both whole")
     states = set(found["state"].astype(str)) - set(_STATES)
     if states:
@@ -185,7 +184,8 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
     labels = dict(zip(found["cell"], found["label"], strict=True))
     found["label"] = found["cell"].map(_told_apart(labels, {cell: cell[:4] for cell in labels}))
     found = found.drop(columns=[c for c in metrics_of(judged) if c in found])
-    scoring = Scoring.of(judged, dict(zip(found["key"], found["data"], strict=True)))
+    stacks = dict.fromkeys(found["data"], False) if CASE in images else {}
+    scoring = Scoring.of(judged, dict(zip(found["key"], found["data"], strict=True)), stacks=stacks)
     found = found.merge(scores_by_trial(judged, scoring), how="left", left_on="key", right_index=True)
     factors = [name for name in found.columns if str(name).startswith("factor.")]
     found = found.reindex(columns=_trial_columns(factors, own_metrics(judged)))

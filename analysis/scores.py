@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ablate.analysis.independent import Columns
 from ablate.analysis.scoring import AS_EVER, Scoring
 from ablate.errors import InputError, brief, unknown
 from ablate.metrics.counts import COUNTS, METRICS, ON_REQUEST, MetricName
@@ -38,6 +39,17 @@ class CellScores(NamedTuple):
     values: NDArray[np.float64]
     cases: tuple[str, ...] = ()
     """As long as `images`; empty where each image is a case of its own."""
+    stack: bool | None = None
+    """Whether the images are slices of one volume, in the order of their names; None where nobody said."""
+    metric: MetricName = ""
+    """What they are scores of; '': of a fraction."""
+    unit: Unit = "image"
+    """What was scored."""
+
+    @property
+    def columns(self) -> Columns:
+        """What the columns of `values` are."""
+        return Columns(self.images, cases_of(self), self.stack, self.unit == "case")
 
     @property
     def mean(self) -> float:
@@ -155,6 +167,9 @@ def cell_scores(frames: Frames, metric: MetricName) -> dict[str, CellScores]:
             images=tuple(images[code] for code in own_images),
             values=values,
             cases=tuple(str(cases[code]) for code in case_codes[start:end][first_row]),
+            stack=False if frames.unit == "case" else frames.scoring.stacks.get(str(first.data)),
+            metric=metric,
+            unit=frames.unit,
         )
     order = dict.fromkeys(trials["cell"])
     return {cell: found[cell] for cell in order if cell in found}
@@ -169,12 +184,12 @@ def _with_case(scores: pd.DataFrame, frames: Frames) -> pd.DataFrame:
 
 
 def paired(a: CellScores, b: CellScores) -> NDArray[np.float64]:
-    """`a`'s scores less `b`'s, (seeds, images) of the seeds and images that both have.
+    """`a`'s scores less `b`'s, (seeds, images) of the seeds and images that both have: `shared_images`.
 
     A trivial predictor has no seeds: its one row stands against each of the other's.
     Raises `ValueError` where they share no seed or no image.
     """
-    images = [image for image in a.images if image in set(b.images)]
+    images = shared_images(a, b)
     seeds = [seed for seed in a.seeds if b.trivial or seed in b.seeds] if not a.trivial else list(b.seeds)
     if not images or not seeds:
         what = "test images" if not images else "seeds"
@@ -186,3 +201,8 @@ def paired(a: CellScores, b: CellScores) -> NDArray[np.float64]:
         return scores.values[np.ix_(rows, columns)]
 
     return part(a) - part(b)
+
+
+def shared_images(a: CellScores, b: CellScores) -> list[str]:
+    """The images that both have, in `a`'s order."""
+    return [image for image in a.images if image in set(b.images)]

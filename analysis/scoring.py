@@ -35,10 +35,16 @@ class Scoring(NamedTuple):
     absent: Mapping[str, frozenset[int]] = {}
     """Classes that no test mask has, by data set: they are left out of means over classes, which they would lift. Where
     no test mask has any foreground, that is not said of it."""
+    stacks: Mapping[str, bool] = {}
+    """Whether test images are slices of one volume, by data set; none where nobody said."""
 
     @classmethod
     def of(
-        cls, images: pd.DataFrame, tasks: Mapping[str, str], names: Mapping[str, tuple[str, ...]] | None = None
+        cls,
+        images: pd.DataFrame,
+        tasks: Mapping[str, str],
+        names: Mapping[str, tuple[str, ...]] | None = None,
+        stacks: Mapping[str, bool] | None = None,
     ) -> Scoring:
         """Of a table of images, and each key's data set."""
         absent: dict[str, frozenset[int]] = {}
@@ -49,7 +55,8 @@ class Scoring(NamedTuple):
                 lacks = {int(of_class) for _, of_class in of_task.index[~of_task]}
                 if len(lacks - {0}) < len(of_task.drop((task, 0), errors="ignore")):
                     absent[str(task)] = frozenset(lacks)
-        return cls(tasks=tasks, names=names or {}, absent={task: gone for task, gone in absent.items() if gone})
+        absent = {task: gone for task, gone in absent.items() if gone}
+        return cls(tasks=tasks, names=names or {}, absent=absent, stacks=stacks or {})
 
     def index_of(self, of_class: str, task: str) -> int | None:
         """The class that is called `of_class` in a data set, or has that number."""
@@ -95,6 +102,20 @@ def names_of(study: Study, configs: Mapping[str, TrialConfig], tasks: Mapping[st
         for task, one in data.items()
         if one.fingerprint in named
     }
+
+
+def stacks_of(study: Study, configs: Mapping[str, TrialConfig], tasks: Mapping[str, str]) -> dict[str, bool]:
+    """Whether a data set's test images are slices of one volume, as far as a run noted how many cases they are of."""
+    found: dict[str, bool] = {}
+    records = study.data_records()
+    data = {tasks[key]: config.data.fingerprint for key, config in configs.items()}
+    for task, fingerprint in data.items():
+        parts = records[fingerprint].facts.get("parts") if fingerprint in records else None
+        test = parts.get("test") if isinstance(parts, dict) else None
+        images, cases = (test.get("images"), test.get("cases")) if isinstance(test, dict) else (None, None)
+        if isinstance(images, int) and isinstance(cases, int):
+            found[task] = cases == 1 < images
+    return found
 
 
 # What is asked for ---------------------------------------------------------------------------------------------------

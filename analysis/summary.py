@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
+from ablate.analysis.crossed import counted
 from ablate.analysis.format import CHOSEN, between, listing, model_name, score, several
 from ablate.analysis.front_words import best_of_all, chosen_note, told_apart
-from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, amount, cells, pareto, tasks, value
+from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, Pareto, amount, cells, pareto, tasks, value
 from ablate.analysis.uncertainty import UncertainFront, with_chosen
 from ablate.metrics.counts import METRICS, MetricName
 
@@ -69,14 +70,7 @@ def _task_summary(
         console.print(Text("No network has been scored: no trial is complete."))
         return
     shown = [point for point in found.points if point.on_front or len(found.points) <= _MOST_ROWS]
-    costs: tuple[Cost, ...] = ("params", "macs") if x in ("params", "macs") else ("params", x)
-    second: MetricName = "miou" if y != "miou" else "dice"
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column("", width=1, no_wrap=True)
-    table.add_column("Configuration", overflow="fold", ratio=1)
-    for name in (*(COSTS[cost] for cost in costs), METRICS[y].heading, METRICS[second].label):
-        table.add_column(name, justify="right", no_wrap=True)
-
+    costs, second, table = _columns(x, y)
     corrected = with_chosen({y: intervals}, [uncertain])[y] if uncertain else intervals
     sure = {
         name: one
@@ -103,29 +97,44 @@ def _task_summary(
     if len(shown) < len(found.points):
         console.print(Text(f"and {several(len(found.points) - len(shown), 'network')} off the front", style="dim"))
     if sure:
-        console.print(Text(f"[ ]: 95 % intervals of {METRICS[y].label}, over seeds and test images", style="dim"))
+        over = counted(sure.values()) or "seeds and test images"
+        console.print(Text(f"[ ]: 95 % intervals of {METRICS[y].label}, over {over}", style="dim"))
     if any(one != intervals[name] for name, one in sure.items()):
         console.print(Text(chosen_note("networks on the front"), style="dim"))
+    why = {one.why for name, one in intervals.items() if one.why and name in known and not known[name].trivial}
+    if why:
+        console.print(Text(f"Without an interval: {listing(sorted(why), 2)}.", style="dim"))
     console.print()
-    labels = [known[cell].label for cell in found.front]
-    console.print(
-        Text(
-            f"* On the front of {METRICS[y].label} against {COST_WORDS[x]}, as estimated "
-            f"({len(labels)} of {several(len(found.points), 'network')}): {listing(labels)}."
-        )
+    for line in _in_words(found, uncertain):
+        console.print(line)
+
+
+def _columns(x: Cost, y: MetricName) -> tuple[tuple[Cost, ...], MetricName, Table]:
+    """The costs that are shown, the second score, and the table for them."""
+    costs: tuple[Cost, ...] = ("params", "macs") if x in ("params", "macs") else ("params", x)
+    second: MetricName = "miou" if y != "miou" else "dice"
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("", width=1, no_wrap=True)
+    table.add_column("Configuration", overflow="fold", ratio=1)
+    for name in (*(COSTS[cost] for cost in costs), METRICS[y].heading, METRICS[second].label):
+        table.add_column(name, justify="right", no_wrap=True)
+    return costs, second, table
+
+
+def _in_words(found: Pareto, uncertain: UncertainFront | None) -> Iterator[Text]:
+    """The front, who is not told apart from it, and who is no better than a trivial row."""
+    metric, labels = METRICS[found.y], [point.label for point in found.points if point.on_front]
+    yield Text(
+        f"* On the front of {metric.label} against {COST_WORDS[found.x]}, as estimated "
+        f"({len(labels)} of {several(len(found.points), 'network')}): {listing(labels)}."
     )
     if uncertain is not None:
-        for sentence in (*told_apart(found, uncertain), *best_of_all(found, uncertain)):
-            console.print(Text(sentence))
+        yield from map(Text, (*told_apart(found, uncertain), *best_of_all(found, uncertain)))
     elif len(found.points) > 1:
-        console.print(Text("Others may not be told apart from it: `ablate pareto STUDY` says which.", style="dim"))
-    sign = METRICS[y].sign
+        yield Text("Others may not be told apart from it: `ablate pareto STUDY` says which.", style="dim")
+    sign = metric.sign
     beaten = [point for point in found.points if found.trivial and sign * point.y <= sign * found.trivial[0].y]
     if beaten:
-        names = listing([point.label for point in beaten])
         bar = found.trivial[0]
-        console.print(
-            Text(
-                f"No better than {model_name(bar.model)} ({METRICS[y].label} {score(bar.y)}): {names}.", style="yellow"
-            )
-        )
+        names = listing([point.label for point in beaten])
+        yield Text(f"No better than {model_name(bar.model)} ({metric.label} {score(bar.y)}): {names}.", style="yellow")

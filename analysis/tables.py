@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.analysis.best import AllPairs, all_pairs
-from ablate.analysis.crossed import Interval
+from ablate.analysis.crossed import Interval, counted
 from ablate.analysis.format import CHOSEN, MIXED, listing, model_name, several
 from ablate.analysis.scores import CellScores, Unit, cell_scores
 from ablate.analysis.significance import mean_interval
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _FACTS = ("Data", "Split", "Training", "Selection")
 """What a caption takes of a study's facts (`ablate.analysis.report.about.about`)."""
+
+
+BRACKETS = "; in brackets, the interval, where it is much longer to one side"
 
 
 class TableScore(NamedTuple):
@@ -37,13 +40,6 @@ class TableScore(NamedTuple):
     chosen: bool = False
     to_best: float = math.nan
     p_best: float | None = None
-
-    @property
-    def half_width(self) -> float | None:
-        """How far the interval reaches, at its longer end; `None` where it is not known."""
-        estimate, low, high = self.interval[:3]
-        width = max(high - estimate, estimate - low)
-        return width if math.isfinite(width) else None
 
     @property
     def worse(self) -> bool:
@@ -225,10 +221,19 @@ def _caption(sections: Sequence[Section], columns: int, level: float, unit: Unit
     if seeds == {1}:
         sentences.append("With one seed there is no interval, and no difference is called significant.")
     else:
+        intervals = [score.interval for row in networks for score in row.scores.values()]
+        why = listing(sorted({one.why for one in intervals if one.why and one.seeds > 1}), 2)
         exception = "; a row of one seed has none" if 1 in seeds else ""
-        sentences.append(
-            f"± is half the width of the {level:.0%} confidence interval, over seeds and {unit}s{exception}."
-        )
+        if over := counted(intervals):
+            bracketed = any(
+                score.chosen or "[" in score.interval.plus_minus for row in networks for score in row.scores.values()
+            )
+            sentences.append(
+                f"± is half the width of the {level:.0%} confidence interval, over {over}, and holds for others of "
+                f"both{exception}{BRACKETS * bracketed}."
+            )
+        if why:
+            sentences.append(f"Without an interval: {why}.")
     sentences.append("The best mean is bold.")
     if columns:
         over = f" over the {columns} columns" if columns > 1 else ""

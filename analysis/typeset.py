@@ -52,9 +52,11 @@ def _scaled(title: str, field: str, values: list[float]) -> _Column:
     return _Column(f"{title} ({PREFIXES[step]})" if step else title, text)
 
 
-def _half_width(row: Row, score: TableScore) -> str:
-    """As printed, with its mark; '' where there is none, and for a trivial predictor, whose is over images alone."""
-    return "" if row.trivial or score.half_width is None else f"{score.half_width:.3f}{CHOSEN * score.chosen}"
+def _interval(row: Row, score: TableScore) -> str:
+    """As printed; '' where there is none. A trivial predictor's interval is over images alone, so it is not printed."""
+    if score.chosen:
+        return f"[{score.interval.low:.3f}, {score.interval.high:.3f}]{CHOSEN}"
+    return "" if row.trivial else score.interval.plus_minus
 
 
 # LaTeX ---------------------------------------------------------------------------------------------------------------
@@ -140,10 +142,10 @@ def latex_text(text: str, *, breakable: bool = False) -> str:
 
 
 def _latex_score(row: Row, score: TableScore) -> str:
-    mean, half = printed(score.interval.estimate), _half_width(row, score)
+    mean, interval = printed(score.interval.estimate), _interval(row, score)
     mean = rf"\textbf{{{mean}}}" if score.best else latex_text(mean)
     dagger = r"\rlap{$^{\dagger}$}" if score.worse else ""
-    return (rf"{mean}~$\pm$~{latex_text(half)}" if half else mean) + dagger
+    return (f"{mean}~{latex_text(interval).replace(' ', '~')}" if interval else mean) + dagger
 
 
 # Markdown ------------------------------------------------------------------------------------------------------------
@@ -183,9 +185,9 @@ def _pipes(cells: Sequence[str]) -> str:
 
 
 def _markdown_score(row: Row, score: TableScore) -> str:
-    mean, half = printed(score.interval.estimate), _half_width(row, score)
+    mean, interval = printed(score.interval.estimate), _interval(row, score)
     mean = f"**{mean}**" if score.best else mean
-    return (f"{mean} ± {half}" if half else mean) + ("†" if score.worse else "")
+    return (f"{mean} {markdown_text(interval)}" if interval else mean) + ("†" if score.worse else "")
 
 
 # CSV -----------------------------------------------------------------------------------------------------------------

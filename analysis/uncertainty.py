@@ -24,13 +24,15 @@ import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ablate.analysis.best import AllPairs, all_pairs, none_better, of_images, shared_images
+from ablate.analysis.best import AllPairs, all_pairs, none_better
 from ablate.analysis.by_seed import by_seed
 from ablate.analysis.crossed import Interval
 from ablate.analysis.format import several
 from ablate.analysis.front_set import front_set
-from ablate.analysis.pareto import Cost, Pareto, nondominated, pareto, tasks
+from ablate.analysis.independent import FEWEST
+from ablate.analysis.pareto import Cost, Pareto, most_dominated, nondominated, pareto, tasks
 from ablate.analysis.scores import CellScores, cell_scores
+from ablate.analysis.shared import of_images, shared_columns, shared_images
 from ablate.analysis.significance import hierarchical_bootstrap, mean_interval, one_sided_bound
 from ablate.analysis.staircases import Staircases, blocks, reflected_median
 from ablate.errors import InputError
@@ -242,12 +244,15 @@ def _resample(cells: Sequence[str], scores: Mapping[str, CellScores], resamples:
     """Resampled means of the cells that have scores; the others do not take part."""
     known = {cell: scores[cell] for cell in cells if cell in scores}
     images = shared_images(list(known.values()))
+    columns = shared_columns(list(known.values()), images)
     note = _note([len(found.values) for found in known.values()], len(images), list(known.values()), len(cells))
+    if 0 < (units := 0 if columns is None else len(set(columns.cases))) < FEWEST:
+        note = "; ".join(filter(None, [note, f"of {units} independent test images nothing is known of others"]))
     if not images:
         known = {}
     matrices = [of_images(found, images) for found in known.values()]
     rng = np.random.default_rng(seed)
-    means = hierarchical_bootstrap(matrices, resamples, rng) if matrices else np.zeros((resamples, 0))
+    means = hierarchical_bootstrap(matrices, resamples, rng, columns) if matrices else np.zeros((resamples, 0))
     return _Sample(
         cells=tuple(known),
         means=means,
@@ -298,44 +303,57 @@ def _uncertain(front: Pareto, sample: _Sample, pairs: AllPairs, level: float) ->
         attained = stairs.attained(block)
         counts += stairs.hits(block, attained)
         steps.append(attained[:, shown])
-    own = stairs.attained(sign * sample.estimates[None, chosen])[0]
     told = front_set(stairs, chosen, pairs)
+    own = stairs.attained(sign * sample.estimates[None, chosen])[0]
     ends = np.stack([np.minimum(told.low, own), np.maximum(told.high, own)])
-    area_low, area_high = stairs.hypervolumes(np.clip(ends, *_bounds(sign)), reference)
     low, high = ends[:, shown]
     median = np.clip(reflected_median(np.concatenate(steps), own[shown]), low, high)
-    low, median, high = np.clip((low, median, high), *_bounds(sign))
-    low, median, high = (low, median, high) if sign > 0 else (-high, -median, -low)
+    corrected = {
+        point.cell: pairs.chosen(
+            chosen[at],
+            float(told.reach[np.searchsorted(stairs.steps, point.x)]),
+            mean_interval(sample.scores[point.cell], level),
+        )
+        for at, point in enumerate(points)
+        if point.on_front
+    }
+
+    def those(chosen: NDArray[np.bool_]) -> tuple[str, ...]:
+        return tuple(point.cell for point, its in zip(points, chosen, strict=True) if its)
+
     return UncertainFront(
         x=front.x,
         y=front.y,
         level=level,
         resamples=resamples,
         probability=dict(zip((point.cell for point in points), (counts / resamples).tolist(), strict=True)),
-        band=Band(*(tuple(line.tolist()) for line in (stairs.steps[shown], low, median, high))),
-        hypervolume=Hypervolume(
-            front.hypervolume,
-            max(0.0, min(float(area_low), front.hypervolume)),
-            max(float(area_high), front.hypervolume),
-            front.reference,
-        ),
+        band=_band(stairs.steps[shown], (low, median, high), sign) if pairs.known else empty,
+        hypervolume=_volume(front, stairs.hypervolumes(np.clip(ends, *_bounds(sign)), reference), pairs.known),
         attained=_attainment(front, sample),
         seeds=sample.seeds,
         images=sample.images,
         note=sample.note,
-        possible=tuple(point.cell for point, can in zip(points, told.possible, strict=True) if can),
-        sure=tuple(point.cell for point, on in zip(points, told.sure, strict=True) if on),
-        best=tuple(point.cell for point, can in zip(points, told.best, strict=True) if can),
-        chosen={
-            point.cell: pairs.chosen(
-                chosen[at],
-                float(told.reach[np.searchsorted(stairs.steps, point.x)]),
-                mean_interval(sample.scores[point.cell], level),
-            )
-            for at, point in enumerate(points)
-            if point.on_front
-        },
+        possible=those(told.possible),
+        sure=those(told.sure),
+        best=those(told.best),
+        chosen=corrected,
     )
+
+
+def _band(steps: NDArray[np.float64], lines: Sequence[NDArray[np.float64]], sign: int) -> Band:
+    """Of low, median and high, scores the larger the better: as the metric has them, within what it can be."""
+    low, median, high = np.clip(lines, *_bounds(sign))
+    low, median, high = (low, median, high) if sign > 0 else (-high, -median, -low)
+    return Band(*(tuple(line.tolist()) for line in (steps, low, median, high)))
+
+
+def _volume(front: Pareto, ends: NDArray[np.float64], known: bool) -> Hypervolume:
+    """The hypervolume with that of the band's two ends, which holds the estimate and no more than there can be."""
+    most = max(most_dominated(front.reference, front.y), front.hypervolume)
+    low, high = np.clip(ends[0], 0.0, front.hypervolume), np.clip(ends[1], front.hypervolume, most)
+    if not known:
+        low, high = np.float64(np.nan), np.float64(np.nan)
+    return Hypervolume(front.hypervolume, float(low), float(high), front.reference)
 
 
 def _bounds(sign: int) -> tuple[float, float]:

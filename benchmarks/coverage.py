@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ablate.analysis.significance import bound_of, components, hierarchical_bootstrap, interval_of, p_value_of
+from ablate.analysis.crossed import components, interval_of, p_value_of
+from ablate.analysis.significance import bound_of, hierarchical_bootstrap
 
 Array = NDArray[np.float64]
 EFFECT = MARGIN = 0.01

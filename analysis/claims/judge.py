@@ -20,7 +20,7 @@ from ablate.analysis.claims.schema import (
     Superior,
 )
 from ablate.analysis.claims.verdict import Outcome, Verdict
-from ablate.analysis.format import MIXED, listing, si
+from ablate.analysis.format import MIXED, listing, several, si
 from ablate.analysis.guard import attempt
 from ablate.analysis.pareto import COST_WORDS, COSTS, UNITS, Cell, Cost
 from ablate.analysis.scores import CellScores, cases_of, cell_scores
@@ -316,13 +316,10 @@ def _of(found: Difference, name: str, kind: str, outcome: Outcome, sentence: str
 
 
 def _difference(found: Difference) -> str:
-    estimate, low, high, level = found.interval
+    estimate, low, high, level = found.interval[:4]
     if math.isnan(low):
-        return f"difference {estimate:+.4f}, no interval from {found.seeds} seed"
-    return (
-        f"difference {estimate:+.4f}, {level:.0%} CI {low:+.4f} to {high:+.4f}, {found.seeds} seeds, "
-        f"{found.images} images"
-    )
+        return f"difference {estimate:+.4f}, no interval: {found.interval.why or several(found.seeds, 'seed')}"
+    return f"difference {estimate:+.4f}, {level:.0%} CI {low:+.4f} to {high:+.4f}, over {found.interval.over}"
 
 
 def _cost(cell: Cell, cost: Cost) -> float:

@@ -145,10 +145,11 @@ def _line_above(y: int) -> dict[str, Any]:
 
 
 def difference_text(effect: Effect) -> str:
-    """`+0.013 [−0.002, +0.028]`; with one seed there is no interval."""
-    estimate, low, high, _ = effect.difference.interval
+    """`+0.013 [−0.002, +0.028]`; with one seed, or too few images, there is no interval."""
+    estimate, low, high = effect.difference.interval[:3]
     if not math.isfinite(low):
-        return f"{signed(estimate)} (one seed)" if effect.difference.seeds == 1 else signed(estimate)
+        few = "one seed" if effect.difference.seeds == 1 else "no interval"
+        return f"{signed(estimate)} ({few})"
     return f"{signed(estimate)} [{signed(low)}, {signed(high)}]"
 
 
@@ -211,8 +212,7 @@ def _hover(effect: Effect) -> str:
             f"from {plain(shortened(effect.reference))}: {METRICS[difference.metric].label} {difference_text(effect)}",
             *([f"p = {p:.3g}{' (Holm)' if difference.p_holm is not None else ''}"] if p is not None else []),
             f"parameters {cost_text(effect.params)}, MACs {cost_text(effect.macs)}",
-            f"{several(effect.pairs, 'pair')} of networks, {several(difference.seeds, 'seed')}, "
-            f"{several(difference.images, 'image')}",
+            f"{several(effect.pairs, 'pair')} of networks, over {difference.interval.over or 'these images alone'}",
             *([plain(difference.note)] if difference.note else []),
         ]
     )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
+from ablate.analysis.crossed import Interval
 from ablate.analysis.figures.label_places import label_places
 from ablate.analysis.figures.pareto_record import Drawn, percent
 from ablate.analysis.figures.style import FAINT, INK, Style, plain, shortened, styles, wrapped
@@ -184,7 +185,8 @@ def _hover(known: _Known, cell: str) -> str:
     lines += [f"{COSTS[cost]}: {amount(cost, known.cost.get((cost, cell), math.nan))}" for cost in known.costs]
     measured = {metric: known.measured.get((metric, cell)) for metric in known.metrics}
     lines += [_scored(drawn, metric, found) for metric, found in measured.items() if found is not None]
-    lines.append(_seeds(drawn, point))
+    interval = (drawn.intervals or {}).get(known.metrics[0], {}).get(cell)
+    lines.append(_seeds(drawn, point, interval))
     on, others = [], []
     for front in drawn.fronts:
         standing = drawn.standing(front.x, front.y, cell)
@@ -209,10 +211,14 @@ def _scored(drawn: Drawn, metric: MetricName, point: Point) -> str:
     return f"{METRICS[metric].label}: {text}{CHOSEN * ((metric, point.cell) in drawn.chosen)}"
 
 
-def _seeds(drawn: Drawn, point: Point) -> str:
+def _seeds(drawn: Drawn, point: Point, interval: Interval | None) -> str:
     seeds = several(point.seeds, "seed")
     if point.seeds == 1:
         return seeds
+    if interval is not None and interval.why:
+        return wrapped(f"mean of {interval.over or seeds}; no interval: {interval.why}")
+    if drawn.level is not None and interval is not None and interval.over:
+        return f"mean [{percent(drawn.level)} interval] over {interval.over}"
     if drawn.level is None:
         return f"mean ± standard deviation over {seeds}"
     return f"mean [{percent(drawn.level)} interval] of {seeds}"

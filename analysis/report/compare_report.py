@@ -92,7 +92,7 @@ def _score_row(network: Network) -> TableRow:
         if entry is None:
             places += [Place("not trained", "", number=True), number(None, "")]
         else:
-            estimate, low, high, _ = entry.score
+            estimate, low, high = entry.score[:3]
             below = f"[{low:.3f}, {high:.3f}]" if math.isfinite(low) and not network.trivial else ""
             places += [number(estimate, score(estimate), below), _rank(entry.rank, "g")]
     places += [

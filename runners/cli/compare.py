@@ -60,6 +60,7 @@ def compare(
     from ablate.analysis.by_seed import remarks
     from ablate.analysis.compare import compare as compared
     from ablate.analysis.compare import findings
+    from ablate.analysis.crossed import counted
     from ablate.analysis.format import listing
     from ablate.analysis.report.about import about
     from ablate.analysis.report.compare_report import compare_report
@@ -84,6 +85,8 @@ def compare(
         return
     out = console()
     out.print(_scores(comparison))
+    if over := counted(one.score for network in comparison.networks for one in network.entries if one is not None):
+        out.print(f"±: half of 95 % intervals, over {over}", style="dim")
     out.print()
     out.print(_costs(comparison))
     out.print()
@@ -114,9 +117,8 @@ def _scores(comparison: Comparison) -> Table:
             if entry is None:
                 texts.append("not trained")
                 continue
-            estimate, low, high, _ = entry.score
-            known = math.isfinite(low) and not network.trivial
-            texts.append(f"{estimate:.3f} ±{(high - low) / 2:.3f}" if known else f"{estimate:.3f}")
+            shown = "" if network.trivial else entry.score.plus_minus.replace("± ", "±")
+            texts.append(f"{entry.score.estimate:.3f} {shown}".rstrip())
         name = model_name(network.model) if network.trivial else network.label
         rank = "" if network.mean_rank is None else f"{network.mean_rank:.2f}"
         table.add_row(name, *texts, rank, style="dim" if network.trivial else "")
@@ -145,7 +147,9 @@ def _document(comparison: Comparison) -> dict[str, Any]:
     def entry(found: Any) -> dict[str, Any] | None:
         if found is None:
             return None
-        score = {name: number(value) for name, value in found.score._asdict().items()}
+        score = {
+            name: number(value) if isinstance(value, float) else value for name, value in found.score._asdict().items()
+        }
         costs = {cost: number(value) for cost, value in found.costs.items()}
         return {"cell": found.cell, "score": score, "seeds": found.seeds, "costs": costs, "rank": found.rank}
 

@@ -195,7 +195,7 @@ def _conclude(study: Study, ends: Ends, *, as_json: bool) -> None:
 def _document(found: Confirmation) -> dict[str, object]:
     from ablate.analysis.crossed import Interval
 
-    def interval(of: Interval) -> dict[str, float | None]:
+    def interval(of: Interval) -> dict[str, object]:
         return {name: None if value != value else value for name, value in of._asdict().items()}
 
     return {

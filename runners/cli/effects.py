@@ -84,6 +84,7 @@ def effects(
 
 
 def _print_effects(found: Effects, out: Console) -> None:
+    from ablate.analysis.crossed import counted
     from ablate.metrics.counts import METRICS
 
     for (space, task), group in groupby(found.effects, key=lambda effect: (effect.space, effect.task)):
@@ -102,6 +103,8 @@ def _print_effects(found: Effects, out: Console) -> None:
             "seeds: trained, and how many would likely decide. "
             "params, MACs: ratio to the reference."
         )
+        if over := counted(effect.difference.interval for effect in rows):
+            out.print(f"Intervals are over {over}.")
         for said, about in _remarks(rows).items():
             out.print(f"{'All' if len(about) == len(rows) else ', '.join(about)}: {said}.", style="yellow")
         out.print()
@@ -182,7 +185,7 @@ def _table(*columns: str) -> Table:
 
 def _range(interval: Interval) -> str:
     if math.isnan(interval.low):
-        return "unknown"
+        return "none"
     return f"[{interval.low:+.4f}, {interval.high:+.4f}]"
 
 

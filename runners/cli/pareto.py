@@ -70,10 +70,9 @@ def pareto(
     """The Pareto front of a study and how sure it is, printed or as a page.
 
     Scores are of the test images, means over seeds. A network's probability is
-    the share of resamples in which it is on the front. Beside the estimated
-    front stands who else may be on it, and who surely is, at 95 %: all networks
-    are compared at once. Latency and memory are there once `ablate measure
-    STUDY` was run; `ablate confirm STUDY` trains a front again.
+    the share of resamples in which it is on the front; who else may be on it,
+    and who surely is, is at 95 %. Latency and memory are there once
+    `ablate measure STUDY` was run; `ablate confirm STUDY` trains a front anew.
 
     \b
     Examples:
@@ -110,9 +109,8 @@ def pareto(
     if as_json:
         print_json(_as_json(x, y, resamples, firsts, intervals[y], said))
         return
-    out = console()
-    sures = {task: sure for task, (_, sure) in firsts.items()}
-    front_summary(seeds, out, x=x, y=y, caution=" ".join(said), intervals=intervals, uncertain=sures)
+    out, first = console(), {task: sure for task, (_, sure) in firsts.items()}
+    front_summary(seeds, out, x=x, y=y, caution=" ".join(said), intervals=intervals, uncertain=first)
     for task, (front, sure) in firsts.items():
         for line in _sureness(front, sure):
             out.print(f"{task}: {line}" if len(firsts) > 1 else line)
@@ -181,12 +179,14 @@ def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
     named = [text for text in named if not text.endswith(" 0.00")]
     area, (cost, bar) = sure.hypervolume, sure.hypervolume.reference
     largest = most_dominated((cost, bar), front.y)
+    known = largest > 0 and math.isfinite(area.low)
+    between = f" [{area.low / largest:.3f}, {area.high / largest:.3f}]" if known else ""
     return [
         f"Probability of being on the front: {listing(named)}.",
         *([f"Measured on {front.device}."] if front.device else []),
         *(
             [
-                f"Hypervolume: {area.estimate / largest:.3f} [{area.low / largest:.3f}, {area.high / largest:.3f}] of "
+                f"Hypervolume: {area.estimate / largest:.3f}{between} of "
                 f"the largest possible, up to {amount(front.x, cost)} and {METRICS[front.y].label} {bar:.3f}."
             ]
             if largest > 0
@@ -209,6 +209,8 @@ def _points(task: str, front: Pareto, sure: UncertainFront, intervals: dict[str,
             "high": found.high if found else math.nan,
             "plain_low": plain.low if plain else math.nan,
             "plain_high": plain.high if plain else math.nan,
+            "over": found.over if found else "",
+            "why_none": found.why if found else "",
             "probability": sure.probability.get(cell, math.nan),
             "standing": standing if cell in sure.probability else None,
         }

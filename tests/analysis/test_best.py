@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablate.analysis.best import _STRICTER, _largest, _moderated, all_pairs, none_better
+from ablate.analysis.all_cells import moderated_variances
+from ablate.analysis.best import _STRICTER, _largest, all_pairs, none_better
 from ablate.analysis.crossed import Interval
 from ablate.analysis.front_set import front_set
 from ablate.analysis.scores import CellScores
@@ -15,11 +16,13 @@ from ablate.analysis.staircases import Staircases
 Array = np.ndarray
 
 
-def _known(values: Array, cases: tuple[str, ...] = ()) -> dict[str, CellScores]:
+def _known(values: Array, cases: tuple[str, ...] = (), stack: bool | None = False) -> dict[str, CellScores]:
     """Scores (cells, seeds, images)."""
     images = tuple(f"{at:02d}" for at in range(values.shape[2]))
     return {
-        f"c{at}": CellScores(f"c{at}", f"c{at}", "unet", "slices", False, tuple(range(len(own))), images, own, cases)
+        f"c{at}": CellScores(
+            f"c{at}", f"c{at}", "unet", "slices", False, tuple(range(len(own))), images, own, cases, stack
+        )
         for at, own in enumerate(values)
     }
 
@@ -68,7 +71,7 @@ def test_of_a_distance_the_smallest_is_best():
     found = all_pairs(_known(_study(rng, np.array([7.0, 5.0, 6.0]), spread=0.002)), "hd95_mm")
     assert found.worse().tolist() == [True, False, True]
     interval = found.chosen(1, 3.0, Interval(5.0, 4.9, 5.001, 0.95))
-    assert (interval.low, interval.high) == (4.9, pytest.approx(5.0 + 3 * found.errors[1]))
+    assert (interval.low, interval.high) == (4.9, pytest.approx(found.scale.ends(5.0, 3 * found.errors[1])[1]))
 
 
 def test_equal_cells_are_rarely_told_apart_though_the_best_of_the_data_would_be():
@@ -116,6 +119,20 @@ def test_slices_of_a_case_do_not_count_as_cases():
     assert (naive.errors < once.errors).all()
 
 
+def test_slices_of_one_volume_count_as_their_autocorrelation_leaves():
+    """Each slice looks like the one before it, in what is each cell's own: fewer count, and errors are longer."""
+    rng = np.random.default_rng(11)
+    walk = np.cumsum(rng.normal(0, 0.003, (5, 1, 60)), axis=2) + np.linspace(0.8, 0.82, 5)[:, None, None]
+    scores = walk + rng.normal(0, 0.002, (5, 3, 60))
+    apart, volume, unsaid = (all_pairs(_known(scores, stack=stack), "dice") for stack in (False, True, None))
+    assert (volume.errors > 1.5 * apart.errors).all()
+    assert (unsaid.errors > 1.5 * apart.errors).all()
+    assert volume.p_values.min() >= apart.p_values.min()
+    few = all_pairs(_known(scores[:, :, :12], stack=True), "dice")
+    assert not few.known, "of twelve slices nobody knows how alike neighbours are"
+    assert not few.worse().any()
+
+
 def test_without_any_spread_a_difference_is_told_and_none_is_not():
     flat = np.ones((3, 3, 6)) * np.array([0.8, 0.8, 0.7])[:, None, None]
     assert all_pairs(_known(flat), "dice").worse().tolist() == [False, False, True]
@@ -126,10 +143,10 @@ def test_variances_are_moderated_as_limma_does():
     rng = np.random.default_rng(7)
     equal = 2.0 * rng.chisquare(2, 4000) / 2
     everything = np.ones(4000, dtype=bool)
-    assert _moderated(equal, np.full(4000, 2), everything).std() < 0.2
+    assert moderated_variances(equal, np.full(4000, 2), everything).std() < 0.2
     true = 4 / rng.chisquare(4, 20_000)
     drawn = true * rng.chisquare(2, 20_000) / 2
-    moderated = _moderated(drawn, np.full(20_000, 2), np.ones(20_000, dtype=bool))
+    moderated = moderated_variances(drawn, np.full(20_000, 2), np.ones(20_000, dtype=bool))
     assert np.polyfit(drawn, moderated, 1) == pytest.approx([2 / 6, 4 / 6], abs=0.05)
 
 

@@ -5,28 +5,32 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
+from ablate.analysis.crossed import (
+    Components,
+    Interval,
+    components,
+    images_prevent,
+    interval_of,
+    of_seeds_alone,
+    p_value_of,
+    seeds_needed,
+    standard_error,
+)
+from ablate.analysis.independent import FEWEST
 from ablate.analysis.scores import CellScores
 from ablate.analysis.significance import (
     MOST_SEEDS,
-    Components,
     Difference,
-    Interval,
     bound_of,
     complete_part,
-    components,
     difference,
     difference_of,
     hierarchical_bootstrap,
     holm,
-    images_prevent,
-    interval_of,
     mean_interval,
     one_sided_bound,
-    p_value_of,
-    seeds_needed,
-    standard_error,
 )
 from ablate.errors import InputError
 
@@ -42,6 +46,7 @@ def _cell(values: np.ndarray, cell: str = "a", **fields: object) -> CellScores:
         "seeds": tuple(range(seeds)),
         "images": tuple(f"{i:02d}" for i in range(images)),
         "values": np.asarray(values, dtype=np.float64),
+        "stack": False,
     }
     return CellScores(**(known | fields))  # type: ignore[arg-type]
 
@@ -57,14 +62,21 @@ def _matrix(
 # Against closed forms ------------------------------------------------------------------------------------------------
 
 
-def test_with_one_image_it_is_the_paired_t_test_over_seeds() -> None:
+@pytest.mark.parametrize("images", [1, 2, 3])
+def test_fewer_than_four_images_stand_for_no_others_and_what_can_be_said_is(images: int) -> None:
+    """Of other seeds on these very images it is the paired t test over seeds."""
     rng = np.random.default_rng(0)
-    a, b = rng.normal(0.82, 0.01, (5, 1)), rng.normal(0.80, 0.01, (5, 1))
+    a, b = rng.normal(0.82, 0.01, (5, images)), rng.normal(0.80, 0.01, (5, images))
     found = difference(_cell(a), _cell(b, "b"), "dice")
-    expected = stats.ttest_rel(a[:, 0], b[:, 0])
-    assert found.p_value == pytest.approx(expected.pvalue)
-    assert found.interval[1:3] == pytest.approx(tuple(expected.confidence_interval(0.95)))
-    assert "one image" in found.note
+    assert (math.isnan(found.interval.low), found.p_value, found.significant) == (True, None, False)
+    assert found.interval.why in found.note
+    assert "too few to speak of others, at least 4: more images, or folds, would help" in found.note
+    low, high = stats.ttest_rel(a.mean(axis=1), b.mean(axis=1)).confidence_interval(0.95)
+    if images == 1:
+        assert f"on these images alone, of other seeds: {low:+.4f} to {high:+.4f}" in found.note
+    alone = interval_of(of_seeds_alone(Components(0.0, 5, images, 0.01**2, 0.02**2, 0.03**2)))
+    half = stats.t.ppf(0.975, 4) * math.sqrt((0.01**2 + 0.03**2 / images) / 5)
+    assert (alone.low, alone.high, alone.units) == (pytest.approx(-half), pytest.approx(half), 0)
 
 
 def test_where_seeds_agree_it_is_the_paired_t_test_over_images() -> None:
@@ -130,7 +142,7 @@ def test_intervals_hold_the_truth_and_equal_cells_are_seldom_called_different(
     """2,000 studies: three standard errors of a share of 95 % are 1.5 %."""
     rng = np.random.default_rng(6)
     found = [components(0.01 + _matrix(rng, *deviations)) for _ in range(2000)]
-    held = np.mean([low <= 0.01 <= high for _, low, high, _ in map(interval_of, found)])
+    held = np.mean([low <= 0.01 <= high for _, low, high, *_ in map(interval_of, found)])
     equal = [p_value_of(one._replace(mean=one.mean - 0.01)) for one in found]
     at_margin = [bound_of(one._replace(mean=one.mean - 0.02)).not_below(0.01) for one in found]
     assert 0.93 <= held <= 0.985
@@ -142,7 +154,7 @@ def test_two_seeds_that_agree_by_chance_are_not_trusted() -> None:
     """Taking the seeds' variance for zero wherever two happen to agree would cover 88 % here."""
     rng = np.random.default_rng(21)
     found = [components(_matrix(rng, math.sqrt(10 / 12), 0.0, 1.0, seeds=2)) for _ in range(2000)]
-    held = np.mean([low <= 0 <= high for _, low, high, _ in map(interval_of, found)])
+    held = np.mean([low <= 0 <= high for _, low, high, *_ in map(interval_of, found)])
     assert held >= 0.905
 
 
@@ -167,6 +179,7 @@ def test_a_single_seed_is_never_significant() -> None:
     assert math.isnan(found.interval.low)
     assert math.isnan(found.interval.high)
     assert (found.p_value, found.seeds, found.seeds_needed, found.note) == (None, 1, None, "one seed")
+    assert found.interval.why == "one seed"
     assert not found.significant
     assert not holm([found])[0].significant
     bound = one_sided_bound(_cell(a), _cell(b, "b"))
@@ -186,12 +199,13 @@ def test_unequal_seeds_and_images_are_compared_on_what_both_share_and_it_is_said
 
 
 def test_scores_that_are_missing_cost_a_seed_or_an_image_whichever_lacks_more() -> None:
-    values = np.arange(48.0).reshape(4, 12)
+    values = np.arange(48.0).reshape(4, 12) / 480
+    whole = values.copy()
     values[2] = np.nan
     values[0, 5] = np.nan
     part, missing = complete_part(values)
     assert missing
-    assert part.tolist() == np.delete(np.delete(np.arange(48.0).reshape(4, 12), 2, 0), 5, 1).tolist()
+    assert part.tolist() == np.delete(np.delete(whole, 2, 0), 5, 1).tolist()
     found = difference(_cell(values), _cell(np.zeros((4, 12)), "b"), "dice")
     assert found.note == "scores are missing: 3 seeds and 11 images left"
 
@@ -216,8 +230,13 @@ def test_a_trivial_predictor_is_compared_with_every_seed_and_its_own_interval_is
     row = rng.normal(0.5, 0.03, (1, 12))
     network, bar = _cell(rng.normal(0.8, 0.02, (3, 12))), _cell(row, "b", trivial=True)
     assert difference(network, bar, "dice").seeds == 3
-    low, high = stats.ttest_1samp(row[0], 0).confidence_interval(0.95)
-    assert mean_interval(bar)[1:3] == pytest.approx((low, high))
+    # On the logit scale: the t interval's half width, divided by the slope of the mean's logit.
+    mean = row.mean()
+    half = (stats.ttest_1samp(row[0], 0).confidence_interval(0.95).high - mean) / (mean * (1 - mean))
+    assert special.logit(mean_interval(bar)[1:3]) == pytest.approx(
+        (special.logit(mean) - half, special.logit(mean) + half)
+    )
+    assert mean_interval(bar).over == "12 images"
     assert math.isnan(mean_interval(_cell(row)).low)
 
 
@@ -387,6 +406,9 @@ def test_components_and_standard_errors_are_those_of_their_definitions(seeds: in
         error = math.sqrt(variance / (seeds * images))
         assert standard_error(found) == pytest.approx((error, df))
         t = matrix.mean() / error
+        if images < FEWEST:
+            assert (p_value_of(found), math.isnan(interval_of(found).low)) == (None, True)
+            continue
         assert p_value_of(found) == pytest.approx(2 * stats.t.sf(abs(t), df))
         half = stats.t.ppf(0.975, df) * error
         assert (interval_of(found).low, interval_of(found).high) == pytest.approx((t * error - half, t * error + half))
@@ -394,15 +416,16 @@ def test_components_and_standard_errors_are_those_of_their_definitions(seeds: in
 
 
 def test_bounds_and_p_values_at_their_very_edge() -> None:
-    even = Components(0.0, 2, 3, 0.0, 0.0, 0.0)
-    bound = one_sided_bound(_cell(np.full((2, 3), 0.5)), _cell(np.full((2, 3), 0.5), "b"))
+    even = Components(0.0, 2, 4, 0.0, 0.0, 0.0)
+    bound = one_sided_bound(_cell(np.full((2, 4), 0.5)), _cell(np.full((2, 4), 0.5), "b"))
     assert bound.p_value(0.0) == 1.0  # exactly the margin below is not surely above
     assert bound.p_value(0.01) == 0.0
     assert bound.p_value(-0.01) == 1.0
     assert bound._replace(low=-0.25).not_below(0.25) is False
     assert bound._replace(low=-0.2499).not_below(0.25) is True
-    assert p_value_of(even._replace(seeds=1)) is None
-    assert bound._replace(components=even._replace(seeds=1)).p_value(0.1) is None
+    assert p_value_of(even._replace(seeds=1, seed=math.nan)) is None
+    assert bound._replace(components=even._replace(seed=math.nan)).p_value(0.1) is None
+    assert bound._replace(components=even._replace(images=3)).p_value(0.1) is None
 
 
 def test_a_p_value_of_exactly_the_level_is_significant() -> None:
@@ -438,12 +461,12 @@ def test_of_two_images_a_bootstrap_draws_one() -> None:
 # At their edges ------------------------------------------------------------------------------------------------------
 
 
-def test_two_seeds_of_one_image_are_a_paired_t_test_too() -> None:
-    a, b = np.array([[0.81], [0.84]]), np.array([[0.80], [0.79]])
+def test_two_seeds_of_which_images_make_no_difference_are_a_paired_t_test_over_seeds() -> None:
+    a, b = np.tile([[0.81], [0.84]], 5), np.tile([[0.80], [0.79]], 5)
     found, expected = difference(_cell(a), _cell(b, "b"), "dice"), stats.ttest_rel(a[:, 0], b[:, 0])
     assert found.p_value == pytest.approx(expected.pvalue)
     assert found.interval[1:3] == pytest.approx(tuple(expected.confidence_interval(0.95)))
-    assert found.note == "two seeds: the interval may be too narrow; one image: nothing is known of others"
+    assert found.note.startswith("two seeds: the interval may be too narrow")
     lower = stats.ttest_rel(a[:, 0], b[:, 0], alternative="greater").confidence_interval(0.95).low
     bound = one_sided_bound(_cell(a), _cell(b, "b"))
     assert bound.low == pytest.approx(lower)
@@ -463,7 +486,7 @@ def test_scores_that_are_all_alike_have_no_error_and_the_images_degrees_of_freed
 def test_one_seed_has_a_mean_and_no_variance() -> None:
     found = components(np.array([[0.2, 0.4]]))
     assert found[:3] == (pytest.approx(0.3), 1, 2)
-    assert all(math.isnan(value) for value in found[3:])
+    assert all(math.isnan(value) for value in found[3:6])
     assert seeds_needed(found, 1.0) is None
     assert math.isnan(bound_of(found).low)
 
@@ -471,7 +494,7 @@ def test_one_seed_has_a_mean_and_no_variance() -> None:
 def test_one_image_has_its_variance_from_the_seeds_alone() -> None:
     column = np.array([0.1, 0.4, 0.2])
     found = components(column[:, None])
-    assert found == (pytest.approx(column.mean()), 3, 1, pytest.approx(column.var(ddof=1)), 0.0, 0.0)
+    assert found[:6] == (pytest.approx(column.mean()), 3, 1, pytest.approx(column.var(ddof=1)), 0.0, 0.0)
 
 
 def test_seeds_that_are_needed_go_from_one_more_to_a_hundred() -> None:
@@ -513,7 +536,7 @@ def test_images_prevent_what_their_own_interval_does_not_leave_out() -> None:
 
 
 def test_a_p_value_of_exactly_what_is_allowed_asks_for_no_more_seeds() -> None:
-    balanced = np.array([[0.1, -0.1], [-0.2, 0.2], [0.1, -0.1]])
+    balanced = np.tile([[0.1, -0.1], [-0.2, 0.2], [0.1, -0.1]], 2)
     found = difference_of(balanced, "a", "b", "dice", level=0.0)
     assert (found.p_value, found.significant, found.seeds_needed, found.note) == (1.0, True, None, "")
     found = difference_of(balanced, "a", "b", "dice", level=0.01)
@@ -525,10 +548,12 @@ def test_notes_of_few_seeds_and_images_are_said_of_those_alone() -> None:
     def note(seeds: int, images: int) -> str:
         return difference_of(1 + _matrix(np.random.default_rng(0), 0.001, 0, 0.001, seeds, images), "", "", "dice").note
 
-    assert note(3, 2) == ""
-    assert note(2, 3) == "two seeds: the interval may be too narrow"
-    assert note(3, 1) == "one image: nothing is known of others"
-    assert note(1, 1) == "one seed; one image: nothing is known of others"
+    few = "too few to speak of others, at least 4: more images, or folds, would help"
+    assert note(3, 4) == ""
+    assert note(2, 4) == "two seeds: the interval may be too narrow"
+    assert note(3, 1).startswith(f"1 image is {few}; on these images alone, of other seeds: ")
+    assert note(3, 3).startswith(f"3 images are {few}; on these images alone")
+    assert note(1, 1) == f"one seed; 1 image is {few}"
 
 
 def test_holm_goes_no_further_than_one() -> None:

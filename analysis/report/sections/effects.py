@@ -123,7 +123,7 @@ def _effect_table(effects: Sequence[Effect]) -> Table:
     def row(effect: Effect) -> TableRow:
         found = effect.difference
         p = found.p_value if found.p_holm is None else found.p_holm
-        estimate, low, high, _ = found.interval
+        estimate, low, high = found.interval[:3]
         return TableRow(
             (
                 headed(effect.factor),
@@ -134,11 +134,11 @@ def _effect_table(effects: Sequence[Effect]) -> Table:
                 _optional(p, ".3g", " *" if found.significant else ""),
                 number(effect.params, cost_text(effect.params)),
                 number(effect.macs, cost_text(effect.macs)),
-                number(found.seeds, str(found.seeds)),
+                number(found.seeds, found.interval.over or str(found.seeds)),
             )
         )
 
-    names = ("Factor", "Level", "Reference", "Difference", "95 % interval", "p (Holm)", "Parameters", "MACs", "Seeds")
+    names = ("Factor", "Level", "Reference", "Difference", "95 % interval", "p (Holm)", "Parameters", "MACs", "Over")
     return _table("Effects", "effects", names, [row(effect) for effect in effects])
 
 
@@ -147,13 +147,13 @@ def _interactions(found: Effects) -> Markup:
         return NOTHING
 
     def row(one: Interaction) -> TableRow:
-        estimate, low, high, _ = one.interval
+        estimate, low, high = one.interval[:3]
         return TableRow(
             (
                 headed(" × ".join(one.factors)),
                 worded(" × ".join(one.levels)),
                 number(estimate, signed(estimate)),
-                worded(f"[{signed(low)}, {signed(high)}]" if math.isfinite(low) else "–"),
+                worded(f"[{signed(low)}, {signed(high)}]" if math.isfinite(low) else one.interval.why or "–"),
                 _optional(one.p_value, ".3g"),
             )
         )

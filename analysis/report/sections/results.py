@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from ablate.analysis.crossed import counted
 from ablate.analysis.format import CHOSEN, listing, model_name, score
 from ablate.analysis.front_words import chosen_note
 from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered
@@ -75,7 +76,8 @@ def _named_own(known: Sequence[Cell]) -> str:
 class _Said(NamedTuple):
     """What must be said beneath the table of what is in it."""
 
-    intervals: bool
+    intervals: str
+    """What they are over, or nothing."""
     corrected: str
     """What their mark says, where some are corrected."""
     spreads: bool
@@ -159,7 +161,7 @@ def _score(found: Cell, metric: MetricName, more: Results) -> Place:
 def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
     devices = sorted({one.device for one in shown if one.device})
     return _Said(
-        intervals=any(interval_of(more.intervals, one, "dice") for one in shown),
+        intervals=counted(filter(None, (interval_of(more.intervals, one, "dice") for one in shown))),
         corrected=chosen_note("networks on a front") if more.corrected else "",
         spreads=any(one.dice.spread is not None for one in shown),
         chances=bool(more.chances),
