@@ -66,7 +66,8 @@ def fitted(scores: Mapping[str, CellScores], sign: int) -> Fitted:
     seeds = np.array([len(found.values) for found in known.values()], dtype=np.int64)
     count = len(known)
     if not count:
-        return Fitted((), sign, seeds, 0, *np.zeros((5, 0)), 0.0, np.zeros(0), np.zeros((0, 0)), False, 1.0, 1.0)
+        none, profiles = np.zeros(0), np.zeros((0, 0))
+        return Fitted((), sign, seeds, 0, none, none, none, none, none, 0.0, none, profiles, False, 1.0, 1.0)
     columns = _independent(known, images, sign)
     matrices, cases = columns.matrices, columns.matrices[0].shape[1]
     means, of_seeds, residual = np.empty(count), np.zeros(count), np.zeros(count)

@@ -95,8 +95,8 @@ def all_pairs(
     draws = _draws(count)
     empty = np.zeros(0, dtype=np.intp)
     if not count:
-        return AllPairs((), level, *np.zeros((3, 0)), empty, np.zeros((0, 0), bool), np.zeros((draws, 0), np.float32),
-                        found.sign, scale_of(metric), 0, False)  # fmt: skip
+        none, pairs, of_draws = np.zeros(0), np.zeros((0, 0), dtype=bool), np.zeros((draws, 0), dtype=np.float32)
+        return AllPairs((), level, none, none, none, empty, pairs, of_draws, found.sign, scale_of(metric), 0, False)
     able = np.flatnonzero(found.seeds > 1) if found.known else empty
     largest, deviations = np.zeros(draws), np.empty((draws, count), dtype=np.float32)
     rng, at = np.random.default_rng(seed), 0
