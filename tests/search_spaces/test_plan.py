@@ -98,7 +98,7 @@ def test_what_cannot_be_built_is_rejected_and_the_rest_stays():
         ({"model": {"name": "pyconvunet", "kernels": [[3], [3, 5]]}}, "expected one list of levels, or 5 lists"),
         ({"data.name": "nowhere"}, "unknown data set 'nowhere'"),
         ({"data.size": [7]}, "data mni152: size"),
-        ({"data.root": "gone"}, "'gone' is not there"),
+        ({"data.name": "folder", "data.root": "gone"}, "'gone' is not there"),
         ({"protocol.epochs": 0}, "protocol: epochs: .*given: 0"),
         ({"protocol.split": {"val": 0.5, "test": 0.5}}, "protocol: split"),
     ],
