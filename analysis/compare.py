@@ -1,7 +1,7 @@
 """Several data sets, each judged by itself: the same networks side by side, and their ranks over the data sets.
 
 Cells differ between data sets, so a network is known by its configuration. Scores of different test images are never
-averaged; what can be averaged are ranks (Demšar 2006, JMLR 7:1-30).
+averaged; what can be averaged are ranks (`ablate.analysis.ranks`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,23 @@ import numpy as np
 
 from ablate.analysis.by_seed import by_seed
 from ablate.analysis.crossed import Interval
+from ablate.analysis.data_sets import DataSet, data_sets, repeats
 from ablate.analysis.format import listing, model_name, several
-from ablate.analysis.pareto import COSTS, Cell, Cost, cells, tasks, value
+from ablate.analysis.pareto import COSTS, Cell, Cost, cells, value
+from ablate.analysis.ranks import (
+    MOST_RANKED,
+    Friedman,
+    PostHoc,
+    friedman,
+    friedman_said,
+    post_hoc,
+    post_hoc_said,
+    ranks,
+)
 from ablate.analysis.scores import cell_scores, metrics_of
 from ablate.analysis.significance import mean_interval
 from ablate.errors import InputError, unknown
-from ablate.metrics.counts import COUNTS, METRICS, MetricName
+from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
@@ -51,15 +62,6 @@ class Network(NamedTuple):
     mean_rank: float | None
 
 
-class Friedman(NamedTuple):
-    """The test of whether the networks' ranks differ at all (Friedman 1937); its p-value is an approximation."""
-
-    statistic: float
-    p_value: float
-    networks: int
-    data_sets: int
-
-
 class Comparison(NamedTuple):
     """Networks, those with the best mean rank first and trivial ones last, over the data sets named in `data`."""
 
@@ -67,14 +69,17 @@ class Comparison(NamedTuple):
     data: tuple[str, ...]
     networks: tuple[Network, ...]
     friedman: Friedman | None
+    post_hoc: PostHoc | None
+    """Which networks differ, of those that every data set has."""
+    ranked: tuple[str, ...]
+    """The data sets that mean ranks and tests are over: none repeats another's images."""
     notes: tuple[str, ...]
 
 
 class _Judged(NamedTuple):
-    """One data set of one study."""
+    """A data set with its scored cells."""
 
-    name: str
-    frames: Frames
+    data: DataSet
     cells: tuple[Cell, ...]
 
 
@@ -86,7 +91,9 @@ def compare(studies: Mapping[str, Frames], metric: MetricName = "dice") -> Compa
     judged = _judged(studies, metric)
     if len(judged) < 2:
         found = (
-            f"one data set with scored networks ({judged[0].name})" if judged else "no data set with scored networks"
+            f"one data set with scored networks ({judged[0].data.name})"
+            if judged
+            else "no data set with scored networks"
         )
         raise InputError(f"{listing(list(studies))}: {found}; expected two or more: give studies of several data sets")
     notes: list[str] = []
@@ -95,8 +102,12 @@ def compare(studies: Mapping[str, Frames], metric: MetricName = "dice") -> Compa
     intervals = [_intervals(one, metric) for one in judged]
     common = [key for key, row in places.items() if all(one is not None and not one.trivial for one in row)]
     sign = METRICS[metric].sign
-    ranks = _ranks([[sign * value(one, metric) for one in places[key] if one is not None] for key in common])
-    rank_of = dict(zip(common, ranks, strict=False))
+    scores = np.array([[sign * value(one, metric) for one in places[key] if one is not None] for key in common])
+    found_ranks = ranks(scores)
+    again = repeats([one.data for one in judged])
+    notes += [f"{name} looks like {other} again: the same images count once in ranks." for name, other in again.items()]
+    once = [at for at, one in enumerate(judged) if one.data.name not in again]
+    rank_of = dict(zip(common, found_ranks.tolist(), strict=False))
     networks = []
     for key, row in places.items():
         some = next(one for one in row if one is not None)
@@ -105,37 +116,45 @@ def compare(studies: Mapping[str, Frames], metric: MetricName = "dice") -> Compa
             None if one is None else _entry(one, metric, intervals[at], None if own is None else own[at])
             for at, one in enumerate(row)
         )
-        mean_rank = None if own is None else float(np.mean(own))
+        mean_rank = None if own is None else float(np.mean([own[at] for at in once]))
         networks.append(Network(names[key], some.model, some.configuration, some.trivial, entries, mean_rank))
     networks.sort(key=partial(_best_first, sign))
-    twins = _twins(judged, notes)
-    trained = sum(not network.trivial for network in networks)
-    if len(common) < 2:
-        notes.append(f"{several(len(common), 'network')} in every data set: ranks need two.")
-    elif len(common) < trained:
-        notes.append(f"Ranks are among the {len(common)} of {trained} networks that every data set has.")
-    friedman = _friedman(ranks, len(judged) - twins)
-    return Comparison(metric, tuple(one.name for one in judged), tuple(networks), friedman, tuple(notes))
+    _say_ranked(len(common), sum(not network.trivial for network in networks), notes)
+    ranked = len(found_ranks) > 0
+    return Comparison(
+        metric=metric,
+        data=tuple(one.data.name for one in judged),
+        networks=tuple(networks),
+        friedman=friedman(found_ranks[:, once]) if ranked else None,
+        post_hoc=post_hoc([names[key] for key in common], scores[:, once]) if ranked else None,
+        ranked=tuple(judged[at].data.name for at in once),
+        notes=tuple(notes),
+    )
+
+
+def _say_ranked(ranked: int, trained: int, notes: list[str]) -> None:
+    if ranked < 2:
+        notes.append(f"{several(ranked, 'network')} in every data set: ranks need two.")
+    elif ranked < trained:
+        notes.append(f"Ranks are among the {ranked} of {trained} networks that every data set has.")
+    if ranked > MOST_RANKED:
+        notes.append(
+            f"Pairs of {ranked} networks are not tested: no correction would leave anything of so many; "
+            f"up to {MOST_RANKED} are."
+        )
 
 
 def _judged(studies: Mapping[str, Frames], metric: MetricName) -> list[_Judged]:
-    """Every data set with a trained cell that has the metric; its name is the task's, with the study's where several
-    share it."""
+    """Every data set with a trained cell that has the metric."""
     for study, frames in studies.items():
         known = [*metrics_of(frames.images), *frames.scoring.asked]
         if metric not in known:
             raise unknown(f"metric of {study}", metric, known)
-    by_study = {
-        (study, task): frames._replace(trials=trials)
-        for study, frames in studies.items()
-        for task, trials in tasks(frames.trials).items()
-    }
-    shared = Counter(task for _, task in by_study)
     found = []
-    for (study, task), frames in by_study.items():
-        judged = tuple(one for one in cells(by_seed(frames)) if metric in METRICS or math.isfinite(value(one, metric)))
-        if any(not one.trivial for one in judged):
-            found.append(_Judged(f"{study}: {task}" if shared[task] > 1 else task, frames, judged))
+    for one in data_sets(studies):
+        judged = tuple(cell for cell in cells(by_seed(one.frames)) if math.isfinite(value(cell, metric)))
+        if any(not cell.trivial for cell in judged):
+            found.append(_Judged(one, judged))
     return found
 
 
@@ -177,7 +196,7 @@ def _labels(networks: Mapping[tuple[str, str], Sequence[Cell]]) -> dict[tuple[st
 
 
 def _intervals(judged: _Judged, metric: MetricName) -> dict[str, Interval]:
-    scores = cell_scores(judged.frames, metric)
+    scores = cell_scores(judged.data.frames, metric)
     return {name: mean_interval(found) for name, found in scores.items() if len(found.seeds) > 1}
 
 
@@ -185,44 +204,6 @@ def _entry(found: Cell, metric: MetricName, intervals: Mapping[str, Interval], r
     alone = Interval(value(found, metric), math.nan, math.nan, 0.95)
     costs = {cost: value(found, cost) for cost in COSTS}
     return Entry(found.id, intervals.get(found.id, alone), found.seeds, costs, rank)
-
-
-def _ranks(scores: Sequence[Sequence[float]]) -> list[list[float]]:
-    """Ranks of (networks, data sets) within each data set, 1 the highest; of one network there are none."""
-    if len(scores) < 2:
-        return []
-    from scipy.stats import rankdata
-
-    return [[float(rank) for rank in row] for row in rankdata(-np.asarray(scores), method="average", axis=0)]
-
-
-def _friedman(ranks: Sequence[Sequence[float]], data_sets: int) -> Friedman | None:
-    """Of at least three networks on at least three different data sets."""
-    if len(ranks) < 3 or data_sets < 3:
-        return None
-    from scipy.stats import friedmanchisquare
-
-    found = friedmanchisquare(*ranks)
-    if not math.isfinite(found.pvalue):  # all tied everywhere
-        return None
-    return Friedman(float(found.statistic), float(found.pvalue), len(ranks), len(ranks[0]))
-
-
-def _twins(judged: Sequence[_Judged], notes: list[str]) -> int:
-    """How many data sets are another study's again: as their names, and the images' names, sizes and masks, say."""
-    seen: dict[tuple[str, frozenset[tuple[str, ...]]], str] = {}
-    twins = 0
-    for one in judged:
-        trials, images = one.frames.trials, one.frames.images
-        images = images[images["key"].isin(trials["key"])]
-        sizes = images.assign(there=images["tp"] + images["fn"], all=images[list(COUNTS)].sum(axis=1))
-        distinct = sizes[["image", "class", "there", "all"]].drop_duplicates().astype(str)
-        identity = (str(trials["data"].iloc[0]), frozenset(distinct.itertuples(index=False, name=None)))
-        if identity in seen:
-            notes.append(f"{one.name} looks like {seen[identity]} again: the same images count twice in mean ranks.")
-            twins += 1
-        seen.setdefault(identity, one.name)
-    return twins
 
 
 def _best_first(sign: int, network: Network) -> tuple[bool, float, float]:
@@ -241,16 +222,13 @@ def findings(comparison: Comparison) -> list[str]:
     if ranked:
         best = [network for network in ranked if network.mean_rank == ranked[0].mean_rank]
         said.append(
-            f"Best mean rank over {several(len(comparison.data), 'data set')}: "
+            f"Best mean rank over {several(len(comparison.ranked), 'data set')}: "
             f"{listing([network.label for network in best])} ({ranked[0].mean_rank:.2f} of {len(ranked)})."
         )
-    test = comparison.friedman
-    if test is not None:
-        said.append(
-            f"Friedman test: ranks {'differ' if test.p_value <= 0.05 else 'are not shown to differ'} between networks "
-            f"(chi-squared {test.statistic:.2f}, {test.networks - 1} degrees of freedom, p = {test.p_value:.2g}, which "
-            "of few data sets is approximate)."
-        )
+    if comparison.friedman is not None:
+        said.append(friedman_said(comparison.friedman))
     elif ranked:
         said.append("The Friedman test needs three networks on three different data sets.")
+    if comparison.post_hoc is not None:
+        said += post_hoc_said(comparison.post_hoc)
     return [*said, *comparison.notes]

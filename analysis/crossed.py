@@ -189,7 +189,7 @@ def why_none(found: Components) -> str:
             f"{several(found.images, unit)} {are} too few to speak of others, at least {FEWEST}: more {unit}s, or "
             "folds, would help"
         )
-    elif found.df_images <= 0:
+    elif found.df_images < 1:
         said.append(f"nearly all images are of one {unit}")
     return "; ".join(said)
 

@@ -137,7 +137,8 @@ def _by_case(matrix: NDArray[np.float64], cases: Sequence[str]) -> Units:
     more = (count - 1) / count * squares / left if count > 1 else 1.0
     own = matrix.mean(axis=1, keepdims=True)
     stretched = own + count * weights * math.sqrt(more) * (means - own)
-    return Units(stretched, means, 1 / squares, "case", "")
+    effective = float(count) if (sizes == sizes[0]).all() else 1 / squares
+    return Units(stretched, means, effective, "case", "")
 
 
 def _stretch(count: int, effective: float) -> float:

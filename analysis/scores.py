@@ -140,13 +140,17 @@ def cell_scores(frames: Frames, metric: MetricName) -> dict[str, CellScores]:
 
     Raises as `image_scores`.
     """
+    return by_cell(frames, metric, image_scores(of_unit(frames.images, frames.unit), metric, frames.scoring))
+
+
+def by_cell(frames: Frames, metric: MetricName, scores: pd.DataFrame) -> dict[str, CellScores]:
+    """Scores by `frames.unit` (`key`, `image`, `score`) of a metric as a matrix a cell, in the trial table's order."""
     columns = ["key", "cell", "label", "model", "data", "state", "seed"]
     trials = frames.trials.loc[frames.trials["state"].isin(JUDGED), columns]
-    joined = image_scores(of_unit(frames.images, frames.unit), metric, frames.scoring).merge(trials, on="key")
-    joined = _with_case(joined, frames).sort_values("cell", kind="stable")
+    joined = _with_case(scores.merge(trials, on="key"), frames).sort_values("cell", kind="stable")
     codes, known = pd.factorize(joined["image"], sort=True)
     images = [str(image) for image in known]
-    seeds, scores = joined["seed"].to_numpy(), joined["score"].to_numpy(dtype=np.float64)
+    seeds, values_of = joined["seed"].to_numpy(), joined["score"].to_numpy(dtype=np.float64)
     case_codes, cases = pd.factorize(joined[CASE])
     first_of = joined.drop_duplicates("cell")
     starts = np.flatnonzero(~joined["cell"].duplicated().to_numpy())
@@ -156,7 +160,7 @@ def cell_scores(frames: Frames, metric: MetricName) -> dict[str, CellScores]:
         own_seeds, row = np.unique(seeds[start:end], return_inverse=True)
         own_images, first_row, column = np.unique(codes[start:end], return_index=True, return_inverse=True)
         values = np.full((len(own_seeds), len(own_images)), np.nan)
-        values[row, column] = scores[start:end]
+        values[row, column] = values_of[start:end]
         found[str(first.cell)] = CellScores(
             cell=str(first.cell),
             label=str(first.label),

@@ -7,7 +7,7 @@ mask has is left out of means; a score is of one class where that is asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ablate.analysis.format import listing, several
 from ablate.errors import brief, unknown
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
     from ablate.study.study import Study
     from ablate.trial import TrialConfig
+
+
+FailBelow = float | Literal["half"]
+"""The Dice below which a test case counts as failed: a number, or half of what its data set's best network typically
+reaches."""
 
 
 class Scoring(NamedTuple):
@@ -35,6 +40,7 @@ class Scoring(NamedTuple):
     absent: Mapping[str, frozenset[int]] = {}
     """Classes that no test mask has, by data set: they are left out of means over classes, which they would lift. Where
     no test mask has any foreground, that is not said of it."""
+    fail_below: FailBelow = "half"
     stacks: Mapping[str, bool] = {}
     """Whether test images are slices of one volume, by data set; none where nobody said."""
 

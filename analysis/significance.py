@@ -58,6 +58,8 @@ class Difference(NamedTuple):
     """Seeds that would likely decide it, where it is inconclusive; `None` otherwise, and where none would."""
     note: str
     """What must be said of it, or ''."""
+    error: float = math.nan
+    """The standard error of the estimate; NaN with a single seed."""
 
     @property
     def gain(self) -> float:
@@ -164,6 +166,7 @@ def difference_of(
         images=matrix.shape[1],
         seeds_needed=needed,
         note="; ".join(filter(None, notes)),
+        error=standard_error(found)[0] if found.seeds > 1 else math.nan,
     )
 
 
@@ -198,11 +201,20 @@ def holm(differences: Sequence[Difference]) -> list[Difference]:
     The chance that any difference of the family is called significant though there is none stays at 1 - level.
     Those without a p-value are not of the family.
     """
-    tested = [(found.p_value, place) for place, found in enumerate(differences) if found.p_value is not None]
-    corrected, largest = list(differences), 0.0
-    for rank, (p, place) in enumerate(sorted(tested)):
-        largest = max(largest, min(1.0, p * (len(tested) - rank)))
-        corrected[place] = differences[place]._replace(p_holm=largest)
+    tested = [place for place, found in enumerate(differences) if found.p_value is not None]
+    corrected = list(differences)
+    p_values = [p for found in differences if (p := found.p_value) is not None]
+    for place, p in zip(tested, holm_corrected(p_values), strict=True):
+        corrected[place] = differences[place]._replace(p_holm=p)
+    return corrected
+
+
+def holm_corrected(p_values: Sequence[float]) -> list[float]:
+    """The p-values of one family, in their order, corrected (Holm 1979)."""
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda at: p_values[at])):
+        largest = max(largest, min(1.0, p_values[place] * (len(p_values) - rank)))
+        corrected[place] = largest
     return corrected
 
 

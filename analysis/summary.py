@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from ablate.analysis.crossed import counted
+from ablate.analysis.failure_words import failed_of, failed_trainings
 from ablate.analysis.format import CHOSEN, between, listing, model_name, score, several
 from ablate.analysis.front_words import best_of_all, chosen_note, told_apart
 from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, Pareto, amount, cells, pareto, tasks, value
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ablate.analysis.crossed import Interval
+    from ablate.analysis.failures import Failures
 
 _MOST_ROWS = 30
 
@@ -34,10 +36,13 @@ def front_summary(
     caution: str = "",
     intervals: Mapping[MetricName, Mapping[str, Interval]] | None = None,
     uncertain: Mapping[str, UncertainFront] | None = None,
+    failures: Mapping[str, Failures] | None = None,
+    lost: str = "",
 ) -> None:
     """Print a table of the scored cells by cost, those on the front of `y` against `x` marked, then the front in words.
 
-    A score comes with its interval of `intervals` (by metric and cell), or else its standard deviation over seeds. With
+    A score comes with its interval of `intervals` (by metric and cell), or else its standard deviation over seeds; with
+    `failures` (by cell), which `lost` explains, it has a column of what was lost. Seeds that failed are named. With
     `uncertain` (of that front, by task) its members' intervals are corrected and it is said who else may be on it. The
     trivial rows come beneath, and `caution` (what a profile must say of its numbers) last. Of a study with many cells
     only the front is listed.
@@ -46,14 +51,35 @@ def front_summary(
     for name, rows in by_task.items():
         if len(by_task) > 1:
             console.print(Text(name, style="bold underline"))
-        _task_summary(rows, console, x, y, (intervals or {}).get(y, {}), (uncertain or {}).get(name))
+        sure = (uncertain or {}).get(name)
+        _task_summary(rows, console, x, y, (intervals or {}).get(y, {}), sure, failures or {})
         if len(by_task) > 1:
             console.print()
-    failed = int((trials["state"] == "failed").sum())
-    if failed:
-        console.print(Text(f"{several(failed, 'trial')} failed; the report has the reasons.", style="yellow"))
+    for text in failed_trainings(trials):
+        console.print(Text(text, style="yellow"))
+    if lost:
+        console.print(Text(lost, style="dim"))
     if caution:
         console.print(Text(caution, style="yellow"))
+
+
+def _table(numbers: Sequence[str]) -> Table:
+    """A column for the mark, one for the name, and those of numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column("", width=1, no_wrap=True)
+    table.add_column("Configuration", overflow="fold", ratio=1)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _of_intervals(intervals: Sequence[Interval], metric: MetricName) -> list[str]:
+    """What networks' intervals are over, and why some have none."""
+    over, why = counted(intervals), sorted({one.why for one in intervals if one.why})
+    return [
+        *([f"[ ]: 95 % intervals of {METRICS[metric].label}, over {over}"] if over else []),
+        *([f"Without an interval: {listing(why, 2)}."] if why else []),
+    ]
 
 
 def _task_summary(
@@ -63,6 +89,7 @@ def _task_summary(
     y: MetricName,
     intervals: Mapping[str, Interval],
     uncertain: UncertainFront | None,
+    failures: Mapping[str, Failures],
 ) -> None:
     known = {cell.id: cell for cell in cells(trials)}
     found = pareto(trials, x, y)
@@ -70,13 +97,16 @@ def _task_summary(
         console.print(Text("No network has been scored: no trial is complete."))
         return
     shown = [point for point in found.points if point.on_front or len(found.points) <= _MOST_ROWS]
-    costs, second, table = _columns(x, y)
+    costs: tuple[Cost, ...] = ("params", "macs") if x in ("params", "macs") else ("params", x)
+    second: MetricName = "miou" if y != "miou" else "dice"
     corrected = with_chosen({y: intervals}, [uncertain])[y] if uncertain else intervals
     sure = {
         name: one
         for name, one in corrected.items()
         if name in known and not known[name].trivial and math.isfinite(one.low)
     }
+    heads = [*(COSTS[cost] for cost in costs), METRICS[y].heading, METRICS[second].label]
+    table = _table([*heads, "Fails"] if failures else heads)
 
     def row(cell: Cell) -> list[Text]:
         first, other, interval = cell.score(y), cell.score(second), sure.get(cell.id)
@@ -86,6 +116,7 @@ def _task_summary(
             *(Text(amount(cost, value(cell, cost))) for cost in costs),
             Text(score(*first) if interval is None else between(first.mean, interval.low, interval.high) + mark),
             Text(score(other.mean) if sure else score(*other)),
+            *([Text(failed_of(failures[cell.id].counted) if cell.id in failures else "")] if failures else []),
         ]
 
     for point in shown:
@@ -96,33 +127,17 @@ def _task_summary(
     console.print(table)
     if len(shown) < len(found.points):
         console.print(Text(f"and {several(len(found.points) - len(shown), 'network')} off the front", style="dim"))
-    if sure:
-        over = counted(sure.values()) or "seeds and test images"
-        console.print(Text(f"[ ]: 95 % intervals of {METRICS[y].label}, over {over}", style="dim"))
     if any(one != intervals[name] for name, one in sure.items()):
         console.print(Text(chosen_note("networks on the front"), style="dim"))
-    why = {one.why for name, one in intervals.items() if one.why and name in known and not known[name].trivial}
-    if why:
-        console.print(Text(f"Without an interval: {listing(sorted(why), 2)}.", style="dim"))
+    for line in _of_intervals([intervals[name] for name in known if name in intervals and not known[name].trivial], y):
+        console.print(Text(line, style="dim"))
     console.print()
-    for line in _in_words(found, uncertain):
-        console.print(line)
-
-
-def _columns(x: Cost, y: MetricName) -> tuple[tuple[Cost, ...], MetricName, Table]:
-    """The costs that are shown, the second score, and the table for them."""
-    costs: tuple[Cost, ...] = ("params", "macs") if x in ("params", "macs") else ("params", x)
-    second: MetricName = "miou" if y != "miou" else "dice"
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column("", width=1, no_wrap=True)
-    table.add_column("Configuration", overflow="fold", ratio=1)
-    for name in (*(COSTS[cost] for cost in costs), METRICS[y].heading, METRICS[second].label):
-        table.add_column(name, justify="right", no_wrap=True)
-    return costs, second, table
+    for text in _in_words(found, uncertain):
+        console.print(text)
 
 
 def _in_words(found: Pareto, uncertain: UncertainFront | None) -> Iterator[Text]:
-    """The front, who is not told apart from it, and who is no better than a trivial row."""
+    """The front, who is not told apart from it, and who is no better than a predictor that looks at no image."""
     metric, labels = METRICS[found.y], [point.label for point in found.points if point.on_front]
     yield Text(
         f"* On the front of {metric.label} against {COST_WORDS[found.x]}, as estimated "

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.analysis.best import AllPairs, all_pairs
 from ablate.analysis.crossed import Interval, counted
+from ablate.analysis.failure_words import failed_trainings, legend
+from ablate.analysis.failures import Counted, Failures, failures, of_metrics
 from ablate.analysis.format import CHOSEN, MIXED, listing, model_name, several
 from ablate.analysis.scores import CellScores, Unit, cell_scores
 from ablate.analysis.significance import mean_interval
@@ -63,6 +65,8 @@ class Row(NamedTuple):
     peak_memory_mb: float
     device: str
     scores: Mapping[MetricName, TableScore]
+    failures: Counted | None
+    """What it lost of its test cases; `None` of a trivial predictor."""
 
     @property
     def name(self) -> str:
@@ -111,9 +115,10 @@ def results_table(
         raise InputError("no network has been scored: a table needs a complete trial")
     compared, columns = _compared(scores, level)
     costs = frames.trials.drop_duplicates("cell").set_index("cell")
+    lost = failures(frames, of_metrics(metrics))
     by_task: dict[str, list[Row]] = {}
     for one in known.values():
-        by_task.setdefault(one.task, []).append(_row(one, costs, compared))
+        by_task.setdefault(one.task, []).append(_row(one, costs, compared, lost.get(one.cell)))
 
     def place(row: Row) -> tuple[bool, float, str]:
         score = row.scores[metrics[0]].interval.estimate
@@ -126,7 +131,12 @@ def results_table(
         metrics=tuple(metrics),
         sections=sections,
         devices=devices,
-        caption=(*_caption(sections, columns, level, frames.unit), *notes),
+        caption=(
+            *_caption(sections, columns, level, frames.unit),
+            legend(lost, frames, of_metrics(metrics)),
+            *failed_trainings(frames.trials),
+            *notes,
+        ),
         details=_details(metrics, devices, facts or {}),
     )
 
@@ -135,7 +145,7 @@ _Scores = Mapping[MetricName, Mapping[str, TableScore]]
 """By metric and cell."""
 
 
-def _row(one: CellScores, costs: pd.DataFrame, scores: _Scores) -> Row:
+def _row(one: CellScores, costs: pd.DataFrame, scores: _Scores, lost: Failures | None) -> Row:
     """`costs` are a trial's, by cell."""
 
     def number(column: str) -> float:
@@ -159,6 +169,7 @@ def _row(one: CellScores, costs: pd.DataFrame, scores: _Scores) -> Row:
             metric: of_cell.get(one.cell, TableScore(Interval(math.nan, math.nan, math.nan, 0.95)))
             for metric, of_cell in scores.items()
         },
+        failures=None if lost is None else lost.counted,
     )
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from ablate.analysis.failure_words import failed_of
 from ablate.analysis.format import CHOSEN, PREFIXES
 from ablate.analysis.tables import ResultsTable, Row, TableScore, device_marks, printed
 from ablate.metrics.counts import METRICS
@@ -22,7 +23,7 @@ class _Column(NamedTuple):
 def _columns(table: ResultsTable) -> list[_Column]:
     """The columns beside the names and scores that this table has something for."""
     rows = [row for section in table.sections for row in section.rows if not row.trivial]
-    columns = []
+    columns = [_Column("Fails", lambda row: "" if row.failures is None else failed_of(row.failures))]
     if len({row.seeds for row in rows}) > 1:
         columns.append(_Column("Seeds", lambda row: "" if row.trivial else str(row.seeds)))
     columns.append(_scaled("Params", "params", [row.params for row in rows]))
@@ -63,6 +64,13 @@ def _interval(row: Row, score: TableScore) -> str:
 
 _LONG_NAME = 30
 """Characters from which the names' column is wrapped."""
+_WIDE = 5
+"""Columns that fit a line at the usual size and distance."""
+_SIZES = (
+    r"\small",
+    r"\footnotesize\setlength{\tabcolsep}{4pt}",
+    r"\scriptsize\setlength{\tabcolsep}{3pt}",
+)
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -80,6 +88,7 @@ def latex(table: ResultsTable, label: str = "results") -> str:
     long = any(len(row.name) > _LONG_NAME for section in table.sections for row in section.rows)
     width = 1 + len(table.metrics) + len(columns)
     # A long name wraps in what the other columns leave of the line, so these take as little as is legible.
+    size = _SIZES[long + (width > _WIDE)]
     environment, total, names = ("tabularx", r"{\linewidth}", "X") if long else ("tabular", "", "l")
     lines = [
         r"% needs \usepackage{booktabs" + (",tabularx}" if long else "}"),
@@ -88,7 +97,7 @@ def latex(table: ResultsTable, label: str = "results") -> str:
         r"\setlength{\belowcaptionskip}{6pt}",
         rf"\caption{{{latex_text(' '.join(table.caption))}}}",
         rf"\label{{tab:{label}}}",
-        r"\footnotesize\setlength{\tabcolsep}{4pt}" if long else r"\small",
+        size,
         rf"\begin{{{environment}}}{total}{{@{{}}{names}{'l' * len(table.metrics)}{'r' * len(columns)}@{{}}}}",
         r"\toprule",
         " & ".join(
@@ -194,10 +203,15 @@ def _markdown_score(row: Row, score: TableScore) -> str:
 
 
 def comma_separated(table: ResultsTable) -> str:
-    """A row a cell, unrounded; `<metric>_p` is of "no other is better", corrected. Empty is not known."""
+    """A row a cell, unrounded; `<metric>_p` is of "no other is better", corrected. Empty is not known.
+
+    `fails` of `fails_of` tests were lost, with a Dice below `fails_below`; `fails_at_most` bounds their rate.
+    """
     costs = ("params", "macs", "latency_ms", "latency_iqr_ms", "peak_memory_mb")
     kinds = ("", "_low", "_high", "_chosen", "_best", "_difference", "_p")
+    lost = ("failed", "tests", "at_most", "below", "empty", "failed_seeds")
     head = ["data", "cell", "label", "model", "trivial", "seeds", "images", *costs, "device"]
+    head += ["fails", "fails_of", "fails_at_most", "fails_below", "empty_predictions", "failed_seeds"]
     head += [f"{metric}{kind}" for metric in table.metrics for kind in kinds]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -206,6 +220,9 @@ def comma_separated(table: ResultsTable) -> str:
         for row in section.rows:
             cells: list[object] = [section.task, row.cell, row.name, row.model, row.trivial, row.seeds, row.images]
             cells += [*(_known(getattr(row, name)) for name in costs), row.device]
+            found = {} if row.failures is None else row.failures.document()
+            found |= {"failed_seeds": " ".join(map(str, found.get("failed_seeds", ())))}
+            cells += [found.get(name, "") for name in lost]
             for metric in table.metrics:
                 score = row.scores[metric]
                 cells += [*map(_known, score.interval[:3]), score.chosen, score.best, _known(score.to_best)]

@@ -109,8 +109,8 @@ class UncertainFront(NamedTuple):
 class FrontProbability(NamedTuple):
     """The probability that one cell is on a front; `seeds` and `note` as in `UncertainFront`.
 
-    A probability is no error rate: of equal cells one comes out likely by luck. `sure` and `excluded` are tests, each
-    wrong at most in the share that was asked for: that every cell that is no dearer is worse, and that one is better.
+    A probability is no error rate: of equal cells one comes out likely by luck. `sure` is a test, at the level that was
+    asked for: that every cell that is no dearer is worse. `p_excluded` is the p-value of "none of these is better".
     """
 
     probability: float
@@ -118,7 +118,7 @@ class FrontProbability(NamedTuple):
     resamples: int
     note: str
     sure: bool
-    excluded: bool
+    p_excluded: float
 
 
 def uncertain_fronts(
@@ -180,7 +180,7 @@ def front_probability(
             resamples=resamples,
             note=sample.note,
             sure=all(_above(sample.scores[cell], sample.scores[rival], level, sign) for rival in rivals),
-            excluded=excluded <= 1 - level,
+            p_excluded=excluded,
         )
     return None
 

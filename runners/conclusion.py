@@ -22,6 +22,8 @@ _LONGEST_REASON = 200
 def conclude(study: Study, out: Console, ends: Ends) -> None:
     """The front, printed, and the report."""
     from ablate.analysis.by_seed import by_seed, remarks
+    from ablate.analysis.failure_words import legend
+    from ablate.analysis.failures import failures
     from ablate.analysis.frames import load
     from ablate.analysis.report.evidence import intervals
     from ablate.analysis.scores import cell_scores
@@ -35,7 +37,9 @@ def conclude(study: Study, out: Console, ends: Ends) -> None:
         out.print()
         found = intervals(cell_scores(frames, "dice"))
         said = " ".join([*remarks(frames), *notes(study)])
-        front_summary(by_seed(frames), out, caution=said, intervals={"dice": found})
+        lost = failures(frames)
+        explained = legend(lost, frames)
+        front_summary(by_seed(frames), out, caution=said, intervals={"dice": found}, failures=lost, lost=explained)
     with costing_no_training("the report", study.path, ends):
         path = write_report(study, frames or load(study), study.path / "report.html")
         out.print(f"Report: {path}", soft_wrap=True)

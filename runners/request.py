@@ -109,9 +109,16 @@ class Request(Training):
     """A search proposes no more after so many epochs."""
     sampler_seed: Annotated[int, Field(ge=0, strict=True)] = 0
     """The search's own seed."""
+    decide: str | Path | None = None
+    """Train until this claim is decided: a packaged one's name, or the path of a YAML file."""
+    looks: tuple[_Count, ...] = ()
+    """Seeds after which it is looked at [2, 4, 6, 10]."""
+    budget_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """No look is begun that would end later than so many hours after the start."""
 
     def check(self) -> None:
         """Raises `InputError` for options that do not go together."""
+        self._check_deciding()
         if self.sampler is None:
             for name, value in (("--trials", self.trials), ("--budget-epochs", self.budget_epochs)):
                 if value is not None:
@@ -120,6 +127,22 @@ class Request(Training):
             raise InputError("--share: a search is one process, whose sampler sees every trial; leave it out")
         elif self.retrain_other_versions:
             raise InputError("--retrain-other-versions: a search goes by what it has seen; leave it out, or --sampler")
+
+    def _check_deciding(self) -> None:
+        if self.decide is None:
+            for name, value in (("--looks", ",".join(map(str, self.looks))), ("--budget-hours", self.budget_hours)):
+                if value:
+                    raise InputError(f"{name} {value}: belongs to --decide CLAIM; give that too")
+            return
+        for name, given, why in (
+            ("--seeds", self.seeds is not None, "--looks says how many there are"),
+            ("--sampler", self.sampler is not None, "what a search proposes is not known beforehand"),
+            ("--scheduler", not self.finish_stopped, "a network that is stopped early has no test scores"),
+            ("--share", self.share, "looks are taken one after the other"),
+            ("--retrain-other-versions", self.retrain_other_versions, "a look is never taken again"),
+        ):
+            if given:
+                raise InputError(f"{name}: does not go with --decide, for {why}; leave it out")
 
     def basis(self) -> Basis:
         """The space and what its trials are made from. Raises as `basis` does."""

@@ -62,6 +62,7 @@ def carry_out(request: Request, out: Console, ends: Ends) -> Study:
     cluster = find_cluster(request.address, out)
     request.check()
     check_cluster(cluster)
+    request, train = _way_of(request)
     asked = _asked_for(request)
     path = request.study or default_study(asked.space.name, asked.data, asked.profile)
     study = Study.open_or_new(path)
@@ -72,7 +73,6 @@ def carry_out(request: Request, out: Console, ends: Ends) -> Study:
             out.print(f"Note: {study.mended}", style="yellow", soft_wrap=True)
         trainer.take_arrivals()
         out.print(asked.space.question, style="bold")
-        train = _search if request.sampler else _train_plan
         train(trainer, asked, request)
         conclude(study, out, ends)
         check_that_some_succeeded(study, _planned(study, asked))
@@ -120,6 +120,41 @@ def _planned(study: Study, asked: _Asked) -> list[str]:
 
 
 # Training ------------------------------------------------------------------------------------------------------------
+
+
+def _way_of(request: Request) -> tuple[Request, Callable[[Trainer, _Asked, Request], None]]:
+    """How it is trained, and the request with the seeds that this may take. Raises `InputError` for looks, or a claim,
+    that are none."""
+    if request.decide is None:
+        return request, _search if request.sampler else _train_plan
+    from ablate.analysis.claims.looks import SEEDS, check_looks
+    from ablate.analysis.claims.schema import load_claim
+
+    looks = request.looks or SEEDS
+    check_looks(looks)
+    load_claim(str(request.decide))
+    return request.model_copy(update={"looks": looks, "seeds": looks[-1]}), _decide
+
+
+def _decide(trainer: Trainer, asked: _Asked, request: Request) -> None:
+    """Train what a claim needs to be decided."""
+    from ablate.analysis.claims.schema import load_claim
+    from ablate.runners.cli.decide import Asked, decide
+
+    plan = asked.plan
+    assert plan is not None
+    said = False
+
+    def train(trials: list[Planned]) -> None:
+        nonlocal said
+        part = plan._replace(trials=trials)
+        _train_plan(
+            trainer, asked._replace(plan=part._replace(rejected=[], same=[], notes=[]) if said else part), request
+        )
+        said = True
+
+    claim = load_claim(str(request.decide))
+    decide(trainer.study, Asked(claim, plan.trials, request.looks, request.budget_hours), train, trainer.out)
 
 
 def _train_plan(trainer: Trainer, asked: _Asked, request: Request) -> None:

@@ -2,6 +2,7 @@
 
     study.yaml        what it is: its id, its trials' threads; and study.yaml.copy: see `manifest`
     plans.jsonl       what was planned: runs, each with its trials and their levels; and plans.jsonl.copy: see `plans`
+    claims.jsonl      claims registered, and looks taken at them; and claims.jsonl.copy: see `registrations`
     trials/<key>/     what is kept of a trial that ended: see `trial_folder`
     logs/<key>.log    when and where a trial ran, and what it printed
     searches/         what samplers proposed
@@ -32,7 +33,7 @@ from pydantic import ValidationError
 from ablate.errors import InputError, unknown
 from ablate.files import flush_directory, kind, read_regular, sha256, strange_entries
 from ablate.origin import Origin
-from ablate.study import manifest, plans
+from ablate.study import manifest, plans, registrations
 from ablate.study.index import REPLACED, Index, damaged
 from ablate.study.journal import JOURNAL_LOCK
 from ablate.study.locks import LOCKS, Locks
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
     from ablate.cost.measured import Measured
 
-_OWN = (manifest.MANIFEST, manifest.COPY, plans.PLANS, plans.COPY)
+_OWN = (manifest.MANIFEST, manifest.COPY, plans.PLANS, plans.COPY, registrations.FILE, registrations.COPY)
 _OF_OTHERS = (SET_ASIDE, "wandb")
 """Folders that nothing here reads: what `ablate verify` set aside, and a tracker's, which makes links in it."""
 

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from ablate.errors import InputError
 from ablate.files import kind, read_regular
 from ablate.origin import mixed
-from ablate.study import manifest, plans
+from ablate.study import manifest, plans, registrations
 from ablate.study.contents import wrong_contents
 from ablate.study.index import REPLACED
 from ablate.study.manifest import VERSION, is_kept_twice
@@ -28,13 +28,14 @@ from ablate.study.set_aside import set_aside
 from ablate.study.study import Study
 from ablate.study.trial_folder import CHECKSUMS, Difference, difference, is_sample, keep_checksums, parse_checksums
 
-Remedy = Literal["retrain", "picture", "set aside", "restore", "plan"]
+Remedy = Literal["retrain", "picture", "set aside", "restore", "plan", "claims"]
 _MEANS: dict[Remedy, str] = {
     "retrain": "the trial cannot be trusted: --repair sets it aside, and the next run trains it anew",
     "picture": "no result depends on it: --repair sets it aside, and the next run makes it again",
     "set aside": "no result depends on it: --repair sets it aside",
     "restore": "the trials hold for the images they were trained on: restore those, or a run trains them anew",
     "plan": "no trial is lost: --repair writes it anew",
+    "claims": "what was registered there and cannot be believed counts for nothing: --repair keeps the rest",
 }
 
 
@@ -90,6 +91,8 @@ def repair(study: Study, problems: Iterable[Problem]) -> None:
         folder = study.path.joinpath(*name.split("/")[:2])
         if kind(folder / CHECKSUMS):  # else it went with it
             _without_picture(study.path, name, folder)
+    if subjects["claims"]:
+        registrations.mend(study.path)
     study.put_in_order()
 
 
@@ -116,6 +119,9 @@ def _check_study(study: Study) -> Iterator[Problem]:
         yield Problem(manifest.COPY, f"it is not what {manifest.MANIFEST} is", "plan")
     elif study.manifest.schema_version == VERSION and not are_kept_twice(study.path):
         yield Problem(plans.COPY, f"it is not what {plans.PLANS} is", "plan")
+    fault = registrations.read_registrations(study.path).fault
+    if fault:
+        yield Problem(registrations.FILE, fault, "claims")
     try:
         study.measurements()
     except InputError:

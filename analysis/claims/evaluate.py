@@ -1,8 +1,8 @@
 """Judge a claim by a study's tables.
 
 Each hypothesis ends supported, refuted or inconclusive by its interval, never by its estimate alone. A hypothesis about
-several rivals is one verdict a rival: it holds only if all do, so no correction is needed for saying so (an
-intersection-union test); where each verdict is a finding of its own (`superior`), Holm's correction is made.
+several rivals is one verdict a rival; where each verdict is a finding of its own (`superior`), Holm's correction is
+made. What becomes of the claim is said by `whole`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.analysis.by_seed import by_seed
 from ablate.analysis.claims.judge import Judged, named, rivals_of, select, verdicts_on
+from ablate.analysis.claims.registered import digest, registered_claims, standing
 from ablate.analysis.claims.schema import Claim, Fewest, Hypothesis, load_claim, packaged
-from ablate.analysis.claims.verdict import ClaimResult, Outcome
+from ablate.analysis.claims.verdict import ClaimResult
+from ablate.analysis.claims.whole import whole
 from ablate.analysis.format import listing
 from ablate.analysis.frames import scored
 from ablate.analysis.guard import noted
@@ -26,19 +28,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.frames import Frames
+    from ablate.study.study import Study
 
 
 def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
     """The claim judged on each data set that has its subject.
 
-    A hypothesis that cannot be judged is inconclusive, and says why.
+    A hypothesis that cannot be judged is inconclusive, and says why. Raises `InputError` as `judged_on`.
+    """
+    return [_judge(study, task) for task, study in judged_on(claim, frames).items()]
+
+
+def judged_on(claim: Claim, frames: Frames) -> dict[str, Judged]:
+    """What the claim's verdicts are about on each data set that has its subject, by the data set.
+
     Raises `InputError` if no data set has the subject, if the subject or a rival is not one cell but several, or for a
     metric that no trial has.
     """
     claim = claim.model_copy(update={"hypotheses": [_resolved(one, claim, frames) for one in claim.hypotheses]})
     asked = [one.metric for one in claim.hypotheses if not isinstance(one, Fewest)]
     frames = scored(frames, asked, claim.empty)
-    results = []
+    found = {}
     for task, trials in tasks(frames.trials).items():
         rows = _complete(trials)
         chosen = select(rows, claim.subject)
@@ -50,13 +60,13 @@ def evaluate(claim: Claim, frames: Frames) -> list[ClaimResult]:
         if chosen:
             part = frames._replace(trials=trials)
             known = {cell.id: cell for cell in cells(by_seed(part)) if not cell.trivial}
-            results.append(_judge(Judged(claim, part, known, rows, known[chosen[0]], {}), task))
-    if not results:
+            found[task] = Judged(claim, part, known, rows, known[chosen[0]], {}, {})
+    if not found:
         raise InputError(
             f"claim {claim.name}: its subject {named(claim.subject)} has no complete trial in this study; "
             "run a space that has it"
         )
-    return results
+    return found
 
 
 def _resolved(hypothesis: Hypothesis, claim: Claim, frames: Frames) -> Hypothesis:
@@ -73,29 +83,34 @@ def _resolved(hypothesis: Hypothesis, claim: Claim, frames: Frames) -> Hypothesi
 
 
 class Applicable(NamedTuple):
-    """The packaged claims that a study can be asked, judged; `notes` say what others lack of which it has a part."""
+    """The claims that a study can be asked, judged; `notes` say what others lack of which it has a part."""
 
     results: tuple[ClaimResult, ...]
     notes: tuple[str, ...]
 
 
-def applicable(frames: Frames) -> Applicable:
-    """The packaged claims judged on each data set that has their subject and rivals, one cell each."""
+def applicable(frames: Frames, study: Study | None = None) -> Applicable:
+    """The claims that are registered in a study, and the packaged ones, judged on each data set that has their subject
+    and rivals, one cell each."""
     results: list[ClaimResult] = []
     notes: list[str] = []
-    for name in packaged():
-        noted(notes, f"claim {name}", partial(_apply, name, frames, results, notes), None)
+    claims = {digest(claim): claim for claim in (registered_claims(study) if study else ())}
+    claims |= {digest(claim): claim for claim in map(load_claim, packaged()) if digest(claim) not in claims}
+    for claim in claims.values():
+        said = standing(study, claim).sentence if study else ""
+        noted(notes, f"claim {claim.name}", partial(_apply, claim, frames, said, results, notes), None)
     return Applicable(tuple(results), tuple(notes))
 
 
-def _apply(name: str, frames: Frames, results: list[ClaimResult], notes: list[str]) -> None:
-    claim = load_claim(name)
+def _apply(claim: Claim, frames: Frames, said: str, results: list[ClaimResult], notes: list[str]) -> None:
+    name = claim.name
     for task, trials in tasks(frames.trials).items():
         rows = _complete(trials)
         found = {named(selector): len(select(rows, selector)) for selector in (claim.subject, *claim.against)}
         unfit = [who for who, count in found.items() if count != 1]
         if not unfit:
-            results += evaluate(claim, frames._replace(trials=trials))
+            judged = evaluate(claim, frames._replace(trials=trials))
+            results += [result._replace(registered=said) for result in judged]
         elif found[named(claim.subject)] == 1 and any(found[named(rival)] for rival in claim.against):
             notes.append(
                 f"claim {name} is not judged on {task}, for it needs one complete configuration each of "
@@ -110,17 +125,24 @@ def _complete(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _judge(study: Judged, task: str) -> ClaimResult:
     asked = [(hypothesis, rivals_of(study, hypothesis)) for hypothesis in study.claim.hypotheses]
-    verdicts = tuple(verdict for hypothesis, rivals in asked for verdict in verdicts_on(study, hypothesis, rivals))
+    verdicts = tuple(
+        verdict._replace(hypothesis=number)
+        for number, (hypothesis, rivals) in enumerate(asked)
+        for verdict in verdicts_on(study, hypothesis, rivals)
+    )
     counts = {
         outcome: sum(v.outcome == outcome for v in verdicts) for outcome in ("supported", "refuted", "inconclusive")
     }
-    outcome: Outcome = "refuted" if counts["refuted"] else "supported" if not counts["inconclusive"] else "inconclusive"
+    found = whole(verdicts)
     tally = listing([f"{count} {name}" for name, count in counts.items() if count])
     return ClaimResult(
         name=study.claim.name,
         statement=study.claim.statement,
         task=task,
-        outcome=outcome,
+        outcome=found.outcome,
         verdicts=verdicts,
-        sentence=f"On {task} the claim is {outcome}: of {len(verdicts)} verdicts {tally}.",
+        sentence=f"On {task} the claim is {found.outcome}: of {len(verdicts)} verdicts {tally}.",
+        p_supported=found.p_supported,
+        p_refuted=found.p_refuted,
+        power=found.power,
     )

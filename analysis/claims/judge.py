@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ablate.analysis.claims.non_inferiority import lost_in_words, non_inferiority
 from ablate.analysis.claims.schema import (
     Claim,
     Fewest,
@@ -19,12 +20,14 @@ from ablate.analysis.claims.schema import (
     Selector,
     Superior,
 )
-from ablate.analysis.claims.verdict import Outcome, Verdict
+from ablate.analysis.claims.sure import Sure, sure_of, sure_of_both
+from ablate.analysis.claims.verdict import Outcome, Verdict, outcome_of
+from ablate.analysis.failures import Failures, failing, failures
 from ablate.analysis.format import MIXED, listing, several, si
 from ablate.analysis.guard import attempt
 from ablate.analysis.pareto import COST_WORDS, COSTS, UNITS, Cell, Cost
 from ablate.analysis.scores import CellScores, cases_of, cell_scores
-from ablate.analysis.significance import Difference, difference, holm, one_sided_bound
+from ablate.analysis.significance import Difference, difference, holm
 from ablate.analysis.uncertainty import front_probability
 from ablate.errors import InputError
 from ablate.metrics.counts import METRICS, MetricName
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.frames import Frames
+    from ablate.analysis.scoring import FailBelow
 
 _LEVEL = 0.95
 
@@ -47,6 +51,7 @@ class Judged(NamedTuple):
     """One a cell: the first of its trials that was scored."""
     subject: Cell
     scores: dict[MetricName, dict[str, CellScores]]
+    failed: dict[tuple[MetricName, FailBelow], dict[str, Failures]]
 
     def select(self, selector: Selector) -> list[Cell]:
         return [self.known[cell] for cell in select(self.rows, selector)]
@@ -60,6 +65,12 @@ class Judged(NamedTuple):
         if cell.id not in self.scores[metric]:
             raise InputError(f"{cell.label} has no test score")
         return self.scores[metric][cell.id]
+
+    def lost(self, metric: MetricName, below: FailBelow) -> dict[str, Failures]:
+        """What each cell lost, by Dice: of the class that the metric is of."""
+        if (metric, below) not in self.failed:
+            self.failed[metric, below] = failures(failing(self.frames, below), metric)
+        return self.failed[metric, below]
 
 
 class Rivals(NamedTuple):
@@ -168,26 +179,32 @@ def _fewest(study: Judged, hypothesis: Fewest, rivals: Rivals, least_of: str) ->
         f"{subject.label} {verb} the {least_of} of {len(priced) + 1} networks: {_shown(own, cost)}, "
         f"{ratio:.2f} times the {_shown(least, cost)} of {rival.label}."
     )
-    return Verdict(least_of, "fewest", outcome, ratio, math.nan, math.nan, "ratio", sentence, note)
+    known = {"supported": (0.0, 1.0), "refuted": (1.0, 0.0), "inconclusive": (math.nan, math.nan)}[outcome]
+    cells = (subject.id, *(rival.id for rival, _ in priced))
+    counted = Verdict(least_of, "fewest", outcome, ratio, math.nan, math.nan, "ratio", sentence, note)
+    return counted._replace(**Sure(*known, cells)._asdict())
 
 
 def _non_inferior(study: Judged, hypothesis: NonInferior, rival: Cell, name: str) -> Verdict:
-    metric, margin = hypothesis.metric, hypothesis.margin
-    # The lower end of a two-sided interval at 1 - 2α is the one-sided bound at 1 - α.
-    found = study.compare(metric, study.of(metric, rival), level=2 * _LEVEL - 1)
-    outcome = _outcome(*_beyond(found, margin))
+    metric = hypothesis.metric
+    lost = study.lost(metric, hypothesis.failures.below)
+    pair = study.of(metric, study.subject), study.of(metric, rival)
+    found = non_inferiority(*pair, (lost[study.subject.id], lost[rival.id]), hypothesis)
     words = {
         "supported": "is not inferior to",
         "refuted": "is inferior to",
         "inconclusive": "is neither shown to be non-inferior nor inferior to",
     }
+    shown = "no image is left that neither lost" if found.typical is None else _difference(found.typical)
     sentence = (
-        f"{study.subject.label} {words[outcome]} {rival.label} in {METRICS[metric].label} by a margin of {margin:g} "
-        f"({_difference(found)})."
+        f"{study.subject.label} {words[found.typically]} {rival.label} in {METRICS[metric].label} by a margin of "
+        f"{hypothesis.margin:g} ({shown}); {lost_in_words(found)}."
     )
-    pair = study.of(metric, study.subject), study.of(metric, rival)
-    bound = one_sided_bound(*pair, _LEVEL, METRICS[metric].sign)
-    return _of(found._replace(seeds_needed=bound.seeds_needed(margin)), name, "non_inferior", outcome, sentence)
+    interval = (math.nan,) * 3 if found.typical is None else found.typical.interval[:3]
+    note = "; ".join(found.notes)
+    whole = Verdict(name, "non_inferior", found.outcome, *interval, "difference", sentence, note, found.lost)
+    sure = sure_of_both(pair, (lost[study.subject.id], lost[rival.id]), hypothesis, (study.subject.id, rival.id))
+    return whole._replace(**sure._asdict())
 
 
 def _superior(study: Judged, hypothesis: Superior, rivals: Sequence[Cell]) -> Iterator[Verdict]:
@@ -203,14 +220,22 @@ def _superior(study: Judged, hypothesis: Superior, rivals: Sequence[Cell]) -> It
             compared.append((name, rival, found))
     corrected = holm([found for *_, found in compared])
     for (name, rival, _), found in zip(compared, corrected, strict=True):
-        outcome = _outcome(found.significant and found.gain > 0, found.significant and found.gain < 0)
+        outcome = outcome_of(found.significant and found.gain > 0, found.significant and found.gain < 0)
         words = {"supported": "better than", "refuted": "worse than", "inconclusive": "not shown to differ from"}
         p_value = "" if found.p_holm is None else f", p = {found.p_holm:.2g} after Holm's correction"
         sentence = (
             f"{study.subject.label} is {words[outcome]} {rival.label} in {METRICS[metric].label} "
             f"({_difference(found)}{p_value})."
         )
-        yield _of(found, name, "superior", outcome, sentence)
+        yield _of(found, name, "superior", outcome, sentence, _of_superior(study, rival, found))
+
+
+def _of_superior(study: Judged, rival: Cell, found: Difference) -> Sure:
+    """That of its being better after Holm's correction over the rivals."""
+    pair = study.of(found.metric, study.subject), study.of(found.metric, rival)
+    sure = sure_of(*pair, found.metric, 0.0, (study.subject.id, rival.id), sides=2)
+    holm_too = found.p_holm if found.p_holm is not None and found.gain > 0 else sure.p_supported
+    return sure._replace(p_supported=max(sure.p_supported, holm_too))
 
 
 def _compared(study: Judged, metric: MetricName, rival: Cell) -> Difference | None:
@@ -223,14 +248,31 @@ def _on_front(study: Judged, hypothesis: OnFront, name: str) -> Verdict:
     if found is None:
         why = f"{COSTS[cost]} and test scores of {study.subject.label} are not both known.{_measure(cost)}"
         return _undecided(name, "on_front", "probability", why)
-    outcome = _outcome(found.sure, found.excluded)
+    outcome = outcome_of(found.sure, found.p_excluded <= 1 - hypothesis.probability)
     words = {"supported": "is", "refuted": "is not", "inconclusive": "is neither shown to be nor not to be"}
     sentence = (
         f"{study.subject.label} {words[outcome]} {name}, at {hypothesis.probability:g} (it was on it in "
         f"{found.probability:.2f} of {found.resamples} bootstrap resamples, which of equal networks varies freely)."
     )
     note = "one seed: the share is of images alone, and decides nothing" if found.seeds == 1 else ""
-    return Verdict(name, "on_front", outcome, found.probability, math.nan, math.nan, "probability", sentence, note)
+    whole = Verdict(name, "on_front", outcome, found.probability, math.nan, math.nan, "probability", sentence, note)
+    return whole._replace(**_of_front(study, hypothesis, found.p_excluded)._asdict())
+
+
+def _of_front(study: Judged, hypothesis: OnFront, refuted: float) -> Sure:
+    """By tests, for a share of resamples is no error rate: it must be better than each cell that costs no more, and is
+    beaten if it is worse than one of them. Whom nothing undercuts is on the front for certain."""
+    own, metric, subject = _cost(study.subject, hypothesis.cost), hypothesis.metric, study.subject
+    ours = study.of(metric, subject)
+    scores = study.scores[metric]
+    cheaper = [cell.id for cell in study.known.values() if _cost(cell, hypothesis.cost) <= own and cell.id in scores]
+    cells = (subject.id, *(cell for cell in cheaper if cell != subject.id))
+    pairs = [sure_of(ours, scores[cell], metric, 0.0, cells) for cell in cells[1:]]
+    if not pairs:
+        return Sure(0.0, 1.0, cells)
+    if any(math.isnan(pair.p_supported) for pair in pairs):
+        return Sure(cells=cells)
+    return Sure(max(pair.p_supported for pair in pairs), refuted, cells)
 
 
 def _matched_budget(study: Judged, hypothesis: MatchedBudget, name: str) -> Verdict:
@@ -255,7 +297,7 @@ def _matched_budget(study: Judged, hypothesis: MatchedBudget, name: str) -> Verd
         )
     interpolated = _interpolated(study, metric, below[-1], above[0], _position(cost, below[-1], own, above[0]))
     found = study.compare(metric, interpolated)
-    outcome = _outcome(*_beyond(found, hypothesis.margin))
+    outcome = outcome_of(*_beyond(found, hypothesis.margin))
     words = {"supported": "better than", "refuted": "worse than", "inconclusive": "not shown to differ from"}
     if hypothesis.margin:
         side = "below" if METRICS[metric].sign > 0 else "above"
@@ -266,7 +308,9 @@ def _matched_budget(study: Judged, hypothesis: MatchedBudget, name: str) -> Verd
         f"At {_shown(own, cost)} of {COST_WORDS[cost]}, {subject.label} is {words[outcome]} "
         f"{named(hypothesis.family)} in {METRICS[metric].label} ({_difference(found)}; {between})."
     )
-    return _of(found, name, "matched_budget", outcome, sentence)
+    cells = (subject.id, below[-1].id, above[0].id)
+    sure = sure_of(study.of(metric, subject), interpolated, metric, hypothesis.margin, cells, sides=2)
+    return _of(found, name, "matched_budget", outcome, sentence, sure)
 
 
 def _position(cost: Cost, below: Cell, own: float, above: Cell) -> float:
@@ -303,16 +347,12 @@ def _beyond(found: Difference, margin: float) -> tuple[bool, bool]:
     return low > -margin, high < -margin
 
 
-def _outcome(supported: bool, refuted: bool) -> Outcome:
-    """Comparisons with NaN are false, so what has no interval is inconclusive."""
-    return "supported" if supported else "refuted" if refuted else "inconclusive"
-
-
-def _of(found: Difference, name: str, kind: str, outcome: Outcome, sentence: str) -> Verdict:
+def _of(found: Difference, name: str, kind: str, outcome: Outcome, sentence: str, sure: Sure) -> Verdict:
     note = found.note
     if outcome == "inconclusive" and found.seeds_needed is not None:
         note = "; ".join(filter(None, [note, f"about {found.seeds_needed} seeds would likely decide it"]))
-    return Verdict(name, kind, outcome, *found.interval[:3], "difference", sentence, note)
+    whole = Verdict(name, kind, outcome, *found.interval[:3], "difference", sentence, note, error=found.error)
+    return whole._replace(**sure._asdict())
 
 
 def _difference(found: Difference) -> str:

@@ -6,7 +6,7 @@ subject: {model: pyconvunet}                              # must select one cell
 against: [{model: unet, width: 32}, {model: fcn8s}]       # its rivals, one cell each
 hypotheses:
   - {kind: fewest, cost: params}
-  - {kind: non_inferior, metric: dice, margin: 0.01}
+  - {kind: non_inferior, metric: dice, margin: 0.01, failures: {below: 0.4, tolerance: 0.1}}
   - {kind: superior, metric: hd95, class: liver}            # of one class; less is better, so superior is lower
 empty: skip                                               # images that lack a class, and whose prediction does
 """
@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ablate.analysis.pareto import Cost
+from ablate.analysis.scoring import FailBelow
 from ablate.metrics.counts import Empty
 from ablate.yaml_files import packaged_or_own, read_yaml
 
@@ -71,11 +72,21 @@ class Fewest(_AgainstRivals):
     cost: Cost
 
 
+class Lost(_Hypothesis):
+    """How much more often the subject may fail than its rival: by `tolerance` of the test cases at most."""
+
+    below: Annotated[float, Field(gt=0, le=1)] | Literal["half"] = "half"
+    """The Dice below which a case is lost; `half`: of what the data set's best network typically reaches."""
+    tolerance: float = Field(0.1, gt=0, lt=1)
+
+
 class NonInferior(_Scored, _AgainstRivals):
-    """The subject's score is worse than each rival's by at most `margin`: a one-sided bound lies beyond it."""
+    """The subject's score is typically worse than each rival's by at most `margin`, and it fails not more often than
+    that by more than it tolerates: a one-sided bound of each lies beyond what is allowed."""
 
     kind: Literal["non_inferior"]
     margin: _Margin = Field(gt=0)
+    failures: Lost = Lost()
 
 
 class Superior(_Scored, _AgainstRivals):
@@ -121,10 +132,13 @@ class Claim(BaseModel):
     empty: Empty | None = None
     """What an image scores in a class that neither its mask nor its prediction has; `one` unless it is said."""
 
-    def about(self, of_class: str = "", empty: Empty | None = None) -> Claim:
-        """The same of one class, where a hypothesis names none itself, and by this choice of what empty masks score."""
+    def about(self, of_class: str = "", empty: Empty | None = None, fail_below: FailBelow | None = None) -> Claim:
+        """The same of one class, where a hypothesis names none itself, and by these choices of what empty masks score
+        and below which Dice a case is lost."""
 
         def narrowed(one: Hypothesis) -> Hypothesis:
+            if isinstance(one, NonInferior) and fail_below is not None:
+                one = one.model_copy(update={"failures": one.failures.model_copy(update={"below": fail_below})})
             if isinstance(one, Fewest) or not of_class or "." in one.metric:
                 return one
             return one.model_copy(update={"metric": f"{one.metric}.{of_class}"})

@@ -6,7 +6,7 @@ traces would draw all of many cells, but compile code at run time, which the rep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -20,6 +20,7 @@ from ablate.analysis.pareto import COSTS, Pareto, axis_title
 from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
+    from ablate.analysis.failures import Failures
     from ablate.analysis.figures.pareto_record import Intervals
     from ablate.analysis.uncertainty import UncertainFront
 
@@ -31,21 +32,23 @@ _TICKS = {"linear": 0, "log": 3}
 
 
 def pareto_figure(
-    fronts: Sequence[Pareto], uncertain: Sequence[UncertainFront] = (), intervals: Intervals | None = None
+    fronts: Sequence[Pareto],
+    uncertain: Sequence[UncertainFront] = (),
+    intervals: Intervals | None = None,
+    failures: Mapping[str, Failures] | None = None,
 ) -> go.Figure:
     """The Pareto plot of one study, for each pair of axes in `fronts`; it opens on the first pair.
 
-    `fronts` hold the same study under a cost and a score each, and every cost with every score
-    (`ablate.analysis.pareto.fronts` makes them). With `uncertain` (`ablate.analysis.uncertainty.uncertain_fronts`) each
-    front has its band and each cell its probability of being on it; error bars are the `intervals`
-    (`ablate.analysis.significance`), or, without them, the standard deviation over seeds.
+    `fronts` hold the same study under every cost with every score (`ablate.analysis.pareto.fronts`). With `uncertain`
+    (`uncertain_fronts`) each front has its band and each cell its probability of being on it; error bars are the
+    `intervals`, or, without them, the standard deviation over seeds; `failures`, by cell, are told on hover.
     """
     costs = [cost for cost in COSTS if any(front.x == cost for front in fronts)]
     drawn_by = {front.y for front in fronts}
     metrics = [*(metric for metric in METRICS if metric in drawn_by), *sorted(drawn_by - METRICS.keys())]
     shown = fronts[0]
     scale = "log" if _spreads(shown) else "linear"
-    record = drawn(fronts, uncertain, intervals)
+    record = drawn(fronts, uncertain, intervals, failures)
     traces = [
         *bands(record),
         *cloud(record, costs, metrics),

@@ -18,6 +18,7 @@ from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:
     from ablate.analysis.crossed import Interval
+    from ablate.analysis.failures import Failures
     from ablate.analysis.uncertainty import UncertainFront
 
     Intervals = Mapping[MetricName, Mapping[str, Interval]]
@@ -41,6 +42,8 @@ class Drawn(NamedTuple):
     """Cells that are not named; the cloud has so many dots or fewer."""
     chosen: frozenset[tuple[MetricName, str]]
     """By metric and cell, whose intervals are corrected for having been chosen."""
+    failures: Mapping[str, Failures]
+    """By cell, as far as they are known."""
 
     @property
     def level(self) -> float | None:
@@ -72,7 +75,12 @@ class Drawn(NamedTuple):
         return not front.points or (value >= high - reach if maximised(front.y) else value <= low + reach)
 
 
-def drawn(fronts: Sequence[Pareto], uncertain: Sequence[UncertainFront], intervals: Intervals | None) -> Drawn:
+def drawn(
+    fronts: Sequence[Pareto],
+    uncertain: Sequence[UncertainFront],
+    intervals: Intervals | None,
+    failures: Mapping[str, Failures] | None = None,
+) -> Drawn:
     shown = with_chosen(intervals, uncertain) if intervals else {}
     known: dict[str, Point] = {point.cell: point for front in reversed(fronts) for point in front.points}
     named, rest = known, []
@@ -102,6 +110,7 @@ def drawn(fronts: Sequence[Pareto], uncertain: Sequence[UncertainFront], interva
             for cell, one in of_cell.items()
             if intervals and one != intervals[metric][cell]
         ),
+        failures=failures or {},
     )
 
 

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import plotly.graph_objects as go
 
 from ablate.analysis.crossed import Interval
+from ablate.analysis.failure_words import failed_of
+from ablate.analysis.failures import Failures
 from ablate.analysis.figures.label_places import label_places
 from ablate.analysis.figures.pareto_record import Drawn, percent
 from ablate.analysis.figures.style import FAINT, INK, Style, plain, shortened, styles, wrapped
 from ablate.analysis.figures.switches import Switched, only_on
-from ablate.analysis.format import CHOSEN, between, score, several
+from ablate.analysis.format import CHOSEN, between, listing, score, several
 from ablate.analysis.pareto import COSTS, Cost, Pareto, Point, amount, maximised
 from ablate.metrics.counts import METRICS, MetricName
 
@@ -187,6 +189,8 @@ def _hover(known: _Known, cell: str) -> str:
     lines += [_scored(drawn, metric, found) for metric, found in measured.items() if found is not None]
     interval = (drawn.intervals or {}).get(known.metrics[0], {}).get(cell)
     lines.append(_seeds(drawn, point, interval))
+    if cell in drawn.failures:
+        lines.append(_lost(drawn.failures[cell]))
     on, others = [], []
     for front in drawn.fronts:
         standing = drawn.standing(front.x, front.y, cell)
@@ -222,6 +226,13 @@ def _seeds(drawn: Drawn, point: Point, interval: Interval | None) -> str:
     if drawn.level is None:
         return f"mean ± standard deviation over {seeds}"
     return f"mean [{percent(drawn.level)} interval] of {seeds}"
+
+
+def _lost(found: Failures) -> str:
+    """What a cell lost, of how many cases, and which of its seeds failed."""
+    failed = [str(seed) for seed in found.counted.failed_seeds]
+    named = f"; {'seed' if len(failed) == 1 else 'seeds'} {listing(failed)} failed" if failed else ""
+    return f"fails: {failed_of(found.counted)}, of {several(found.counted.cases, 'case')}{named}"
 
 
 def trivial_rows(drawn: Drawn, metrics: Sequence[MetricName]) -> list[Switched]:

@@ -10,8 +10,10 @@ from markupsafe import Markup
 
 from ablate.analysis.compare import Comparison, Network, findings
 from ablate.analysis.figures.parallel import Axis, Line, Parallel, parallel_figure
-from ablate.analysis.format import listing, model_name, score
+from ablate.analysis.figures.ranks import ranks_figure
+from ablate.analysis.format import listing, model_name, score, several
 from ablate.analysis.pareto import COSTS, Cost, amount
+from ablate.analysis.ranks import PostHoc
 from ablate.analysis.report.content import About
 from ablate.analysis.report.page import NOTHING, cautions_of, laid_out, plot, report_page, section
 from ablate.analysis.report.table import Header, Place, Table, TableRow, headed, number, worded
@@ -25,6 +27,7 @@ def compare_report(comparison: Comparison, abouts: Mapping[str, About]) -> str:
     sections = [
         section("What was found", lambda: laid_out("items", texts=findings(comparison))),
         section("Scores", lambda: _drawn(comparison), lambda: _scores(comparison)),
+        section("Which differ", lambda: _ranked(comparison)),
         section("Costs", lambda: laid_out("table", table=_cost_table(comparison))),
         section(
             "How this was made",
@@ -41,6 +44,39 @@ def _drawn(comparison: Comparison) -> Markup:
         return NOTHING
     drawn = parallel_figure(lines, {line.cell for line in lines.lines})
     return laid_out("compared_figure", plot=plot(drawn, "scores", "Scores on each data set"))
+
+
+def _ranked(comparison: Comparison) -> Markup:
+    found = comparison.post_hoc
+    if found is None:
+        return NOTHING
+    drawn = plot(ranks_figure(found), "ranks", "Networks by mean rank, and which are not told apart")
+    return laid_out(
+        "compared_ranks", plot=drawn, pairs=_pair_table(found), fold=f"The {several(len(found.pairs), 'pair')}"
+    )
+
+
+def _pair_table(found: PostHoc) -> Table:
+    headers = (
+        Header("Pair"),
+        *(Header(name, number=True, first="descending") for name in ("Better", "Worse", "Alike")),
+        Header("p", number=True),
+        Header("p (Holm)", number=True),
+        Header("Told apart"),
+    )
+    rows = tuple(
+        TableRow(
+            (
+                headed(f"{pair.a} – {pair.b}"),
+                *(number(count, str(count)) for count in (pair.better, pair.worse, pair.alike)),
+                number(pair.p_value, f"{pair.p_value:.3g}"),
+                number(pair.p_holm, f"{pair.p_holm:.3g}"),
+                worded("yes" if pair.significant else "no"),
+            )
+        )
+        for pair in found.pairs
+    )
+    return Table("Pairs", "cells", headers, rows, sorts=True)
 
 
 def _scores(comparison: Comparison) -> Markup:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.analysis.by_seed import by_seed
+from ablate.analysis.failure_words import failed_of
 from ablate.analysis.figures.heatmap import LevelMeans
 from ablate.analysis.figures.hypervolume import Spent
 from ablate.analysis.figures.parallel import Parallel
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ablate.analysis.confirmation import Confirmation
     from ablate.analysis.crossed import Interval
     from ablate.analysis.effects import Effects
+    from ablate.analysis.failures import Failures
     from ablate.analysis.frames import Frames
     from ablate.analysis.measured import Disagreement
     from ablate.analysis.uncertainty import UncertainFront
@@ -59,6 +61,10 @@ class Evidence(NamedTuple):
     """Of the mean scores, by metric and cell."""
     uncertain: Mapping[str, Sequence[UncertainFront]] = {}
     """By data set."""
+    failures: Mapping[str, Failures] = {}
+    """What each cell lost, by Dice."""
+    lost: str = ""
+    """What `failures` are of."""
     disagreements: Sequence[Disagreement] = ()
     effects: Effects | None = None
     maps: Sequence[LevelMeans] = ()
@@ -139,6 +145,11 @@ class Content:
         plain = self.evidence.intervals.get(metric, {}).get(cell)
         return CHOSEN if plain is not None and self.intervals[metric][cell] != plain else ""
 
+    @cached_property
+    def all_corrected(self) -> frozenset[tuple[MetricName, str]]:
+        """By metric and cell, the intervals that are corrected."""
+        return frozenset((m, cell) for m, found in self.intervals.items() for cell in found if self.corrected(cell, m))
+
     def sure(self, front: Pareto, task: str) -> UncertainFront | None:
         """How sure a data set's front is, where it is known."""
         records = self.evidence.uncertain.get(task, ())
@@ -149,11 +160,12 @@ class Content:
         return task if len(self.by_task) > 1 else ""
 
     def scored(self, found: Cell) -> str:
-        """A cell's Dice with its interval; without one, with its standard deviation."""
+        """A cell's Dice with its interval, or without one its standard deviation, and what it lost of its tests."""
         interval = interval_of(self.intervals, found, "dice")
-        if interval is None:
-            return score(*found.dice)
-        return between(found.dice.mean, interval.low, interval.high) + self.corrected(found.id, "dice")
+        text = score(*found.dice) if interval is None else between(found.dice.mean, interval.low, interval.high)
+        text += self.corrected(found.id, "dice") if interval is not None else ""
+        lost = self.evidence.failures.get(found.id)
+        return text if lost is None else f"{text}, fails {failed_of(lost.counted)}"
 
     def chances(self, task: str, x: Cost = "params", y: MetricName = "dice") -> Mapping[str, float]:
         """Each cell's probability of being on a front; none where it is not known, or of images alone (one seed)."""

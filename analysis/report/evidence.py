@@ -12,6 +12,8 @@ from ablate.analysis.by_seed import by_seed
 from ablate.analysis.confirmation import DESIGN, confirmation, of_fresh_seeds, searched_and_fresh
 from ablate.analysis.crossed import Interval
 from ablate.analysis.effects import effects
+from ablate.analysis.failure_words import legend
+from ablate.analysis.failures import failures
 from ablate.analysis.figures.heatmap import level_means
 from ablate.analysis.figures.hypervolume import spent
 from ablate.analysis.figures.parallel import parallel
@@ -45,8 +47,9 @@ def evidence(study: Study, frames: Frames) -> Evidence:
         metric: noted(notes, f"{METRICS[metric].label} of images", partial(cell_scores, frames, metric), {})
         for metric in (*metrics_of(frames.images), *frames.scoring.asked)
     }
+    lost = noted(notes, "failures", partial(failures, frames), {})
     known = {cell.id: cell for cell in noted(notes, "networks", lambda: cells(seeds), ()) if not cell.trivial}
-    claims = noted(notes, "claims", lambda: applicable(judged), Applicable((), ()))
+    claims = noted(notes, "claims", lambda: applicable(judged, study), Applicable((), ()))
     uncertain = {
         task: noted(notes, f"fronts of {task}", partial(_uncertain, trials, scores), ())
         for task, trials in noted(notes, "data sets", lambda: tasks(seeds), {}).items()
@@ -58,6 +61,8 @@ def evidence(study: Study, frames: Frames) -> Evidence:
             metric: noted(notes, "intervals", partial(intervals, found), {}) for metric, found in scores.items()
         },
         uncertain=uncertain,
+        failures=lost,
+        lost=legend(lost, frames),
         disagreements=noted(notes, "latency against MACs", lambda: disagreements(frames.trials), ()),
         effects=noted(notes, "effects", lambda: effects(frames, runs, "dice"), None),
         maps=noted(notes, "maps of two factors", lambda: level_means(seeds, runs), ()),

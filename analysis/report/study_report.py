@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ablate.analysis.by_seed import remarks
+from ablate.analysis.failure_words import failed_trainings
 from ablate.analysis.frames import scored
 from ablate.analysis.guard import noted
 from ablate.analysis.report.about import about
@@ -34,6 +35,7 @@ def study_report(study: Study, frames: Frames, sections: Sequence[Part] = ()) ->
     frames = noted(notes, "classes", lambda: scored(frames, classes), frames)
     notes += [more] if more else []
     notes += noted(notes, "what is scored", lambda: remarks(frames), [])
+    notes += noted(notes, "failed trainings", lambda: failed_trainings(frames.trials), [])
     shown = noted(notes, "test images", lambda: pictures(study, frames, notes), [])
     found = evidence(study, frames)
     found = found._replace(notes=(*found.notes, *notes))

@@ -3,39 +3,61 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import console, print_json
+from ablate.runners.cli.several import by_name
 from ablate.runners.cli.shared import (
     class_option,
     empty_option,
     json_option,
     notes,
     open_study,
-    study_argument,
     tables,
     unit_option,
 )
 
 if TYPE_CHECKING:
+    from ablate.analysis.claims.across import Across, Together
+    from ablate.analysis.claims.looks_taken import Looks
+    from ablate.analysis.claims.registered import Standing
+    from ablate.analysis.claims.verdict import Verdict
     from ablate.analysis.scores import Unit
+    from ablate.analysis.scoring import FailBelow
     from ablate.metrics.counts import Empty
 
 
+_AT_ONCE = "The verdicts above are as if it had been looked at once; those of the looks count."
+_STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
+
+
 @click.command()
-@study_argument
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY...", type=click.Path(path_type=Path))
 @click.option("--claim", "name", default="lightweight", show_default=True, help="A packaged claim, or a YAML file.")
 @class_option
 @empty_option
+@fail_below_option
 @unit_option
 @json_option
-def claim(study: Path, name: str, of_class: str, empty: Empty | None, unit: Unit | None, as_json: bool) -> None:
+def claim(
+    studies: tuple[Path, ...],
+    name: str,
+    of_class: str,
+    empty: Empty | None,
+    fail_below: FailBelow | None,
+    unit: Unit | None,
+    as_json: bool,
+) -> None:
     """Judge a claim: each of its hypotheses is supported, refuted or inconclusive.
 
     What the study cannot decide is inconclusive, and says what is missing.
+    Of several data sets, in one study or several, each is judged by itself and
+    then all together: whether it holds for data sets like these.
     Exits with 0 whatever the verdict; with 2 for a claim that cannot be asked:
     its subject has no complete trial, or a name is several configurations.
 
@@ -45,50 +67,122 @@ def claim(study: Path, name: str, of_class: str, empty: Empty | None, unit: Unit
       ablate claim STUDY --claim lightweight_strict
       ablate claim STUDY --claim my_network.yaml
       ablate claim STUDY --class liver --empty skip
+      ablate claim studies/lung studies/liver studies/isbi2012 --json
+      ablate claim STUDY --fail-below 0.5
     """
-    from rich.text import Text
-
     from ablate.analysis.by_seed import remarks
-    from ablate.analysis.claims.evaluate import evaluate
+    from ablate.analysis.claims.across import across
+    from ablate.analysis.claims.looks_taken import looks_of
+    from ablate.analysis.claims.registered import standing
     from ablate.analysis.claims.schema import load_claim
     from ablate.analysis.confirmation import of_fresh_seeds, searched_and_fresh
+    from ablate.analysis.failure_words import failed_trainings
 
-    parsed = load_claim(name).about(of_class, empty)
-    opened = open_study(study)
-    frames = tables(opened, unit, parsed.empty)
-    said = [*remarks(frames), *notes(opened)]
-    _, fresh = searched_and_fresh(opened.manifest.runs)
-    results = evaluate(parsed, of_fresh_seeds(frames, fresh) if fresh else frames)  # a search's own seeds flatter it
+    parsed = load_claim(name).about(of_class, empty, fail_below)
+    frames, said, stands, looks = {}, [], {}, {}
+    for called, path in by_name(studies).items():
+        opened = open_study(path)
+        found = tables(opened, unit, parsed.empty)
+        notes_too = *failed_trainings(found.trials), *remarks(found), *notes(opened)
+        said += [f"{called}: {one}" if len(studies) > 1 else one for one in notes_too]
+        _, fresh = searched_and_fresh(opened.manifest.runs)
+        frames[called] = of_fresh_seeds(found, fresh) if fresh else found  # a search's own seeds flatter it
+        stands[called] = standing(opened, parsed)
+        looks[called] = looks_of(opened, stands[called].digest)
+    judged = across(parsed, frames)
     if as_json:
-        print_json(
-            {
-                "claim": parsed.name,
-                "statement": parsed.statement,
-                "results": [
-                    result._asdict() | {"verdicts": [_plain(verdict._asdict()) for verdict in result.verdicts]}
-                    for result in results
-                ],
-                "notes": said,
-            }
-        )
+        print_json(_document(judged, stands, looks, said))
         return
+    _show(judged, stands, looks, said)
+
+
+def _show(judged: Across, stands: Mapping[str, Standing], looks: Mapping[str, Looks], said: Sequence[str]) -> None:
+    from rich.text import Text
+
+    from ablate.analysis.claims.looks_taken import sentences
+    from ablate.analysis.claims.whole import said_of_error, said_of_power
+    from ablate.analysis.format import several
+
     out = console()
-    styles = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
-    out.print(Text(parsed.statement, style="bold"))
-    for result in results:
-        out.print()
-        for verdict in result.verdicts:
-            out.print(Text.assemble((f"{verdict.outcome:<13}", styles[verdict.outcome]), (verdict.name, "bold")))
-            out.print(Text(f"{verdict.sentence}{f' [{verdict.note}]' if verdict.note else ''}"), soft_wrap=False)
-        out.print()
-        out.print(Text(result.sentence, style=f"bold {styles[result.outcome]}"))
-    out.print("All verdicts must be supported for the claim to be; one refuted refutes it.", style="dim")
-    for note in said:
+    out.print(Text(judged.statement, style="bold"))
+    for result in judged.results:
+        _print(result.verdicts, result.sentence, result.outcome)
+        for line in filter(None, (said_of_power(result), said_of_error(result))):
+            out.print(Text(line, style="dim"))
+    if judged.together:
+        out.print(Text(f"\nTogether, over {several(len(judged.together[0].each), 'data set')}", style="bold"))
+        _print([one.verdict for one in judged.together], judged.sentence, judged.outcome)
+    for called, stand in stands.items():
+        line = f"{called}: {stand.sentence}" if len(stands) > 1 else stand.sentence
+        out.print(Text(line, style="green" if stand.before else "yellow"))
+        for decided in sentences(looks[called]):
+            out.print(Text(f"{decided} {_AT_ONCE}", style="bold"))
+    for note in (*judged.notes, *said):
         out.print(Text(note, style="yellow"))
 
 
+def _print(verdicts: Iterable[Verdict], sentence: str, outcome: str) -> None:
+    from rich.text import Text
+
+    out = console()
+    out.print()
+    for verdict in verdicts:
+        out.print(Text.assemble((f"{verdict.outcome:<13}", _STYLES[verdict.outcome]), (verdict.name, "bold")))
+        out.print(Text(f"{verdict.sentence}{f' [{verdict.note}]' if verdict.note else ''}"), soft_wrap=False)
+    out.print()
+    out.print(Text(sentence, style=f"bold {_STYLES[outcome]}"))
+
+
+def _document(
+    judged: Across, stands: Mapping[str, Standing], looks: Mapping[str, Looks], said: Sequence[str]
+) -> dict[str, Any]:
+    from ablate.analysis.claims.looks_taken import sentences
+
+    def together(one: Together) -> dict[str, Any]:
+        found = one.synthesis
+        return {
+            **_plain(one.verdict._asdict()),
+            **_plain({"p_supported": one.p_supported, "p_refuted": one.p_refuted}),
+            "each": {name: verdict.outcome for name, verdict in one.each.items()},
+            "synthesis": None
+            if found is None
+            else _plain(found._asdict())
+            | {"interval": _plain(found.interval._asdict()), "predicted": _plain(found.predicted._asdict())},
+            "signs": None if one.signs is None else one.signs._asdict(),
+        }
+
+    return {
+        "claim": judged.name,
+        "statement": judged.statement,
+        "registered": {
+            called: {
+                "sha256": stand.digest,
+                "at": stand.entry.at if stand.entry else None,
+                "before_the_first_test_score": stand.before,
+                "sentence": stand.sentence,
+                "looks": [look.model_dump(mode="json") for look in looks[called].taken],
+                "decided": sentences(looks[called]),
+            }
+            for called, stand in stands.items()
+        },
+        "results": [
+            _plain(result._asdict()) | {"verdicts": [_plain(verdict._asdict()) for verdict in result.verdicts]}
+            for result in judged.results
+        ],
+        "together": {
+            "outcome": judged.outcome,
+            "sentence": judged.sentence,
+            "verdicts": [together(one) for one in judged.together],
+        }
+        if judged.together
+        else None,
+        "notes": [*judged.notes, *said],
+    }
+
+
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    """As JSON has them: a number that is not known, or has no end, is null."""
+    """As JSON has them: a number that is not known, or has no end, is null; what was lost is by name."""
+    lost = {"failures": _plain(fields["failures"]._asdict())} if fields.get("failures") else {}
     return {
         name: value if not isinstance(value, float) or math.isfinite(value) else None for name, value in fields.items()
-    }
+    } | lost

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablate.errors import unknown
+from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import console, print_json
 from ablate.runners.cli.shared import (
     class_option,
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
     from ablate.analysis.crossed import Interval
     from ablate.analysis.effects import Effect, Effects, Importance, Interaction
+    from ablate.analysis.failures import Failures
     from ablate.analysis.scores import Unit
+    from ablate.analysis.scoring import FailBelow
     from ablate.metrics.counts import Empty, MetricName
 
 
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--space", help="Only this space of the study.")
 @class_option
 @empty_option
+@fail_below_option
 @unit_option
 @json_option
 def effects(
@@ -48,6 +52,7 @@ def effects(
     space: str | None,
     of_class: str,
     empty: Empty | None,
+    fail_below: FailBelow | None,
     unit: Unit | None,
     as_json: bool,
 ) -> None:
@@ -64,16 +69,21 @@ def effects(
     """
     from ablate.analysis.by_seed import remarks
     from ablate.analysis.effects import effects as estimate
+    from ablate.analysis.failure_words import failed_trainings, legend, lost_cases
+    from ablate.analysis.failures import failing, failures
 
     opened = open_study(study)
     runs = [run for run in opened.manifest.runs if space in (None, run.space)]
     if space is not None and not runs:
         raise unknown("space", space, {run.space for run in opened.manifest.runs})
     frames, metric = tables_with(opened, metric, of_class, unit, empty)
+    frames = failing(frames, fail_below)
     found = estimate(frames, runs, metric)
-    cautions = [*found.notes, *remarks(frames), *notes(opened)]
+    lost = failures(frames, metric)
+    unlike = [*failed_trainings(frames.trials), *lost_cases(lost), legend(lost, frames, metric)]
+    cautions = [*found.notes, *unlike, *remarks(frames), *notes(opened)]
     if as_json:
-        print_json(_document(found, cautions))
+        print_json(_document(found, lost, cautions))
         return
     out = console()
     _print_effects(found, out)
@@ -203,7 +213,7 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def _document(found: Effects, cautions: list[str]) -> dict[str, Any]:
+def _document(found: Effects, lost: Mapping[str, Failures], cautions: list[str]) -> dict[str, Any]:
     def effect(one: Effect) -> dict[str, Any]:
         difference = one.difference
         return one._asdict() | {
@@ -223,6 +233,7 @@ def _document(found: Effects, cautions: list[str]) -> dict[str, Any]:
             "effects": [effect(one) for one in found.effects],
             "interactions": [interaction(one) for one in found.interactions],
             "importances": [importance(one) for one in found.importances],
+            "failures": {cell: {"label": one.label} | one.counted.document() for cell, one in lost.items()},
             "notes": cautions,
         }
     )

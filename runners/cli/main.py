@@ -45,6 +45,8 @@ _COMMANDS = {
     "report": "write a study's report: one HTML file that works offline",
     "measure": "time a study's networks, and weigh their memory, one at a time",
     "effects": "what each level of each factor is worth, with its uncertainty",
+    "register": "register a claim in a study, before there are test scores to judge it by",
+    "power": "how many seeds, images and folds would likely decide a claim",
     "claim": "judge a claim: each hypothesis supported, refuted or inconclusive",
     "table": "the results as a paper prints them: LaTeX, Markdown or CSV",
     "compare": "several studies side by side, with ranks over their data sets",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablate.errors import InputError
+from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import check_target, console, print_json, write
 from ablate.runners.cli.shared import (
     class_option,
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ablate.analysis.crossed import Interval
+    from ablate.analysis.failures import Failures
+    from ablate.analysis.frames import Frames
     from ablate.analysis.pareto import Cost, Pareto
     from ablate.analysis.report.content import Intervals
     from ablate.analysis.scores import Unit
+    from ablate.analysis.scoring import FailBelow
     from ablate.analysis.uncertainty import UncertainFront
     from ablate.metrics.counts import Empty, MetricName
 
@@ -54,6 +58,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write an interactive page here.")
 @class_option
 @empty_option
+@fail_below_option
 @unit_option
 @json_option
 def pareto(
@@ -64,6 +69,7 @@ def pareto(
     output: Path | None,
     of_class: str,
     empty: Empty | None,
+    fail_below: FailBelow | None,
     unit: Unit | None,
     as_json: bool,
 ) -> None:
@@ -81,36 +87,44 @@ def pareto(
       ablate pareto STUDY -o front.html
     """
     from ablate.analysis.by_seed import by_seed, remarks
-    from ablate.analysis.scores import cell_scores, metrics_of
-    from ablate.analysis.significance import mean_interval
+    from ablate.analysis.failure_words import failed_trainings, legend
+    from ablate.analysis.failures import failing, failures
+    from ablate.analysis.scores import metrics_of
     from ablate.analysis.summary import front_summary
-    from ablate.analysis.uncertainty import uncertain_fronts
 
     check_target(output, ".html")
     opened = open_study(study)
     frames, y = tables_with(opened, y, of_class, unit, empty)
+    frames = failing(frames, fail_below)
+    lost = failures(frames, y)
     seeds = by_seed(frames)
     known = [*metrics_of(frames.images), *frames.scoring.asked]
     records = _fronts(seeds, x, y, study)
-    # A page has every pair of axes; the terminal has one.
-    wanted = known if output else [y]
-    scores = {metric: cell_scores(frames, metric) for metric in wanted}
-    intervals = {metric: {cell: mean_interval(one) for cell, one in found.items()} for metric, found in scores.items()}
-    uncertain = {
-        task: uncertain_fronts(found if output else found[:1], scores, resamples=resamples)
-        for task, found in records.items()
-    }
+    wanted = known if output else [y]  # a page has every pair of axes; the terminal has one
+    intervals, uncertain = _sure(frames, records, wanted, resamples)
     firsts = {task: (found[0], uncertain[task][0]) for task, found in records.items()}
     resampled = dict.fromkeys(f"Resamples: {sure.note}." for _, sure in firsts.values() if sure.note)
     said = [*remarks(frames), *notes(opened), *resampled]
+    explained = legend(lost, frames, y)
+    everything = [*failed_trainings(frames.trials), explained, *said]
     if output:
         title = f"Pareto front: {', '.join(run.space for run in opened.manifest.runs)}"
-        write(output, _page(title, records, uncertain, intervals, " ".join(said)))
+        write(output, _page(title, records, uncertain, intervals, lost, " ".join(everything)))
     if as_json:
-        print_json(_as_json(x, y, resamples, firsts, intervals[y], said))
+        print_json(_as_json(x, y, resamples, firsts, intervals[y], lost, everything))
         return
     out, first = console(), {task: sure for task, (_, sure) in firsts.items()}
-    front_summary(seeds, out, x=x, y=y, caution=" ".join(said), intervals=intervals, uncertain=first)
+    front_summary(
+        seeds,
+        out,
+        x=x,
+        y=y,
+        caution=" ".join(said),
+        intervals=intervals,
+        uncertain=first,
+        failures=lost,
+        lost=explained,
+    )
     for task, (front, sure) in firsts.items():
         for line in _sureness(front, sure):
             out.print(f"{task}: {line}" if len(firsts) > 1 else line)
@@ -118,17 +132,32 @@ def pareto(
         out.print(f"Page: {output}", soft_wrap=True)
 
 
+def _sure(
+    frames: Frames, records: Mapping[str, Sequence[Pareto]], wanted: Sequence[MetricName], resamples: int
+) -> tuple[dict[MetricName, dict[str, Interval]], dict[str, tuple[UncertainFront, ...]]]:
+    """The intervals of these scores, by cell; and how sure each data set's fronts of them are."""
+    from ablate.analysis.scores import cell_scores
+    from ablate.analysis.significance import mean_interval
+    from ablate.analysis.uncertainty import uncertain_fronts
+
+    scores = {metric: cell_scores(frames, metric) for metric in wanted}
+    intervals = {metric: {cell: mean_interval(one) for cell, one in found.items()} for metric, found in scores.items()}
+    shown = {task: found if len(wanted) > 1 else found[:1] for task, found in records.items()}
+    return intervals, {task: uncertain_fronts(found, scores, resamples=resamples) for task, found in shown.items()}
+
+
 def _page(
     title: str,
     records: Mapping[str, Sequence[Pareto]],
     uncertain: Mapping[str, Sequence[UncertainFront]],
     intervals: Intervals,
+    lost: Mapping[str, Failures],
     said: str,
 ) -> bytes:
     from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
     from ablate.analysis.report.report import figure_page
 
-    figures = {task: pareto_figure(found, uncertain[task], intervals) for task, found in records.items()}
+    figures = {task: pareto_figure(found, uncertain[task], intervals, lost) for task, found in records.items()}
     captions = {task: pareto_caption(found, uncertain[task], intervals) for task, found in records.items()}
     return figure_page(figures, title, said, captions).encode()
 
@@ -139,6 +168,7 @@ def _as_json(
     resamples: int,
     firsts: dict[str, tuple[Pareto, UncertainFront]],
     intervals: dict[str, Interval],
+    lost: Mapping[str, Failures],
     said: list[str],
 ) -> dict[str, Any]:
     return {
@@ -146,7 +176,7 @@ def _as_json(
         "y": y,
         "level": next((sure.level for _, sure in firsts.values()), None),
         "resamples": resamples,
-        "points": [row for task, pair in firsts.items() for row in _points(task, *pair, intervals)],
+        "points": [row for task, pair in firsts.items() for row in _points(task, *pair, intervals, lost)],
         "front": [cell for front, _ in firsts.values() for cell in front.front],
         "trivial": [{"data": task} | point._asdict() for task, (front, _) in firsts.items() for point in front.trivial],
         "hypervolume": {task: _numbers(sure.hypervolume._asdict()) for task, (_, sure) in firsts.items()},
@@ -195,8 +225,15 @@ def _sureness(front: Pareto, sure: UncertainFront) -> list[str]:
     ]
 
 
-def _points(task: str, front: Pareto, sure: UncertainFront, intervals: dict[str, Interval]) -> list[dict[str, Any]]:
-    """The cells of a front: the interval of each mean score, corrected and plain, and how it stands to the front."""
+def _points(
+    task: str,
+    front: Pareto,
+    sure: UncertainFront,
+    intervals: dict[str, Interval],
+    lost: Mapping[str, Failures],
+) -> list[dict[str, Any]]:
+    """The cells of a front: the interval of each mean score, corrected and plain, how it stands to the front, and what
+    it lost."""
     from ablate.analysis.uncertainty import with_chosen
 
     corrected = with_chosen({front.y: intervals}, [sure])[front.y]
@@ -213,6 +250,7 @@ def _points(task: str, front: Pareto, sure: UncertainFront, intervals: dict[str,
             "why_none": found.why if found else "",
             "probability": sure.probability.get(cell, math.nan),
             "standing": standing if cell in sure.probability else None,
+            "failures": lost[cell].counted.document() if cell in lost else None,
         }
 
     return [{"data": task} | point._asdict() | _numbers(row(point.cell)) for point in front.points]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.named_parts import named_part
 from ablate.runners.cli.output import check_place, check_target, say, waiting, write
 from ablate.runners.cli.shared import (
@@ -24,6 +25,7 @@ from ablate.runners.cli.shared import (
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
     from ablate.analysis.scores import Unit
+    from ablate.analysis.scoring import FailBelow
     from ablate.metrics.counts import Empty
     from ablate.part import Part
     from ablate.study.study import Study
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 @click.option("--metrics", default="", help="These too, with commas: sensitivity, precision, specificity.")
 @partial(class_option, several=True)
 @empty_option
+@fail_below_option
 @unit_option
 def report(
     study: Path,
@@ -52,6 +55,7 @@ def report(
     metrics: str,
     classes: tuple[str, ...],
     empty: Empty | None,
+    fail_below: FailBelow | None,
     unit: Unit | None,
 ) -> None:
     """Write a study's report: one HTML file that works offline.
@@ -66,6 +70,7 @@ def report(
       ablate report STUDY --section my_sections:slowest_trials
       ablate report STUDY --metrics sensitivity --class liver --empty skip
     """
+    from ablate.analysis.failures import failing
     from ablate.kinds import KINDS, part_of
     from ablate.modules import code_from
 
@@ -76,7 +81,7 @@ def report(
     with code_from(Path.cwd() if sections else None):
         asked = [part_of(KINDS["section"], section) for section in sections]
         with waiting("writing the report"):
-            frames = tables_more(opened, metric_names(metrics), classes, unit, empty)
+            frames = failing(tables_more(opened, metric_names(metrics), classes, unit, empty), fail_below)
             write_report(opened, frames, path, asked)
     say(path)
 

@@ -39,12 +39,29 @@ from ablate.runners.cli.training import ending
     help="Stop what promises nothing: pareto, pareto-promote, asha, median, hyperband, or your own; none finishes what "
     "was stopped. With settings: '{name: asha, grace: 3}'.",
 )
+@click.option("--decide", metavar="CLAIM", help="Train in looks until this claim is decided.")
+@click.option(
+    "--looks",
+    metavar="N,…",
+    default="",
+    callback=lambda context, option, text: _numbers(text),
+    help="With --decide: seeds after which it is looked at [default: 2,4,6,10].",
+)
+@click.option(
+    "--budget-hours",
+    type=click.FloatRange(0, min_open=True),
+    help="With --decide: no look is begun that would end later.",
+)
 def run(**options: Any) -> None:
     """Train what a space asks for and a study does not have yet; then report.
 
     Trials are kept for good as they end. Run the same command again to go on
     after an interruption, or with more seeds or levels: only what is new is
     trained. End it with Ctrl-C.
+
+    With --decide, a claim is registered, and seeds are added in looks planned
+    beforehand, to networks of which a hypothesis is still open. Each look may
+    spend a part of the 5 % that the claim may err in; none is taken twice.
 
     \b
     Examples:
@@ -53,6 +70,7 @@ def run(**options: Any) -> None:
       ablate run --space my_space.yaml --profile standard --gpus-per-trial auto
       ablate run --space baselines --address auto --storage-path s3://lab/scratch
       ablate run --space search_pyconvunet --sampler known_cost --trials 24
+      ablate run --space baselines --decide lightweight --budget-hours 12
     """
     from ablate.runners.request import Request
     from ablate.runners.run import carry_out
@@ -60,3 +78,13 @@ def run(**options: Any) -> None:
     with ending() as ends:
         settings = parse_settings(options.pop("settings"))
         carry_out(Request(**options, settings=settings), console(), ends)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """`2,4,6` as numbers. Raises `InputError` for what is none."""
+    from ablate.errors import InputError, brief
+
+    parts = [part.strip() for part in text.split(",")] if text else []
+    if not all(part.isascii() and part.isdigit() and len(part) < 7 for part in parts):
+        raise InputError(f"--looks {brief(text)}: expected numbers of seeds with commas between them (2,4,6,10)")
+    return tuple(map(int, parts))

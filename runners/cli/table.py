@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import check_target, data, say, write
 from ablate.runners.cli.shared import (
     class_option,
@@ -24,6 +25,7 @@ from ablate.runners.cli.shared import (
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
     from ablate.analysis.scores import Unit
+    from ablate.analysis.scoring import FailBelow
     from ablate.metrics.counts import Empty
 
 
@@ -50,6 +52,7 @@ _ENDINGS = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write [default: standard output].")
 @partial(class_option, several=True)
 @empty_option
+@fail_below_option
 @unit_option
 def table(
     study: Path,
@@ -58,21 +61,25 @@ def table(
     output: Path | None,
     classes: tuple[str, ...],
     empty: Empty | None,
+    fail_below: FailBelow | None,
     unit: Unit | None,
 ) -> None:
     """A study's results as a paper prints them.
 
     One row a configuration: each score with the half-width of its 95 %
-    interval, the best in bold, what is significantly worse marked, and costs.
-    The caption says what the numbers are of. LaTeX needs booktabs.
+    interval, the best in bold, what is significantly worse marked, test cases
+    that it lost (fails) with the most that their rate can be, and costs. The
+    caption says what the numbers are of. LaTeX needs booktabs.
 
     \b
     Examples:
       ablate table STUDY --format latex -o results.tex
       ablate table STUDY --metrics dice,iou,miou
+      ablate table STUDY --fail-below 0.5
       ablate table STUDY --metrics dice,hd95 --class liver --class tumour
     """
     from ablate.analysis.by_seed import remarks
+    from ablate.analysis.failures import failing
     from ablate.analysis.frames import scored
     from ablate.analysis.report.about import about
     from ablate.analysis.tables import results_table
@@ -81,7 +88,7 @@ def table(
     check_target(output, *(ending for ending, written in _ENDINGS.items() if kind in (None, written)))
     named = metric_names(metrics) or [metric_name(metrics)]  # which says that this is none
     opened = open_study(study)
-    frames = tables(opened, unit, empty)
+    frames = failing(tables(opened, unit, empty), fail_below)
     chosen, left_out = _columns(frames, named, classes)
     frames = scored(frames, chosen)
     said = [*remarks(frames), *left_out, *notes(opened)]

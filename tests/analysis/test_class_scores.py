@@ -304,9 +304,11 @@ def test_better_is_nearer_in_claims(frames, by):
     assert found.estimate == pytest.approx(-by, abs=0.1)
     assert "HD95 (mm) of liver" in found.sentence
     assert judged(known, other, one, kind="superior", **asked).outcome == worse
-    assert judged(known, one, other, kind="non_inferior", margin=1.0, **asked).outcome == better
-    assert judged(known, one, other, kind="non_inferior", margin=4.0, **asked).outcome == "supported"
-    assert judged(known, other, one, kind="non_inferior", margin=4.0, **asked).outcome == "supported"
+    # Of these trainings of an epoch or two: none lost, and what so few images can show.
+    asked |= {"kind": "non_inferior", "failures": {"below": 0.001, "tolerance": 0.9}}
+    assert judged(known, one, other, margin=1.0, **asked).outcome == better
+    assert judged(known, one, other, margin=4.0, **asked).outcome == "supported"
+    assert judged(known, other, one, margin=4.0, **asked).outcome == "supported"
     difference = next(
         effect.difference
         for effect in effects(known, [run_of().model_copy(update=_widths(known))], "hd95_mm.liver").effects

@@ -13,7 +13,7 @@ from itertools import count
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from ablate.analysis.best import all_pairs
 from ablate.analysis.frames import Frames
@@ -91,11 +91,25 @@ def test_means_are_over_images_and_seeds():
             assert row.scores[metric].interval.estimate == pytest.approx(scores.values.mean())
 
 
-def test_intervals_hold_the_mean_and_grow_with_the_spread():
-    for row in rows_of(frames(*THREE)).values():
-        estimate, low, high = row.scores["dice"].interval[:3]
-        assert low <= estimate <= high
-        assert row.trivial or 0.004 < high - low < 0.2
+def test_half_of_an_interval_is_printed_and_what_it_is_over_is_said():
+    table = results_table(frames(*THREE))
+    for row in table.sections[0].rows:
+        interval = row.scores["dice"].interval
+        half = (interval.high - interval.low) / 2
+        assert row.trivial or 0.002 < half < 0.1
+        assert (f"± {half:.3f}" in markdown(table)) is not row.trivial
+    networks = [row for row in table.sections[0].rows if not row.trivial]
+    over = f"{networks[0].seeds} seeds and {networks[0].images} images"
+    assert f"± is half the width of the 95% confidence interval, over {over}" in " ".join(table.caption)
+
+
+def test_of_too_few_images_the_caption_says_why_there_is_no_interval():
+    found = frames(*THREE)
+    few = sorted(set(found.images["image"]))[:3]
+    table = results_table(found._replace(images=found.images[found.images["image"].isin(few)]))
+    assert "±" not in " ".join([*table.caption, markdown(table), latex(table)])
+    assert "Without an interval: 3 images are too few to speak of others, at least 4" in " ".join(table.caption)
+    assert not any(row.scores["dice"].worse for row in table.sections[0].rows)
 
 
 def test_the_interval_of_the_best_of_many_alike_is_corrected_and_says_so():
@@ -163,7 +177,7 @@ def test_one_seed_has_no_interval_and_no_mark():
 
 
 def test_the_interval_of_equal_images_is_students_over_seeds():
-    """Where images do not differ, only seeds do: the textbook interval of three means."""
+    """Where images do not differ, only seeds do: the textbook interval of three means, on the logit scale."""
     found = frames(("one", 0.8, 1e6))
     means = {f"slices-0-{seed}": value for seed, value in enumerate((0.80, 0.81, 0.83))}
     inside = found.images["key"].map(means).mul(100_000).round()
@@ -171,10 +185,11 @@ def test_the_interval_of_equal_images_is_students_over_seeds():
     images = found.images.copy()
     images.loc[foreground, "tp"] = inside[foreground].astype(int)
     images.loc[foreground, "fp"] = images.loc[foreground, "fn"] = 100_000 - inside[foreground].astype(int)
-    low, high = rows_of(found._replace(images=images))["one"].scores["dice"].interval[1:3]
-    half = (high - low) / 2
-    expected = stats.t.ppf(0.975, 2) * np.std(list(means.values()), ddof=1) / math.sqrt(3)
-    assert half == pytest.approx(expected, rel=1e-3)
+    interval = rows_of(found._replace(images=images))["one"].scores["dice"].interval
+    mean = np.mean(list(means.values()))
+    half = stats.t.ppf(0.975, 2) * np.std(list(means.values()), ddof=1) / math.sqrt(3)
+    expected = special.logit(mean) + np.array([-1, 1]) * half / (mean * (1 - mean))
+    assert special.logit(interval[1:3]) == pytest.approx(expected, rel=1e-3)
 
 
 def test_no_network_is_an_error():
@@ -241,7 +256,7 @@ def test_markdown_has_a_cell_a_column_whatever_the_names():
     names = (EVIL, "x" * 200, "unet")
     shown = markdown(results_table(frames(*((name, 0.7, 1e6 + i) for i, name in enumerate(names)))))
     lines = [line for line in shown.splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {6}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {7}
     assert "<script>" not in shown
     assert "U-Net" in shown
     assert "| *all foreground* | *0.500* |" in shown
@@ -267,7 +282,7 @@ def test_latex_has_the_parts_of_a_printed_table():
 
 def test_latex_groups_several_tasks():
     text = latex(results_table(both(frames(*THREE), frames(*THREE, task="a_b"))))
-    assert text.count(r"\multicolumn{5}") == 2
+    assert text.count(r"\multicolumn{6}") == 2
     assert r"{a\_b}" in text
 
 
@@ -316,6 +331,38 @@ def test_latex_compiles_and_fits_the_page(tmp_path):
     assert "Overfull \\hbox" not in done.stdout, done.stdout
 
 
+# What was lost -------------------------------------------------------------------------------------------------------
+
+
+def with_losses(found: Frames) -> Frames:
+    """Of `narrow`, image 00 of every seed is lost, and a fourth seed's training failed."""
+    images, trials = found.images, found.trials
+    lost = images["key"].str.startswith("slices-0-") & (images["image"] == "00") & (images["class"] == 1)
+    images = images.assign(fn=images["fn"] + images["tp"].where(lost, 0), tp=images["tp"].where(~lost, 0))
+    failed = trials[trials["key"] == "slices-0-0"].assign(key="slices-0-3", seed=3, state="failed")
+    return found._replace(images=images, trials=pd.concat([trials, failed], ignore_index=True))
+
+
+def test_what_was_lost_stands_beside_each_mean_and_failed_seeds_are_named():
+    table = results_table(with_losses(frames(*THREE)))
+    lost = {row.name: row.failures for row in table.sections[0].rows}
+    assert lost["all foreground"] is None
+    assert {name: (one.losses, one.tests) for name, one in lost.items() if one} == {
+        "narrow": (15, 48),
+        "wide": (0, 36),
+        "wider": (0, 36),
+    }
+    shown = markdown(table)
+    assert re.search(r"\| wide \| .* \| 0/36\s≤23\s% \|", shown)
+    assert "1 trial failed: narrow (seed 3)." in shown
+    assert "Fails: images lost of those tested" in shown
+    assert r"0/36~$\leq$23~\%" in latex(table)
+    read = {row["label"]: row for row in csv.DictReader(io.StringIO(comma_separated(table)))}
+    assert [read["narrow"][name] for name in ("fails", "fails_of", "failed_seeds")] == ["15", "48", "3"]
+    assert float(read["wide"]["fails_at_most"]) == pytest.approx(1 - 0.05 ** (1 / 12))
+    assert read["all foreground"]["fails"] == ""
+
+
 # The command ---------------------------------------------------------------------------------------------------------
 
 
@@ -350,6 +397,14 @@ def test_the_format_follows_the_files_ending(call, tmp_path):
     with pytest.raises(InputError, match=r"-o t\.txt: what is written is \.tex, \.md or \.csv"):
         call("-o", "t.txt")
     assert not (tmp_path / "t.txt").exists()
+
+
+def test_which_dice_is_lost_can_be_said(call):
+    assert re.search(r"below 0\.[34]\d+ \(half of the best network's median\)", call()[0])
+    assert "| 36/36" in call("--fail-below", "0.99")[0]
+    for given in ("0", "1.5", "nan", "often"):
+        with pytest.raises(InputError, match=f"--fail-below '?{given}'?: expected a Dice above 0 and up to 1"):
+            call("--fail-below", given)
 
 
 def test_metrics_are_chosen_and_an_unknown_one_is_named(call):

@@ -42,7 +42,8 @@ def front_section(content: Content, task: str) -> Markup:
     records, uncertain = content.fronts[task], content.evidence.uncertain.get(task, ())
     if not records[0].points:
         return NOTHING
-    drawn = pareto_figure([_legible(record) for record in records], uncertain, content.evidence.intervals)
+    evidence = content.evidence
+    drawn = pareto_figure([_legible(record) for record in records], uncertain, evidence.intervals, evidence.failures)
     at = list(content.by_task).index(task)
     return laid_out(
         "front",
@@ -56,7 +57,7 @@ def front_marks(content: Content) -> Markup:
     if not any(records[0].points for records in content.fronts.values()):
         return NOTHING
     bars = "95 % intervals of the mean" if any(content.evidence.intervals.values()) else "standard deviation over seeds"
-    marked = any(content.corrected(cell, m) for m, cells in content.intervals.items() for cell in cells)
+    marked = bool(content.all_corrected)
     corrected = f", of networks on a front corrected for having been chosen ({CHOSEN})" if marked else ""
     return laid_out("front_marks", bars=bars, corrected=corrected, pictured=bool(content.pictured))
 

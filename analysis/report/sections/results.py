@@ -10,6 +10,8 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from ablate.analysis.crossed import counted
+from ablate.analysis.failure_words import percent
+from ablate.analysis.failures import Failures
 from ablate.analysis.format import CHOSEN, listing, model_name, score
 from ablate.analysis.front_words import chosen_note
 from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered
@@ -39,26 +41,27 @@ def _results(content: Content) -> Markup:
         return NOTHING
     chances = {name: chance for task in content.fronts for name, chance in content.chances(task).items()}
     records = [record for found in content.fronts.values() for record in found]
-    corrected = {
-        (metric, cell)
-        for metric, of_cell in content.intervals.items()
-        for cell in of_cell
-        if content.corrected(cell, metric)
-    }
-    return results_section(content.known, Results(records, content.intervals, chances, content.pictured, corrected))
+    found = content.evidence
+    more = Results(
+        records, content.intervals, chances, content.pictured, found.failures, found.lost, content.all_corrected
+    )
+    return results_section(content.known, more)
 
 
 class Results(NamedTuple):
     """What the table shows of each cell beside its own figures.
 
     `fronts` has every front, `chances` the probabilities of being on that of Dice against parameters, `pictured` the
-    cells whose test images are in the report, `corrected` by metric and cell the intervals that are corrected.
+    cells whose test images are in the report, `failures` what each cell lost, and `lost` what they are of; `corrected`
+    are, by metric and cell, the intervals that are corrected for having been chosen.
     """
 
     fronts: Sequence[Pareto]
     intervals: Intervals
     chances: Mapping[str, float]
     pictured: Collection[str]
+    failures: Mapping[str, Failures] = {}
+    lost: str = ""
     corrected: Collection[tuple[MetricName, str]] = ()
 
 
@@ -90,6 +93,8 @@ class _Said(NamedTuple):
     pictured: bool
     own: str
     """Metrics of the trials' own, or nothing."""
+    lost: str
+    """What failures are of, or nothing."""
 
 
 def results_section(known: Sequence[Cell], more: Results) -> Markup:
@@ -114,6 +119,7 @@ def results_table(shown: Sequence[Cell], costs: Sequence[Cost], more: Results) -
             )
             for metric in (METRICS[name] for name in (*METRICS, *_own(shown)))
         ),
+        *([Header("Fails", number=True)] if more.failures else []),
         *(Header(COSTS[cost], number=True) for cost in costs),
         *([Header("P(front)", number=True, first="descending")] if more.chances else []),
         *(Header(name, number=True) for name in ("Seeds", "Epochs", "Train s")),
@@ -139,6 +145,7 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
     places = (
         headed(found.label, found.configuration, link),
         *(_score(found, metric, more) for metric in (*METRICS, *found.more)),
+        *([_fails(more.failures.get(found.id))] if more.failures else []),
         *(number(getattr(found, cost), amount(cost, getattr(found, cost))) for cost in costs),
         *([number(chance, f"{chance:.2f}")] if more.chances else []),
         number(found.seeds if trained else None, str(found.seeds)),
@@ -158,6 +165,14 @@ def _score(found: Cell, metric: MetricName, more: Results) -> Place:
     return number(measured.mean, score(measured.mean), below + CHOSEN * ((metric, found.id) in more.corrected))
 
 
+def _fails(found: Failures | None) -> Place:
+    """What was lost of how much, the rate's bound beneath; sorted by that."""
+    if found is None:
+        return number(None, "")
+    counted = found.counted
+    return number(found.bounds.most, f"{counted.losses}/{counted.tests}", f"≤ {percent(found.bounds.most)}")
+
+
 def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
     devices = sorted({one.device for one in shown if one.device})
     return _Said(
@@ -170,4 +185,5 @@ def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
         shown_of=f"{len(known):,}" if len(shown) < len(known) else "",
         pictured=bool(more.pictured),
         own=_named_own(known),
+        lost=more.lost,
     )

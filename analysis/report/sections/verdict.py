@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from markupsafe import Markup
 
+from ablate.analysis.claims.whole import said_of_error, said_of_power
 from ablate.analysis.figures.effects import cost_text, signed
 from ablate.analysis.format import several
 from ablate.analysis.report.content import Content
@@ -35,7 +36,9 @@ class Verdicts(Section):
 def claim_section(result: ClaimResult, first: bool) -> Markup:
     """The claim and its hypotheses; those of further claims, which much overlap, are folded."""
     verdicts = [(verdict, _estimate(verdict)) for verdict in result.verdicts]
-    return laid_out("claim", claim=result, verdicts=verdicts, fold="" if first else several(len(verdicts), "verdict"))
+    said = [result.registered, said_of_error(result), said_of_power(result)]
+    fold = "" if first else several(len(verdicts), "verdict")
+    return laid_out("claim", claim=result, verdicts=verdicts, said=list(filter(None, said)), fold=fold)
 
 
 def _estimate(verdict: Verdict) -> str:

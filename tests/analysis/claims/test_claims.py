@@ -11,7 +11,7 @@ import pytest
 from synthetic import Tables
 
 from ablate.analysis.claims.evaluate import applicable, evaluate
-from ablate.analysis.claims.schema import Claim, load_claim, packaged
+from ablate.analysis.claims.schema import Claim, NonInferior, load_claim, packaged
 from ablate.analysis.claims.verdict import ClaimResult, Verdict
 from ablate.analysis.scores import cell_scores
 from ablate.analysis.significance import difference, one_sided_bound
@@ -82,7 +82,8 @@ def verdict(tables: Tables, hypothesis: dict[str, Any], **fields: Any) -> Verdic
     return found
 
 
-NON_INFERIOR = {"kind": "non_inferior", "metric": "dice", "margin": 0.02}
+NON_INFERIOR = {"kind": "non_inferior", "metric": "dice", "margin": 0.02, "failures": {"tolerance": 0.25}}
+"""Of failures it tolerates what twelve images can show: 0.22."""
 
 
 def test_fewest_compares_known_costs():
@@ -167,7 +168,7 @@ def test_matched_budget_interpolates_the_family_at_the_subjects_cost():
 
 def test_the_claim_is_supported_only_if_all_of_it_is():
     tables = study({"ours": (0.8, 100), "rival": (0.8, 200)})
-    light, heavy = {"kind": "fewest", "cost": "params"}, {"kind": "non_inferior", "metric": "dice", "margin": 0.001}
+    light, heavy = {"kind": "fewest", "cost": "params"}, NON_INFERIOR | {"margin": 0.001}
     assert judged(tables, light, NON_INFERIOR).outcome == "supported"
     worse = study({"ours": (0.7, 100), "rival": (0.8, 200)})
     assert judged(worse, light, NON_INFERIOR).outcome == "refuted"
@@ -269,6 +270,34 @@ def test_a_slip_in_a_claim_is_one_line_with_its_place(tmp_path, old, new, messag
     assert "\n" not in str(error.value)
 
 
+def test_a_claim_that_does_not_say_what_it_tolerates_tolerates_one_in_ten(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINE)
+    old = load_claim(str(path)).hypotheses[1]
+    assert isinstance(old, NonInferior)
+    assert (old.failures.below, old.failures.tolerance) == ("half", 0.1)
+    for name in packaged():
+        stated = [one for one in load_claim(name).hypotheses if isinstance(one, NonInferior)]
+        assert [(one.failures, "failures" in one.model_fields_set) for one in stated] == [(old.failures, True)]
+    (changed,) = [one for one in load_claim(str(path)).about(fail_below=0.3).hypotheses if isinstance(one, NonInferior)]
+    assert (changed.failures.below, changed.margin) == (0.3, old.margin)
+    for slip in ("{below: 0}", "{tolerance: 1}", "{tolerated: 0.1}", "{below: often}"):
+        path.write_text(MINE.replace("margin: 0.01", f"margin: 0.01, failures: {slip}"))
+        with pytest.raises(InputError, match=r"line 6: hypotheses\.1"):
+            load_claim(str(path))
+
+
+def test_the_verdict_says_what_either_lost_and_what_the_design_can_show():
+    found = verdict(study({"ours": (0.8, 1), "rival": (0.8, 1)}), NON_INFERIOR | {"failures": {"tolerance": 0.1}})
+    assert found.outcome == "inconclusive"
+    assert "is not inferior to rival in Dice" in found.sentence
+    assert "(0/36 and 0/36 lost, Dice below 0.4" in found.sentence
+    assert "12 cases and 3 seeds can show 23\N{NO-BREAK SPACE}% where neither loses any" in found.sentence
+    assert "takes 29 cases" in found.note
+    assert found.failures is not None
+    assert (found.failures.tolerance, found.failures.cases) == (0.1, 12)
+
+
 # At their edges ------------------------------------------------------------------------------------------------------
 
 SUPERIOR = {"kind": "superior", "metric": "dice"}
@@ -286,7 +315,8 @@ def test_intervals_are_of_95_per_cent_and_a_one_sided_bound_s_of_90():
 
 @pytest.mark.parametrize(("mean", "below"), [(0.7, True), (0.79, False)])
 def test_a_bound_exactly_at_the_margin_decides_nothing(mean, below):
-    """The interval's lower end must be above, or its upper end below."""
+    """The interval's lower end must be above, or its upper end below: of non-inferiority that of the 95 % interval, for
+    it has two ways to be refuted."""
     tables = study({"ours": (mean, 200), "rival": (0.8, 200)}, noise=0.05)
     budget = {"kind": "matched_budget", "metric": "dice", "cost": "params", "family": {"model": "rival"}}
     for hypothesis in (NON_INFERIOR, budget):
@@ -297,8 +327,11 @@ def test_a_bound_exactly_at_the_margin_decides_nothing(mean, below):
         assert verdict(tables, hypothesis | {"margin": math.nextafter(-found.low, 1)}).outcome == "supported"
         assert (found.high < 0) is below
         if below:
-            assert verdict(tables, hypothesis | {"margin": -found.high}).outcome == "inconclusive"
-            assert verdict(tables, hypothesis | {"margin": math.nextafter(-found.high, 0)}).outcome == "refuted"
+            scores = cell_scores(tables, "dice")
+            high = difference(scores["ours"], scores["rival"], "dice", 0.95).interval.high
+            assert (hypothesis is NON_INFERIOR) == (found.high < high)
+            assert verdict(tables, hypothesis | {"margin": -high}).outcome == "inconclusive"
+            assert verdict(tables, hypothesis | {"margin": math.nextafter(-high, 0)}).outcome == "refuted"
 
 
 def test_what_differs_by_chance_is_neither_better_nor_worse():
@@ -313,7 +346,7 @@ def test_what_differs_by_chance_is_neither_better_nor_worse():
 
 def test_one_seed_has_no_interval_and_no_p_value_to_tell():
     found = verdict(study({"ours": (0.9, 1), "rival": (0.5, 2)}, seeds=1), SUPERIOR)
-    assert "no interval from 1 seed)" in found.sentence
+    assert "no interval: one seed)" in found.sentence
     assert "Holm" not in found.sentence
 
 

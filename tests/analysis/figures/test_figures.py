@@ -9,11 +9,13 @@ import plotly.graph_objects as go
 import pytest
 from synthetic import Tables, measured, scored, study, table, trial, trivial
 
+from ablate.analysis.failures import lost_by
 from ablate.analysis.figures.curves import PANELS, curves, curves_figure
 from ablate.analysis.figures.hypervolume import spent, spent_figure
 from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
 from ablate.analysis.figures.style import styles
 from ablate.analysis.pareto import COSTS, Cost, Pareto, fronts
+from ablate.analysis.scores import CellScores
 from ablate.analysis.significance import Interval
 from ablate.analysis.uncertainty import UncertainFront, uncertain_fronts
 from ablate.metrics.counts import METRICS, MetricName
@@ -85,6 +87,17 @@ def test_hover_has_the_configuration_the_costs_and_the_scores() -> None:
         assert expected in text
     assert "0.820\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.028" in text
     assert "on the front: Dice/Parameters" in text
+
+
+def test_hover_says_what_a_network_lost_and_which_of_its_seeds_failed() -> None:
+    scores = CellScores("a", "a", "unet", "slices", False, (0, 1), ("x", "y"), np.array([[0.8, 0.1], [0.8, 0.8]]))
+    lost = {"a": lost_by(scores, 0.4, broken=[(2, {"x": "x", "y": "y"})])}
+    figure = pareto_figure(fronts(table(trial("a", 0.8, 5), trial("b", 0.8, 6))), failures=lost)
+    traces = [trace for trace in figure.data if (trace.meta or {}).get("cells")]
+    text = {cell: said for trace in traces for cell, said in zip(trace.meta["cells"], trace.customdata, strict=True)}
+    assert "fails: 3/6" in text["a"]
+    assert "of 2 cases; seed 2 failed" in text["a"]
+    assert "fails" not in text["b"]
 
 
 def test_names_are_shown_literally() -> None:

@@ -492,5 +492,6 @@ def test_summary_without_networks_says_so() -> None:
     front_summary(table(trial("a", 0, 5, state="failed")), Console(file=file, width=80))
     assert file.getvalue().splitlines() == [
         "No network has been scored: no trial is complete.",
-        "1 trial failed; the report has the reasons.",
+        "1 trial failed: a (seed 0, none complete: no score). All that it would have been",
+        "tested on counts as lost; the report has the reasons.",
     ]

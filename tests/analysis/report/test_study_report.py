@@ -271,7 +271,7 @@ def test_a_claim_whose_judge_fails_is_inconclusive_and_others_are_judged(monkeyp
             ],
         }
     )
-    for name in ("one_sided_bound", "difference", "front_probability"):
+    for name in ("non_inferiority", "difference", "front_probability"):
         monkeypatch.setattr(judge, name, fails)
     (result,) = evaluate.evaluate(claim, frames)
     assert [verdict.outcome for verdict in result.verdicts] == ["supported", *["inconclusive"] * 3]
