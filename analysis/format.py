@@ -20,6 +20,8 @@ _NAMES = {
 }
 MIXED = " ‡"
 """Ends the label of a cell whose seeds were made by several versions, in every table and figure."""
+CHOSEN = "§"
+"""Marks an interval that is corrected for its network's having been chosen from the data, in every table."""
 PREFIXES = ("", "k", "M", "G", "T", "P")
 NO_BREAK = "\N{NO-BREAK SPACE}"
 T = TypeVar("T")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -11,8 +11,10 @@ from rich.text import Text
 
 from ablate.analysis.crossed import counted
 from ablate.analysis.failure_words import failed_of, failed_trainings
-from ablate.analysis.format import between, listing, model_name, score, several
+from ablate.analysis.format import CHOSEN, between, listing, model_name, score, several
+from ablate.analysis.front_words import best_of_all, chosen_note, told_apart
 from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, Pareto, Score, amount, cells, pareto, tasks, value
+from ablate.analysis.uncertainty import UncertainFront, with_chosen
 from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
@@ -33,13 +35,15 @@ def front_summary(
     y: MetricName = "dice",
     caution: str = "",
     intervals: Mapping[MetricName, Mapping[str, Interval]] | None = None,
+    uncertain: Mapping[str, UncertainFront] | None = None,
     failures: Mapping[str, Failures] | None = None,
     lost: str = "",
 ) -> None:
     """Print a table of the scored cells by cost, those on the front of `y` against `x` marked, then the front in words.
 
     A score comes with its interval of `intervals` (by metric and cell), or else its standard deviation over seeds; with
-    `failures` (by cell), which `lost` explains, it has a column of what was lost. Seeds that failed are named. The
+    `failures` (by cell), which `lost` explains, it has a column of what was lost. Seeds that failed are named. With
+    `uncertain` (of that front, by task) its members' intervals are corrected and it is said who else may be on it. The
     trivial rows come beneath, and `caution` (what a profile must say of its numbers) last. Of a study with many cells
     only the front is listed.
     """
@@ -47,7 +51,8 @@ def front_summary(
     for name, rows in by_task.items():
         if len(by_task) > 1:
             console.print(Text(name, style="bold underline"))
-        _task_summary(rows, console, x, y, (intervals or {}).get(y, {}), failures or {})
+        sure = (uncertain or {}).get(name)
+        _task_summary(rows, console, x, y, (intervals or {}).get(y, {}), sure, failures or {})
         if len(by_task) > 1:
             console.print()
     for text in failed_trainings(trials):
@@ -90,6 +95,7 @@ def _task_summary(
     x: Cost,
     y: MetricName,
     intervals: Mapping[str, Interval],
+    uncertain: UncertainFront | None,
     failures: Mapping[str, Failures],
 ) -> None:
     known = {cell.id: cell for cell in cells(trials)}
@@ -100,9 +106,10 @@ def _task_summary(
     shown = [point for point in found.points if point.on_front or len(found.points) <= _MOST_ROWS]
     costs: tuple[Cost, ...] = ("params", "macs") if x in ("params", "macs") else ("params", x)
     second: MetricName = "miou" if y != "miou" else "dice"
+    corrected = with_chosen({y: intervals}, [uncertain])[y] if uncertain else intervals
     sure = {
         name: one
-        for name, one in intervals.items()
+        for name, one in corrected.items()
         if name in known and not known[name].trivial and math.isfinite(one.low)
     }
     heads = [*(COSTS[cost] for cost in costs), METRICS[y].heading, METRICS[second].label]
@@ -110,10 +117,11 @@ def _task_summary(
 
     def row(cell: Cell) -> list[Text]:
         first, other, interval = cell.score(y), cell.score(second), sure.get(cell.id)
+        mark = CHOSEN if interval != intervals.get(cell.id, interval) else ""
         return [
             Text(model_name(cell.model) if cell.trivial else cell.label),
             *(Text(amount(cost, value(cell, cost))) for cost in costs),
-            Text(_of_score(first, interval, bool(intervals))),
+            Text(_of_score(first, interval, bool(intervals)) + (mark if interval is not None else "")),
             Text(score(other.mean) if sure else score(*other)),
             *([Text(failed_of(failures[cell.id].counted) if cell.id in failures else "")] if failures else []),
         ]
@@ -126,29 +134,29 @@ def _task_summary(
     console.print(table)
     if len(shown) < len(found.points):
         console.print(Text(f"and {several(len(found.points) - len(shown), 'network')} off the front", style="dim"))
+    if any(one != intervals[name] for name, one in sure.items()):
+        console.print(Text(chosen_note("networks on the front"), style="dim"))
     for line in _of_intervals([intervals[name] for name in known if name in intervals and not known[name].trivial], y):
         console.print(Text(line, style="dim"))
     console.print()
-    _front_in_words(found, known, console)
+    for text in _in_words(found, uncertain):
+        console.print(text)
 
 
-def _front_in_words(found: Pareto, known: Mapping[str, Cell], console: Console) -> None:
-    """Who is on the front, and who is no better than a predictor that looks at no image."""
-    x, y = found.x, found.y
-    labels = [known[cell].label for cell in found.front]
-    console.print(
-        Text(
-            f"* On the front of {METRICS[y].label} against {COST_WORDS[x]} "
-            f"({len(labels)} of {several(len(found.points), 'network')}): {listing(labels)}."
-        )
+def _in_words(found: Pareto, uncertain: UncertainFront | None) -> Iterator[Text]:
+    """The front, who is not told apart from it, and who is no better than a predictor that looks at no image."""
+    metric, labels = METRICS[found.y], [point.label for point in found.points if point.on_front]
+    yield Text(
+        f"* On the front of {metric.label} against {COST_WORDS[found.x]}, as estimated "
+        f"({len(labels)} of {several(len(found.points), 'network')}): {listing(labels)}."
     )
-    sign = METRICS[y].sign
+    if uncertain is not None:
+        yield from map(Text, (*told_apart(found, uncertain), *best_of_all(found, uncertain)))
+    elif len(found.points) > 1:
+        yield Text("Others may not be told apart from it: `ablate pareto STUDY` says which.", style="dim")
+    sign = metric.sign
     beaten = [point for point in found.points if found.trivial and sign * point.y <= sign * found.trivial[0].y]
     if beaten:
-        names = listing([point.label for point in beaten])
         bar = found.trivial[0]
-        console.print(
-            Text(
-                f"No better than {model_name(bar.model)} ({METRICS[y].label} {score(bar.y)}): {names}.", style="yellow"
-            )
-        )
+        names = listing([point.label for point in beaten])
+        yield Text(f"No better than {model_name(bar.model)} ({metric.label} {score(bar.y)}): {names}.", style="yellow")

@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ablate.analysis.best import AllPairs, all_pairs
 from ablate.analysis.crossed import Interval, counted
 from ablate.analysis.failure_words import failed_trainings, legend
 from ablate.analysis.failures import Counted, Failures, failures, of_metrics
-from ablate.analysis.format import MIXED, listing, model_name, several
+from ablate.analysis.format import CHOSEN, MIXED, listing, model_name, several
 from ablate.analysis.scores import CellScores, Unit, cell_scores
-from ablate.analysis.significance import Difference, difference, holm, mean_interval
+from ablate.analysis.significance import mean_interval
 from ablate.errors import InputError
 from ablate.metrics.counts import METRICS, MetricName
 
@@ -30,18 +31,22 @@ BRACKETS = "; in brackets, the interval, where it is much longer to one side"
 class TableScore(NamedTuple):
     """A cell's mean score; low and high of the interval are NaN with a single seed.
 
-    `best`: whether it is the best of its task, or printed like it. `to_best`: this cell less the best one, corrected
-    for the table (Holm); `None` for the best itself, for a trivial predictor and where the two share nothing.
+    `best`: whether it is the best of its task, or printed like it. `chosen`: whether the interval is corrected for the
+    cell's having been chosen as the best (`ablate.analysis.best`). `to_best`: this mean less the best one's. `p_best`:
+    the p-value of "no other is better", corrected for all pairs of cells and all columns of the table; `None` where
+    nothing can be said: with one seed, of a trivial predictor.
     """
 
     interval: Interval
     best: bool = False
-    to_best: Difference | None = None
+    chosen: bool = False
+    to_best: float = math.nan
+    p_best: float | None = None
 
     @property
     def worse(self) -> bool:
-        """Whether it is shown to be worse than the best."""
-        return self.to_best is not None and self.to_best.significant and self.to_best.gain < 0
+        """Whether it is told apart from the best, whichever that is."""
+        return self.p_best is not None and self.p_best <= 1 - self.interval.level + 1e-12
 
 
 class Row(NamedTuple):
@@ -100,15 +105,15 @@ def results_table(
 ) -> ResultsTable:
     """The table of every scored cell of `frames`.
 
-    Each cell is compared, paired by seed and image, with the best of its task in each metric; all comparisons of the
-    table are one family (Holm). `facts` (a study's, by name) and `notes` go into the caption.
+    In each metric the cells of a task are compared with each other all at once, and all columns are one family.
+    `facts` (a study's, by name) and `notes` go into the caption.
     Raises `InputError` where nothing was scored.
     """
     scores = {metric: cell_scores(frames, metric) for metric in metrics}
     known = {cell: one for of_cell in scores.values() for cell, one in of_cell.items()}
     if all(one.trivial for one in known.values()):
         raise InputError("no network has been scored: a table needs a complete trial")
-    compared, tests = _corrected({metric: _compared(metric, of_cell, level) for metric, of_cell in scores.items()})
+    compared, columns = _compared(scores, level)
     costs = frames.trials.drop_duplicates("cell").set_index("cell")
     lost = failures(frames, of_metrics(metrics))
     by_task: dict[str, list[Row]] = {}
@@ -127,7 +132,7 @@ def results_table(
         sections=sections,
         devices=devices,
         caption=(
-            *_caption(sections, tests, level, frames.unit),
+            *_caption(sections, columns, level, frames.unit),
             legend(lost, frames, of_metrics(metrics)),
             *failed_trainings(frames.trials),
             *notes,
@@ -138,19 +143,6 @@ def results_table(
 
 _Scores = Mapping[MetricName, Mapping[str, TableScore]]
 """By metric and cell."""
-
-
-def _corrected(scores: _Scores) -> tuple[_Scores, int]:
-    """The scores, their comparisons with the best corrected for being one family, and how many tests it has."""
-    compared = [((m, c), one.to_best) for m, of_cell in scores.items() for c, one in of_cell.items()]
-    places = [place for place, to_best in compared if to_best is not None]
-    family = holm([to_best for _, to_best in compared if to_best is not None])
-    corrected = dict(zip(places, family, strict=True))
-    found = {
-        m: {c: one._replace(to_best=corrected.get((m, c))) for c, one in of_cell.items()}
-        for m, of_cell in scores.items()
-    }
-    return found, sum(one.p_value is not None for one in family)
 
 
 def _row(one: CellScores, costs: pd.DataFrame, scores: _Scores, lost: Failures | None) -> Row:
@@ -173,7 +165,10 @@ def _row(one: CellScores, costs: pd.DataFrame, scores: _Scores, lost: Failures |
         latency_iqr_ms=number("latency_iqr_ms"),
         peak_memory_mb=number("peak_memory_mb"),
         device=_device(costs.loc[one.cell].to_dict()) if math.isfinite(latency) else "",
-        scores={metric: _shown(one, of_cell) for metric, of_cell in scores.items()},
+        scores={
+            metric: of_cell.get(one.cell, TableScore(Interval(math.nan, math.nan, math.nan, 0.95)))
+            for metric, of_cell in scores.items()
+        },
         failures=None if lost is None else lost.counted,
     )
 
@@ -183,20 +178,42 @@ def _device(trial: Mapping[Any, Any]) -> str:
     return " at ".join(text for text in named if isinstance(text, str)) or "a device that was not recorded"
 
 
-def _compared(metric: MetricName, scores: Mapping[str, CellScores], level: float) -> dict[str, TableScore]:
-    """The scores of all cells, each compared with the best of its task; not corrected yet."""
-    found = {cell: TableScore(_interval(one, level)) for cell, one in scores.items()}
-    for task in {one.task for one in scores.values()}:
-        cells = [cell for cell, one in scores.items() if one.task == task and not one.trivial]
-        cells = [cell for cell in cells if math.isfinite(found[cell].interval.estimate)]
-        if not cells:
-            continue
-        best = max(cells, key=lambda cell: METRICS[metric].sign * found[cell].interval.estimate)
-        for cell in cells:
-            if cell == best:
-                found[cell] = found[cell]._replace(best=True)
-            else:
-                found[cell] = found[cell]._replace(to_best=_to_best(metric, scores[cell], scores[best], level))
+def _compared(scores: Mapping[MetricName, Mapping[str, CellScores]], level: float) -> tuple[_Scores, int]:
+    """The scores of all cells, each compared with all of its task; and how many columns had what to compare."""
+    tables: list[tuple[MetricName, dict[str, CellScores], AllPairs]] = []
+    found: dict[MetricName, dict[str, TableScore]] = {}
+    for metric, of_cell in scores.items():
+        found[metric] = {cell: TableScore(_interval(one, level)) for cell, one in of_cell.items()}
+        for task in sorted({one.task for one in of_cell.values()}):
+            cells = {cell: one for cell, one in of_cell.items() if one.task == task and not one.trivial}
+            cells = {cell: one for cell, one in cells.items() if math.isfinite(found[metric][cell].interval.estimate)}
+            if cells:
+                tables.append((metric, cells, all_pairs(cells, metric, level=level)))
+    columns = sum(len(pairs.able) > 1 for *_, pairs in tables)
+    for metric, cells, pairs in tables:
+        own = {cell: found[metric][cell] for cell in cells}
+        found[metric].update(_against_each_other(metric, own, pairs, columns))
+    return found, columns
+
+
+def _against_each_other(
+    metric: MetricName, scores: Mapping[str, TableScore], pairs: AllPairs, columns: int
+) -> dict[str, TableScore]:
+    """One column of one task, with its best and what is told apart from it."""
+    top = max(scores, key=lambda cell: METRICS[metric].sign * scores[cell].interval.estimate)
+    best = scores[top].interval.estimate
+    able = {pairs.cells[at]: min(1.0, columns * float(pairs.p_values[at])) for at in pairs.able}
+    found = {
+        cell: one._replace(to_best=one.interval.estimate - best, p_best=able.get(cell)) for cell, one in scores.items()
+    }
+    found = {
+        cell: one._replace(best=not one.worse and printed(one.interval.estimate) == printed(best))
+        for cell, one in found.items()
+    }
+    if top in pairs.cells:
+        plain = found[top].interval
+        corrected = pairs.chosen(pairs.cells.index(top), pairs.reach(~pairs.worse(max(columns, 1))), plain)
+        found[top] = found[top]._replace(interval=corrected, chosen=corrected != plain)
     return found
 
 
@@ -207,23 +224,7 @@ def _interval(scores: CellScores, level: float) -> Interval:
         return Interval(math.nan, math.nan, math.nan, level)
 
 
-def _to_best(metric: MetricName, scores: CellScores, best: CellScores, level: float) -> Difference | None:
-    try:
-        return difference(scores, best, metric, level)
-    except InputError:
-        return None
-
-
-def _shown(one: CellScores, of_cell: Mapping[str, TableScore]) -> TableScore:
-    """The cell's score; what is printed like the best is printed as best, unless it is known to be worse."""
-    score = of_cell.get(one.cell, TableScore(Interval(math.nan, math.nan, math.nan, 0.95)))
-    if one.trivial or score.worse or score.to_best is None:
-        return score
-    best = of_cell[score.to_best.b].interval.estimate
-    return score._replace(best=printed(score.interval.estimate) == printed(best))
-
-
-def _caption(sections: Sequence[Section], tests: int, level: float, unit: Unit) -> tuple[str, ...]:
+def _caption(sections: Sequence[Section], columns: int, level: float, unit: Unit) -> tuple[str, ...]:
     networks = [row for section in sections for row in section.rows if not row.trivial]
     tasks = listing([section.task for section in sections])
     seeds, images = ({getattr(row, name) for row in networks} for name in ("seeds", "images"))
@@ -235,17 +236,26 @@ def _caption(sections: Sequence[Section], tests: int, level: float, unit: Unit) 
         why = listing(sorted({one.why for one in intervals if one.why and one.seeds > 1}), 2)
         exception = "; a row of one seed has none" if 1 in seeds else ""
         if over := counted(intervals):
+            bracketed = any(
+                score.chosen or "[" in score.interval.plus_minus for row in networks for score in row.scores.values()
+            )
             sentences.append(
                 f"± is half the width of the {level:.0%} confidence interval, over {over}, and holds for others of "
-                f"both{exception}{BRACKETS * any('[' in one.plus_minus for one in intervals)}."
+                f"both{exception}{BRACKETS * bracketed}."
             )
         if why:
             sentences.append(f"Without an interval: {why}.")
-    sentences.append("The best is bold.")
-    if tests:
+    sentences.append("The best mean is bold.")
+    if columns:
+        over = f" over the {columns} columns" if columns > 1 else ""
         sentences.append(
-            f"†: worse than the best (paired by seed and {unit}, p ≤ {1 - level:.2g} after Holm's correction over the "
-            f"{several(tests, 'comparison')} of the table); without it no difference was shown."
+            f"†: cannot be the best (all pairs of networks compared at once, paired by {unit}, p ≤ "
+            f"{1 - level:.2g}{over}); any without it may be."
+        )
+    if any(score.chosen for row in networks for score in row.scores.values()):
+        sentences.append(
+            f"{CHOSEN}: the interval is corrected for the network's having come out best in these data; fresh seeds "
+            "(`ablate confirm`) need no correction."
         )
     if any(row.trivial for section in sections for row in section.rows):
         sentences.append("In italics, predictors that look at no image.")

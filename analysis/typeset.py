@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ablate.analysis.failure_words import failed_of
-from ablate.analysis.format import PREFIXES
+from ablate.analysis.format import CHOSEN, PREFIXES
 from ablate.analysis.tables import ResultsTable, Row, TableScore, device_marks, printed
 from ablate.metrics.counts import METRICS
 
@@ -55,6 +55,8 @@ def _scaled(title: str, field: str, values: list[float]) -> _Column:
 
 def _interval(row: Row, score: TableScore) -> str:
     """As printed; '' where there is none. A trivial predictor's interval is over images alone, so it is not printed."""
+    if score.chosen:
+        return f"[{score.interval.low:.3f}, {score.interval.high:.3f}]{CHOSEN}"
     return "" if row.trivial else score.interval.plus_minus
 
 
@@ -73,7 +75,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"\textquotedblright{}", "±": r"$\pm$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$",
-    "–": "--", "—": "---", "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "·": r"$\cdot$", "−": r"$-$",
+    "§": r"\S{}", "–": "--", "—": "---", "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "·": r"$\cdot$", "−": r"$-$",
     "\N{NO-BREAK SPACE}": "~",
     "“": "``", "”": "''", "’": "'", "…": r"\ldots{}", "µ": r"$\mu$", "²": r"$^2$", "→": r"$\rightarrow$",
     "↓": r"$\downarrow$",
@@ -201,12 +203,12 @@ def _markdown_score(row: Row, score: TableScore) -> str:
 
 
 def comma_separated(table: ResultsTable) -> str:
-    """A row a cell, unrounded; `<metric>_p` is of the difference to the best, Holm-corrected. Empty is not known.
+    """A row a cell, unrounded; `<metric>_p` is of "no other is better", corrected. Empty is not known.
 
     `fails` of `fails_of` tests were lost, with a Dice below `fails_below`; `fails_at_most` bounds their rate.
     """
     costs = ("params", "macs", "latency_ms", "latency_iqr_ms", "peak_memory_mb")
-    kinds = ("", "_low", "_high", "_best", "_difference", "_p")
+    kinds = ("", "_low", "_high", "_chosen", "_best", "_difference", "_p")
     lost = ("failed", "tests", "at_most", "below", "empty", "failed_seeds")
     head = ["data", "cell", "label", "model", "trivial", "seeds", "images", *costs, "device"]
     head += ["fails", "fails_of", "fails_at_most", "fails_below", "empty_predictions", "failed_seeds"]
@@ -223,8 +225,8 @@ def comma_separated(table: ResultsTable) -> str:
             cells += [found.get(name, "") for name in lost]
             for metric in table.metrics:
                 score = row.scores[metric]
-                cells += [*map(_known, score.interval[:3]), score.best]
-                cells += [score.to_best.interval.estimate, score.to_best.p_holm] if score.to_best else ["", ""]
+                cells += [*map(_known, score.interval[:3]), score.chosen, score.best, _known(score.to_best)]
+                cells.append("" if score.p_best is None else score.p_best)
             writer.writerow(cells)
     return file.getvalue()
 

@@ -4,28 +4,38 @@ Each resample of the hierarchical bootstrap (`ablate.analysis.significance.hiera
 images within them, the images paired across cells) gives every cell another mean score, and so another front. Costs do
 not vary. Test images that not every cell was scored on are left out of it.
 
-A front is made of the best of noisy means, so it is optimistic, and the fronts of resamples, whose means are noisy
-twice, are more so by about as much again. Intervals are therefore the basic bootstrap's (reflected: twice the estimate
-less the quantiles; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 5.2), which take it
-off. In simulated studies with 6 to 300 cells, 3 seeds and 12 images they held the true front in 0.88 to 0.95, where
-percentile intervals fell to 0.60. They are widened to hold the estimate where that takes more off than they are wide.
+A front is made of the best of noisy means: it is too high, and its members are in part lucky. So beside the estimated
+front stands a confidence set of it, from comparisons of all cells at once (`ablate.analysis.best`): a cell is excluded
+if a cell that is no dearer is told apart from it as better, and sure if it is told apart as better from every one. The
+front's band has as its lower end what the best of means that may each be too high still attains, and as its upper end
+what any cell that is not excluded may attain; the intervals of the front's members are corrected in the same way, and
+the hypervolume's is that of the two ends. The band's median is the basic bootstrap's (reflected: twice the estimate
+less the median of resamples; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 5.2), which
+takes off most of the optimism.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ablate.analysis.best import AllPairs, all_pairs, none_better
 from ablate.analysis.by_seed import by_seed
+from ablate.analysis.crossed import Interval
 from ablate.analysis.format import several
-from ablate.analysis.independent import Columns, too_few
+from ablate.analysis.front_set import front_set
+from ablate.analysis.independent import too_few
 from ablate.analysis.pareto import Cost, Pareto, most_dominated, nondominated, pareto, tasks
 from ablate.analysis.scores import CellScores, cell_scores
-from ablate.analysis.significance import hierarchical_bootstrap
+from ablate.analysis.shared import of_images, shared_columns, shared_images
+from ablate.analysis.significance import hierarchical_bootstrap, mean_interval, one_sided_bound
+from ablate.analysis.staircases import Staircases, blocks, reflected_median
+from ablate.errors import InputError
 from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
@@ -35,8 +45,6 @@ RESAMPLES, LEVEL = 1000, 0.95
 _SEEDS_FOR_ATTAINMENT = 5
 _MOST_STEPS = 200
 """Costs at which a band is known; of more cells, the front's and others evenly among them."""
-_BLOCK = 2_000_000
-"""Numbers that are worked on at once, to bound memory."""
 
 
 class Band(NamedTuple):
@@ -75,6 +83,10 @@ class UncertainFront(NamedTuple):
     `band` and `hypervolume` have two-sided intervals at `level`. `attained` has the surfaces that one seed, half of the
     seeds and every seed attain, from the front of each seed by itself; it is empty of fewer than five shared seeds.
     `seeds` is the fewest of any cell, `images` how many were resampled; `note` is what must be said of both, or empty.
+
+    `possible` are the cells that may be on the true front, by rising cost, and `sure` those of them that are on it: at
+    `level`, all of these statements together. `best` may have the best score of all. `chosen` has the intervals of the
+    front's members, corrected for their having been chosen.
     """
 
     x: Cost
@@ -88,15 +100,25 @@ class UncertainFront(NamedTuple):
     seeds: int
     images: int
     note: str
+    possible: tuple[str, ...] = ()
+    sure: tuple[str, ...] = ()
+    best: tuple[str, ...] = ()
+    chosen: Mapping[str, Interval] = {}
 
 
 class FrontProbability(NamedTuple):
-    """The probability that one cell is on a front; `seeds` and `note` as in `UncertainFront`."""
+    """The probability that one cell is on a front; `seeds` and `note` as in `UncertainFront`.
+
+    A probability is no error rate: of equal cells one comes out likely by luck. `sure` is a test, at the level that was
+    asked for: that every cell that is no dearer is worse. `p_excluded` is the p-value of "none of these is better".
+    """
 
     probability: float
     seeds: int
     resamples: int
     note: str
+    sure: bool
+    p_excluded: float
 
 
 def uncertain_fronts(
@@ -116,25 +138,75 @@ def uncertain_fronts(
     for metric in dict.fromkeys(front.y for front in fronts):
         cells = list(dict.fromkeys(point.cell for front in fronts if front.y == metric for point in front.points))
         sample = _resample(cells, scores[metric], resamples, seed)
+        pairs = all_pairs({cell: sample.scores[cell] for cell in sample.cells}, metric, level=level, seed=seed)
         for at, front in enumerate(fronts):
             if front.y == metric:
-                found[at] = _uncertain(front, sample, level)
+                found[at] = _uncertain(front, sample, pairs, level)
     return tuple(found[at] for at in range(len(fronts)))
 
 
 def front_probability(
-    frames: Frames, cost: Cost, metric: MetricName, cell: str, *, resamples: int = RESAMPLES, seed: int = 0
+    frames: Frames,
+    cost: Cost,
+    metric: MetricName,
+    cell: str,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> FrontProbability | None:
-    """How likely `cell` is on its task's front of `metric` against `cost`; `None` where it lacks either."""
+    """How likely `cell` is on its task's front of `metric` against `cost`, and whether it is or is not at `level`.
+
+    `None` where it lacks either.
+    """
     for trials in tasks(by_seed(frames)).values():
         front = pareto(trials, cost, metric)
-        if any(point.cell == cell for point in front.points):
-            sample = _resample([point.cell for point in front.points], cell_scores(frames, metric), resamples, seed)
-            found = _uncertain(front, sample, LEVEL)
-            if cell not in found.probability:
-                return None
-            return FrontProbability(found.probability[cell], found.seeds, found.resamples, found.note)
+        own = next((point for point in front.points if point.cell == cell), None)
+        if own is None:
+            continue
+        sample = _resample([point.cell for point in front.points], cell_scores(frames, metric), resamples, seed)
+        if cell not in sample.cells:
+            return None
+        scored = [point for point in front.points if point.cell in sample.scores]
+        sign, columns = METRICS[metric].sign, {name: at for at, name in enumerate(sample.cells)}
+        chances = probabilities(
+            [point.x for point in scored], sign * sample.means[:, [columns[point.cell] for point in scored]]
+        )
+        rivals = [point.cell for point in scored if point.x <= own.x and point.cell != cell]
+        excluded = none_better({name: sample.scores[name] for name in sample.cells}, metric, cell, rivals, seed=seed)
+        return FrontProbability(
+            probability=float(chances[scored.index(own)]),
+            seeds=sample.seeds,
+            resamples=resamples,
+            note=sample.note,
+            sure=all(_above(sample.scores[cell], sample.scores[rival], level, sign) for rival in rivals),
+            p_excluded=excluded,
+        )
     return None
+
+
+def _above(own: CellScores, rival: CellScores, level: float, sign: int) -> bool:
+    try:
+        return one_sided_bound(own, rival, level, sign).not_below(0.0)
+    except InputError:
+        return False
+
+
+def with_chosen(
+    intervals: Mapping[MetricName, Mapping[str, Interval]], uncertain: Iterable[UncertainFront]
+) -> dict[MetricName, dict[str, Interval]]:
+    """The intervals by metric and cell, those of members of the fronts corrected for their having been chosen.
+
+    A member of several fronts of one metric has the widest of its corrected intervals.
+    """
+    found = {metric: dict(of_cell) for metric, of_cell in intervals.items()}
+    for front in uncertain:
+        of_cell = found.get(front.y, {})
+        for cell, one in front.chosen.items():
+            known = of_cell.get(cell)
+            if known is not None and math.isfinite(known.low) and math.isfinite(one.low):
+                of_cell[cell] = known._replace(low=min(known.low, one.low), high=max(known.high, one.high))
+    return found
 
 
 def probabilities(costs: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
@@ -146,7 +218,7 @@ def probabilities(costs: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
     """
     prices, drawn = np.asarray(costs, dtype=np.float64), np.asarray(scores, dtype=np.float64)
     if prices.ndim == 1 or prices.shape[1] == 1:
-        return _Staircases(prices.reshape(-1)).on_front(drawn) / max(len(drawn), 1)
+        return Staircases(prices.reshape(-1)).on_front(drawn) / max(len(drawn), 1)
     up = [False] * prices.shape[1] + [True]
     wins = sum((nondominated(np.column_stack([prices, row]), up) for row in drawn), np.zeros(len(prices), dtype=int))
     return np.asarray(wins, dtype=np.float64) / max(len(drawn), 1)
@@ -166,21 +238,19 @@ class _Sample(NamedTuple):
     seeds: int
     images: int
     note: str
-    few: bool
-    """Whether there are too few independent images to speak of others: then there are no intervals."""
 
 
 def _resample(cells: Sequence[str], scores: Mapping[str, CellScores], resamples: int, seed: int) -> _Sample:
     """Resampled means of the cells that have scores; the others do not take part."""
     known = {cell: scores[cell] for cell in cells if cell in scores}
-    images = _shared_images(list(known.values()))
-    columns = _columns_of(list(known.values()), images)
+    images = shared_images(list(known.values()))
+    columns = shared_columns(list(known.values()), images)
     note = _note([len(found.values) for found in known.values()], len(images), list(known.values()), len(cells))
     few = too_few(columns) if columns is not None else ""
     note = "; ".join(filter(None, [note, few]))
     if not images:
         known = {}
-    matrices = [_columns(found, images) for found in known.values()]
+    matrices = [of_images(found, images) for found in known.values()]
     rng = np.random.default_rng(seed)
     means = hierarchical_bootstrap(matrices, resamples, rng, columns) if matrices else np.zeros((resamples, 0))
     return _Sample(
@@ -191,36 +261,7 @@ def _resample(cells: Sequence[str], scores: Mapping[str, CellScores], resamples:
         seeds=min(map(len, matrices), default=0),
         images=len(images),
         note=note,
-        few=bool(few),
     )
-
-
-def _shared_images(scores: Sequence[CellScores]) -> tuple[str, ...]:
-    """The images that every cell has a score for with every seed, ascending."""
-    shared: set[str] | None = None
-    by_columns: dict[tuple[str, ...], list[CellScores]] = {}
-    for found in scores:
-        by_columns.setdefault(found.images, []).append(found)
-    for images, members in by_columns.items():
-        missing = np.any([np.isnan(found.values).any(axis=0) for found in members], axis=0)
-        complete = {image for image, gone in zip(images, missing, strict=True) if not gone}
-        shared = complete if shared is None else shared & complete
-    return tuple(sorted(shared or ()))
-
-
-def _columns_of(scores: Sequence[CellScores], images: tuple[str, ...]) -> Columns | None:
-    """What the shared images are, as the first cell has them."""
-    if not scores:
-        return None
-    at = {image: column for column, image in enumerate(scores[0].images)}
-    return scores[0].columns.at([at[image] for image in images])
-
-
-def _columns(found: CellScores, images: tuple[str, ...]) -> NDArray[np.float64]:
-    if found.images == images:
-        return found.values
-    at = {image: column for column, image in enumerate(found.images)}
-    return found.values[:, [at[image] for image in images]]
 
 
 def _note(seeds: Sequence[int], images: int, scores: Sequence[CellScores], cells: int) -> str:
@@ -242,54 +283,7 @@ def _note(seeds: Sequence[int], images: int, scores: Sequence[CellScores], cells
 # Fronts of resamples -------------------------------------------------------------------------------------------------
 
 
-class _Staircases:
-    """The fronts of many resamples at once, over costs that do not vary.
-
-    Sorted by cost, a front is a running maximum: what takes moocore a call for each resample is one pass over a matrix.
-    """
-
-    def __init__(self, costs: NDArray[np.float64]) -> None:
-        self._order = np.argsort(costs, kind="stable")
-        self.steps, self._starts, counts = np.unique(costs[self._order], return_index=True, return_counts=True)
-        """The distinct costs, (steps,)."""
-        self._step_of = np.repeat(np.arange(len(self.steps)), counts)
-
-    def attained(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The best score for no more than each step's cost: (resamples, steps)."""
-        best = np.maximum.reduceat(scores[:, self._order], self._starts, axis=1)
-        return np.maximum.accumulate(best, axis=1, out=best)
-
-    def on_front(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """In how many resamples each cell is on the front: (cells,)."""
-        counts = np.zeros(scores.shape[1])
-        if not scores.size:
-            return counts
-        for block in _blocks(scores):
-            counts += self.hits(block, self.attained(block))
-        return counts
-
-    def hits(self, scores: NDArray[np.float64], attained: NDArray[np.float64]) -> NDArray[np.float64]:
-        """As `on_front`, where `attained` is at hand: a cell is the best at its cost and better than all below."""
-        rises = np.ones(attained.shape, dtype=bool)
-        np.greater(attained[:, 1:], attained[:, :-1], out=rises[:, 1:])
-        best = scores[:, self._order] == attained[:, self._step_of]
-        best &= rises[:, self._step_of]
-        counts = np.empty(scores.shape[1])
-        counts[self._order] = best.sum(axis=0)
-        return counts
-
-    def hypervolumes(self, attained: NDArray[np.float64], reference: tuple[float, float]) -> NDArray[np.float64]:
-        """The area up to `reference` (cost, score), of each resample."""
-        widths = np.diff(np.minimum(self.steps, reference[0]), append=reference[0])
-        return np.maximum(attained - reference[1], 0.0) @ np.maximum(widths, 0.0)
-
-
-def _blocks(scores: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    rows = max(1, _BLOCK // max(scores.shape[1], 1))
-    return [scores[at : at + rows] for at in range(0, len(scores), rows)]
-
-
-def _uncertain(front: Pareto, sample: _Sample, level: float) -> UncertainFront:
+def _uncertain(front: Pareto, sample: _Sample, pairs: AllPairs, level: float) -> UncertainFront:
     columns = {cell: at for at, cell in enumerate(sample.cells)}
     points = [point for point in front.points if point.cell in columns]
     resamples = len(sample.means)
@@ -302,51 +296,69 @@ def _uncertain(front: Pareto, sample: _Sample, level: float) -> UncertainFront:
     chosen = [columns[point.cell] for point in points]
     sign = METRICS[front.y].sign  # within, a score is to be large
     means, reference = sign * sample.means[:, chosen], (front.reference[0], sign * front.reference[1])
-    stairs = _Staircases(np.array([point.x for point in points]))
+    stairs = Staircases(np.array([point.x for point in points]))
     shown = _shown_steps(stairs.steps, {point.x for point in points if point.on_front})
-    counts, areas, steps = np.zeros(len(points)), [], []
-    for block in _blocks(means):
+    counts, steps = np.zeros(len(points)), []
+    for block in blocks(means):
         attained = stairs.attained(block)
         counts += stairs.hits(block, attained)
-        areas.append(stairs.hypervolumes(attained, reference))
         steps.append(attained[:, shown])
-    own = stairs.attained(sign * sample.estimates[None, chosen])
-    low, median, high = _reflected(np.concatenate(steps), own[0, shown], level)
-    low, median, high = np.clip((low, median, high) if sign > 0 else (-high, -median, -low), 0, 1 if sign > 0 else None)
-    area, most = stairs.hypervolumes(own, reference)[0], most_dominated(front.reference, front.y)
-    area_low, _, area_high = _reflected(np.concatenate(areas)[:, None], area[None], level)[:, 0]
-    band = Band(*(tuple(line.tolist()) for line in (stairs.steps[shown], low, median, high)))
-    if sample.few:
-        band, area_low, area_high = empty, np.nan, np.nan
+    told = front_set(stairs, chosen, pairs)
+    own = stairs.attained(sign * sample.estimates[None, chosen])[0]
+    ends = np.stack([np.minimum(told.low, own), np.maximum(told.high, own)])
+    low, high = ends[:, shown]
+    median = np.clip(reflected_median(np.concatenate(steps), own[shown]), low, high)
+    corrected = {
+        point.cell: pairs.chosen(
+            chosen[at],
+            float(told.reach[np.searchsorted(stairs.steps, point.x)]),
+            mean_interval(sample.scores[point.cell], level),
+        )
+        for at, point in enumerate(points)
+        if point.on_front
+    }
+
+    def those(chosen: NDArray[np.bool_]) -> tuple[str, ...]:
+        return tuple(point.cell for point, its in zip(points, chosen, strict=True) if its)
+
     return UncertainFront(
         x=front.x,
         y=front.y,
         level=level,
         resamples=resamples,
         probability=dict(zip((point.cell for point in points), (counts / resamples).tolist(), strict=True)),
-        band=band,
-        hypervolume=Hypervolume(
-            front.hypervolume,
-            float(np.clip(area_low, 0.0, front.hypervolume)),
-            float(np.clip(area_high, front.hypervolume, max(most, front.hypervolume))),
-            front.reference,
-        ),
+        band=_band(stairs.steps[shown], (low, median, high), sign) if pairs.known else empty,
+        hypervolume=_volume(front, stairs.hypervolumes(np.clip(ends, *_bounds(sign)), reference), pairs.known),
         attained=_attainment(front, sample),
         seeds=sample.seeds,
         images=sample.images,
         note=sample.note,
+        possible=those(told.possible),
+        sure=those(told.sure),
+        best=those(told.best),
+        chosen=corrected,
     )
 
 
-def _reflected(drawn: NDArray[np.float64], estimate: NDArray[np.float64], level: float) -> NDArray[np.float64]:
-    """Low, median and high of the basic bootstrap: `drawn` (resamples, values), `estimate` (values,): (3, values).
+def _band(steps: NDArray[np.float64], lines: Sequence[NDArray[np.float64]], sign: int) -> Band:
+    """Of low, median and high, scores the larger the better: as the metric has them, within what it can be."""
+    low, median, high = np.clip(lines, *_bounds(sign))
+    low, median, high = (low, median, high) if sign > 0 else (-high, -median, -low)
+    return Band(*(tuple(line.tolist()) for line in (steps, low, median, high)))
 
-    Values are of a rising curve; sorting makes the three rise as well, and covers no worse (Chernozhukov et al.,
-    Improving point and interval estimators of monotone functions by rearrangement, Biometrika 96, 2009).
-    """
-    tails = np.quantile(drawn, [(1 + level) / 2, 0.5, (1 - level) / 2], axis=0)
-    low, median, high = np.sort(2 * estimate - tails, axis=1)
-    return np.stack([np.minimum(low, estimate), median, np.maximum(high, estimate)])
+
+def _volume(front: Pareto, ends: NDArray[np.float64], known: bool) -> Hypervolume:
+    """The hypervolume with that of the band's two ends, which holds the estimate and no more than there can be."""
+    most = max(most_dominated(front.reference, front.y), front.hypervolume)
+    low, high = np.clip(ends[0], 0.0, front.hypervolume), np.clip(ends[1], front.hypervolume, most)
+    if not known:
+        low, high = np.float64(np.nan), np.float64(np.nan)
+    return Hypervolume(front.hypervolume, float(low), float(high), front.reference)
+
+
+def _bounds(sign: int) -> tuple[float, float]:
+    """Of scores, the larger the better: shares, or distances turned round."""
+    return (0.0, 1.0) if sign > 0 else (-np.inf, 0.0)
 
 
 def _shown_steps(steps: NDArray[np.float64], corners: set[float]) -> NDArray[np.intp]:

@@ -247,26 +247,22 @@ def _compared(study: Judged, metric: MetricName, rival: Cell) -> Difference | No
 
 def _on_front(study: Judged, hypothesis: OnFront, name: str) -> Verdict:
     cost, metric = hypothesis.cost, hypothesis.metric
-    found = front_probability(study.frames, cost, metric, study.subject.id)
+    found = front_probability(study.frames, cost, metric, study.subject.id, level=hypothesis.probability)
     if found is None:
         why = f"{COSTS[cost]} and test scores of {study.subject.label} are not both known.{_measure(cost)}"
         return _undecided(name, "on_front", "probability", why)
-    probability, one_seed = found.probability, found.seeds == 1
-    outcome: Outcome = (
-        "inconclusive"
-        if one_seed
-        else outcome_of(probability >= hypothesis.probability, probability <= 1 - hypothesis.probability)
-    )
+    outcome = outcome_of(found.sure, found.p_excluded <= 1 - hypothesis.probability)
+    words = {"supported": "is", "refuted": "is not", "inconclusive": "is neither shown to be nor not to be"}
     sentence = (
-        f"{study.subject.label} is {name} with a probability of {probability:.2f} "
-        f"(asked for: {hypothesis.probability:g}; {found.resamples} bootstrap resamples)."
+        f"{study.subject.label} {words[outcome]} {name}, at {hypothesis.probability:g} (it was on it in "
+        f"{found.probability:.2f} of {found.resamples} bootstrap resamples, which of equal networks varies freely)."
     )
-    note = "one seed: the probability is of images alone" if one_seed else ""
-    whole = Verdict(name, "on_front", outcome, probability, math.nan, math.nan, "probability", sentence, note)
-    return whole._replace(**_of_front(study, hypothesis)._asdict())
+    note = "one seed: the share is of images alone, and decides nothing" if found.seeds == 1 else ""
+    whole = Verdict(name, "on_front", outcome, found.probability, math.nan, math.nan, "probability", sentence, note)
+    return whole._replace(**_of_front(study, hypothesis, found.p_excluded)._asdict())
 
 
-def _of_front(study: Judged, hypothesis: OnFront) -> Sure:
+def _of_front(study: Judged, hypothesis: OnFront, refuted: float) -> Sure:
     """By tests, for a share of resamples is no error rate: it must be better than each cell that costs no more, and is
     beaten if it is worse than one of them. Whom nothing undercuts is on the front for certain."""
     own, metric, subject = _cost(study.subject, hypothesis.cost), hypothesis.metric, study.subject
@@ -279,7 +275,6 @@ def _of_front(study: Judged, hypothesis: OnFront) -> Sure:
         return Sure(0.0, 1.0, cells)
     if any(math.isnan(pair.p_supported) for pair in pairs):
         return Sure(cells=cells)
-    refuted = min(1.0, len(pairs) * min(pair.p_refuted for pair in pairs))
     return Sure(max(pair.p_supported for pair in pairs), refuted, cells)
 
 

@@ -15,6 +15,7 @@ from ablate.analysis.figures.pareto_record import drawn, percent
 from ablate.analysis.figures.pareto_traces import bands, boundaries, cloud, labels, points, trivial_rows
 from ablate.analysis.figures.style import LEGEND, TEMPLATE, wrapped
 from ablate.analysis.figures.switches import button, by_cost, by_metric, menu, nested
+from ablate.analysis.front_words import chosen_note
 from ablate.analysis.pareto import COSTS, Pareto, axis_title
 from ablate.metrics.counts import METRICS
 
@@ -113,13 +114,17 @@ def pareto_caption(
         found = uncertain[0]
         said.append(
             f"Grey: the pointwise {percent(found.level)} band of the front and, dotted, its median, over "
-            f"{found.resamples:,} resamples of seeds and test images."
+            f"{found.resamples:,} resamples of seeds and test images. In a network's text: the share of resamples in "
+            f"which it is on a front, and whether it is told apart from it (all networks compared at once, "
+            f"{percent(found.level)})."
         )
         said += [f"Of the resamples: {note}." for note in dict.fromkeys(one.note for one in uncertain) if note]
     if record.errors:
         bars = "standard deviation over seeds" if record.level is None else f"{percent(record.level)} intervals"
         whose = " of networks on the front" if record.others else ""
         said.append(f"Error bars{whose}: {bars}.")
+    if record.chosen:
+        said.append(chosen_note("networks on a front"))
     if record.others:
         said.append(
             f"Named are the {len(record.named):,} networks that are on a front or likeliest to be; of the "

@@ -13,6 +13,7 @@ import numpy as np
 
 from ablate.analysis.format import NO_BREAK
 from ablate.analysis.pareto import Cost, Pareto, Point, maximised
+from ablate.analysis.uncertainty import with_chosen
 from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Drawn(NamedTuple):
     cloud: Mapping[str, Point]
     others: int
     """Cells that are not named; the cloud has so many dots or fewer."""
+    chosen: frozenset[tuple[MetricName, str]]
+    """By metric and cell, whose intervals are corrected for having been chosen."""
     failures: Mapping[str, Failures]
     """By cell, as far as they are known."""
 
@@ -46,6 +49,13 @@ class Drawn(NamedTuple):
     def level(self) -> float | None:
         """That of the intervals, where there is one."""
         return next((one.level for found in self.intervals.values() for one in found.values()), None)
+
+    def standing(self, x: Cost, y: MetricName, cell: str) -> str:
+        """How a cell stands to a front: `sure`, `possible`, `excluded`, or empty where it is not known."""
+        found = self.uncertain.get((x, y))
+        if found is None or cell not in found.probability:
+            return ""
+        return "sure" if cell in found.sure else "possible" if cell in found.possible else "excluded"
 
     def chance(self, x: Cost, y: MetricName, cell: str) -> str:
         """The probability of being on a front, where it is known and not nothing."""
@@ -71,6 +81,7 @@ def drawn(
     intervals: Intervals | None,
     failures: Mapping[str, Failures] | None = None,
 ) -> Drawn:
+    shown = with_chosen(intervals, uncertain) if intervals else {}
     known: dict[str, Point] = {point.cell: point for front in reversed(fronts) for point in front.points}
     named, rest = known, []
     if len(known) > _MOST_CELLS:
@@ -83,16 +94,22 @@ def drawn(
         # Among many, error bars of cells off the front would hide it.
         barred = [point for point in front.points if point.on_front or not rest]
         for point in barred:
-            if point.cell in named and (reach := _reach(front.y, point, intervals or None)):
+            if point.cell in named and (reach := _reach(front.y, point, shown or None)):
                 errors[front.y, point.cell] = reach
     return Drawn(
         fronts=fronts,
         uncertain={(found.x, found.y): found for found in uncertain},
         errors=errors,
-        intervals=intervals or {},
+        intervals=shown,
         named=named,
         cloud={rest[at]: known[rest[at]] for at in thinned},
         others=len(rest),
+        chosen=frozenset(
+            (metric, cell)
+            for metric, of_cell in shown.items()
+            for cell, one in of_cell.items()
+            if intervals and one != intervals[metric][cell]
+        ),
         failures=failures or {},
     )
 

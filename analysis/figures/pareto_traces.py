@@ -15,7 +15,7 @@ from ablate.analysis.figures.label_places import label_places
 from ablate.analysis.figures.pareto_record import Drawn, percent
 from ablate.analysis.figures.style import FAINT, INK, Style, plain, shortened, styles, wrapped
 from ablate.analysis.figures.switches import Switched, only_on
-from ablate.analysis.format import between, listing, score, several
+from ablate.analysis.format import CHOSEN, between, listing, score, several
 from ablate.analysis.pareto import COSTS, Cost, Pareto, Point, amount, maximised
 from ablate.metrics.counts import METRICS, MetricName
 
@@ -191,17 +191,18 @@ def _hover(known: _Known, cell: str) -> str:
     lines.append(_seeds(drawn, point, interval))
     if cell in drawn.failures:
         lines.append(_lost(drawn.failures[cell]))
-    on, likely = [], []
+    on, others = [], []
     for front in drawn.fronts:
-        chance = drawn.chance(front.x, front.y, cell)
-        said = f"{METRICS[front.y].label}/{COSTS[front.x]}{chance}"
+        standing = drawn.standing(front.x, front.y, cell)
+        plane = f"{METRICS[front.y].label}/{COSTS[front.x]}"
+        said = f"{plane}{drawn.chance(front.x, front.y, cell)}"
         if cell in front.front:
-            on.append(said)
-        elif chance:
-            likely.append(said)
-    lines.append(wrapped(f"on the front: {', '.join(on)}") if on else "on no front")
-    if likely:
-        lines.append(wrapped(f"possibly: {', '.join(likely)}"))
+            on.append(f"{said}, surely" if standing == "sure" else said)
+        elif standing == "possible":
+            others.append(said)
+    lines.append(wrapped(f"on the front: {'; '.join(on)}") if on else "on no front")
+    if others:
+        lines.append(wrapped(f"not told apart from it: {'; '.join(others)}"))
     return "<br>".join(lines)
 
 
@@ -211,7 +212,7 @@ def _scored(drawn: Drawn, metric: MetricName, point: Point) -> str:
         return f"{METRICS[metric].label}: {score(point.y, point.spread)}"
     interval = drawn.intervals.get(metric, {}).get(point.cell)
     text = between(point.y, interval.low, interval.high) if interval else score(point.y)
-    return f"{METRICS[metric].label}: {text}"
+    return f"{METRICS[metric].label}: {text}{CHOSEN * ((metric, point.cell) in drawn.chosen)}"
 
 
 def _seeds(drawn: Drawn, point: Point, interval: Interval | None) -> str:

@@ -13,8 +13,9 @@ from ablate.analysis.failure_words import failed_of
 from ablate.analysis.figures.heatmap import LevelMeans
 from ablate.analysis.figures.hypervolume import Spent
 from ablate.analysis.figures.parallel import Parallel
-from ablate.analysis.format import between, score
+from ablate.analysis.format import CHOSEN, between, score
 from ablate.analysis.pareto import Cell, Cost, Pareto, cells, fronts, tasks
+from ablate.analysis.uncertainty import with_chosen
 from ablate.metrics.counts import MetricName
 
 if TYPE_CHECKING:
@@ -132,14 +133,37 @@ class Content:
     def on_a_front(self) -> set[str]:
         return {cell for records in self.fronts.values() for record in records for cell in record.front}
 
+    @cached_property
+    def intervals(self) -> Intervals:
+        """Those of the evidence; of members of fronts corrected for their having been chosen."""
+        return with_chosen(
+            self.evidence.intervals, (one for found in self.evidence.uncertain.values() for one in found)
+        )
+
+    def corrected(self, cell: str, metric: MetricName) -> str:
+        """The mark of an interval that is corrected, or nothing."""
+        plain = self.evidence.intervals.get(metric, {}).get(cell)
+        return CHOSEN if plain is not None and self.intervals[metric][cell] != plain else ""
+
+    @cached_property
+    def all_corrected(self) -> frozenset[tuple[MetricName, str]]:
+        """By metric and cell, the intervals that are corrected."""
+        return frozenset((m, cell) for m, found in self.intervals.items() for cell in found if self.corrected(cell, m))
+
+    def sure(self, front: Pareto, task: str) -> UncertainFront | None:
+        """How sure a data set's front is, where it is known."""
+        records = self.evidence.uncertain.get(task, ())
+        return next((one for one in records if (one.x, one.y) == (front.x, front.y)), None)
+
     def heading(self, task: str) -> str:
         """The data set's name, where there are several."""
         return task if len(self.by_task) > 1 else ""
 
     def scored(self, found: Cell) -> str:
         """A cell's Dice with its interval, or without one its standard deviation, and what it lost of its tests."""
-        interval = interval_of(self.evidence.intervals, found, "dice")
+        interval = interval_of(self.intervals, found, "dice")
         text = score(*found.dice) if interval is None else between(found.dice.mean, interval.low, interval.high)
+        text += self.corrected(found.id, "dice") if interval is not None else ""
         lost = self.evidence.failures.get(found.id)
         return text if lost is None else f"{text}, fails {failed_of(lost.counted)}"
 

@@ -76,8 +76,9 @@ def pareto(
     """The Pareto front of a study and how sure it is, printed or as a page.
 
     Scores are of the test images, means over seeds. A network's probability is
-    the share of resamples in which it is on the front. Latency and memory are
-    there once `ablate measure STUDY` was run.
+    the share of resamples in which it is on the front; who else may be on it,
+    and who surely is, is at 95 %. Latency and memory are there once
+    `ablate measure STUDY` was run; `ablate confirm STUDY` trains a front anew.
 
     \b
     Examples:
@@ -112,9 +113,18 @@ def pareto(
     if as_json:
         print_json(_as_json(x, y, resamples, firsts, intervals[y], lost, everything))
         return
-    out = console()
-    caution = " ".join(said)
-    front_summary(seeds, out, x=x, y=y, caution=caution, intervals=intervals, failures=lost, lost=explained)
+    out, first = console(), {task: sure for task, (_, sure) in firsts.items()}
+    front_summary(
+        seeds,
+        out,
+        x=x,
+        y=y,
+        caution=" ".join(said),
+        intervals=intervals,
+        uncertain=first,
+        failures=lost,
+        lost=explained,
+    )
     for task, (front, sure) in firsts.items():
         for line in _sureness(front, sure):
             out.print(f"{task}: {line}" if len(firsts) > 1 else line)
@@ -170,6 +180,7 @@ def _as_json(
         "front": [cell for front, _ in firsts.values() for cell in front.front],
         "trivial": [{"data": task} | point._asdict() for task, (front, _) in firsts.items() for point in front.trivial],
         "hypervolume": {task: _numbers(sure.hypervolume._asdict()) for task, (_, sure) in firsts.items()},
+        "best": [cell for _, sure in firsts.values() for cell in sure.best],
         "notes": said,
     }
 
@@ -221,17 +232,24 @@ def _points(
     intervals: dict[str, Interval],
     lost: Mapping[str, Failures],
 ) -> list[dict[str, Any]]:
-    """The cells of a front, each with the interval of its mean score, its probability of being on the front, and what
+    """The cells of a front: the interval of each mean score, corrected and plain, how it stands to the front, and what
     it lost."""
+    from ablate.analysis.uncertainty import with_chosen
+
+    corrected = with_chosen({front.y: intervals}, [sure])[front.y]
 
     def row(cell: str) -> dict[str, Any]:
-        found = intervals.get(cell)
+        found, plain = corrected.get(cell), intervals.get(cell)
+        standing = "sure" if cell in sure.sure else "possible" if cell in sure.possible else "excluded"
         return {
             "low": found.low if found else math.nan,
             "high": found.high if found else math.nan,
+            "plain_low": plain.low if plain else math.nan,
+            "plain_high": plain.high if plain else math.nan,
             "over": found.over if found else "",
             "why_none": found.why if found else "",
             "probability": sure.probability.get(cell, math.nan),
+            "standing": standing if cell in sure.probability else None,
             "failures": lost[cell].counted.document() if cell in lost else None,
         }
 

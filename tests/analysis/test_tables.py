@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 from scipy import special, stats
 
+from ablate.analysis.best import all_pairs
 from ablate.analysis.frames import Frames
 from ablate.analysis.scores import cell_scores
-from ablate.analysis.significance import difference, holm
+from ablate.analysis.significance import mean_interval
 from ablate.analysis.tables import Row, results_table
 from ablate.analysis.typeset import comma_separated, latex, latex_text, markdown
 from ablate.errors import InputError
@@ -111,32 +112,44 @@ def test_of_too_few_images_the_caption_says_why_there_is_no_interval():
     assert not any(row.scores["dice"].worse for row in table.sections[0].rows)
 
 
+def test_the_interval_of_the_best_of_many_alike_is_corrected_and_says_so():
+    found = frames(*((f"n{at}", 0.8, 1e6 + at) for at in range(12)))
+    table = results_table(found, ("dice",))
+    own = [row for row in table.sections[0].rows if row.scores["dice"].chosen]
+    [best] = [row for row in own if row.scores["dice"].to_best == 0]
+    plain = mean_interval(cell_scores(found, "dice")[best.cell])
+    assert own == [best]
+    assert best.scores["dice"].interval.low < plain.low
+    assert best.scores["dice"].interval.high == plain.high
+    for text in (latex(table), markdown(table)):
+        assert text.count("S{}" if "toprule" in text else "§") == 2, "once beside the interval, once in the caption"
+    assert "`ablate confirm`" in " ".join(table.caption)
+    assert [row["dice_chosen"] for row in csv.DictReader(io.StringIO(comma_separated(table)))].count("True") == 1
+
+
 def test_the_best_is_marked_and_what_is_shown_to_be_worse():
     rows = rows_of(frames(*THREE))
     assert {name for name, row in rows.items() if row.scores["dice"].best} == {"wide"}
     assert {name for name, row in rows.items() if row.scores["dice"].worse} == {"narrow"}
-    assert rows["all foreground"].scores["dice"].to_best is None
+    assert rows["all foreground"].scores["dice"].p_best is None
+    assert rows["wide"].scores["dice"].p_best == 1.0
 
 
-def test_all_comparisons_of_the_table_are_one_family():
+def test_all_columns_of_the_table_are_one_family():
     found = both(frames(*THREE), frames(*THREE, task="volumes"))
     table = results_table(found, ("dice", "miou"))
-    printed = [
-        entry.to_best for section in table.sections for row in section.rows for entry in row.scores.values()
-        if entry.to_best is not None
-    ]  # fmt: skip
-    assert len(printed) == 2 * 2 * 2
-    expected = {}
+    assert "over the 4 columns" in " ".join(table.caption)
     for metric in ("dice", "miou"):
         scores = cell_scores(found, metric)
-        for d in printed:
-            if d.metric == metric:
-                expected[metric, d.a] = difference(scores[d.a], scores[d.b], metric)
-    for key, corrected in zip(expected, holm(list(expected.values())), strict=True):
-        assert next(d.p_holm for d in printed if (d.metric, d.a) == key) == corrected.p_holm
-    assert "the 8 comparisons of the table" in " ".join(table.caption)
-    raw = sorted(d.p_value for d in printed)
-    assert min(d.p_holm for d in printed) == pytest.approx(min(1, 8 * raw[0]))
+        for section in table.sections:
+            alone = all_pairs(
+                {cell: one for cell, one in scores.items() if one.task == section.task and not one.trivial}, metric
+            )
+            for cell, p_value in zip(alone.cells, alone.p_values, strict=True):
+                entry = next(row for row in section.rows if row.cell == cell).scores[metric]
+                assert entry.p_best == pytest.approx(min(1.0, 4 * p_value))
+                best = max(one.mean for one in scores.values() if one.task == section.task and not one.trivial)
+                assert entry.to_best == pytest.approx(scores[cell].mean - best)
 
 
 def test_what_is_printed_like_the_best_is_bold_too():
@@ -283,7 +296,7 @@ def test_latex_escapes_everything_special():
 
 def test_csv_is_unrounded_and_complete():
     found = frames(*THREE, (EVIL, 0.75, 2e6))
-    table = results_table(found)
+    table = results_table(found, ("dice",))
     read = list(csv.DictReader(io.StringIO(comma_separated(table))))
     assert [row["label"] for row in read] == ["narrow", EVIL, "wide", "wider", "all foreground"]
     by_label = {row.name: row for row in table.sections[0].rows}
@@ -291,7 +304,7 @@ def test_csv_is_unrounded_and_complete():
         entry = by_label[row["label"]].scores["dice"]
         assert float(row["dice"]) == entry.interval.estimate
         assert float(row["dice_low"]) == entry.interval.low
-        assert (row["dice_p"] == "") == (entry.to_best is None)
+        assert (row["dice_p"] == "") == (entry.p_best is None)
     assert {row["latency_ms"] for row in read} == {""}
 
 

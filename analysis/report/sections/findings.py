@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from markupsafe import Markup
 
 from ablate.analysis.format import NO_BREAK, cut, score, shortened
+from ablate.analysis.front_words import best_of_all, chosen_note, told_apart
 from ablate.analysis.pareto import Cell, amount
 from ablate.analysis.report.content import Content
 from ablate.analysis.report.page import Part, laid_out
@@ -37,8 +38,14 @@ class Findings(NamedTuple):
     front: Listed
     chances: bool
     """Whether `front` says how probable it is that each is on it."""
+    told: tuple[str, ...]
+    """Who else may be on the front, and who surely is."""
     cheapest: Named
     best: Named
+    alike: str
+    """Whom the best is not told apart from, in a sentence, or nothing."""
+    corrected: str
+    """What the mark of corrected intervals says, or nothing."""
     bar: Named | None
     """The best of the trivial rows."""
     below: Listed
@@ -74,6 +81,9 @@ def _findings(content: Content, task: str) -> Findings | None:
         return _named(found, f"{amount('params', found.params)}, {content.scored(found)}{chance}")
 
     scored = [by_id[point.cell] for point in front.points]
+    sure = content.sure(front, task)
+    alike = best_of_all(front, sure) if sure else []
+    marked = any(content.corrected(cell, "dice") for cell in front.front)
     best = max(scored, key=lambda cell: cell.dice.mean)
     cheapest = min(scored, key=lambda cell: (cell.params, -cell.dice.mean))
     bar = front.trivial[0] if front.trivial else None
@@ -83,12 +93,15 @@ def _findings(content: Content, task: str) -> Findings | None:
         on_front=len(front.front),
         front=_listed([on_front(by_id[cell]) for cell in front.front]),
         chances=bool(chances),
+        told=tuple(told_apart(front, sure)) if sure else (),
         cheapest=_named(cheapest, f"{amount('params', cheapest.params)}, with Dice {content.scored(cheapest)}"),
         best=_named(
             best,
             f"Dice {content.scored(best)} with {amount('params', best.params)} parameters and "
             f"{amount('macs', best.macs)} MACs",
         ),
+        alike=" ".join(alike),
+        corrected=chosen_note("networks on the front") if marked else "",
         bar=None if bar is None else Named(bar.label, f"Dice {score(bar.y)}"),
         below=_listed([_named(cell, content.scored(cell)) for cell in below]),
         one_seed=all(cell.seeds == 1 for cell in scored),

@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from ablate.analysis.figures.hypervolume import Spent, spent_figure
 from ablate.analysis.figures.pareto import pareto_figure
-from ablate.analysis.format import several, shortened
+from ablate.analysis.format import CHOSEN, several, shortened
+from ablate.analysis.front_words import told_apart
 from ablate.analysis.pareto import COST_WORDS, Pareto, amount, most_dominated
 from ablate.analysis.report.content import Content
 from ablate.analysis.report.page import NOTHING, Part, laid_out, made, plot
@@ -48,7 +49,7 @@ def front_section(content: Content, task: str) -> Markup:
         "front",
         task=content.heading(task),
         plot=plot(drawn, f"pareto{at or ''}", "Pareto plot of score against cost"),
-        sureness=made(lambda: _sureness(uncertain)),
+        sureness=made(lambda: _sureness(records[0], uncertain)),
     )
 
 
@@ -56,7 +57,9 @@ def front_marks(content: Content) -> Markup:
     if not any(records[0].points for records in content.fronts.values()):
         return NOTHING
     bars = "95 % intervals of the mean" if any(content.evidence.intervals.values()) else "standard deviation over seeds"
-    return laid_out("front_marks", bars=bars, pictured=bool(content.pictured))
+    marked = bool(content.all_corrected)
+    corrected = f", of networks on a front corrected for having been chosen ({CHOSEN})" if marked else ""
+    return laid_out("front_marks", bars=bars, corrected=corrected, pictured=bool(content.pictured))
 
 
 def _legible(record: Pareto) -> Pareto:
@@ -67,8 +70,8 @@ def _legible(record: Pareto) -> Pareto:
     )
 
 
-def _sureness(records: Sequence[UncertainFront]) -> Markup:
-    """How sure the first of the fronts is: its hypervolume, and what its probabilities are made of."""
+def _sureness(front: Pareto, records: Sequence[UncertainFront]) -> Markup:
+    """How sure the first of the fronts is: who else may be on it, its hypervolume, what probabilities are made of."""
     if not records:
         return NOTHING
     first = records[0]
@@ -85,7 +88,8 @@ def _sureness(records: Sequence[UncertainFront]) -> Markup:
     )
     made_of = f"{several(first.resamples, 'bootstrap resample')} of {several(first.images, 'test image')} and the seeds"
     note = f" ({first.note})" if first.note else ""
-    return laid_out("note", text=f"{text} Probabilities and band: {made_of}{note}.".strip())
+    said = [*told_apart(front, first), text, f"Probabilities: {made_of}{note}."]
+    return laid_out("note", text=" ".join(sentence for sentence in said if sentence))
 
 
 def spent_section(records: tuple[Spent, ...]) -> Markup:

@@ -12,7 +12,8 @@ from markupsafe import Markup
 from ablate.analysis.crossed import counted
 from ablate.analysis.failure_words import percent
 from ablate.analysis.failures import Failures
-from ablate.analysis.format import listing, model_name, score
+from ablate.analysis.format import CHOSEN, listing, model_name, score
+from ablate.analysis.front_words import chosen_note
 from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered
 from ablate.analysis.report.content import Content, Intervals, best_first, interval_of
 from ablate.analysis.report.page import NOTHING, Part, laid_out
@@ -41,7 +42,9 @@ def _results(content: Content) -> Markup:
     chances = {name: chance for task in content.fronts for name, chance in content.chances(task).items()}
     records = [record for found in content.fronts.values() for record in found]
     found = content.evidence
-    more = Results(records, found.intervals, chances, content.pictured, found.failures, found.lost)
+    more = Results(
+        records, content.intervals, chances, content.pictured, found.failures, found.lost, content.all_corrected
+    )
     return results_section(content.known, more)
 
 
@@ -49,7 +52,8 @@ class Results(NamedTuple):
     """What the table shows of each cell beside its own figures.
 
     `fronts` has every front, `chances` the probabilities of being on that of Dice against parameters, `pictured` the
-    cells whose test images are in the report, `failures` what each cell lost, and `lost` what they are of.
+    cells whose test images are in the report, `failures` what each cell lost, and `lost` what they are of; `corrected`
+    are, by metric and cell, the intervals that are corrected for having been chosen.
     """
 
     fronts: Sequence[Pareto]
@@ -58,6 +62,7 @@ class Results(NamedTuple):
     pictured: Collection[str]
     failures: Mapping[str, Failures] = {}
     lost: str = ""
+    corrected: Collection[tuple[MetricName, str]] = ()
 
 
 def _own(known: Sequence[Cell]) -> list[MetricName]:
@@ -76,6 +81,8 @@ class _Said(NamedTuple):
 
     intervals: str
     """What they are over, or nothing."""
+    corrected: str
+    """What their mark says, where some are corrected."""
     spreads: bool
     chances: bool
     devices: str
@@ -137,7 +144,7 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
     chance = more.chances.get(found.id, math.nan)
     places = (
         headed(found.label, found.configuration, link),
-        *(_score(found, metric, more.intervals) for metric in (*METRICS, *found.more)),
+        *(_score(found, metric, more) for metric in (*METRICS, *found.more)),
         *([_fails(more.failures.get(found.id))] if more.failures else []),
         *(number(getattr(found, cost), amount(cost, getattr(found, cost))) for cost in costs),
         *([number(chance, f"{chance:.2f}")] if more.chances else []),
@@ -150,12 +157,12 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
     return TableRow(places, "trivial" if found.trivial else "front" if marks else "")
 
 
-def _score(found: Cell, metric: MetricName, intervals: Intervals) -> Place:
-    measured, interval = found.score(metric), interval_of(intervals, found, metric)
+def _score(found: Cell, metric: MetricName, more: Results) -> Place:
+    measured, interval = found.score(metric), interval_of(more.intervals, found, metric)
     if interval is None:
         return number(measured.mean, score(*measured))
     below = f"[{interval.low:.3f}, {interval.high:.3f}]".replace("-", "\N{MINUS SIGN}")
-    return number(measured.mean, score(measured.mean), below)
+    return number(measured.mean, score(measured.mean), below + CHOSEN * ((metric, found.id) in more.corrected))
 
 
 def _fails(found: Failures | None) -> Place:
@@ -170,6 +177,7 @@ def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
     devices = sorted({one.device for one in shown if one.device})
     return _Said(
         intervals=counted(filter(None, (interval_of(more.intervals, one, "dice") for one in shown))),
+        corrected=chosen_note("networks on a front") if more.corrected else "",
         spreads=any(one.dice.spread is not None for one in shown),
         chances=bool(more.chances),
         devices=listing(devices) if devices else "",

@@ -186,7 +186,9 @@ def test_hover_has_the_probability_of_being_on_each_front() -> None:
     for found in uncertain:
         for cell, probability in found.probability.items():
             shown = f"{METRICS[found.y].label}/{COSTS[found.x]} ({100 * probability:.0f} %)"
-            assert (shown in texts[cell]) == (probability >= 0.005)
+            on = cell in next(one.front for one in records if (one.x, one.y) == (found.x, found.y))
+            assert (shown in texts[cell]) == (probability >= 0.005 and (on or cell in found.possible))
+            assert (f"{shown}, surely" in texts[cell]) == (on and cell in found.sure)
 
 
 def test_error_bars_are_the_intervals_where_they_are_given() -> None:
