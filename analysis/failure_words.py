@@ -36,7 +36,8 @@ def legend(found: Mapping[str, Failures], frames: Frames, metric: MetricName = "
     half = " (half of the best network's median)" if frames.scoring.fail_below == "half" else ""
     return (
         f"Fails: {frames.unit}s lost of those tested, over seeds: {dice} of 0 or below {listing(limits)}{half}, and "
-        "all that a failed training would have been tested on. ≤: the rate's 95 % bound, for which cases count, not seeds."
+        "all that a failed training would have been tested on. ≤: the rate's 95 % bound, for which cases count, not "
+        "seeds."
     )
 
 

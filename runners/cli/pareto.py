@@ -26,6 +26,7 @@ from ablate.runners.cli.shared import (
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
 
     from ablate.analysis.crossed import Interval
     from ablate.analysis.failures import Failures
@@ -114,22 +115,17 @@ def pareto(
         print_json(_as_json(x, y, resamples, firsts, intervals[y], lost, everything))
         return
     out, first = console(), {task: sure for task, (_, sure) in firsts.items()}
-    front_summary(
-        seeds,
-        out,
-        x=x,
-        y=y,
-        caution=" ".join(said),
-        intervals=intervals,
-        uncertain=first,
-        failures=lost,
-        lost=explained,
-    )
+    shown: dict[str, Any] = {"intervals": intervals, "uncertain": first, "failures": lost, "lost": explained}
+    front_summary(seeds, out, x=x, y=y, caution=" ".join(said), **shown)
+    _print_sureness(out, firsts)
+    if output:
+        out.print(f"Page: {output}", soft_wrap=True)
+
+
+def _print_sureness(out: Console, firsts: Mapping[str, tuple[Pareto, UncertainFront]]) -> None:
     for task, (front, sure) in firsts.items():
         for line in _sureness(front, sure):
             out.print(f"{task}: {line}" if len(firsts) > 1 else line)
-    if output:
-        out.print(f"Page: {output}", soft_wrap=True)
 
 
 def _sure(

@@ -211,9 +211,12 @@ def test_scores_by_image_know_the_case_of_each_and_scores_by_case_are_their_own(
 
 
 def test_what_is_scored_is_said_in_the_table():
-    caption = " ".join(results_table(frames_of(seeds=2, folds=(3,), slices=4)).caption)
-    assert "means over 3 cases and 2 seeds" in caption
-    assert "over seeds and cases" in caption
+    caption = " ".join(results_table(frames_of(seeds=2, folds=(5,), slices=4)).caption)
+    assert "means over 5 cases and 2 seeds" in caption
+    few = " ".join(results_table(frames_of(seeds=2, folds=(3,), slices=4)).caption)
+    assert "means over 3 cases and 2 seeds" in few
+    assert "3 cases are too few to speak of others" in few
+    assert "over 2 seeds and 5 cases" in caption
     assert any("by case" in text for text in remarks(frames_of(seeds=1, folds=(3,), slices=4)))
 
 
