@@ -8,7 +8,7 @@ from ablate.analysis.format import CHOSEN, listing, several, shortened
 from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
-    from ablate.analysis.pareto import Pareto
+    from ablate.analysis.pareto import Pareto, Point
     from ablate.analysis.uncertainty import UncertainFront
 
 CONFIRM = "ablate confirm"
@@ -38,18 +38,22 @@ def told_apart(front: Pareto, sure: UncertainFront) -> list[str]:
 
 
 def best_of_all(front: Pareto, sure: UncertainFront) -> list[str]:
-    """The best score of all, or what is not told apart from it."""
+    """The best score of all, and what is not told apart from it."""
+    words = beside_the_best(front, sure)
+    return [f"Best {METRICS[front.y].label}: {shortened(_top(front).label, 60)}, {words}."] if words else []
+
+
+def beside_the_best(front: Pareto, sure: UncertainFront) -> str:
+    """What the best is not told apart from; '' where that is not known, and of a single network."""
     if not sure.best or len(front.points) < 2:
-        return []
-    metric = METRICS[front.y]
-    top = max(front.points, key=lambda point: metric.sign * point.y)
-    others = [
-        shortened(point.label, 60) for point in front.points if point.cell in sure.best and point.cell != top.cell
-    ]
-    name = shortened(top.label, 60)
-    if not others:
-        return [f"Best {metric.label}: {name}, told apart from every other."]
-    return [f"Best {metric.label}: {name}, not told apart from {_counted(others)}."]
+        return ""
+    top = _top(front).cell
+    others = [shortened(point.label, 60) for point in front.points if point.cell in sure.best and point.cell != top]
+    return f"not told apart from {_counted(others)}" if others else "told apart from every other"
+
+
+def _top(front: Pareto) -> Point:
+    return max(front.points, key=lambda point: METRICS[front.y].sign * point.y)
 
 
 def chosen_note(what: str) -> str:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from markupsafe import Markup
 
 from ablate.analysis.format import NO_BREAK, cut, score, shortened
-from ablate.analysis.front_words import best_of_all, chosen_note, told_apart
+from ablate.analysis.front_words import beside_the_best, chosen_note, told_apart
 from ablate.analysis.pareto import Cell, amount
 from ablate.analysis.report.content import Content
 from ablate.analysis.report.page import Part, laid_out
@@ -82,7 +82,7 @@ def _findings(content: Content, task: str) -> Findings | None:
 
     scored = [by_id[point.cell] for point in front.points]
     sure = content.sure(front, task)
-    alike = best_of_all(front, sure) if sure else []
+    alike = beside_the_best(front, sure) if sure else ""
     marked = any(content.corrected(cell, "dice") for cell in front.front)
     best = max(scored, key=lambda cell: cell.dice.mean)
     cheapest = min(scored, key=lambda cell: (cell.params, -cell.dice.mean))
@@ -100,7 +100,7 @@ def _findings(content: Content, task: str) -> Findings | None:
             f"Dice {content.scored(best)} with {amount('params', best.params)} parameters and "
             f"{amount('macs', best.macs)} MACs",
         ),
-        alike=" ".join(alike),
+        alike=f"It is {alike}." if alike else "",
         corrected=chosen_note("networks on the front") if marked else "",
         bar=None if bar is None else Named(bar.label, f"Dice {score(bar.y)}"),
         below=_listed([_named(cell, content.scored(cell)) for cell in below]),
