@@ -122,7 +122,7 @@ def _task_summary(
             Text(model_name(cell.model) if cell.trivial else cell.label),
             *(Text(amount(cost, value(cell, cost))) for cost in costs),
             Text(_of_score(first, interval, bool(intervals)) + (mark if interval is not None else "")),
-            Text(score(other.mean) if sure else score(*other)),
+            Text(score(other.mean) if intervals else score(*other)),
             *([Text(failed_of(failures[cell.id].counted) if cell.id in failures else "")] if failures else []),
         ]
 
