@@ -27,6 +27,7 @@ from ablate.analysis.claims.sure import ALPHA
 from ablate.analysis.claims.verdict import ClaimResult, Outcome, Verdict
 from ablate.analysis.claims.whole import chances
 from ablate.analysis.failures import LEVEL
+from ablate.analysis.format import MIXED
 from ablate.errors import InputError
 
 SEEDS = (2, 4, 6, 10)
@@ -51,7 +52,12 @@ class Decision(NamedTuple):
 
     @property
     def place(self) -> tuple[str, int, str]:
-        return self.task, self.hypothesis, self.name
+        return place_of(self.task, self.hypothesis, self.name)
+
+
+def place_of(task: str, hypothesis: int, name: str) -> tuple[str, int, str]:
+    """Which verdict it is, from look to look: cells whose seeds several versions made are marked from then on."""
+    return task, hypothesis, name.replace(MIXED, "")
 
 
 def check_looks(seeds: Sequence[int]) -> None:
@@ -90,7 +96,7 @@ def decide(
     for result in results:
         over = chances(result.verdicts)
         for verdict in result.verdicts:
-            place = result.task, verdict.hypothesis, verdict.name
+            place = place_of(result.task, verdict.hypothesis, verdict.name)
             if place not in known or known[place].state == "open":
                 known[place] = _after(verdict, result.task, spending, look, over)
     return tuple(known.values())

@@ -10,6 +10,7 @@ from scipy import stats
 
 from ablate.analysis.claims.looks import check_looks, decide, levels, needed, outcome, spent
 from ablate.analysis.claims.verdict import ClaimResult, LostCases, Verdict
+from ablate.analysis.format import MIXED
 from ablate.errors import InputError
 
 SEEDS = (2, 4, 8)
@@ -45,6 +46,15 @@ def test_a_look_decides_at_its_level_and_what_is_decided_stays():
     assert [(one.state, one.look) for one in second] == [("supported", 1), ("supported", 2)]
     assert not needed(second)
     assert outcome(second) == "supported"
+
+
+def test_a_cell_that_is_marked_from_a_look_on_is_the_one_it_was():
+    """Later seeds by another version of the code: the label has a mark then, and the verdict is the same."""
+    first = decide([result(verdict("non-inferior to a", 1, 1))], (), SEEDS, 1)
+    (second,) = decide([result(verdict(f"non-inferior to a{MIXED}", 0, 1))], first, SEEDS, 2)
+    assert (second.state, second.look) == ("supported", 2)
+    third = decide([result(verdict("non-inferior to a", 1, 0))], [second], SEEDS, 3)
+    assert third == (second,)
 
 
 def test_a_verdict_refutes_at_its_share_so_that_it_refutes_the_claim():

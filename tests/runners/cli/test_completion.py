@@ -18,7 +18,7 @@ def completed(*arguments: str) -> set[str]:
 
 def test_spaces() -> None:
     assert completed("plan", "--space", "") == set(packaged())
-    assert completed("run", "--space", "pyr") == {"pyramid_levels"}
+    assert completed("run", "--space", "pyr") == {"pyramid_levels", "pyramid_shares"}
     assert completed("cost", "--space", "base") == {"baselines"}
 
 
