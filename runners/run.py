@@ -266,7 +266,7 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     if queue.over:
         out.print("All of them are in the study already")
         return
-    progress = Progress(out, study, [], labels, expected=search.trials)
+    progress = Progress(out, study, [], labels, expected=search.trials, times=trainer.times([]))
     try:
         trainer.train(queue, {dataset.config.text: dataset}, progress)
     except KeyboardInterrupt:

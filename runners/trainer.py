@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ablate.runners.execution.tune import How
     from ablate.runners.watch.progress import Progress
     from ablate.search_spaces.plan import Planned
+    from ablate.search_spaces.schedule import Times
     from ablate.study.records import Record
     from ablate.study.study import Study
     from ablate.trial import TrialConfig
@@ -83,7 +84,7 @@ class Trainer:
         )
         self.threads = training.cpus_per_trial or study.manifest.threads or 1
         if not cluster:
-            self._choose()
+            self._choose()  # what is asked and is not there is said now
         self.storage = choose_storage(study, training.storage_path)
         if self.storage:
             check_storage(self.storage)
@@ -98,6 +99,17 @@ class Trainer:
         from ablate.runners.execution.tune import take_arrivals
 
         take_arrivals(self.study, self.storage)
+
+    def times(self, trials: list[Planned]) -> Times:
+        """How long these take where they are trained. A cluster's machines are taken to be as this one until they have
+        trained an epoch."""
+        from ablate.runners.execution.nodes import this_node
+        from ablate.runners.execution.resources import Resources
+        from ablate.runners.execution.timing import times_on
+
+        node = this_node()
+        here = Resources(self.threads, 0.0, None) if self._cluster else self._choose(nodes=[node])
+        return times_on(node, here, self.study, trials)
 
     def train(self, queue: Queue, datasets: dict[str, Dataset], progress: Progress) -> None:
         """Train what `queue` gives, within `study.writing`. Raises `KeyboardInterrupt` if it is interrupted."""
@@ -133,8 +145,9 @@ class Trainer:
             return
         labels = {trial.key: level_label(trial.levels) for trial in missing}
         datasets = {trial.config.data.text: dataset_of(trial.config.data) for trial in missing}
-        progress = Progress(self.out, self.study, missing, labels)
-        self.train(PlanQueue(self.study, missing, again=again), datasets, progress)
+        times = self.times(missing)
+        progress = Progress(self.out, self.study, missing, labels, times=times)
+        self.train(PlanQueue(self.study, missing, times=times, again=again), datasets, progress)
 
     def missing(self, trials: list[Planned], again: Collection[str] = ()) -> list[Planned]:
         """Those that are to be trained: what the study is missing, and those with keys in `again`."""
