@@ -43,9 +43,8 @@ class Times:
 
     @property
     def said(self) -> str:
-        """By what they are known, for people: `cpu (AMD EPYC, 1 thread), by what trials took there`."""
-        how = "by what trials took there" if self.known else "before it was measured: a rough guess"
-        return f"{self.machine}, {how}"
+        """Where that is, and by what it is known, for people: `cpu (AMD EPYC, 1 thread), as measured`."""
+        return f"{self.machine}, {'as measured' if self.known else 'not measured yet'}"
 
 
 def longest_first(trials: Iterable[Planned], times: Times) -> list[Planned]:

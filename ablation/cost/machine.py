@@ -45,21 +45,8 @@ def processor_of(device: str) -> str:
 @cache
 def cpu_name() -> str:
     """This machine's CPU, as it calls itself."""
-    found = re.search(r"^model name\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
-    return found[1].strip() if found else platform.processor() or platform.machine()
-
-
-@cache
-def lanes() -> int:
-    """Numbers of 32 bits that one instruction of this machine's CPU works on: 16 (AVX-512), 8 (AVX2), or 4."""
-    found = re.search(r"^flags\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
-    flags = found[1].split() if found else []
-    return 16 if "avx512f" in flags else 8 if "avx2" in flags else 4
-
-
-def _cpuinfo() -> str:
-    """Of Linux; elsewhere nothing."""
     try:
-        return Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return ""
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # no Linux
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()

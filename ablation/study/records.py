@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ablate.files import read_regular
 from ablate.cost.foretold import Images
 from ablate.cost.machine import Machine
+from ablate.files import read_regular
 from ablate.origin import Origin
 from ablate.study.runs import Key
 

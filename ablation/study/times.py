@@ -1,4 +1,4 @@
-"""How long a study's trials took on one machine, to foretell those to come: read from their records, kept nowhere else."""
+"""How long a study's trials took on one machine: read from their records, and kept nowhere else."""
 
 from __future__ import annotations
 

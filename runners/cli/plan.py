@@ -123,8 +123,7 @@ def _times(trials: list[Planned], kept: _Kept) -> _Times:
     left = [seconds[key] for trial in longest_first(trials, times) if (key := trial.key) not in keys]
     whole = makespan(left, slots)
     which = "" if len(left) == len(trials) else f" for the {len(left)} that are missing"
-    at_once = f", {slots} at a time," if slots > 1 else ""
-    said = f"About {clock(whole)}{which}{at_once} on {times.said}" if left else ""
+    said = f"About {clock(whole)}{which}, {slots} at a time: {times.said}" if left else ""
     return _Times(seconds, whole, slots, str(times.machine), bool(times.known), said)
 
 
