@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ablate.errors import InputError
+from ablate.models.grouped import convolve
 
 Share = Literal["pyramid", "quarters", "equal"] | tuple[float, ...]
 
@@ -44,7 +45,7 @@ class PyConv2d(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        outputs = [level(x) for level in self.levels]
+        outputs = [convolve(level, x) for level in self.levels]
         # A pyramid of one level is a convolution, and costs no more than one.
         return torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]
 
