@@ -78,8 +78,8 @@ def plan(study: Path | None, as_json: bool, design: str | None, output: Path | N
         price = si(trial.params), si(trial.macs), clock(times.seconds[trial.key])
         table.add_row(level_label(trial.levels), *price, cell)
     out.print(table)
-    if times.said:
-        out.print(times.said)
+    for line in times.said:
+        out.print(line)
     for row in rejected:
         out.print(f"rejected {level_label(row.levels)}: {row.reason}", style="red", markup=False)
     for note in said:
@@ -104,10 +104,11 @@ class _Times(NamedTuple):
     slots: int
     machine: str
     measured: bool
-    said: str
+    said: list[str]
 
 
 def _times(trials: list[Planned], kept: _Kept) -> _Times:
+    from ablate.analysis.format import listing
     from ablate.runners.execution.nodes import this_node
     from ablate.runners.execution.resources import choose_resources
     from ablate.runners.execution.timing import at_a_time, times_on
@@ -118,12 +119,16 @@ def _times(trials: list[Planned], kept: _Kept) -> _Times:
     threads = min(kept.study.manifest.threads or 1, node.cpus) if kept.study else 1
     resources = choose_resources(threads, None, None, study_threads=None, nodes=[node])
     times, slots = times_on(node, resources, kept.study, trials), at_a_time(node, resources)
-    seconds = {trial.key: times.trial(times.foretold(trial)) for trial in trials}
+    foretold = {trial.key: times.foretold(trial) for trial in trials}
+    seconds = {key: times.trial(one) for key, one in foretold.items()}
     keys = set(kept.keys)
     left = [seconds[key] for trial in longest_first(trials, times) if (key := trial.key) not in keys]
     whole = makespan(left, slots)
     which = "" if len(left) == len(trials) else f" for the {len(left)} that are missing"
-    said = f"About {clock(whole)}{which}, {slots} at a time: {times.said}" if left else ""
+    said = [f"About {clock(whole)}{which}, {slots} at a time: {times.said}"] if left else []
+    blind = dict.fromkeys(one.trial.model.name for one in foretold.values() if not one.by_layers)
+    if blind and not times.known:
+        said.append(f"{listing(list(blind), 4)}: times are by MACs alone, an order of magnitude")
     return _Times(seconds, whole, slots, str(times.machine), bool(times.known), said)
 
 
@@ -150,7 +155,7 @@ def _document(prepared: Prepared, kept: _Kept, times: _Times, said: list[str]) -
         "in_study": kept.keys,
         "seconds": times.all,
         "machine": {"name": times.machine, "trials_at_a_time": times.slots, "was_measured": times.measured},
-        "notes": [*said, *([prepared.profile.note] if prepared.profile.note else [])],
+        "notes": [*said, *times.said[1:], *([prepared.profile.note] if prepared.profile.note else [])],
     }
 
 

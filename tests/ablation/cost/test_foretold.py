@@ -15,18 +15,21 @@ from ablate.cost.machine import Machine
 from ablate.data.settings import Phantom
 from ablate.models.network import network
 from ablate.models.settings import UNet
-from ablate.part import DataPart, Part
+from ablate.part import MADE_BY, DataPart, Part
 from ablate.trial import Protocol, TrialConfig
 
 HERE = Machine("cpu", "AMD EPYC")
 
 
-def trial(model: object = None, **fields: object) -> TrialConfig:
-    data = DataPart.of(Phantom(size=(96, 96), fingerprint="0" * 12))
+DATA = DataPart.of(Phantom(size=(96, 96), fingerprint="0" * 12))
+EPOCH = Images(36, 12)
+
+
+def trial(model: object = None, data: DataPart = DATA, **fields: object) -> TrialConfig:
     return TrialConfig(model=model or UNet(), data=data, **fields)
 
 
-def seconds(one: TrialConfig, images: Images = Images(36, 12), machine: Machine = HERE, macs: int = 10**9) -> float:
+def seconds(one: TrialConfig, images: Images = EPOCH, machine: Machine = HERE, macs: int = 10**9) -> float:
     return foretell(one, 10**6, macs, images, machine).seconds
 
 
@@ -58,7 +61,7 @@ def test_where_kernels_are_not_known_macs_are_all_there_is(device):
 def test_a_network_of_others_is_foretold_by_macs_and_not_imported(tmp_path, monkeypatch):
     (tmp_path / "unseen_nets.py").write_text("raise SystemExit('imported')")
     monkeypatch.syspath_prepend(tmp_path)
-    one = trial(Part({"name": "unseen_nets:Net", "made_by": "code 0123456789ab"}))
+    one = trial(Part({"name": "unseen_nets:Net", MADE_BY: "code 0123456789ab"}))
     assert one.model.made_by
     foretold = foretell(one, 10**6, 10**9, Images(10, 0), HERE)
     assert foretold.seconds > 0
@@ -84,7 +87,7 @@ def test_windows_are_as_many_as_are_predicted():
 
 def test_an_epoch_has_patches_of_each_image_and_validates_its_windows():
     protocol = Protocol(patches_per_image=4, window_overlap=0.5)
-    cut = trial(protocol=protocol).model_copy(update={"data": trial().data.but(fit="patches", size=[96, 96])})
+    cut = trial(data=DATA.but(fit="patches"), protocol=protocol)
     assert epoch_images(cut, [0, 1], [2], ((96, 96), (96, 96), (96, 192))) == Images(8, 3)
     assert epoch_images(trial(), range(36), range(12), ()) == Images(36, 12)
 
