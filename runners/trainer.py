@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection
 from functools import partial
@@ -41,11 +42,9 @@ def find_cluster(address: str | None, out: Console) -> Address | None:
 
 def check_cluster(cluster: Address | None) -> None:
     """Raises `InputError` where Ray runs in this process already, or no cluster answers."""
-    import ray
-
     from ablate.runners.execution.address import check_address
 
-    if ray.is_initialized():
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
         raise InputError("Ray is running in this process already, and a run starts it by itself: ray.shutdown() first")
     if cluster:
         check_address(cluster)
@@ -96,7 +95,7 @@ class Trainer:
 
     def take_arrivals(self) -> None:
         """Take in what workers finished that no driver did, within `study.writing`."""
-        from ablate.runners.execution.tune import take_arrivals
+        from ablate.runners.execution.standing import take_arrivals
 
         take_arrivals(self.study, self.storage)
 
@@ -137,7 +136,7 @@ class Trainer:
         again: Collection[str] = (),
     ) -> None:
         """Train trials of a plan, of which those with keys in `again` are in the study. Raises as `train` does."""
-        from ablate.analysis.frames import level_label
+        from ablate.analysis.format import level_label
         from ablate.runners.execution.queue import PlanQueue
         from ablate.runners.watch.progress import Progress
 
@@ -151,7 +150,7 @@ class Trainer:
 
     def missing(self, trials: list[Planned], again: Collection[str] = ()) -> list[Planned]:
         """Those that are to be trained: what the study is missing, and those with keys in `again`."""
-        from ablate.runners.execution.tune import missing_trials
+        from ablate.runners.execution.standing import missing_trials
 
         asked = self.training
         return missing_trials(

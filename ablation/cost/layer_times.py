@@ -74,7 +74,7 @@ def conv_nanoseconds(layer: Layer, images: int) -> Passes:
     if layer.kind == "conv" and layer.stride == 1:
         shape = Shape(layer.kernel, inputs, outputs, layer.groups, images, layer.height, layer.width)
         found = Passes(*passes_nanoseconds(shape, lanes()))
-        read = area
+        read = float(area)
     else:
         macs = images * layer.macs
         found = Passes(macs / _rate(outputs), macs / _rate(inputs), macs / _rate(outputs))

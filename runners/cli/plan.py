@@ -56,8 +56,7 @@ def plan(study: Path | None, as_json: bool, design: str | None, output: Path | N
         return
     if options["space"] is None or output is not None:
         raise InputError("give --space to price one, or --design, --model and -o to write one")
-    from ablate.analysis.format import si
-    from ablate.analysis.frames import level_label
+    from ablate.analysis.format import level_label, si
     from ablate.runners.watch.live import clock
 
     prepared = prepare(**options, study=study)

@@ -157,7 +157,7 @@ def _show(opened: Study, as_json: bool) -> None:
 
 
 def _trials(planned: list[dict[str, Any]]) -> Table:
-    from ablate.analysis.frames import level_label
+    from ablate.analysis.format import level_label
 
     folds = ["fold"] if any(trial["fold"] is not None for trial in planned) else []
     columns = ("trial", "seed", *folds, "state", "epochs", "val Dice", "key")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ablate.analysis.frames import describe, level_label
+from ablate.analysis.format import level_label
+from ablate.analysis.frames import describe
 from ablate.analysis.report.recipe import own_metrics, selection, trainings
 from ablate.data.settings import Mni152
 from ablate.models.settings import UNet
