@@ -130,6 +130,7 @@ def train_missing(
     from ray import tune
 
     from ablate.runners.execution.writer import StudyWriter, cluster_nodes
+    from ablate.runners.search.schedulers.base import pauses
 
     started = time.perf_counter()
     home, remote = _storages(study, how.asked.storage_path)
@@ -137,7 +138,10 @@ def train_missing(
         check_storage_reach(how.nodes, remote, home)
     put = _put(datasets, far=len(how.nodes) > 1)
     resources = how.resources
-    workplace = Workplace(put, remote, resources.threads, use_gpu=resources.gpus > 0, workers=resources.workers)
+    workplace = Workplace(
+        put, remote, resources.threads, use_gpu=resources.gpus > 0, workers=resources.workers,
+        pauses=pauses(how.asked.scheduler),
+    )  # fmt: skip
     observer.nodes(cluster_nodes())
     writer = StudyWriter(study, home, observer, how.asked.max_failures)
     loggers = _loggers(how.asked.log, study, observer)
