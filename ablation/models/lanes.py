@@ -82,25 +82,28 @@ def ways(shape: Shape, lanes: int) -> Ways:
     own way is all that is known."""
     if lanes not in _RATE or shape.kernel == 1 or not shape.images:
         return Ways()
-    packings = [
-        way
-        for columns in _COLUMNS
-        if shape.groups > 1 and shape.width % columns == 0
-        for way in (Way(columns), Way(columns, shifted=True))
-        if not way.shifted or blocks(shape.kernel, way) < blocks(shape.kernel, Way(columns))
-    ]
-    along = [*packings, Way(depthwise=True)] if shape.groups > 1 else []
+    along, of_weights = alternatives(shape)
     back = _transposed(shape)
-    weights = {way: weights_nanoseconds(shape, way, lanes) for way in (LIBRARY, *_both_ways_round(packings))}
     return Ways(
-        _least({way: nanoseconds(shape, way, lanes) for way in (LIBRARY, *along)}),
-        _least({way: nanoseconds(back, way, lanes) for way in (LIBRARY, *along)}),
-        _least(weights),
+        _least({way: nanoseconds(shape, way, lanes) for way in along}),
+        _least({way: nanoseconds(back, way, lanes) for way in along}),
+        _least({way: weights_nanoseconds(shape, way, lanes) for way in of_weights}),
     )
 
 
-def _both_ways_round(packings: list[Way]) -> list[Way]:
-    return [Way(swapped=True), *packings, *(way._replace(swapped=True) for way in packings)]
+def alternatives(shape: Shape) -> tuple[tuple[Way, ...], tuple[Way, ...]]:
+    """Every way that `shape` can go forward and its data gradient back, and every way of its weight gradient."""
+    if shape.groups == 1:  # packing lost wherever it was tried
+        return (LIBRARY,), (LIBRARY, Way(swapped=True))
+    packings = tuple(
+        way
+        for columns in _COLUMNS
+        if shape.width % columns == 0
+        for way in (Way(columns), Way(columns, shifted=True))
+        if not way.shifted or blocks(shape.kernel, way) < blocks(shape.kernel, Way(columns))
+    )
+    swapped = tuple(way._replace(swapped=True) for way in (LIBRARY, *packings))
+    return (LIBRARY, *packings, Way(depthwise=True)), (LIBRARY, *packings, *swapped)
 
 
 def _least(costs: dict[Way, float]) -> Way:
@@ -125,7 +128,7 @@ def nanoseconds(shape: Shape, way: Way, lanes: int) -> float:
     every = _multiplying(shape, lanes)
     inputs, outputs = shape.groups * shape.inputs, shape.groups * shape.outputs
     if way.depthwise:
-        # Of each of a group's outputs, all inputs are written and read once more.
+        # For each of a group's outputs, all inputs are written and read once more.
         each = every / (_DEPTHWISE * _filled(inputs, lanes)) + 2 * _COPY * inputs * shape.outputs
         return pixels * each + (2 + 4 * shape.outputs) * _CALL
     wide = way.columns * blocks(kernel, way) / kernel if way.columns > 1 else 1.0
@@ -170,6 +173,6 @@ def _packing(way: Way, inputs: int, outputs: int) -> float:
 
 def _rewriting(shape: Shape, way: Way, wide: float) -> float:
     if way.columns == 1:
-        return _CALL
+        return (1 + way.swapped) * _CALL
     weights = shape.kernel**2 * shape.groups * shape.inputs * shape.outputs
     return 8 * _CALL + _KERNEL * weights * wide * way.columns**2
