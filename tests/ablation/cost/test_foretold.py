@@ -7,14 +7,17 @@ import sys
 import pytest
 from monai.data.utils import dense_patch_slices
 from monai.inferers.utils import _get_scan_interval
+from scipy.stats import spearmanr
 
-from ablate.cost.foretold import Images, Timed, epoch_images, foretell, windows
+from ablate.cost import layer_times
+from ablate.cost.counted import cost
+from ablate.cost.foretold import Images, Timed, _an_image, epoch_images, foretell, windows
 from ablate.cost.layer_times import layer_nanoseconds
 from ablate.cost.layers import Layer
 from ablate.cost.machine import Machine
 from ablate.data.settings import Phantom
 from ablate.models.network import network
-from ablate.models.settings import UNet
+from ablate.models.settings import PyConvUNet, UNet
 from ablate.part import MADE_BY, DataPart, Part
 from ablate.trial import Protocol, TrialConfig
 
@@ -33,8 +36,36 @@ def seconds(one: TrialConfig, images: Images = EPOCH, machine: Machine = HERE, m
     return foretell(one, 10**6, macs, images, machine).seconds
 
 
-MEASURED = {}
-"""CPU seconds."""
+LEVELS = {
+    "1": ([3], [1]), "2": ([3, 5], [1, 4]), "3": ([3, 5, 7], [1, 4, 8]), "4": ([3, 5, 7, 9], [1, 4, 8, 16]),
+    "3-3-3-3": ([3, 3, 3, 3], [1, 4, 8, 16]), "3-3-5-5": ([3, 3, 5, 5], [1, 4, 8, 16]),
+    "3-5-5-7": ([3, 5, 5, 7], [1, 4, 8, 16]),
+}  # fmt: skip
+"""Pyramids: kernels and groups."""
+MEASURED = {
+    "1": 5.12, "2": 5.06, "3": 5.55, "4": 6.27, "3-3-3-3": 3.54, "3-3-5-5": 4.60, "3-5-5-7": 5.16, "unet": 4.88,
+    "unet_plus_plus": 14.08, "resnet34_unet": 3.21, "attention_unet": 25.55, "fcn8s": 7.86,
+}  # fmt: skip
+"""CPU seconds of an epoch of 36 and 12 images of 96×96 by `benchmarks/foretold.py`: one thread of an AMD EPYC with
+AVX-512."""
+
+
+def test_the_order_of_networks_is_that_of_their_measured_times_and_not_that_of_their_macs(monkeypatch):
+    monkeypatch.setattr(layer_times, "lanes", lambda: 16)
+    _an_image.cache_clear()
+    foretold, macs = [], []
+    for name in MEASURED:
+        kernels, groups = LEVELS.get(name, ((), ()))
+        model = PyConvUNet(kernels=kernels, groups=groups) if kernels else network(name)
+        price = cost(model, 1, 1, (96, 96))
+        one = foretell(trial(model), price.params, price.macs, EPOCH, HERE)
+        assert one.by_layers
+        foretold.append(one.seconds)
+        macs.append(price.macs)
+    _an_image.cache_clear()
+    measured = list(MEASURED.values())
+    assert spearmanr(foretold, measured).statistic > 0.95 > 0.9 > spearmanr(macs, measured).statistic
+    assert all(1 / 1.3 < m / f < 1.3 for m, f in zip(measured, foretold, strict=True))
 
 
 def test_epochs_take_as_many_times_longer_as_they_have_more_images_and_validation_is_the_cheaper_part():
