@@ -123,7 +123,7 @@ def _times(trials: list[Planned], kept: _Kept) -> _Times:
     keys = set(kept.keys)
     left = [seconds[key] for trial in longest_first(trials, times) if (key := trial.key) not in keys]
     whole = makespan(left, slots)
-    which = "" if len(left) == len(trials) else f" for the {len(left)} that are missing"
+    which = "" if len(left) == len(trials) else f" for the {len(left)} missing"
     said = [f"About {clock(whole)}{which}, {slots} at a time: {times.said}"] if left else []
     blind = dict.fromkeys(one.trial.model.name for one in foretold.values() if not one.by_layers)
     if blind and not times.known:
