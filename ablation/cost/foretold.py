@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+from pydantic import Field
 
 from ablate.cost.layer_times import ADAM, layer_nanoseconds
 from ablate.data.fit import fit_of
@@ -32,11 +34,14 @@ _THREADS = 0.85
 """The power of the number of threads by which a step gets faster."""
 
 
+_Count = Annotated[int, Field(ge=0, le=10**12)]
+
+
 class Images(NamedTuple):
     """How many images of the trial's size an epoch trains on and validates; of images that are cut, windows."""
 
-    train: int
-    val: int
+    train: _Count
+    val: _Count
 
 
 @dataclass(frozen=True)

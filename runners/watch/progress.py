@@ -99,14 +99,13 @@ class Progress:
         self._live.nodes = [*nodes, *(node.model_copy(update={"alive": False}) for node in lost)]
 
     def started(self, planned: Planned) -> None:
-        config = planned.config
-        self._known.setdefault(planned.key, self._times.foretold(planned))
+        key = planned.key
+        if key not in self._known:
+            self._known[key] = self._times.foretold(planned)
         self._live.total = max(self._live.total, len(self._known))
-        self._live.running[planned.key] = Running(
-            key=planned.key, name=self._name(planned), epochs=config.protocol.epochs
-        )
+        self._live.running[key] = Running(key=key, name=self._name(key, planned), epochs=planned.config.protocol.epochs)
         self._slots = max(self._slots, len(self._live.running))
-        self._last_epoch.pop(planned.key, None)
+        self._last_epoch.pop(key, None)
 
     def epoch(self, key: str, epoch: Epoch, node: str, *, restored: bool) -> None:
         running = self._live.running[key]
@@ -132,7 +131,7 @@ class Progress:
     def ended(self, record: Record, planned: Planned) -> None:
         self.paused(record.key)
         self._ended[record.key] = record
-        live, name = self._live, self._name(planned)
+        live, name = self._live, self._name(record.key, planned)
         live.ended = len(self._ended)
         live.failed = sum(record.state == "failed" for record in self._ended.values())
         live.stopped = sum(record.state == "stopped" for record in self._ended.values())
@@ -156,8 +155,8 @@ class Progress:
         self._last_line = time.monotonic()
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def _name(self, planned: Planned) -> str:
-        label = self._labels.get(planned.key, planned.key)
+    def _name(self, key: str, planned: Planned) -> str:
+        label = self._labels.get(key, key)
         return f"{label}, {seed_and_fold(planned.config.seed, planned.config.fold)}"
 
     def _render(self) -> RenderableType:

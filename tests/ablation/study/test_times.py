@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from made_studies import Trained, packed, run_of, trained
+from made_studies import Trained, packed, record_of, run_of, trained
 
 from ablate.cost.foretold import Images, foretell
 from ablate.cost.machine import Machine
@@ -61,6 +61,12 @@ def test_records_that_do_not_say_what_trained_them_teach_nothing_and_are_read(tm
     for name in ("processor", "images"):
         del earlier[name]
     assert Record.model_validate(earlier) == study.record(one.trial.key)
+
+
+@pytest.mark.parametrize("images", [[-1, 2], [10**400, 2], [1], "many"])
+def test_a_record_of_images_that_cannot_be_is_none(one, images):
+    with pytest.raises(ValueError, match="images"):
+        Record.model_validate({**record_of(one).model_dump(), "images": images})
 
 
 def test_a_trial_whose_configuration_was_damaged_teaches_nothing(tmp_path, one):
