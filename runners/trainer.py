@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ablate.errors import InputError
+from ablate.kinds import name_of
 from ablate.runners.execution.ending import Ends
 from ablate.runners.request import Training
 
@@ -91,7 +92,8 @@ class Trainer:
             from ablate.runners.watch.loggers import check_logger
 
             check_logger(name)
-        make_scheduler(training.scheduler, costs={}, max_epochs=epochs)  # a name that is none is said now
+        if name_of(training.scheduler) != "none":  # a name that is none is said now
+            make_scheduler(training.scheduler, costs={}, max_epochs=epochs)
 
     def take_arrivals(self) -> None:
         """Take in what workers finished that no driver did, within `study.writing`."""
@@ -136,12 +138,12 @@ class Trainer:
         again: Collection[str] = (),
     ) -> None:
         """Train trials of a plan, of which those with keys in `again` are in the study. Raises as `train` does."""
+        if not missing:
+            return
         from ablate.analysis.format import level_label
         from ablate.runners.execution.queue import PlanQueue
         from ablate.runners.watch.progress import Progress
 
-        if not missing:
-            return
         labels = {trial.key: level_label(trial.levels) for trial in missing}
         datasets = {trial.config.data.text: dataset_of(trial.config.data) for trial in missing}
         times = self.times(missing)
