@@ -23,6 +23,9 @@ class Job:
     code: UserCode
     """The user's modules that it names."""
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Job:
+        return self  # nothing of it changes; Ray Tune copies each trial's configuration several times
+
 
 def suggestion(planned: Planned) -> dict[str, Any]:
     """A trial as Ray Tune's configuration; `levels` are for its loggers to show."""
