@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import signal
 import tempfile
@@ -17,7 +18,7 @@ from ablate.errors import Halted, InputError
 from ablate.runners.execution.address import Address
 from ablate.runners.execution.daemons import Look
 from ablate.runners.execution.ending import at_last, same_signals
-from ablate.runners.execution.environment import in_own_folder, prepare_ray
+from ablate.runners.execution.environment import in_own_folder, load_early, prepare_ray
 from ablate.runners.execution.nodes import Node, check_storage_reach
 from ablate.runners.execution.resources import Resources
 from ablate.runners.execution.standing import place
@@ -56,17 +57,22 @@ class How(NamedTuple):
 
 
 @contextmanager
-def ray_session(address: Address | None, lost: Callable[[str], None] | None = None) -> Iterator[Look]:
+def ray_session(
+    address: Address | None, lost: Callable[[str], None] | None = None, *, at_once: int | None = None
+) -> Iterator[Look]:
     """Ray for the time of a run: of this machine alone, or of the cluster at `address`. Gives a look at its daemons.
 
     Args:
         lost: called from a thread, once, with what is gone where daemons of Ray die.
+        at_once: how many processes will train, of this machine alone; by default one a CPU.
 
     Raises:
         Halted: Ray cannot be started on this machine.
         InputError: there is no cluster at `address`.
     """
     prepare_ray(address)
+    if address is None:
+        load_early(at_once)
     import ray
 
     from ablate.runners.execution.daemons import watched
@@ -211,6 +217,10 @@ def _tune(
         return tune.PlacementGroupFactory(how.resources.bundles(config["job"].planned))
 
     scheduler = _scheduler(study, queue, how)
+    # Ray counts paused trials among those at a time, so there the machine's room alone is the limit.
+    at_once = None if pauses(how.asked.scheduler) else _at_once(how)
+    # Their processes start side by side, where there is room for all: what waits for room is asked for too early.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(1 if how.nodes or how.resources.shares else at_once or 1)
     scratch = tempfile.mkdtemp(prefix="ablate-")
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources_of),
@@ -218,8 +228,7 @@ def _tune(
             search_alg=queue,
             scheduler=scheduler,
             num_samples=-1,
-            # Ray counts paused trials among those at a time, so there the machine's room alone is the limit.
-            max_concurrent_trials=None if pauses(how.asked.scheduler) else how.resources.max_concurrent,
+            max_concurrent_trials=at_once,
             reuse_actors=True,
             trial_name_creator=lambda trial: trial.config["key"],
             trial_dirname_creator=lambda trial: trial.config["key"],
@@ -235,6 +244,14 @@ def _tune(
     )
     with at_last(lambda: shutil.rmtree(scratch, ignore_errors=True)), same_signals(), failing_in_a_line(scheduler):
         tuner.fit()
+
+
+def _at_once(how: How) -> int | None:
+    """Trials at a time; None of a cluster that is to be filled."""
+    import ray
+
+    there = ray.cluster_resources()
+    return how.resources.max_concurrent if how.nodes else how.resources.at_once(there["CPU"], there.get("GPU", 0))
 
 
 def _scheduler(study: Study, queue: Queue, how: How) -> Any:
