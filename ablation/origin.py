@@ -39,7 +39,7 @@ _NAMING = (
 )  # fmt: skip
 _ADAPTING = ("data.adapt", "models.adapt", "training.recipe")
 _TABLES = ("study", "study.tables")
-_GATES = ("data.room", "data.store", "errors", "files")
+_GATES = ("data.room", "data.store", "errors", "files", "training.keeping")
 _OF_PATCHES = "training.windows"
 """What decides the numbers of trials on patches alone."""
 _PACKAGES = (

@@ -101,12 +101,14 @@ class Trainer:
 
     def train(self, queue: Queue, datasets: dict[str, Dataset], progress: Progress) -> None:
         """Train what `queue` gives, within `study.writing`. Raises `KeyboardInterrupt` if it is interrupted."""
-        from ablate.runners.execution.nodes import check_nodes
+        from ablate.runners.execution.nodes import check_nodes, this_node
         from ablate.runners.execution.tune import ray_session, train_missing
         from ablate.runners.watch.live import clock, forget_the_dead
 
         forget_the_dead(self.study)
-        with progress, ray_session(self._cluster, self._ends.lost) as look:
+        here = this_node()
+        at_once = None if self._cluster else self._choose().at_once(here.cpus, here.gpus)
+        with progress, ray_session(self._cluster, self._ends.lost, at_once=at_once) as look:
             nodes = check_nodes([planned.config for planned in queue.left]) if self._cluster else None
             outcome = train_missing(self.study, queue, datasets, self._how(nodes), progress, look=look)
         counts = Counter(record.state for record in outcome.trained)

@@ -38,8 +38,31 @@ class Checkpoint(Protocol):
     def write(self, data: bytes) -> None: ...
 
 
+class Document(NamedTuple):
+    """What a checkpoint holds. Its tensors are those of the training, and change with it, unless they are `copied`."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the tensors."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors.values())
+
+    def copied(self) -> Document:
+        """As it is now, on the CPU: a copy of each, for safetensors saves no two of one storage, as tied weights are.
+
+        Each as it lies in memory, which is the quickest; `packed` is for another thread.
+        """
+        return self._replace(tensors={name: t.detach().to("cpu", copy=True) for name, t in self.tensors.items()})
+
+    def packed(self) -> bytes:
+        """One that was copied, as a safetensors file."""
+        return save({name: tensor.contiguous() for name, tensor in self.tensors.items()}, self.metadata)
+
+
 class TrainingState:
-    """A training so far, and its checkpoint: one safetensors document, replaced whole after each epoch.
+    """A training so far, and its checkpoint: one safetensors document, replaced whole.
 
     `pace` is of the learning rate, and `average` of the weights, where there is one.
     """
@@ -84,7 +107,11 @@ class TrainingState:
         return self.selected[epoch - 1], -self.epochs[epoch - 1].val_loss
 
     def saved(self) -> bytes:
-        """Raises `TrialError` where the optimiser holds what cannot be saved."""
+        """Raises as `document` does."""
+        return self.document().copied().packed()
+
+    def document(self) -> Document:
+        """All of it as it is now. Raises `TrialError` where the optimiser holds what cannot be saved."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         if self.average:
             tensors |= {f"average.{name}": tensor for name, tensor in self.average.model.state_dict().items()}
@@ -102,8 +129,7 @@ class TrainingState:
             "optimizer": json.dumps(optimizer),
             "averaged": str(self.average.steps if self.average else 0),
         }
-        # A copy of each: safetensors saves no two tensors of one storage, which tied weights are.
-        return save({n: t.detach().to("cpu", copy=True).contiguous() for n, t in tensors.items()}, metadata)
+        return Document(tensors, metadata)
 
     def restore(self, saved: bytes) -> None:
         """Go on from `saved`. What is damaged, of another trial or of an earlier version is as good as none."""

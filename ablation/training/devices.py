@@ -36,3 +36,5 @@ def make_deterministic(device: torch.device) -> None:
     torch.backends.cudnn.benchmark = False
     # warn_only: bilinear up-sampling has no deterministic backward pass on CUDA.
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Else every new tensor is filled with NaN before it is written: a check of torch's own operations.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -33,6 +33,7 @@ from ablate.training.heads import loss_of
 from ablate.training.inference import batch_logits, classify, predictions_of, probabilities
 from ablate.training.initialisation import initialise
 from ablate.training.judging import Masks, counts_of, measured, measured_all
+from ablate.training.keeping import Keeper
 from ablate.training.losses.base import build_loss
 from ablate.training.pace import Pace
 from ablate.training.parallel import ALONE, Group
@@ -73,6 +74,7 @@ def train(
     device: torch.device,
     report: Callable[[Epoch], None] = lambda epoch: None,
     checkpoint: Checkpoint | None = None,
+    each_epoch: bool = False,
     group: Group = ALONE,
 ) -> Result:
     """Train `trial`'s network and judge its best epoch (by validation) on the test images.
@@ -82,7 +84,8 @@ def train(
         dataset: the images it names.
         device: where; mixed precision on CUDA.
         report: called with every epoch in order, those a checkpoint holds included.
-        checkpoint: written after each epoch; where it has one that is whole, training goes on from that.
+        checkpoint: written as `Keeper` says; where it has one that is whole, training goes on from that.
+        each_epoch: it is written after each, before the report, for one who may stop this there and go on elsewhere.
         group: the processes that train this trial together, each calling this with the same arguments. All of them
             return the same and call `report`; the first alone writes the checkpoint.
 
@@ -101,31 +104,12 @@ def train(
     for row in progress.epochs:
         report(row)
 
-    while not _ended(progress, trial.protocol):
-        epoch, started = len(progress.epochs) + 1, time.perf_counter()
-        train_loss = _train_epoch(run, progress, drawn, epoch)
-        trained = time.perf_counter()
-
-        val_loss, val, selects = _validate(run, progress.judged, parts.val)
-        if not math.isfinite(val_loss):
-            raise TrialError(f"diverged: the validation loss was {val_loss} after epoch {epoch}")
-        row = Epoch(
-            epoch=epoch,
-            train_loss=train_loss,
-            val_loss=val_loss,
-            val_dice=val.dice,
-            val_iou=val.iou,
-            val_miou=val.miou,
-            seconds=time.perf_counter() - started,
-            images_per_second=len(drawn) / (trained - started),
-        )
-        progress.add(row, selects)
-        progress.pace.after_epoch(val_loss)
-        if checkpoint is not None and group.rank == 0:
-            checkpoint.write(progress.saved())
-        report(row)
-
-    return _judge_best(run, progress, parts.test)
+    with Keeper(checkpoint if group.rank == 0 else None, each_epoch=each_epoch) as keeper:
+        while not _ended(progress, trial.protocol):
+            row = _next_epoch(run, progress, drawn, parts.val)
+            keeper.after_epoch(progress)
+            report(row)
+        return _judge_best(run, progress, parts.test)
 
 
 class _Run:
@@ -190,6 +174,30 @@ def _judge_best(run: _Run, progress: TrainingState, test: tuple[int, ...]) -> Re
         weights=progress.best,
         more=measured_all(run.metrics, predictions, masks, classes, spacings_at(dataset, test)),
     )
+
+
+def _next_epoch(run: _Run, progress: TrainingState, drawn: tuple[int, ...], val: tuple[int, ...]) -> Epoch:
+    """Train on the images `drawn`, validate on `val`, and add to `progress` what came of it. Raises as `train` does."""
+    epoch, started = len(progress.epochs) + 1, time.perf_counter()
+    train_loss = _train_epoch(run, progress, drawn, epoch)
+    trained = time.perf_counter()
+
+    val_loss, found, selects = _validate(run, progress.judged, val)
+    if not math.isfinite(val_loss):
+        raise TrialError(f"diverged: the validation loss was {val_loss} after epoch {epoch}")
+    row = Epoch(
+        epoch=epoch,
+        train_loss=train_loss,
+        val_loss=val_loss,
+        val_dice=found.dice,
+        val_iou=found.iou,
+        val_miou=found.miou,
+        seconds=time.perf_counter() - started,
+        images_per_second=len(drawn) / (trained - started),
+    )
+    progress.add(row, selects)
+    progress.pace.after_epoch(val_loss)
+    return row
 
 
 def _train_epoch(run: _Run, progress: TrainingState, indices: tuple[int, ...], epoch: int) -> float:

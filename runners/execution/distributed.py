@@ -61,6 +61,7 @@ def train_parallel(
     threads: int,
     report: Callable[[Epoch], None],
     checkpoint: Checkpoint,
+    each_epoch: bool = False,
     started: Callable[[list[Machine]], None] = lambda machines: None,
 ) -> Result:
     """`ablate.training.loop.train` by several workers, called within a Tune trial.
@@ -72,6 +73,7 @@ def train_parallel(
         dataset: the trial's images in Ray's object store.
         report: called here with every epoch in order, while the workers wait.
         checkpoint: sent to the first worker, which writes it from its machine.
+        each_epoch: as `train` takes it.
         started: called once, with the machines of all workers.
 
     Raises:
@@ -89,7 +91,7 @@ def train_parallel(
         started(machines)
         apart = len({machine.node for machine in machines}) > 1
         meeting = ray.get(team[0].host.remote(machines[0].address if apart else LOOPBACK, workers))
-        job = ray.put(_Job(trial, used_code(), dataset, checkpoint.read(), checkpoint, threads))
+        job = ray.put(_Job(trial, used_code(), dataset, checkpoint.read(), checkpoint, threads, each_epoch))
         running = [worker.train.remote(job, rank, meeting) for rank, worker in enumerate(team)]
         return _follow(team[0], running, report)
     except RayActorError as error:
@@ -141,6 +143,7 @@ class _Job(NamedTuple):
     saved: bytes | None
     checkpoint: Checkpoint
     threads: int
+    each_epoch: bool
 
 
 class _Handed(NamedTuple):
@@ -213,7 +216,10 @@ class _Worker:
         if rank == 0:
             self._asked.acquire()
         dataset, checkpoint = ray.get(job.dataset), _Handed(job.saved, job.checkpoint)
-        result = train(job.trial, dataset, device=group.device, report=report, checkpoint=checkpoint, group=group)
+        result = train(
+            job.trial, dataset, device=group.device, report=report, checkpoint=checkpoint, each_epoch=job.each_epoch,
+            group=group,
+        )  # fmt: skip
         return result if rank == 0 else None
 
     def _join(self, rank: int, meeting: _Meeting) -> Group:

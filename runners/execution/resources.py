@@ -57,6 +57,14 @@ class Resources(NamedTuple):
         """What each of a trial's processes takes."""
         return {"CPU": self.cpus, "GPU": self.gpus / self.workers}
 
+    def at_once(self, cpus: float, gpus: float) -> int | None:
+        """Trials at a time on a machine with so many: no more than it has room for, unless each has its own share."""
+        if self.shares:
+            return self.max_concurrent
+        cards = int(gpus * self.workers / self.gpus) if self.gpus else int(cpus)
+        room = min(int(cpus / self.cpus), cards) // self.workers
+        return min(self.max_concurrent or room, max(room, 1))
+
     def of(self, planned: Planned) -> dict[str, float]:
         """What one process of a trial takes."""
         return {"CPU": self.cpus, "GPU": self.shares.of(planned.config)} if self.shares else self.worker

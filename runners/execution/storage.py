@@ -59,10 +59,12 @@ class StoredCheckpoint(NamedTuple):
         return None
 
     def write(self, data: bytes) -> None:
-        self.storage.write(self.name, _SEAL + self._digest(data) + data)
+        self.storage.write(self.name, b"".join((_SEAL, self._digest(data), data)))
 
     def _digest(self, data: bytes) -> bytes:
-        return hashlib.sha256(self.maker.encode() + b"\0" + data).digest()
+        digest = hashlib.sha256(self.maker.encode() + b"\0")
+        digest.update(data)  # not joined: it may be 100 MB
+        return digest.digest()
 
 
 class PathStorage:

@@ -38,6 +38,8 @@ class Workplace(NamedTuple):
     threads: int
     use_gpu: bool
     workers: int = 1
+    pauses: bool = False
+    """Whether a trial may be stopped after any epoch and go on in another process, before this one knows of it."""
     last_chance: bool = False
     """Whether a trial that runs out of memory has failed, or is tried again alone."""
 
@@ -62,6 +64,8 @@ def run_trial(config: dict[str, Any], workplace: Workplace) -> None:
     """
     from ray import tune
 
+    # Before the next trial is begun here, a checkpoint of this one may have to be written to its end.
+    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "600")
     job: Job = config["job"]
     use_code(job.code)
     printed = io.StringIO()
@@ -153,10 +157,10 @@ def _train(trial: TrialConfig, device: Any, workplace: Workplace, report: Any, t
 
         return train_parallel(
             trial, images, workers=workplace.workers, gpus=workplace.use_gpu, threads=workplace.threads, report=report,
-            checkpoint=checkpoint, started=started,
+            checkpoint=checkpoint, each_epoch=workplace.pauses, started=started,
         )  # fmt: skip
     dataset: Dataset = ray.get(images)
-    return train(trial, dataset, device=device, report=report, checkpoint=checkpoint)
+    return train(trial, dataset, device=device, report=report, checkpoint=checkpoint, each_epoch=workplace.pauses)
 
 
 def make_record(

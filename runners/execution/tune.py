@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import signal
 import tempfile
@@ -22,7 +23,7 @@ from ablate.part import DataPart
 from ablate.runners.execution.address import Address
 from ablate.runners.execution.daemons import Look
 from ablate.runners.execution.ending import at_last, same_signals
-from ablate.runners.execution.environment import in_own_folder, prepare_ray
+from ablate.runners.execution.environment import in_own_folder, load_early, prepare_ray
 from ablate.runners.execution.nodes import Node, check_storage_reach
 from ablate.runners.execution.resources import Resources
 from ablate.runners.execution.storage import DriverStorage, PathStorage, Storage, StorageError, free_there
@@ -99,17 +100,22 @@ def missing_trials(
 
 
 @contextmanager
-def ray_session(address: Address | None, lost: Callable[[str], None] | None = None) -> Iterator[Look]:
+def ray_session(
+    address: Address | None, lost: Callable[[str], None] | None = None, *, at_once: int | None = None
+) -> Iterator[Look]:
     """Ray for the time of a run: of this machine alone, or of the cluster at `address`. Gives a look at its daemons.
 
     Args:
         lost: called from a thread, once, with what is gone where daemons of Ray die.
+        at_once: how many processes will train, of this machine alone; by default one a CPU.
 
     Raises:
         Halted: Ray cannot be started on this machine.
         InputError: there is no cluster at `address`.
     """
     prepare_ray(address)
+    if address is None:
+        load_early(at_once)
     import ray
 
     from ablate.runners.execution.daemons import watched
@@ -173,6 +179,7 @@ def train_missing(
     from ray import tune
 
     from ablate.runners.execution.writer import StudyWriter, cluster_nodes
+    from ablate.runners.search.schedulers.base import pauses
 
     started = time.perf_counter()
     home, remote = _storages(study, how.asked.storage_path)
@@ -180,7 +187,10 @@ def train_missing(
         check_storage_reach(how.nodes, remote, home)
     put = _put(datasets, far=len(how.nodes) > 1)
     resources = how.resources
-    workplace = Workplace(put, remote, resources.threads, use_gpu=resources.gpus > 0, workers=resources.workers)
+    workplace = Workplace(
+        put, remote, resources.threads, use_gpu=resources.gpus > 0, workers=resources.workers,
+        pauses=pauses(how.asked.scheduler),
+    )  # fmt: skip
     observer.nodes(cluster_nodes())
     writer = StudyWriter(study, home, observer, how.asked.max_failures)
     loggers = _loggers(how.asked.log, study, observer)
@@ -285,6 +295,10 @@ def _tune(
         return tune.PlacementGroupFactory(how.resources.bundles(config["job"].planned))
 
     scheduler = _scheduler(study, queue, how)
+    # Ray counts paused trials among those at a time, so there the machine's room alone is the limit.
+    at_once = None if pauses(how.asked.scheduler) else _at_once(how)
+    # Their processes start side by side, where there is room for all: what waits for room is asked for too early.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(1 if how.nodes or how.resources.shares else at_once or 1)
     scratch = tempfile.mkdtemp(prefix="ablate-")
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources_of),
@@ -292,8 +306,7 @@ def _tune(
             search_alg=queue,
             scheduler=scheduler,
             num_samples=-1,
-            # Ray counts paused trials among those at a time, so there the machine's room alone is the limit.
-            max_concurrent_trials=None if pauses(how.asked.scheduler) else how.resources.max_concurrent,
+            max_concurrent_trials=at_once,
             reuse_actors=True,
             trial_name_creator=lambda trial: trial.config["key"],
             trial_dirname_creator=lambda trial: trial.config["key"],
@@ -309,6 +322,14 @@ def _tune(
     )
     with at_last(lambda: shutil.rmtree(scratch, ignore_errors=True)), same_signals(), failing_in_a_line(scheduler):
         tuner.fit()
+
+
+def _at_once(how: How) -> int | None:
+    """Trials at a time; None of a cluster that is to be filled."""
+    import ray
+
+    there = ray.cluster_resources()
+    return how.resources.max_concurrent if how.nodes else how.resources.at_once(there["CPU"], there.get("GPU", 0))
 
 
 def _scheduler(study: Study, queue: Queue, how: How) -> Any:

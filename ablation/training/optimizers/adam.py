@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ablate.settings import Number
-from ablate.training.optimizers.base import Groups, Optimizer
+from ablate.training.optimizers.base import Groups, Optimizer, uncompiled
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ class Adam(_OfMoments):
     def build(self, groups: Groups, lr: float, device: torch.device) -> torch.optim.Optimizer:
         import torch
 
-        return torch.optim.Adam(
+        return uncompiled(torch.optim.Adam)(
             self.decayed(groups), lr=lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay,
             amsgrad=self.amsgrad, fused=device.type in ("cpu", "cuda"),
         )  # fmt: skip
@@ -46,7 +46,7 @@ class AdamW(_OfMoments):
     def build(self, groups: Groups, lr: float, device: torch.device) -> torch.optim.Optimizer:
         import torch
 
-        return torch.optim.AdamW(
+        return uncompiled(torch.optim.AdamW)(
             self.decayed(groups), lr=lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay,
             amsgrad=self.amsgrad, fused=device.type in ("cpu", "cuda"),
         )  # fmt: skip

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ablate.settings import Config
@@ -35,3 +38,17 @@ def without_decay_of_norms(groups: Groups) -> Groups:
         apart.append({**group, "params": [p for p in parameters if p.ndim > 1]})
         apart.append({**group, "params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0})
     return [group for group in apart if group["params"]]
+
+
+@cache
+def uncompiled(optimizer: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """One of torch's optimisers without what tells `torch.compile` to leave its methods alone; to the bit as it is.
+
+    That alone imports `torch._dynamo` and sympy: as long as all the rest of torch, in each process that trains.
+    """
+    import torch
+
+    wrapped = [name for name in dir(optimizer) if hasattr(getattr(optimizer, name), "__wrapped__")]
+    bare = {name: inspect.unwrap(getattr(optimizer, name)) for name in wrapped}
+    step = torch.no_grad()(bare["step"])
+    return type(optimizer.__name__, (optimizer,), {**bare, "step": step, "__module__": optimizer.__module__})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from ablate.settings import Number
-from ablate.training.optimizers.base import Groups, Optimizer
+from ablate.training.optimizers.base import Groups, Optimizer, uncompiled
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ class SGD(Optimizer):
     def build(self, groups: Groups, lr: float, device: torch.device) -> torch.optim.Optimizer:
         import torch
 
-        return torch.optim.SGD(
+        return uncompiled(torch.optim.SGD)(
             self.decayed(groups), lr=lr, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay
         )
 
@@ -48,7 +48,7 @@ class RMSprop(Optimizer):
     def build(self, groups: Groups, lr: float, device: torch.device) -> torch.optim.Optimizer:
         import torch
 
-        return torch.optim.RMSprop(
+        return uncompiled(torch.optim.RMSprop)(
             self.decayed(groups), lr=lr, alpha=self.alpha, momentum=self.momentum, eps=self.eps,
             centered=self.centered, weight_decay=self.weight_decay,
         )  # fmt: skip

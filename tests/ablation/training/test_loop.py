@@ -21,7 +21,7 @@ from ablate.models.build import build_model
 from ablate.models.settings import PyConvUNet, ResNet34UNet, UNet, UNetPlusPlus
 from ablate.training.augmentation import augment
 from ablate.training.checkpoint import Epoch, TrainingState
-from ablate.training.devices import precision
+from ablate.training.devices import make_deterministic, precision
 from ablate.training.inference import classify, predict, predict_probabilities
 from ablate.training.loop import _batches, _generator, _Run, _validate, judge_trivial, train
 from ablate.training.losses.cross_entropy import CrossEntropy
@@ -418,6 +418,20 @@ def test_16_bits_are_for_cuda_alone_and_bfloat16_where_the_card_has_it(monkeypat
     assert precision(torch.device("cuda")) == torch.float16  # an emulated one is slow
 
 
+def test_no_number_comes_from_memory_that_nothing_was_written_to(dataset, monkeypatch):
+    """With NaN in every new tensor the numbers are the same."""
+    config = trial(dataset, model=PyConvUNet(width=32, stages=2), protocol={"epochs": 2})
+    quick = train(config, dataset, device=CPU)
+
+    def filling(device: torch.device) -> None:
+        make_deterministic(device)
+        monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+
+    monkeypatch.setattr("ablate.training.loop.make_deterministic", filling)
+    assert_same(train(config, dataset, device=CPU), quick)
+    assert torch.utils.deterministic.fill_uninitialized_memory
+
+
 def test_training_on_the_cpu_is_deterministic_in_32_bits_and_warns_of_nothing(dataset, monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     torch.use_deterministic_algorithms(False)
@@ -428,6 +442,7 @@ def test_training_on_the_cpu_is_deterministic_in_32_bits_and_warns_of_nothing(da
         train(trial(dataset, protocol={"epochs": 1}), dataset, device=CPU, checkpoint=checkpoint)
     assert torch.are_deterministic_algorithms_enabled()
     assert torch.is_deterministic_algorithms_warn_only_enabled()
+    assert not torch.utils.deterministic.fill_uninitialized_memory
     assert not torch.backends.cudnn.benchmark
     assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ  # which is CUDA's
     assert b'"scaler":"{}"' in (checkpoint.data or b"").replace(b" ", b"")  # gradients are scaled for 16 bits alone

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -173,3 +175,22 @@ def test_what_cannot_be_used_is_told():
         adapt(torch.optim.SGD, {"momentum": -1}, "optimizer x").build(groups(model), 0.1, CPU)
     with pytest.raises(InputError, match="decay_norms 'no': expected true or false"):
         adapt(torch.optim.SGD, {"decay_norms": "no"}, "optimizer x")
+
+
+def test_ours_do_not_load_torch_s_compiler():
+    """It takes as long as the rest of torch; in a process of its own, for here others have loaded it."""
+    script = """
+import sys, torch
+from ablate.training.optimizers.adam import Adam, AdamW
+from ablate.training.optimizers.sgd import SGD, RMSprop
+for part in (Adam(), AdamW(decay_norms=False), SGD(), RMSprop()):
+    weights = torch.nn.Linear(2, 2)
+    optimizer = part.build([{"params": list(weights.parameters())}], 0.1, torch.device("cpu"))
+    weights(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    optimizer.load_state_dict(optimizer.state_dict())
+print(*sorted({"torch._dynamo", "sympy"} & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
