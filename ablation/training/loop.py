@@ -10,7 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -121,6 +121,8 @@ class _Run:
         self.loss = build_loss(self.recipe.loss, dataset.config.classes, dataset.holds_ignored())
         self.feed = Feed(trial, dataset, device, [part.build() for part in self.recipe.augmentations])
         self.metrics = {label: part.build() for label, part in self.recipe.metrics}
+        self.forward: Callable[[Tensor], Any] | None = None
+        """Of the network in training, where it is not the network itself."""
 
 
 def _ended(progress: TrainingState, protocol: Protocol) -> bool:
@@ -135,6 +137,8 @@ def _begin(run: _Run, drawn: tuple[int, ...]) -> TrainingState:
     protocol = trial.protocol
     if protocol.initialisation and getattr(trial.model, "encoder_weights_sha256", None):
         raise InputError("protocol.initialisation would overwrite model.encoder_weights: give one of them")
+    if protocol.compile and run.group.size > 1:
+        raise InputError("protocol.compile: a trial that several processes share is not compiled; give it one worker")
     make_deterministic(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trial.seed)
@@ -143,6 +147,8 @@ def _begin(run: _Run, drawn: tuple[int, ...]) -> TrainingState:
             initialise(model, protocol.initialisation)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run.group.synchronise(model)
+    if protocol.compile:  # for each size of batch by itself: one kernel for all depends on which sizes came before
+        run.forward = torch.compile(model, dynamic=False)
     optimizer = run.recipe.optimizer.build([{"params": list(model.parameters())}], protocol.learning_rate, device)
     steps = Steps(protocol.epochs, len(_batches(drawn, protocol.batch_size, trial.seed, 1)))
     pace = Pace(run.recipe.schedule, optimizer, steps, protocol.warmup_epochs)
@@ -205,13 +211,14 @@ def _train_epoch(run: _Run, progress: TrainingState, indices: tuple[int, ...], e
     model, optimizer, scaler, protocol = progress.model, progress.optimizer, progress.scaler, run.trial.protocol
     group, device, seed = run.group, run.device, run.trial.seed
     model.train()
+    forward = model if run.forward is None else run.forward
     run.feed.begin(indices)
     losses = StepLosses(epoch, together=stays_on_card(device))
     for step, batch in enumerate(_batches(indices, protocol.batch_size, seed, epoch)):
         place = (seed, epoch, step)
         images, masks = run.feed.batch(batch, place, _generator(*place), group.share(len(batch)))
         with _drawing(_seed(seed, epoch, step, 1 + group.rank), device), autocast(device):
-            mean = loss_of(run.loss, model(images), masks, protocol.deep_supervision)
+            mean = loss_of(run.loss, forward(images), masks, protocol.deep_supervision)
             loss = group.part_of_mean(mean, len(images), len(batch))
         losses.add(group.sum(loss.detach()), len(batch))
         optimizer.zero_grad(set_to_none=True)

@@ -1,4 +1,4 @@
-"""What trials that share a card are advised: NVIDIA's Multi-Process Service, by which their kernels run side by side."""
+"""What trials that share a card are told of: NVIDIA's Multi-Process Service, for their kernels to run side by side."""
 
 from __future__ import annotations
 
