@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from ablate.study.tables import TableName
 
 _STATES: tuple[str, ...] = get_args(State)
-_MEASURED = ("latency_ms", "latency_iqr_ms", "peak_memory_mb")
-DURATIONS = ["train_seconds", "latency_ms", "latency_iqr_ms", "peak_memory_mb", "seconds", "images_per_second"]
+_MEASURED = "latency_ms", "latency_iqr_ms", "latency_low_ms", "latency_high_ms", "latency_cpu_ms", "peak_memory_mb"
+DURATIONS = ["train_seconds", *_MEASURED, "seconds", "images_per_second"]
 """Columns that differ between two runs of the same study; all others are equal."""
 
 

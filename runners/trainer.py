@@ -115,10 +115,13 @@ class Trainer:
     def train(self, queue: Queue, datasets: dict[str, Dataset], progress: Progress) -> None:
         """Train what `queue` gives, within `study.writing`. Raises `KeyboardInterrupt` if it is interrupted."""
         from ablate.runners.execution.nodes import check_nodes, this_node
+        from ablate.runners.execution.sharing import advice
         from ablate.runners.execution.tune import ray_session, train_missing
         from ablate.runners.watch.live import clock, forget_the_dead
 
         forget_the_dead(self.study)
+        if not self._cluster and (line := advice(self._choose())):
+            self.out.print(line)
         here = this_node()
         at_once = None if self._cluster else self._choose().at_once(here.cpus, here.gpus)
         with progress, ray_session(self._cluster, self._ends.lost, at_once=at_once) as look:

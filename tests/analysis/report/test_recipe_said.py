@@ -59,6 +59,7 @@ def test_the_paper_s_recipe_is_said_as_it_was():
         ({"protocol": {"warmup_epochs": 3, "clip_norm": 1}}, "warm-up over 3 epochs, gradients clipped to 1, "),
         ({"protocol": {"patience": 7}}, "ended after 7 epochs without a better one"),
         ({"protocol": {"ema": 0.99}}, "averaged weights (decay 0.99)"),
+        ({"protocol": {"compile": True}}, "compiled"),
         ({"protocol": {"deep_supervision": (1, 0.5)}}, "heads weighted 1,0.5"),
         ({"protocol": {"initialisation": "kaiming"}}, "kaiming initialisation"),
     ],
