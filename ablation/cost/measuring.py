@@ -12,7 +12,6 @@ import ctypes
 import importlib.metadata
 import json
 import os
-import platform
 import re
 import resource
 import statistics
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ablate import DISTRIBUTION
+from ablate.cost.machine import Machine, processor_of
 from ablate.cost.measured import Device, Measured, load_average
 from ablate.cost.rounds import timed
 from ablate.modules import use_code
@@ -108,7 +108,7 @@ def _timed(asked: _Asked) -> Measured:
         latency_ms=1e3 * statistics.median(found.wall),
         latency_iqr_ms=1e3 * (quartiles[2] - quartiles[0]),
         peak_memory_mb=asked.peak / 1e6,
-        device=_device_name(asked.device, asked.threads),
+        device=str(Machine(asked.device, processor_of(asked.device), asked.threads)),
         threads=asked.threads,
         channels=asked.in_channels,
         size=asked.size,
@@ -184,22 +184,6 @@ def _resident(line: Literal["VmRSS", "VmHWM"]) -> int:
         return int(found[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _device_name(device: Device, threads: int) -> str:
-    if device == "cuda":
-        import torch
-
-        return f"cuda ({torch.cuda.get_device_name()})"
-    return f"cpu ({_cpu_name()}, {threads} thread{'' if threads == 1 else 's'})"
-
-
-def _cpu_name() -> str:
-    try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        found = None
-    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":
