@@ -6,7 +6,8 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ablate.models.blocks import Norm, biased_conv3x3, conv_norm_relu, double_conv, normalisation, stage_widths
+from ablate.models.blocks import Norm, biased_conv3x3, conv_norm_relu, double_conv, normalisation
+from ablate.models.channels import stage_widths
 from ablate.models.settings import AttentionUNet as AttentionUNetConfig
 from ablate.models.unet import EncoderDecoder
 

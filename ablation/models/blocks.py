@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from ablate.errors import InputError
+from ablate.models.channels import inner_width, norm_groups
 from ablate.models.settings import Normalisation, Upsampling
 
 Conv = Callable[[int, int], nn.Module]
 """Makes a convolution that keeps height and width, from its input and its output channels."""
 Norm = Callable[[int], nn.Module]
 """Makes the normalisation of so many channels."""
-_MOST_GROUPS = 8
 
 
 def normalisation(kind: Normalisation) -> Norm:
@@ -41,7 +40,7 @@ def _instance_norm(channels: int) -> nn.GroupNorm:
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(max(n for n in range(1, _MOST_GROUPS + 1) if channels % n == 0), channels)
+    return nn.GroupNorm(norm_groups(channels), channels)
 
 
 def with_dropout(stage: nn.Module, dropout: float) -> nn.Module:
@@ -100,12 +99,7 @@ class Bottleneck(nn.Module):
         residual: bool = False,
     ) -> None:
         super().__init__()
-        inner, rest = divmod(out_channels, expansion)
-        if rest:
-            raise InputError(
-                f"bottleneck: expansion {expansion} does not divide {out_channels} channels; "
-                f"use a width that is a multiple of {expansion}, or another expansion"
-            )
+        inner = inner_width(out_channels, expansion)
         self.body = nn.Sequential(
             *conv_norm_relu(first(in_channels, inner), inner, norm),
             *conv_norm_relu(conv(inner, inner), inner, norm),
@@ -138,8 +132,3 @@ def upsample(kind: Upsampling, in_channels: int, out_channels: int) -> nn.Module
     if kind == "transposed":
         return nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, kernel_size=1), bilinear())
-
-
-def stage_widths(width: int, stages: int) -> list[int]:
-    """The channels of each stage, highest resolution first: doubled with each halving of height and width."""
-    return [width * 2**stage for stage in range(stages)]

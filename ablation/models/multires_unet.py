@@ -23,9 +23,9 @@ from ablate.models.blocks import (
     conv_norm_relu,
     double_conv,
     normalisation,
-    stage_widths,
     with_dropout,
 )
+from ablate.models.channels import stage_widths
 from ablate.models.network import Network
 from ablate.models.settings import Dropout, Normalisation
 from ablate.settings import MOST_CHANNELS, Number, Whole

@@ -81,12 +81,16 @@ class _WithEncoderWeights(Network):
 
     _stay_out_of_json = field_validator("encoder_weights")(no_path_from_json)
 
-    def build(self, in_channels: int, classes: int) -> nn.Module:
+    def check_channels(self, in_channels: int) -> None:
+        """Raises `InputError` for weights that are of other images."""
         if self.encoder_weights_sha256 is not None and in_channels not in (1, 3):
             raise InputError(
                 f"encoder_weights are for images in colour or grey, and data.channels is {in_channels}: leave them "
                 "out, or take three channels by data.use_channels"
             )
+
+    def build(self, in_channels: int, classes: int) -> nn.Module:
+        self.check_channels(in_channels)
         model = super().build(in_channels, classes)
         if self.encoder_weights is not None and not next(model.parameters()).is_meta:
             from ablate.models.encoder_weights import load_encoder_weights

@@ -17,10 +17,10 @@ from ablate.models.blocks import (
     conv3x3,
     double_conv,
     normalisation,
-    stage_widths,
     upsample,
     with_dropout,
 )
+from ablate.models.channels import stage_widths
 from ablate.models.pyconv import PyConv2d
 from ablate.models.settings import PyConvUNet as PyConvUNetConfig
 from ablate.models.settings import UNet as UNetConfig

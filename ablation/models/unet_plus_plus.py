@@ -8,7 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ablate.models.blocks import Norm, bilinear, double_conv, normalisation, stage_widths, with_dropout
+from ablate.models.blocks import Norm, bilinear, double_conv, normalisation, with_dropout
+from ablate.models.channels import stage_widths
 from ablate.models.settings import UNetPlusPlus as UNetPlusPlusConfig
 
 

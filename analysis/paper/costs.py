@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ablate.analysis.paper.published import PYRAMIDS, TABLE_3, TABLE_3_INPUT, PublishedCost
 
 if TYPE_CHECKING:
-    from ablate.models.pyconv import Share
+    from ablate.models.channels import Share
     from ablate.part import Part
 
 
@@ -94,7 +94,7 @@ def needed_groups(kernels: tuple[int, ...]) -> tuple[float, ...]:
 
 def cost_ratio(levels: int, share: Share) -> float:
     """A PyConv's parameters (and MACs) over those of the plain 3×3 convolution that it replaces, biases aside."""
-    from ablate.models.pyconv import level_channels
+    from ablate.models.channels import level_channels
 
     kernels, groups = PYRAMIDS[levels]
     outputs = 2**levels

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from ablate.errors import InputError
-from ablate.models.pyconv import PyConv2d, level_channels
+from ablate.models.channels import level_channels
+from ablate.models.pyconv import PyConv2d
 
 PYRAMIDS = [
     ((3,), (1,)),

@@ -9,7 +9,8 @@ import pytest
 from ablate.analysis.paper import lightness
 from ablate.analysis.paper.costs import cost_ratio, costs, needed_groups
 from ablate.analysis.paper.published import PYRAMIDS, SHARES
-from ablate.models.pyconv import PyConv2d, level_channels
+from ablate.models.channels import level_channels
+from ablate.models.pyconv import PyConv2d
 
 
 @pytest.fixture(scope="module")
