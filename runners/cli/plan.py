@@ -110,14 +110,14 @@ def _times(trials: list[Planned], kept: _Kept) -> _Times:
     from ablate.analysis.format import listing
     from ablate.runners.execution.nodes import this_node
     from ablate.runners.execution.resources import choose_resources
-    from ablate.runners.execution.timing import at_a_time, times_on
+    from ablate.runners.execution.timing import times_on
     from ablate.runners.watch.live import clock
     from ablate.search_spaces.schedule import longest_first, makespan
 
     node = this_node()
     threads = min(kept.study.manifest.threads or 1, node.cpus) if kept.study else 1
     resources = choose_resources(threads, None, None, study_threads=None, nodes=[node])
-    times, slots = times_on(node, resources, kept.study, trials), at_a_time(node, resources)
+    times, slots = times_on(node, resources, kept.study, trials), resources.at_once(node.cpus, node.gpus) or 1
     foretold = {trial.key: times.foretold(trial) for trial in trials}
     seconds = {key: times.trial(one) for key, one in foretold.items()}
     keys = set(kept.keys)

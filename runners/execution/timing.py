@@ -1,4 +1,4 @@
-"""How long trials take where they are trained, and how many of them at a time."""
+"""How long trials take where they are trained."""
 
 from __future__ import annotations
 
@@ -22,10 +22,3 @@ def times_on(node: Node, resources: Resources, study: Study | None, trials: Sequ
     """
     card = node.cards[0].name if node.cards and resources.gpus else ""
     return Times.of(this_machine(resources.threads, resources.workers, card), study, trials)
-
-
-def at_a_time(node: Node, resources: Resources) -> int:
-    """How many trials with these resources `node` trains at once."""
-    by_cpus = node.cpus // (resources.cpus * resources.workers)
-    by_gpus = int(node.gpus / resources.gpus) if resources.gpus else by_cpus
-    return max(1, min(by_cpus, by_gpus, resources.max_concurrent or by_cpus))
