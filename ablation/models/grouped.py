@@ -23,26 +23,35 @@ _LANES = {"AVX2": 8, "AVX512": 16}
 """Of float32, by what PyTorch calls a CPU's capability."""
 
 
-def convolve(layer: nn.Conv2d, x: Tensor) -> Tensor:
+def convolve(layer: nn.Module, x: Tensor) -> Tensor:
     """`layer(x)`, the same but for rounding, by the fastest way there is.
 
     The library's own is taken wherever another could not be the same function or is not known to be faster: on other
     devices than CPUs, of other types than float32, and where somebody watches what `layer` does.
 
     Args:
-        layer: of stride 1, with same padding by zeros, an odd kernel and no bias.
+        layer: a convolution of stride 1, with same padding by zeros, an odd kernel and no bias; or what took its place.
         x: (N, C, H, W).
     """
-    if not _is_free(layer, x):
-        return layer(x)
-    kernel, groups = layer.kernel_size[0], layer.groups
-    images, inputs, height, width = x.shape
-    shape = Shape(kernel, inputs // groups, layer.out_channels // groups, groups, images, height, width)
-    chosen = _ways(shape, _lanes())
+    y: Tensor
+    chosen = _ways_of(layer, x)
     if chosen == Ways():
-        return layer(x)
-    y: Tensor = _Convolution.apply(x.contiguous(memory_format=torch.channels_last), layer.weight, groups, chosen)
+        y = layer(x)
+    else:
+        weight = layer.get_parameter("weight")
+        groups = x.shape[1] // weight.shape[1]
+        y = _Convolution.apply(x.contiguous(memory_format=torch.channels_last), weight, groups, chosen)
     return y
+
+
+def _ways_of(layer: nn.Module, x: Tensor) -> Ways:
+    if type(layer) is not nn.Conv2d or not _is_free(layer, x):
+        return Ways()
+    images, inputs, height, width = x.shape
+    groups, outputs = layer.groups, layer.out_channels
+    return _ways(
+        Shape(layer.kernel_size[0], inputs // groups, outputs // groups, groups, images, height, width), _lanes()
+    )
 
 
 _ways = cache(ways)
@@ -57,8 +66,7 @@ def _lanes() -> int:
 def _is_free(layer: nn.Conv2d, x: Tensor) -> bool:
     """Whether nothing depends on that `layer` itself is called, and x is what the ways are for."""
     return (
-        type(layer) is nn.Conv2d
-        and type(x) in (Tensor, nn.Parameter)
+        type(x) in (Tensor, nn.Parameter)
         and x.device.type == layer.weight.device.type == "cpu"
         and x.dtype == layer.weight.dtype == torch.float32
         and x.dim() == 4

@@ -28,14 +28,18 @@ _CLEARLY = 0.85
 """Of the library's time that another way may take at most: its estimate is not better than that."""
 _RATE = {8: 89.0, 16: 105.0}
 """Multiply–adds, each counted as two, in a nanosecond with all lanes full: by the lanes."""
-_COPY, _SHIFT = 0.45, 0.9
+_COPY, _SHIFT = 0.5, 1.0
 """Nanoseconds to move a value to another place among channels; to move it among columns, with zeros at the borders."""
 _CALL = 8_000.0
 """Nanoseconds of a call into the library, however little it has to do."""
-_KERNEL = 1.5
+_KERNEL = 1.35
 """Nanoseconds to write a value of a rewritten kernel."""
 _DEPTHWISE = 0.6
 """Of the rate, that a depthwise convolution reaches."""
+_FEW, _FEW_PACKED, _FEW_WEIGHTS = 0.75, 2.0, 1.2
+"""What a sum of one term costs beside that of many: what is read for it is used for no more."""
+_HALF, _HALF_LANES = {4, 8}, 0.65
+"""Channels of which oneDNN's AVX-512 kernels do better than their lanes say, and the time they take of that."""
 
 
 class Shape(NamedTuple):
@@ -83,10 +87,9 @@ def ways(shape: Shape, lanes: int) -> Ways:
     if lanes not in _RATE or shape.kernel == 1 or not shape.images:
         return Ways()
     along, of_weights = alternatives(shape)
-    back = _transposed(shape)
     return Ways(
         _least({way: nanoseconds(shape, way, lanes) for way in along}),
-        _least({way: nanoseconds(back, way, lanes) for way in along}),
+        _least({way: data_nanoseconds(shape, way, lanes) for way in along}),
         _least({way: weights_nanoseconds(shape, way, lanes) for way in of_weights}),
     )
 
@@ -117,13 +120,13 @@ def passes_nanoseconds(shape: Shape, lanes: int) -> tuple[float, float, float]:
     known = lanes if lanes in _RATE else max(_RATE)
     return (
         nanoseconds(shape, chosen.forward, known),
-        nanoseconds(_transposed(shape), chosen.data, known),
+        data_nanoseconds(shape, chosen.data, known),
         weights_nanoseconds(shape, chosen.weights, known),
     )
 
 
 def nanoseconds(shape: Shape, way: Way, lanes: int) -> float:
-    """Of the forward pass of `shape`; of its data gradient, which is one with inputs and outputs exchanged."""
+    """Of the forward pass of `shape`."""
     pixels, kernel = shape.images * shape.height * shape.width, shape.kernel
     every = _multiplying(shape, lanes)
     inputs, outputs = shape.groups * shape.inputs, shape.groups * shape.outputs
@@ -132,8 +135,17 @@ def nanoseconds(shape: Shape, way: Way, lanes: int) -> float:
         each = every / (_DEPTHWISE * _filled(inputs, lanes)) + 2 * _COPY * inputs * shape.outputs
         return pixels * each + (2 + 4 * shape.outputs) * _CALL
     wide = way.columns * blocks(kernel, way) / kernel if way.columns > 1 else 1.0
-    each = every * wide / _filled(way.columns * shape.outputs, lanes) * _short(way.columns * shape.inputs, 1.0)
+    each = every * wide / _filled(way.columns * shape.outputs, lanes) * _short(way, way.columns * shape.inputs)
+    if lanes == 16 and {shape.inputs, shape.outputs} <= _HALF and way == LIBRARY:
+        each *= _HALF_LANES
     return pixels * (each + _packing(way, inputs, outputs)) + _rewriting(shape, way, wide)
+
+
+def data_nanoseconds(shape: Shape, way: Way, lanes: int) -> float:
+    """Of the data gradient of `shape`: a forward pass with inputs and outputs exchanged, but over the same channels
+    where each is convolved by itself."""
+    back = shape if way.depthwise else shape._replace(inputs=shape.outputs, outputs=shape.inputs)
+    return nanoseconds(back, way, lanes)
 
 
 def weights_nanoseconds(shape: Shape, way: Way, lanes: int) -> float:
@@ -141,13 +153,11 @@ def weights_nanoseconds(shape: Shape, way: Way, lanes: int) -> float:
     pixels = shape.images * shape.height * shape.width
     wide = way.columns * blocks(shape.kernel, way) / shape.kernel if way.columns > 1 else 1.0
     across, along = (shape.inputs, shape.outputs) if way.swapped else (shape.outputs, shape.inputs)
-    each = _multiplying(shape, lanes) * wide / _filled(way.columns * across, lanes) * _short(way.columns * along, 1.2)
+    each = (
+        _multiplying(shape, lanes) * wide / _filled(way.columns * across, lanes) * _short_weights(way.columns * along)
+    )
     packing = _packing(way, shape.groups * shape.inputs, shape.groups * shape.outputs)
     return pixels * (each + packing) + _rewriting(shape, way, wide)
-
-
-def _transposed(shape: Shape) -> Shape:
-    return shape._replace(inputs=shape.outputs, outputs=shape.inputs)
 
 
 def _multiplying(shape: Shape, lanes: int) -> float:
@@ -160,9 +170,12 @@ def _filled(channels: int, lanes: int) -> float:
     return channels / (lanes * -(-channels // lanes))
 
 
-def _short(terms: int, each: float) -> float:
-    """What it costs that a sum has few terms: what is read for it is used for no more."""
-    return 1 + each / terms
+def _short(way: Way, terms: int) -> float:
+    return 1 + _FEW / terms**2 if way == LIBRARY else 1 + _FEW_PACKED / terms
+
+
+def _short_weights(terms: int) -> float:
+    return 1 + _FEW_WEIGHTS / terms
 
 
 def _packing(way: Way, inputs: int, outputs: int) -> float:
