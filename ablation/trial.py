@@ -10,6 +10,8 @@ import hashlib
 import itertools
 import json
 import re
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
@@ -145,10 +147,15 @@ class TrialConfig(Config):
             raise unknown("protocol.select", self.protocol.select, known)
         return self
 
-    @property
+    @cached_property
     def key(self) -> str:
         """SHA-256 (first 12 hex) of the canonical configuration."""
         return _digest(self.canonical())
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("key", None)  # it is that of what was copied
+        return copied
 
     @property
     def cell(self) -> str:

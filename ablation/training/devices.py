@@ -35,8 +35,9 @@ def make_deterministic(device: torch.device) -> None:
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
-    # warn_only: bilinear up-sampling has no deterministic backward pass on CUDA.
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Warns only: bilinear up-sampling has no deterministic backward pass on CUDA. `use_deterministic_algorithms` is the
+    # same, but loads torch's compiler to tell it, which takes as long as all the rest of torch.
+    torch.set_deterministic_debug_mode("warn")
     # Else every new tensor is filled with NaN before it is written: a check of torch's own operations.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 

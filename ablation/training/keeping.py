@@ -12,8 +12,8 @@ from ablate.training.checkpoint import Checkpoint, Document, TrainingState
 
 MOST_SECONDS = 15.0
 """Of training that an end at any moment may cost, where an epoch takes less."""
-SMALL = 2**20
-"""Bytes that are written at once and after each epoch: it takes a few milliseconds."""
+SMALL = 2**21
+"""Bytes that are written at once and after each epoch: that takes some milliseconds."""
 _BYTES_A_SECOND = 4e6
 """A larger one is written so often that it comes to this, which is a hundredth of what a core writes."""
 

@@ -23,6 +23,13 @@ class Job:
     code: UserCode
     """The user's modules that it names."""
 
+    # Ray Tune copies each trial's configuration several times, and writes it out.
+    def __deepcopy__(self, memo: dict[int, Any]) -> Job:
+        return self  # nothing of it changes
+
+    def __repr__(self) -> str:
+        return f"Job({self.planned.key})"
+
 
 def suggestion(planned: Planned) -> dict[str, Any]:
     """A trial as Ray Tune's configuration; `levels` are for its loggers to show."""

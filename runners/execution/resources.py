@@ -62,8 +62,8 @@ class Resources(NamedTuple):
         if self.shares:
             return self.max_concurrent
         cards = int(gpus * self.workers / self.gpus) if self.gpus else int(cpus)
-        room = min(int(cpus / self.cpus), cards) // self.workers
-        return min(self.max_concurrent or room, max(room, 1))
+        room = max(min(int(cpus / self.cpus), cards) // self.workers, 1)
+        return min(self.max_concurrent or room, room)
 
     def of(self, planned: Planned) -> dict[str, float]:
         """What one process of a trial takes."""

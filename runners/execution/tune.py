@@ -267,7 +267,6 @@ def _tune(
     from ray.tune.stopper import FunctionStopper, Stopper
 
     from ablate.runners.search.of_epochs import failing_in_a_line
-    from ablate.runners.search.schedulers.base import pauses
 
     class Halt(Stopper):
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -295,10 +294,7 @@ def _tune(
         return tune.PlacementGroupFactory(how.resources.bundles(config["job"].planned))
 
     scheduler = _scheduler(study, queue, how)
-    # Ray counts paused trials among those at a time, so there the machine's room alone is the limit.
-    at_once = None if pauses(how.asked.scheduler) else _at_once(how)
-    # Their processes start side by side, where there is room for all: what waits for room is asked for too early.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(1 if how.nodes or how.resources.shares else at_once or 1)
+    at_once = _at_once(how)
     scratch = tempfile.mkdtemp(prefix="ablate-")
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources_of),
@@ -325,11 +321,22 @@ def _tune(
 
 
 def _at_once(how: How) -> int | None:
-    """Trials at a time; None of a cluster that is to be filled."""
+    """Trials at a time, or None for as many as find room; Ray Tune is told how many of their processes may start side
+    by side: one, where not all of them have room for certain, for what waits for room is asked for too early."""
     import ray
 
-    there = ray.cluster_resources()
-    return how.resources.max_concurrent if how.nodes else how.resources.at_once(there["CPU"], there.get("GPU", 0))
+    from ablate.runners.search.schedulers.base import pauses
+
+    there, resources = ray.cluster_resources(), how.resources
+    if pauses(how.asked.scheduler):  # Ray counts paused trials among those at a time
+        at_once = None
+    elif how.nodes:
+        at_once = resources.max_concurrent
+    else:
+        at_once = resources.at_once(there["CPU"], there.get("GPU", 0))
+    certain = not how.nodes and not resources.shares
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(at_once or 1) if certain else "1"
+    return at_once
 
 
 def _scheduler(study: Study, queue: Queue, how: How) -> Any:

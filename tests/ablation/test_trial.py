@@ -33,6 +33,17 @@ def test_key_survives_json_and_pickle():
         assert pickle.loads(pickle.dumps(config)).key == config.key
 
 
+def test_a_copy_has_its_own_key_and_looking_at_one_changes_nothing():
+    config, looked_at = trial(seed=1), trial(seed=1)
+    key = looked_at.key
+    for deep in (False, True):
+        assert looked_at.model_copy(update={"seed": 2}, deep=deep).key == trial(seed=2).key != key
+        assert looked_at.model_copy(deep=deep).key == key
+    assert looked_at == config
+    assert hash(looked_at) == hash(config)
+    assert looked_at.model_dump_json() == config.model_dump_json()
+
+
 def test_key_is_twelve_hex_digits_of_the_canonical_configuration():
     # Pinned: a change of this value means that every existing study would train again.
     assert trial().key == "0687b175ad70"

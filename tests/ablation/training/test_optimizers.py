@@ -177,12 +177,14 @@ def test_what_cannot_be_used_is_told():
         adapt(torch.optim.SGD, {"decay_norms": "no"}, "optimizer x")
 
 
-def test_ours_do_not_load_torch_s_compiler():
+def test_neither_ours_nor_determinism_load_torch_s_compiler():
     """It takes as long as the rest of torch; in a process of its own, for here others have loaded it."""
     script = """
 import sys, torch
+from ablate.training.devices import make_deterministic
 from ablate.training.optimizers.adam import Adam, AdamW
 from ablate.training.optimizers.sgd import SGD, RMSprop
+make_deterministic(torch.device("cpu"))
 for part in (Adam(), AdamW(decay_norms=False), SGD(), RMSprop()):
     weights = torch.nn.Linear(2, 2)
     optimizer = part.build([{"params": list(weights.parameters())}], 0.1, torch.device("cpu"))

@@ -50,6 +50,26 @@ def test_by_default_a_trial_has_a_cpu_and_a_gpu_where_there_is_one():
     assert choose(LAPTOP, cpus=2, study_threads=4).threads == 2
 
 
+@pytest.mark.parametrize(
+    ("resources", "cpus", "gpus", "expected"),
+    [
+        (Resources(cpus=1, gpus=0, max_concurrent=None), 8, 0, 8),
+        (Resources(cpus=3, gpus=0, max_concurrent=None), 8, 0, 2),
+        (Resources(cpus=1, gpus=0, max_concurrent=3), 8, 0, 3),
+        (Resources(cpus=1, gpus=0, max_concurrent=30), 8, 0, 8),
+        (Resources(cpus=16, gpus=0, max_concurrent=None), 8, 0, 1),  # Ray says what is wrong
+        (Resources(cpus=1, gpus=1, max_concurrent=None), 64, 2, 2),
+        (Resources(cpus=1, gpus=0.25, max_concurrent=None), 64, 2, 8),
+        (Resources(cpus=1, gpus=0.25, max_concurrent=None), 4, 2, 4),
+        (Resources(cpus=2, gpus=0, max_concurrent=None, workers=2), 8, 0, 2),
+        (Resources(cpus=1, gpus=2, max_concurrent=None, workers=2), 64, 4, 2),
+        (Resources(cpus=1, gpus=1, max_concurrent=None, shares=Shares(24 * GB)), 64, 2, None),
+    ],
+)
+def test_a_machine_has_as_many_trials_at_a_time_as_it_has_room_for(resources, cpus, gpus, expected):
+    assert resources.at_once(cpus, gpus) == expected
+
+
 def test_the_drivers_own_gpus_do_not_matter_on_a_cluster(monkeypatch):
     import torch
 

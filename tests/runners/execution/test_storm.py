@@ -15,9 +15,11 @@ from pathlib import Path
 from commands import ABLATE, SPACE, ablate, descendants, kill_tree, tables
 
 TRIALS, WORKER_KILLS, DRIVER_KILLS = 20, 10, 5
+# Networks whose checkpoints are small enough to be written after each epoch.
 STORMY = (
     SPACE.replace("epochs: 3", "epochs: 12")
-    .replace("[32, 32]", "[48, 48]")
+    .replace("stages: 3", "stages: 2")
+    .replace("[32, 32]", "[64, 64]")
     .replace("[4, 8]", str(list(range(4, 4 + TRIALS))))
 )
 
