@@ -120,10 +120,12 @@ class Trainer:
         from ablate.runners.watch.live import clock, forget_the_dead
 
         forget_the_dead(self.study)
-        if not self._cluster and (line := advice(self._choose())):
-            self.out.print(line)
-        here = this_node()
-        at_once = None if self._cluster else self._choose().at_once(here.cpus, here.gpus)
+        here, at_once = this_node(), None
+        if not self._cluster:
+            resources = self._choose()
+            at_once = resources.at_once(here.cpus, here.gpus)
+            if line := advice(resources):
+                self.out.print(line)
         with progress, ray_session(self._cluster, self._ends.lost, at_once=at_once) as look:
             nodes = check_nodes([planned.config for planned in queue.left]) if self._cluster else None
             outcome = train_missing(self.study, queue, datasets, self._how(nodes), progress, look=look)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def choose_device() -> torch.device:
@@ -40,6 +41,16 @@ def make_deterministic(device: torch.device) -> None:
     torch.set_deterministic_debug_mode("warn")
     # Else every new tensor is filled with NaN before it is written: a check of torch's own operations.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def compiled(model: nn.Module) -> Callable[[Tensor], Any]:
+    """The forward pass of `model` through `torch.compile`, deterministic.
+
+    For each size of batch by itself: kernels for any size would depend on which sizes came before, and a training that
+    is resumed has not seen those.
+    """
+    torch.use_deterministic_algorithms(True, warn_only=True)  # as it is already: now its compiler is told, too
+    return torch.compile(model, dynamic=False)
 
 
 ON_CARD = "ABLATE_ON_CARD"

@@ -27,7 +27,7 @@ from ablate.metrics.counts import Scores, class_count, scores
 from ablate.models.build import build_model
 from ablate.training.average import Average
 from ablate.training.checkpoint import Checkpoint, Epoch, TrainingState
-from ablate.training.devices import autocast, make_deterministic, precision, stays_on_card
+from ablate.training.devices import autocast, compiled, make_deterministic, precision, stays_on_card
 from ablate.training.feed import Feed
 from ablate.training.heads import loss_of
 from ablate.training.inference import batch_logits, classify, predictions_of, probabilities
@@ -147,8 +147,8 @@ def _begin(run: _Run, drawn: tuple[int, ...]) -> TrainingState:
             initialise(model, protocol.initialisation)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run.group.synchronise(model)
-    if protocol.compile:  # for each size of batch by itself: one kernel for all depends on which sizes came before
-        run.forward = torch.compile(model, dynamic=False)
+    if protocol.compile:
+        run.forward = compiled(model)
     optimizer = run.recipe.optimizer.build([{"params": list(model.parameters())}], protocol.learning_rate, device)
     steps = Steps(protocol.epochs, len(_batches(drawn, protocol.batch_size, trial.seed, 1)))
     pace = Pace(run.recipe.schedule, optimizer, steps, protocol.warmup_epochs)
