@@ -13,7 +13,9 @@ import pytest
 
 from ablate import origin
 from ablate.data.settings import Folder, Mni152, Phantom
+from ablate.kinds import KINDS, own_parts
 from ablate.models.settings import PyConvUNet, ResNet34UNet, UNet, UNetPlusPlus
+from ablate.modules import load
 from ablate.origin import APART, Origin, meaning, mixed, modules_of, origin_of
 from ablate.part import Part
 from ablate.trial import TrialConfig
@@ -92,6 +94,13 @@ def test_a_trial_is_made_by_its_own_network_and_its_own_reader():
         "data.splits",
     ):
         assert all(f"ablate.{always}" in modules_of(one) for one in (trial(), trial(UNetPlusPlus(), Mni152())))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_a_part_is_known_without_importing_it(kind):
+    for name, place in own_parts(KINDS[kind]).items():
+        settings = load(place)
+        assert origin._module(KINDS[kind], name) == (getattr(settings, "module", "") or place).partition(":")[0]
 
 
 def test_every_module_that_training_imports_counts_or_is_known_to_decide_nothing():

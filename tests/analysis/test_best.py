@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
-from ablate.analysis.all_cells import moderated_variances
+from ablate.analysis.all_cells import _inverse_trigamma, moderated_variances
 from ablate.analysis.best import _STRICTER, _largest, all_pairs, none_better
 from ablate.analysis.crossed import Interval
 from ablate.analysis.front_set import front_set
@@ -148,6 +148,11 @@ def test_variances_are_moderated_as_limma_does():
     drawn = true * rng.chisquare(2, 20_000) / 2
     moderated = moderated_variances(drawn, np.full(20_000, 2), np.ones(20_000, dtype=bool))
     assert np.polyfit(drawn, moderated, 1) == pytest.approx([2 / 6, 4 / 6], abs=0.05)
+
+
+@pytest.mark.parametrize("value", [1e-6, 1e-3, 0.3, 1.0, np.pi**2 / 6, 40.0, 1e7])
+def test_the_inverse_of_the_trigamma_function_is_one(value):
+    assert special.polygamma(1, _inverse_trigamma(value)) == pytest.approx(value, rel=1e-12)
 
 
 def test_the_reach_of_one_cell_is_a_quantile_of_its_own_and_of_many_is_more():

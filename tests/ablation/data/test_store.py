@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import weakref
@@ -20,7 +21,7 @@ from ablate.data import load, samples, store
 from ablate.data.dataset import Dataset
 from ablate.data.load import load_data
 from ablate.data.ragged import Ragged
-from ablate.data.settings import Folder
+from ablate.data.settings import Folder, Mni152
 from ablate.data.store import Kept, as_it_travels
 from ablate.errors import InputError
 from ablate.progress import told_to
@@ -248,3 +249,23 @@ def test_small_data_sets_leave_no_trace(root, tmp_path, monkeypatch):
     monkeypatch.setenv(store.VARIABLE, str(tmp_path / "cache"))
     assert type(load_data(Folder(root=root, size=(16, 16), n_classes=3))) is Dataset
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_comes_with_a_package_is_made_ready_once(tmp_path, monkeypatch):
+    """And is in memory then, so that a cache which is emptied costs no trial."""
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path / "cache"))
+    first = load_data(Mni152(slices=5, size=(32, 32)))
+    with monkeypatch.context() as patch:
+        patch.setattr(Mni152, "read", lambda self: pytest.fail("it is decoded again"))
+        again = load_data(Mni152(slices=5, size=(32, 32)))
+    shutil.rmtree(tmp_path / "cache")
+    assert type(again) is Dataset
+    assert_equal(again, first)
+    fresh = load_data(Mni152(slices=5, size=(32, 32)), fresh=True)
+    assert_equal(fresh, first)
+
+
+def test_without_a_cache_what_comes_with_a_package_is_read_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(store.VARIABLE, str(tmp_path / "file"))
+    assert len(load_data(Mni152(slices=5, size=(32, 32)))) == 5
