@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib
 import importlib.abc
 import importlib.metadata
 import importlib.util
 import platform
+import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
+from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -122,8 +123,23 @@ def _module(kind: Kind, name: str) -> str:
     if not place:
         return ""
     module, _, attribute = place.partition(":")
-    elsewhere: str = getattr(getattr(importlib.import_module(module), attribute), "module", "")
-    return (elsewhere or module).partition(":")[0]
+    return (_module_of_class(module, attribute) or module).partition(":")[0]
+
+
+@cache
+def _module_of_class(module: str, name: str) -> str:
+    """What a class of settings has for `module`, if it has it: where the part itself is. Nothing is imported."""
+    lines = [
+        line
+        for node in _parsed(module).body
+        if isinstance(node, ast.ClassDef) and node.name == name
+        for line in node.body
+    ]
+    for line in lines:
+        match line:
+            case ast.Assign(targets=[ast.Name("module")], value=ast.Constant(str(elsewhere))):
+                return elsewhere
+    return ""
 
 
 @cache
@@ -141,10 +157,7 @@ def _with_what_they_import(names: tuple[str, ...]) -> tuple[str, ...]:
 @cache
 def _is_own(name: str) -> bool:
     """Whether that is a module of this package."""
-    try:
-        return name.partition(".")[0] == _PACKAGE and importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # what is before its last dot is no package
-        return False
+    return name.partition(".")[0] == _PACKAGE and _spec(name) is not None
 
 
 @cache
@@ -156,8 +169,21 @@ def _code_of(names: tuple[str, ...]) -> str:
 
 
 @cache
+def _spec(name: str) -> ModuleSpec | None:
+    """As `importlib.util.find_spec`, which imports what is before the last dot; None where that is no package."""
+    before, _, _ = name.rpartition(".")
+    if not before:
+        return importlib.util.find_spec(name)
+    above = _spec(before)
+    if above is None or above.submodule_search_locations is None:
+        return None
+    finders = (finder.find_spec(name, above.submodule_search_locations) for finder in sys.meta_path)
+    return next((spec for spec in finders if spec is not None), None)
+
+
+@cache
 def _parsed(name: str) -> ast.Module:
-    spec = importlib.util.find_spec(name)
+    spec = _spec(name)
     source = spec.loader.get_source(name) if spec and isinstance(spec.loader, importlib.abc.InspectLoader) else None
     if source is None:
         raise ModuleNotFoundError(f"the source of {name} is not there")

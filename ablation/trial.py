@@ -72,6 +72,10 @@ class Protocol(Config):
     """With `data.fit` of `patches`: by which share windows overlap their neighbours where a whole image is predicted,
     to be validated, tested or segmented."""
 
+    compile: Annotated[bool, Since("0.2")] = False
+    """Training steps run through `torch.compile`, which rounds otherwise than PyTorch's own operations. What is
+    validated, tested and predicted is not compiled."""
+
     @field_validator("augment")
     @classmethod
     def _canonical_order(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -111,3 +111,14 @@ def listing(items: Sequence[str], most: int = 8) -> str:
     first, others = cut(items, most)
     said = [*first, *([f"{others} others"] if others else [])]
     return " and ".join(said) if len(said) < 3 else ", ".join(said[:-1]) + f" and {said[-1]}"
+
+
+def level_label(levels: dict[str, str]) -> str:
+    """The levels of a design as a short name: `levels=4`; a network is its own name.
+
+    Where components are left out one at a time: `without residual`, or `full`.
+    """
+    if levels and set(levels.values()) <= {"with", "without"}:
+        gone = [name.split(".")[-1] for name, level in levels.items() if level == "without"]
+        return f"without {', '.join(gone)}" if gone else "full"
+    return ", ".join(level if name == "network" else f"{name.split('.')[-1]}={level}" for name, level in levels.items())

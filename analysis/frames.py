@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
-from ablate.analysis.format import MIXED
+from ablate.analysis.format import MIXED, level_label
 from ablate.analysis.scores import Unit, image_scores, metrics_of
 from ablate.analysis.scoring import AS_EVER, Scoring, names_of, stacks_of
 from ablate.data.value_settings import in_words
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from ablate.study.tables import TableName
 
 _STATES: tuple[str, ...] = get_args(State)
-_MEASURED = ("latency_ms", "latency_iqr_ms", "peak_memory_mb")
-DURATIONS = ["train_seconds", "latency_ms", "latency_iqr_ms", "peak_memory_mb", "seconds", "images_per_second"]
+_MEASURED = "latency_ms", "latency_iqr_ms", "latency_low_ms", "latency_high_ms", "latency_cpu_ms", "peak_memory_mb"
+DURATIONS = ["train_seconds", *_MEASURED, "seconds", "images_per_second"]
 """Columns that differ between two runs of the same study; all others are equal."""
 
 
@@ -365,17 +365,6 @@ def _options(config: TrialConfig) -> dict[str, str]:
     data = {name: in_words(value) for name, value in config.data.canonical().items() if name != "name"}
     split = {f"split.{name}": value for name, value in config.protocol.split.canonical("fold").items()}
     return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in {**data, **split}.items()}
-
-
-def level_label(levels: dict[str, str]) -> str:
-    """The levels of a design as a short name: `levels=4`; a network is its own name.
-
-    Where components are left out one at a time: `without residual`, or `full`.
-    """
-    if levels and set(levels.values()) <= {"with", "without"}:
-        gone = [name.split(".")[-1] for name, level in levels.items() if level == "without"]
-        return f"without {', '.join(gone)}" if gone else "full"
-    return ", ".join(level if name == "network" else f"{name.split('.')[-1]}={level}" for name, level in levels.items())
 
 
 def describe(config: TrialConfig) -> str:

@@ -1,4 +1,4 @@
-"""Where measured latency contradicts MACs: fewer multiply–accumulates that take longer."""
+"""What measured latencies say: where they contradict MACs (fewer, yet slower), and which of them are in doubt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ import numpy as np
 from ablate.analysis.format import NO_BREAK
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
+
+    from ablate.cost.measured import Measured
 
 
 class Timing(NamedTuple):
@@ -65,3 +69,13 @@ def disagreements(trials: pd.DataFrame) -> tuple[Disagreement, ...]:
 
 def _latency(timing: Timing) -> str:
     return f"{timing.latency_ms:.1f}{NO_BREAK}ms (IQR{NO_BREAK}{timing.latency_iqr_ms:.1f})"
+
+
+def doubted(measurements: Mapping[str, Measured], trials: pd.DataFrame) -> tuple[str, ...]:
+    """A sentence for each cell of `trials` whose latency is in doubt, in the table's order: why, and what to do."""
+    found = []
+    for cell, label in trials.drop_duplicates("cell")[["cell", "label"]].itertuples(index=False):
+        doubt = measurements[cell].doubt if cell in measurements else None
+        if doubt is not None:
+            found.append(f"The latency of {label} is in doubt: {doubt}. Measure it again on an idle machine.")
+    return tuple(found)

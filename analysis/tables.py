@@ -62,6 +62,9 @@ class Row(NamedTuple):
     macs: float
     latency_ms: float
     latency_iqr_ms: float
+    latency_low_ms: float
+    latency_high_ms: float
+    latency_cpu_ms: float
     peak_memory_mb: float
     device: str
     scores: Mapping[MetricName, TableScore]
@@ -163,6 +166,9 @@ def _row(one: CellScores, costs: pd.DataFrame, scores: _Scores, lost: Failures |
         macs=number("macs"),
         latency_ms=latency,
         latency_iqr_ms=number("latency_iqr_ms"),
+        latency_low_ms=number("latency_low_ms"),
+        latency_high_ms=number("latency_high_ms"),
+        latency_cpu_ms=number("latency_cpu_ms"),
         peak_memory_mb=number("peak_memory_mb"),
         device=_device(costs.loc[one.cell].to_dict()) if math.isfinite(latency) else "",
         scores={

@@ -207,7 +207,8 @@ def comma_separated(table: ResultsTable) -> str:
 
     `fails` of `fails_of` tests were lost, with a Dice below `fails_below`; `fails_at_most` bounds their rate.
     """
-    costs = ("params", "macs", "latency_ms", "latency_iqr_ms", "peak_memory_mb")
+    latency = ("latency_ms", "latency_iqr_ms", "latency_low_ms", "latency_high_ms", "latency_cpu_ms")
+    costs = ("params", "macs", *latency, "peak_memory_mb")
     kinds = ("", "_low", "_high", "_chosen", "_best", "_difference", "_p")
     lost = ("failed", "tests", "at_most", "below", "empty", "failed_seeds")
     head = ["data", "cell", "label", "model", "trivial", "seeds", "images", *costs, "device"]

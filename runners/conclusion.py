@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ablate.errors import Halted
 from ablate.runners.execution.ending import Ends
+from ablate.runners.kept_report import is_of, keep_in_mind, state_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +21,7 @@ _LONGEST_REASON = 200
 
 
 def conclude(study: Study, out: Console, ends: Ends) -> None:
-    """The front, printed, and the report."""
+    """The front, printed, and the report, unless the one that is there was written of this very study."""
     from ablate.analysis.by_seed import by_seed, remarks
     from ablate.analysis.failure_words import legend
     from ablate.analysis.failures import failures
@@ -31,7 +32,8 @@ def conclude(study: Study, out: Console, ends: Ends) -> None:
     from ablate.runners.cli.report import write_report
     from ablate.runners.cli.shared import notes
 
-    frames = None
+    frames, path = None, study.path / "report.html"
+    state = state_of(study.path, path)
     with costing_no_training("the summary", study.path, ends):
         frames = load(study)
         out.print()
@@ -41,7 +43,9 @@ def conclude(study: Study, out: Console, ends: Ends) -> None:
         explained = legend(lost, frames)
         front_summary(by_seed(frames), out, caution=said, intervals={"dice": found}, failures=lost, lost=explained)
     with costing_no_training("the report", study.path, ends):
-        path = write_report(study, frames or load(study), study.path / "report.html")
+        if not is_of(path, state):
+            write_report(study, frames or load(study), path)
+            keep_in_mind(path, state)
         out.print(f"Report: {path}", soft_wrap=True)
 
 

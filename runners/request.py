@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ablate.cuda import has_cuda
 from ablate.data.fit import is_scored_at_own_size
 from ablate.errors import InputError, unknown
 from ablate.modules import use_code
@@ -306,6 +307,4 @@ def code_folders(space: str | Path | Mapping[str, Any], code: Path | None) -> li
 
 
 def _default_profile() -> str:
-    from ablate.training.devices import choose_device
-
-    return "standard" if choose_device().type == "cuda" else "quick"
+    return "standard" if has_cuda() else "quick"

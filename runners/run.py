@@ -159,10 +159,10 @@ def _decide(trainer: Trainer, asked: _Asked, request: Request) -> None:
 
 def _train_plan(trainer: Trainer, asked: _Asked, request: Request) -> None:
     """Train what the study is missing of a plan."""
-    from ablate.analysis.frames import level_label
+    from ablate.analysis.format import level_label
     from ablate.origin import unlike_today
     from ablate.runners.cli.shared import plan_notes
-    from ablate.runners.execution.tune import score_trivial
+    from ablate.runners.execution.standing import score_trivial
     from ablate.search_spaces.plan import run_of
 
     space, plan, study, out = asked.space, asked.plan, trainer.study, trainer.out
@@ -224,10 +224,9 @@ def _say_what_others_made(out: Console, others: Mapping[str, str], missing: list
 
 def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     """Train what a search proposes."""
-    from ablate.analysis.format import several
-    from ablate.analysis.frames import level_label
+    from ablate.analysis.format import level_label, several
     from ablate.part import label_of
-    from ablate.runners.execution.tune import score_trivial
+    from ablate.runners.execution.standing import score_trivial
     from ablate.runners.search.study_search import Search, make_queue
     from ablate.runners.watch.progress import Progress
 
@@ -266,7 +265,7 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     if queue.over:
         out.print("All of them are in the study already")
         return
-    progress = Progress(out, study, [], labels, expected=search.trials)
+    progress = Progress(out, study, [], labels, expected=search.trials, times=trainer.times([]))
     try:
         trainer.train(queue, {dataset.config.text: dataset}, progress)
     except KeyboardInterrupt:

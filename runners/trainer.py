@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ablate.errors import InputError
+from ablate.kinds import name_of
 from ablate.runners.execution.ending import Ends
 from ablate.runners.request import Training
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ablate.runners.execution.tune import How
     from ablate.runners.watch.progress import Progress
     from ablate.search_spaces.plan import Planned
+    from ablate.search_spaces.schedule import Times
     from ablate.study.records import Record
     from ablate.study.study import Study
     from ablate.trial import TrialConfig
@@ -40,11 +43,9 @@ def find_cluster(address: str | None, out: Console) -> Address | None:
 
 def check_cluster(cluster: Address | None) -> None:
     """Raises `InputError` where Ray runs in this process already, or no cluster answers."""
-    import ray
-
     from ablate.runners.execution.address import check_address
 
-    if ray.is_initialized():
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():
         raise InputError("Ray is running in this process already, and a run starts it by itself: ray.shutdown() first")
     if cluster:
         check_address(cluster)
@@ -83,7 +84,7 @@ class Trainer:
         )
         self.threads = training.cpus_per_trial or study.manifest.threads or 1
         if not cluster:
-            self._choose()
+            self._choose()  # what is asked and is not there is said now
         self.storage = choose_storage(study, training.storage_path)
         if self.storage:
             check_storage(self.storage)
@@ -91,23 +92,40 @@ class Trainer:
             from ablate.runners.watch.loggers import check_logger
 
             check_logger(name)
-        make_scheduler(training.scheduler, costs={}, max_epochs=epochs)  # a name that is none is said now
+        if name_of(training.scheduler) != "none":  # a name that is none is said now
+            make_scheduler(training.scheduler, costs={}, max_epochs=epochs)
 
     def take_arrivals(self) -> None:
         """Take in what workers finished that no driver did, within `study.writing`."""
-        from ablate.runners.execution.tune import take_arrivals
+        from ablate.runners.execution.standing import take_arrivals
 
         take_arrivals(self.study, self.storage)
+
+    def times(self, trials: list[Planned]) -> Times:
+        """How long these take where they are trained. A cluster's machines are taken to be as this one until they have
+        trained an epoch."""
+        from ablate.runners.execution.nodes import this_node
+        from ablate.runners.execution.resources import Resources
+        from ablate.runners.execution.timing import times_on
+
+        node = this_node()
+        here = Resources(self.threads, 0.0, None) if self._cluster else self._choose(nodes=[node])
+        return times_on(node, here, self.study, trials)
 
     def train(self, queue: Queue, datasets: dict[str, Dataset], progress: Progress) -> None:
         """Train what `queue` gives, within `study.writing`. Raises `KeyboardInterrupt` if it is interrupted."""
         from ablate.runners.execution.nodes import check_nodes, this_node
+        from ablate.runners.execution.sharing import advice
         from ablate.runners.execution.tune import ray_session, train_missing
         from ablate.runners.watch.live import clock, forget_the_dead
 
         forget_the_dead(self.study)
-        here = this_node()
-        at_once = None if self._cluster else self._choose().at_once(here.cpus, here.gpus)
+        here, at_once = this_node(), None
+        if not self._cluster:
+            resources = self._choose()
+            at_once = resources.at_once(here.cpus, here.gpus)
+            if line := advice(resources):
+                self.out.print(line)
         with progress, ray_session(self._cluster, self._ends.lost, at_once=at_once) as look:
             nodes = check_nodes([planned.config for planned in queue.left]) if self._cluster else None
             outcome = train_missing(self.study, queue, datasets, self._how(nodes), progress, look=look)
@@ -127,20 +145,21 @@ class Trainer:
         again: Collection[str] = (),
     ) -> None:
         """Train trials of a plan, of which those with keys in `again` are in the study. Raises as `train` does."""
-        from ablate.analysis.frames import level_label
+        if not missing:
+            return
+        from ablate.analysis.format import level_label
         from ablate.runners.execution.queue import PlanQueue
         from ablate.runners.watch.progress import Progress
 
-        if not missing:
-            return
         labels = {trial.key: level_label(trial.levels) for trial in missing}
         datasets = {trial.config.data.text: dataset_of(trial.config.data) for trial in missing}
-        progress = Progress(self.out, self.study, missing, labels)
-        self.train(PlanQueue(self.study, missing, again=again), datasets, progress)
+        times = self.times(missing)
+        progress = Progress(self.out, self.study, missing, labels, times=times)
+        self.train(PlanQueue(self.study, missing, times=times, again=again), datasets, progress)
 
     def missing(self, trials: list[Planned], again: Collection[str] = ()) -> list[Planned]:
         """Those that are to be trained: what the study is missing, and those with keys in `again`."""
-        from ablate.runners.execution.tune import missing_trials
+        from ablate.runners.execution.standing import missing_trials
 
         asked = self.training
         return missing_trials(

@@ -14,7 +14,7 @@ def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], P
 
     Raises `InputError` where none can be.
     """
-    from ablate.cost.counted import build_on_meta
+    from ablate.cost.counted import check_can_be_built
 
     found: dict[Part, dict[str, str]] = {}
     reason = InputError(f"space {space.name} has no configuration")
@@ -25,7 +25,7 @@ def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], P
                 assign(tree, path, value)
             model = network_of_space(tree, space.name)
             if model not in found:
-                build_on_meta(model, 1, 1)
+                check_can_be_built(model, 1, 1)
                 found[model] = made.levels
         except InputError as error:
             reason = error

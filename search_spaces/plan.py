@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
+from ablate.cost.foretold import Images, epoch_images
 from ablate.data.dataset import Dataset
 from ablate.data.settings import Split
 from ablate.data.splits import Parts
@@ -29,12 +30,17 @@ MOST_TRIALS = 100_000
 
 
 class Planned(NamedTuple):
-    """A trial with its place in the design and its price; MACs are of one image at the trial's size."""
+    """A trial with its place in the design and its price; MACs are of one image at the trial's size.
+
+    `images`: what its epochs train on and validate. Where that is not known, one image stands for them, which keeps the
+    order of trials on the same data.
+    """
 
     config: TrialConfig
     levels: dict[str, str]
     params: int
     macs: int
+    images: Images = Images(1, 0)
 
     @property
     def key(self) -> str:
@@ -262,10 +268,10 @@ class Planner:
             source = parts["data"] = parts["data"].but(fingerprint=dataset.config.fingerprint)
             first = TrialConfig(**parts, seed=self.seeds[0])
             self._try_parts(first)
-            trains = [self._split(dataset, first.of_fold(fold).protocol.split).train for fold in folds]
+            parts_of_fold = [self._split(dataset, first.of_fold(fold).protocol.split) for fold in folds]
             params, macs, note = _price(model, source)
             self._said |= {note: None} if note else {}
-            if 1 in {protocol.batch_size, *map(len, trains)}:  # else no batch is of one
+            if 1 in {protocol.batch_size, *(len(part.train) for part in parts_of_fold)}:  # else no batch is of one
                 _try_one_image(model, source)
         except ValidationError as error:
             raise ImpossibleError(explain(error)) from None
@@ -274,10 +280,11 @@ class Planner:
         except InputError as error:
             raise ImpossibleError(str(error)) from None
         check(self.space, params, macs)
+        images = [epoch_images(first, part.train, part.val, dataset.own_sizes) for part in parts_of_fold]
         return [
-            Planned(first.of_fold(fold).model_copy(update={"seed": seed}), variant.levels, params, macs)
+            Planned(first.of_fold(fold).model_copy(update={"seed": seed}), variant.levels, params, macs, seen)
             for seed in self.seeds
-            for fold in folds
+            for fold, seen in zip(folds, images, strict=True)
         ]
 
     def _split(self, dataset: Dataset, split: Split) -> Parts:

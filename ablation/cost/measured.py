@@ -2,61 +2,58 @@
 
 MACs do not tell: grouped convolutions with large kernels need fewer MACs and more time than plain ones.
 
-A measurement runs in a fresh process of its own, so that neither an earlier network's memory nor a warm allocator is
-in it. Nothing else should run on the machine meanwhile: neighbours take caches, memory bandwidth and clock.
+Memory and time are measured in a fresh process each, so that neither an earlier network's memory nor a warm allocator
+is in them. Nothing else should run on the machine meanwhile: neighbours take caches, memory bandwidth and clock.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 import json
 import os
-import platform
-import re
-import resource
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ablate import DISTRIBUTION
+from ablate.cost.rounds import NARROW, half_width
 from ablate.errors import InputError, TrialError
-from ablate.modules import use_code, used_code
+from ablate.modules import used_code
 from ablate.part import Part
-from ablate.user_code import Source, UserCode
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
     from ablate.models.network import Network
 
 Device = Literal["cpu", "cuda"]
-WARM_UP = 3
-"""Forward passes before the clock starts: caches fill, and kernels are chosen and compiled."""
 _BUSY = 0.5
-"""A load average (processes that want a core) from which a machine is not idle; importing this leaves less."""
+"""A load average (processes that want a core) from which a machine is not idle; importing this leaves less. And so many
+cores' worth of others' work while a network is timed."""
+_EACH_BLOCK_GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+"""glibc gives what is freed back to the system at once, where it would keep some of it by rules that change as it runs:
+then the same network was 15 or 66 MB above its tensors. It takes time, so time is measured in a process without."""
+_WAITED = 0.05
+"""The share of its time for which one thread may be without a core."""
 
 
 class Measured(BaseModel):
     """Inference of one image (batch 1) in evaluation mode, channels last, without gradients.
 
-    `latency_ms` is the median over `repeats` forward passes, each from an input in the device's memory to its logits
-    (on CUDA with a synchronisation), and `latency_iqr_ms` the distance between their quartiles. Convolutions run in
-    `precision`, as they do when a trial predicts: float32 on a CPU, 16 bits on CUDA.
+    `latency_ms` is the median over rounds (`ablate.cost.rounds`) of forward passes, each from an input in the device's
+    memory to its logits (on CUDA with a synchronisation). `latency_low_ms` and `latency_high_ms` hold that median at
+    95 %, of this process at that time: they say nothing of another day. `latency_iqr_ms` is the distance between the
+    quartiles of all `repeats` passes, so what a single pass may be off. `latency_cpu_ms` is what a pass takes of the
+    processor over all threads, the median over the same rounds: neighbours that take the core away do not lengthen it.
+    Convolutions run in `precision`, as they do when a trial predicts: float32 on a CPU, 16 bits on CUDA.
+
+    `rounds`, the interval, `latency_cpu_ms` and `others` are None where version 0.1 measured; its median was of all
+    passes.
 
     `peak_memory_mb` (10⁶ bytes) is the most that parameters, input, activations and the kernels' workspace take
     together during the first forward pass. On CUDA it is what PyTorch's allocator handed out at its peak. On a CPU it
     is the growth of the process's resident memory, from before the network was built (PyTorch being loaded, and two
-    small networks having run) to the pass's own high-water mark; some 6 MB of it are the kernels' code and tables.
-    Linux resets that mark before the pass; where it cannot be reset, the moments in which the network was built count
-    too, which take little more than its parameters.
+    small networks having run) to the pass's own high-water mark: the tensors that live at once, and 9 to 22 MB of the
+    kernels' code and tables. Linux resets that mark before the pass; where it cannot be reset, the moments in which the
+    network was built count too, which take little more than its parameters.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -75,11 +72,34 @@ class Measured(BaseModel):
     load: float | None
     """The machine's load average when the measurement began: near 0 if it was alone."""
     versions: dict[str, str]
+    rounds: int | None = None
+    latency_low_ms: float | None = Field(None, ge=0)
+    latency_high_ms: float | None = Field(None, ge=0)
+    latency_cpu_ms: float | None = Field(None, ge=0)
+    others: float | None = Field(None, ge=0)
+    """How many cores' worth of work the rest of the machine did meanwhile; None where it could not be known, too."""
 
     @property
     def input(self) -> str:
         """The input size, as `1x96x96`."""
         return f"{self.channels}x{self.size[0]}x{self.size[1]}"
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the latency is not to be relied on, as the end of a sentence; None where nothing speaks against it."""
+        reasons = []
+        if self.others is not None and self.others >= _BUSY:
+            reasons.append(f"others kept {self.others:.1f} cores busy")
+        had = 1.0 if self.latency_cpu_ms is None or not self.latency_ms else self.latency_cpu_ms / self.latency_ms
+        if self.threads == 1 and self.device.startswith("cpu") and had < 1 - _WAITED:
+            reasons.append(f"its thread had a core for {100 * had:.0f} % of the time")
+        if self.latency_low_ms is not None and self.latency_high_ms is not None:
+            reach = half_width(self.latency_ms, (self.latency_low_ms, self.latency_high_ms))
+            if reach > NARROW:
+                reasons.append(
+                    f"after {self.rounds} rounds its interval still reaches {100 * reach:.1f} % from the median"
+                )
+        return ", and ".join(reasons) or None
 
 
 def measure(
@@ -90,15 +110,40 @@ def measure(
     device: Device = "cpu",
     repeats: int = 20,
     threads: int = 1,
+    seconds: float = 60,
 ) -> Measured:
-    """Measure `config` for one image of `size` (height, width) in a process of its own, in seconds to minutes.
+    """Measure `config` for one image of `size` (height, width) in processes of its own, in seconds to minutes.
+
+    It is timed in at least `repeats` rounds, until the interval of their median reaches 2 % from it at most; after
+    `seconds` of timing that is given up, and `Measured.doubt` says so.
 
     Raises `InputError` for an impossible network, a size that it cannot take or a device that is not there, and
     `TrialError` where the process dies, of too little memory say.
     """
     check(config, in_channels, classes, size, threads)
+    request = _request(config, in_channels, classes, size, device, threads)
+    request |= {"repeats": repeats, "seconds": seconds, "peak": _peak(request)}
+    return Measured.model_validate_json(_in_child("time", request, {}))
+
+
+def peak_memory(
+    config: Network | Part,
+    in_channels: int,
+    classes: int,
+    size: tuple[int, int],
+    device: Device = "cpu",
+    threads: int = 1,
+) -> float:
+    """What `Measured.peak_memory_mb` is, in bytes, and nothing else; raises as `measure` does."""
+    check(config, in_channels, classes, size, threads)
+    return _peak(_request(config, in_channels, classes, size, device, threads))
+
+
+def _request(
+    config: Network | Part, in_channels: int, classes: int, size: tuple[int, int], device: Device, threads: int
+) -> dict[str, Any]:
     part = config if isinstance(config, Part) else Part.of(config)
-    request = {
+    return {
         "model": part.canonical(),
         "local": {name: str(path) for name, path in part.local.items()},
         "code": used_code().read,
@@ -106,18 +151,33 @@ def measure(
         "classes": classes,
         "size": size,
         "device": device,
-        "repeats": repeats,
         "threads": threads,
     }
-    child = subprocess.run(
-        [sys.executable, "-P", "-m", "ablate.cost.measured"],  # -P: this package, not a folder here that is called so
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-    )
+
+
+def _peak(request: dict[str, Any]) -> float:
+    return float(_in_child("memory", request, _EACH_BLOCK_GIVEN_BACK))
+
+
+def _in_child(what: str, request: dict[str, Any], environment: dict[str, str]) -> str:
+    """What `ablate.cost.measuring` says, which ends when this process does. Raises `TrialError` where it fails."""
+    watched, held = os.pipe()  # no one writes to it: the child reads its end when this process is gone, killed or not
+    try:
+        child = subprocess.run(
+            # -P: this package, not a folder here that is called so
+            [sys.executable, "-P", "-m", "ablate.cost.measuring", what, str(watched)],
+            input=json.dumps(request),
+            capture_output=True,
+            text=True,
+            pass_fds=(watched,),
+            env=os.environ | environment,
+        )
+    finally:
+        os.close(watched)
+        os.close(held)
     if child.returncode:
         raise TrialError(_reason(child))
-    return Measured.model_validate_json(child.stdout.splitlines()[-1])
+    return child.stdout.splitlines()[-1]
 
 
 def check(config: Network | Part, in_channels: int, classes: int, size: tuple[int, int], threads: int) -> None:
@@ -144,7 +204,7 @@ def _memory() -> int:
 
 def busy() -> float | None:
     """The load average of a machine that others use now; None if it is idle, or if that cannot be known."""
-    load = _load()
+    load = load_average()
     return load if load is not None and load >= _BUSY else None
 
 
@@ -165,153 +225,8 @@ def _reason(child: subprocess.CompletedProcess[str]) -> str:
     return lines[-1] if lines else f"its process ended with code {child.returncode}"
 
 
-def _load() -> float | None:
+def load_average() -> float | None:
     try:
         return os.getloadavg()[0]
     except OSError:
         return None
-
-
-# In the child --------------------------------------------------------------------------------------------------------
-
-
-def _main() -> None:
-    request: dict[str, Any] = json.load(sys.stdin)
-    use_code(UserCode(read={name: Source(*source) for name, source in request.pop("code").items()}))
-    request["size"] = tuple(request["size"])
-    found = _measure_here(Part(request.pop("model"), request.pop("local")), **request)
-    print(found.model_dump_json())
-
-
-def _measure_here(
-    config: Network | Part,
-    in_channels: int,
-    classes: int,
-    size: tuple[int, int],
-    device: Device,
-    repeats: int,
-    threads: int,
-) -> Measured:
-    import torch
-
-    from ablate.models.build import build_model
-    from ablate.models.settings import AttentionUNet, UNet
-    from ablate.training.devices import precision
-
-    load = _load()
-    torch.set_num_threads(threads)
-    place = torch.device(device)
-    dtype = precision(place)
-
-    def network_and_input(config: Network | Part, size: tuple[int, int]) -> tuple[nn.Module, torch.Tensor]:
-        model = build_model(config, in_channels, classes, size).eval()
-        model = model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        images = torch.randn(1, in_channels, *size).to(place, memory_format=torch.channels_last)
-        return model, images
-
-    with torch.inference_mode(), torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
-        for small in (UNet(width=8, stages=2), AttentionUNet(width=8, stages=2)):  # loads the libraries' code
-            model, images = network_and_input(small, (32, 32))
-            model(images)
-        meter = _cuda_meter() if device == "cuda" else _cpu_meter()
-        model, images = network_and_input(config, size)
-        peak = meter(lambda: model(images))
-        seconds = _seconds(lambda: model(images), repeats, _synchronise(device))
-    quartiles = statistics.quantiles(seconds, n=4, method="inclusive")
-    return Measured(
-        latency_ms=1e3 * statistics.median(seconds),
-        latency_iqr_ms=1e3 * (quartiles[2] - quartiles[0]),
-        peak_memory_mb=peak / 1e6,
-        device=_device_name(device, threads),
-        threads=threads,
-        channels=in_channels,
-        size=size,
-        repeats=repeats,
-        precision=str(dtype).removeprefix("torch."),
-        load=load,
-        versions={"ablate": importlib.metadata.version(DISTRIBUTION), "torch": importlib.metadata.version("torch")},
-    )
-
-
-def _seconds(step: Callable[[], object], repeats: int, synchronise: Callable[[], None]) -> list[float]:
-    for _ in range(WARM_UP):
-        step()
-    found = []
-    for _ in range(repeats):
-        synchronise()
-        started = time.perf_counter()
-        step()
-        synchronise()
-        found.append(time.perf_counter() - started)
-    return found
-
-
-def _synchronise(device: Device) -> Callable[[], None]:
-    import torch
-
-    return torch.cuda.synchronize if device == "cuda" else lambda: None
-
-
-Meter = Callable[[Callable[[], object]], float]
-"""Runs a step, and returns the most bytes that were in use during it, above what was when the meter was made."""
-
-
-def _cuda_meter() -> Meter:
-    import torch
-
-    before = torch.cuda.memory_allocated()
-
-    def meter(step: Callable[[], object]) -> float:
-        torch.cuda.reset_peak_memory_stats()
-        step()
-        torch.cuda.synchronize()
-        return float(torch.cuda.max_memory_allocated() - before)
-
-    return meter
-
-
-def _cpu_meter() -> Meter:
-    before = _resident("VmRSS")
-
-    def meter(step: Callable[[], object]) -> float:
-        with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM back to what is resident now; see proc(5)
-        step()
-        return float(_resident("VmHWM") - before)
-
-    return meter
-
-
-def _resident(line: Literal["VmRSS", "VmHWM"]) -> int:
-    """Bytes that this process has resident, or had at its peak.
-
-    `ru_maxrss` serves only where there is no /proc: Linux starts it at the size of the process that this one came from.
-    """
-    try:
-        found = re.search(rf"^{line}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    except OSError:
-        found = None
-    if found:
-        return int(found[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _device_name(device: Device, threads: int) -> str:
-    if device == "cuda":
-        import torch
-
-        return f"cuda ({torch.cuda.get_device_name()})"
-    return f"cpu ({_cpu_name()}, {threads} thread{'' if threads == 1 else 's'})"
-
-
-def _cpu_name() -> str:
-    try:
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        found = None
-    return found[1].strip() if found else platform.processor() or platform.machine()
-
-
-if __name__ == "__main__":
-    _main()

@@ -20,8 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from ablate.models.build import build_model, check_input
-from ablate.models.network import Network
+from ablate.models.build import build_model
+from ablate.models.network import Network, check_input
 from ablate.part import Part
 from ablate.training.heads import loss_of
 from ablate.training.losses.cross_entropy import CrossEntropy

@@ -13,7 +13,7 @@ from ablate.data.dataset import Dataset, assemble, check_fingerprint
 from ablate.data.one_by_one import LARGE
 from ablate.data.settings import DataSource, FileSource
 from ablate.data.source import DatasetInfo
-from ablate.data.store import VARIABLE, Shelf, cache_folder, stored_under
+from ablate.data.store import VARIABLE, Shelf, cache_folder, in_memory, stored_under
 from ablate.errors import InputError
 from ablate.kinds import KINDS, find, make, own_parts, packaged
 from ablate.part import DataPart
@@ -42,19 +42,24 @@ def is_built_in(name: str) -> bool:
 def load_data(config: DataSource | DataPart, *, fresh: bool = False) -> Dataset:
     """Read the data set that `config` names, and fill in its fingerprint.
 
-    A large one of files is kept as it was made ready (`ablate.data.store`), and found there; `fresh`: it is read anew.
+    A large one of files is kept as it was made ready (`ablate.data.store`), and found there, as is what comes with a
+    package; `fresh`: it is read anew.
     Raises `InputError`, in one line, if its files are missing or unfit, or no longer have the fingerprint given; and as
     `ablate.data.cases.with_cases` does.
     """
     part = config if isinstance(config, DataPart) else DataPart.of(config)
     source = source_of(config)
-    shelf = None if fresh else _shelf(source, part)
+    packaged_in = _packaged_in(source)
+    shelf = None if fresh else Shelf.of(part, packaged_in) if packaged_in else _shelf(source, part)
     if shelf and (found := shelf.found(part)):
         check_fingerprint(part, found.config.fingerprint)
-        return found
+        return in_memory(found) if packaged_in else found
     samples, grouped = with_cases(source.read(), source), says_cases(source)
-    if not shelf:
-        return replace(assemble(samples, part, grouped=grouped), passed_over=_passed_over(source))
+    if packaged_in or not shelf:
+        dataset = replace(assemble(samples, part, grouped=grouped), passed_over=_passed_over(source))
+        if shelf:
+            shelf.keep_copy(dataset)
+        return dataset
     try:
         dataset = assemble(samples, part, grouped=grouped, room=shelf)
         return shelf.keep(replace(dataset, passed_over=_passed_over(source)))
@@ -63,6 +68,14 @@ def load_data(config: DataSource | DataPart, *, fresh: bool = False) -> Dataset:
         raise InputError(f"{where}: free some space, or set {VARIABLE} to another folder") from None
     finally:
         shelf.leave()
+
+
+def _packaged_in(source: Any) -> Path | None:
+    """The folder of a package that a data set's files lie in: its reader says so by a function `folder`."""
+    if not getattr(source, "is_built_in", False) or not source.module:
+        return None
+    folder = getattr(importlib.import_module(source.module), "folder", None)
+    return None if folder is None else folder()
 
 
 def _shelf(source: Any, part: DataPart) -> Shelf | None:

@@ -49,10 +49,14 @@ def read(config: Mni152) -> list[Sample]:
     return [Sample(f"mni152_z{z:03d}", "mni152", t1[i], masks[i]) for i, z in enumerate(levels)]
 
 
-def _volume(tissue: str) -> np.ndarray:
-    """(z, 192, 192) uint8: the packaged volume, cropped."""
+def folder() -> Path:
+    """Where the volumes are. Raises `InputError` if nilearn is not installed."""
     package = importlib.util.find_spec("nilearn")  # importing it takes seconds
     if package is None or package.origin is None:
         raise InputError("mni152 is read from nilearn's package: pip install nilearn")
-    folder = Path(package.origin).parent / "datasets" / "data"
-    return read_slices(folder / f"mni_icbm152_{tissue}_tal_nlin_sym_09a_converted.nii.gz")[:, _ROWS, _COLUMNS, 0]
+    return Path(package.origin).parent / "datasets" / "data"
+
+
+def _volume(tissue: str) -> np.ndarray:
+    """(z, 192, 192) uint8: the packaged volume, cropped."""
+    return read_slices(folder() / f"mni_icbm152_{tissue}_tal_nlin_sym_09a_converted.nii.gz")[:, _ROWS, _COLUMNS, 0]

@@ -105,6 +105,20 @@ class Shelf:
         self.leave()
         return opened(self._place, dataset.config)
 
+    def keep_copy(self, dataset: Dataset) -> None:
+        """Keep a data set that is in memory, where that can be done."""
+        arrays = {"images": dataset.images, "masks": dataset.masks, "thumbnails": dataset.facts.thumbnails}
+        plain = {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
+        if plain.keys() != arrays.keys() or dataset.drawn is not None:
+            return
+        with contextlib.suppress(OSError):
+            for name, array in plain.items():
+                made = self.empty(name, array.shape, array.dtype.type)
+                made[...] = array
+                _flush(made)
+            self.keep(dataset)
+        self.leave()
+
     def leave(self) -> None:
         """Remove what was begun."""
         if self._making is not None:
@@ -119,6 +133,13 @@ class Kept(Dataset):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return opened, (self.place, self.config)
+
+
+def in_memory(kept: Dataset) -> Dataset:
+    """The same data set with its arrays in memory, whatever becomes of the cache."""
+    found = {field.name: getattr(kept, field.name) for field in fields(Dataset)}
+    facts = kept.facts._replace(thumbnails=np.array(kept.facts.thumbnails))
+    return Dataset(**found | {"images": np.array(kept.images), "masks": np.array(kept.masks), "facts": facts})
 
 
 def as_it_travels(dataset: Dataset, *, far: bool) -> Dataset:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import nn
 
 from ablate.errors import InputError
@@ -29,23 +27,3 @@ def build_model(
     if not isinstance(model, nn.Module):
         raise InputError(f"{network.called}.build gives a {type(model).__name__}: expected a torch.nn.Module")
     return model
-
-
-def downsampling(config: Network | Part) -> int:
-    """The factor that must divide the height and width of the network's input, as far as that is known."""
-    return int(network_of(config).downsampling)
-
-
-def check_input(config: Network | Part, height: int, width: int) -> None:
-    """Raises `InputError` for an input size in pixels that does not survive the network's pooling."""
-    network = network_of(config)
-    factor = network.downsampling
-    sides = (height, width)
-    if all(side > 0 and side % factor == 0 for side in sides):
-        return
-    below = [max(side // factor, 1) * factor for side in sides]
-    above = [max(math.ceil(side / factor), 1) * factor for side in sides]
-    sizes = " or ".join(dict.fromkeys(f"{h}x{w}" for h, w in (below, above)))
-    raise InputError(
-        f"{network.called} needs a height and width that are multiples of {factor}, not {height}x{width}: use {sizes}"
-    )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ablate.errors import InputError
 from ablate.kinds import KINDS, make, parse
 from ablate.part import Part
 from ablate.settings import Config
@@ -60,3 +62,23 @@ def network_of(model: Network | Part) -> Any:
 def network(name: str, **settings: Any) -> Part:
     """The network of that name with these settings. Raises `InputError` for a name or a setting that does not exist."""
     return parse(KINDS["network"], {"name": name, **settings})
+
+
+def downsampling(config: Network | Part) -> int:
+    """The factor that must divide the height and width of the network's input, as far as that is known."""
+    return int(network_of(config).downsampling)
+
+
+def check_input(config: Network | Part, height: int, width: int) -> None:
+    """Raises `InputError` for an input size in pixels that does not survive the network's pooling."""
+    network = network_of(config)
+    factor = network.downsampling
+    sides = (height, width)
+    if all(side > 0 and side % factor == 0 for side in sides):
+        return
+    below = [max(side // factor, 1) * factor for side in sides]
+    above = [max(math.ceil(side / factor), 1) * factor for side in sides]
+    sizes = " or ".join(dict.fromkeys(f"{h}x{w}" for h, w in (below, above)))
+    raise InputError(
+        f"{network.called} needs a height and width that are multiples of {factor}, not {height}x{width}: use {sizes}"
+    )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ablate.errors import InputError
 from ablate.models.channels import Share, check_levels, level_channels
+from ablate.models.grouped import convolve
 
 
 class PyConv2d(nn.Module):
@@ -40,6 +41,6 @@ class PyConv2d(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        outputs = [level(x) for level in self.levels]
+        outputs = [convolve(level, x) for level in self.levels]
         # A pyramid of one level is a convolution, and costs no more than one.
         return torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]

@@ -15,8 +15,8 @@ from ablate.models.settings import Normalisation, Upsampling
 Kind = Literal[
     "conv", "transposed", "batch_norm", "group_norm", "activation", "pool", "upsample", "join", "elementwise"
 ]
-"""`group_norm` is instance norm too, a group for each channel. `elementwise` is what ptflops does not count: sums and
-products, sigmoids, ReLUs that are functions and no modules, and dropout, which prediction leaves out."""
+"""`group_norm` is instance norm too, which like batch norm has a group for each channel. `elementwise` is what ptflops
+does not count: sums and products, sigmoids, ReLUs that are functions and no modules, and dropout."""
 
 
 class Layer(NamedTuple):
@@ -103,7 +103,7 @@ class Sketch:
             case "none":
                 return x
             case "batch":
-                return self._add("batch_norm", x, x)
+                return self._add("batch_norm", x, x, groups=x.channels)
             case "instance":
                 return self._add("group_norm", x, x, groups=x.channels)
             case "group":

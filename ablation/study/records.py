@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ablate.cost.foretold import Images
+from ablate.cost.machine import Machine
 from ablate.files import read_regular
 from ablate.origin import Origin
 from ablate.study.runs import Key
@@ -44,10 +46,19 @@ class Record(BaseModel):
     threads: int = 1
     workers: int = 1
     """Processes that trained it together, data-parallel."""
+    processor: Annotated[str, Field(max_length=200)] = ""
+    """The name of the CPU or of the card. Empty: an earlier version, which did not say."""
+    images: Images | None = None
+    """What an epoch trained on and validated, where that is known."""
     training_memory_mb: float | None = None
     """The most memory (10⁶ bytes) that its training held on a CUDA device."""
     origin: Origin | None = None
     """What made it. None: an earlier version, which recorded this of the whole study alone."""
+
+    @property
+    def machine(self) -> Machine:
+        """What trained it; with a processor of no name where that is not known."""
+        return Machine(self.device, self.processor, self.threads, self.workers)
 
 
 def read_record(folder: Path) -> Record:

@@ -26,7 +26,8 @@ CASE = "case"
 """The column of the case that an image is of, after `image`; tables of versions before 0.2 have none."""
 TRIAL_COLUMNS = (
     "key", "cell", "space", "data", "model", "seed", "fold", "state", "params", "macs", "latency_ms", "latency_iqr_ms",
-    "latency_device", "latency_input", "peak_memory_mb", "best_epoch", "epochs", "train_seconds", "dice", "iou", "miou",
+    "latency_low_ms", "latency_high_ms", "latency_cpu_ms", "latency_device", "latency_input", "peak_memory_mb",
+    "best_epoch", "epochs", "train_seconds", "dice", "iou", "miou",
     *VALIDATION, "error", "label", "configuration", "made_by",
 )  # fmt: skip
 """Of the table of all trials, which has the factors' columns after the third of these, and after `miou` those of the

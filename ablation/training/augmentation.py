@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ablate.training.devices import sent
+
 _OPERATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "hflip": lambda x: x.flip(-1),
     "vflip": lambda x: x.flip(-2),
@@ -23,7 +25,7 @@ def augment(images: Tensor, masks: Tensor, names: Sequence[str], generator: torc
     that of `names`. `rot90` needs H = W.
     """
     operations = [operation for name, operation in _OPERATIONS.items() if name in names]
-    coins = (torch.rand(len(images), len(operations), generator=generator) < 0.5).to(images.device)
+    coins = sent(torch.rand(len(images), len(operations), generator=generator) < 0.5, images.device)
     for operation, heads in zip(operations, coins.T, strict=True):
         images = torch.where(heads[:, None, None, None], operation(images), images)
         masks = torch.where(heads[:, None, None], operation(masks), masks)

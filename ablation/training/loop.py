@@ -10,7 +10,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,10 +25,10 @@ from ablate.errors import InputError, TrialError
 from ablate.metrics.base import sign
 from ablate.metrics.counts import Scores, class_count, scores
 from ablate.models.build import build_model
-from ablate.training.augmentation import augment
 from ablate.training.average import Average
 from ablate.training.checkpoint import Checkpoint, Epoch, TrainingState
-from ablate.training.devices import autocast, make_deterministic, precision
+from ablate.training.devices import autocast, compiled, make_deterministic, precision, stays_on_card
+from ablate.training.feed import Feed
 from ablate.training.heads import loss_of
 from ablate.training.inference import batch_logits, classify, predictions_of, probabilities
 from ablate.training.initialisation import initialise
@@ -37,9 +37,9 @@ from ablate.training.keeping import Keeper
 from ablate.training.losses.base import build_loss
 from ablate.training.pace import Pace
 from ablate.training.parallel import ALONE, Group
-from ablate.training.patches import draw_patches
 from ablate.training.recipe import Recipe, metrics_of, recipe_of
 from ablate.training.schedules.base import Steps
+from ablate.training.step_losses import StepLosses
 from ablate.training.trivial import trivial_predictions
 from ablate.training.windows import window_logits
 from ablate.trial import Protocol, TrialConfig
@@ -119,8 +119,10 @@ class _Run:
         self.trial, self.dataset, self.device, self.group = trial, dataset, device, group
         self.recipe: Recipe = recipe_of(trial)
         self.loss = build_loss(self.recipe.loss, dataset.config.classes, dataset.holds_ignored())
-        self.augmentations = [part.build() for part in self.recipe.augmentations]
+        self.feed = Feed(trial, dataset, device, [part.build() for part in self.recipe.augmentations])
         self.metrics = {label: part.build() for label, part in self.recipe.metrics}
+        self.forward: Callable[[Tensor], Any] | None = None
+        """Of the network in training, where it is not the network itself."""
 
 
 def _ended(progress: TrainingState, protocol: Protocol) -> bool:
@@ -135,6 +137,8 @@ def _begin(run: _Run, drawn: tuple[int, ...]) -> TrainingState:
     protocol = trial.protocol
     if protocol.initialisation and getattr(trial.model, "encoder_weights_sha256", None):
         raise InputError("protocol.initialisation would overwrite model.encoder_weights: give one of them")
+    if protocol.compile and run.group.size > 1:
+        raise InputError("protocol.compile: a trial that several processes share is not compiled; give it one worker")
     make_deterministic(device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(trial.seed)
@@ -143,6 +147,8 @@ def _begin(run: _Run, drawn: tuple[int, ...]) -> TrainingState:
             initialise(model, protocol.initialisation)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run.group.synchronise(model)
+    if protocol.compile:
+        run.forward = compiled(model)
     optimizer = run.recipe.optimizer.build([{"params": list(model.parameters())}], protocol.learning_rate, device)
     steps = Steps(protocol.epochs, len(_batches(drawn, protocol.batch_size, trial.seed, 1)))
     pace = Pace(run.recipe.schedule, optimizer, steps, protocol.warmup_epochs)
@@ -205,17 +211,16 @@ def _train_epoch(run: _Run, progress: TrainingState, indices: tuple[int, ...], e
     model, optimizer, scaler, protocol = progress.model, progress.optimizer, progress.scaler, run.trial.protocol
     group, device, seed = run.group, run.device, run.trial.seed
     model.train()
-    total = 0.0
+    forward = model if run.forward is None else run.forward
+    run.feed.begin(indices)
+    losses = StepLosses(epoch, together=stays_on_card(device))
     for step, batch in enumerate(_batches(indices, protocol.batch_size, seed, epoch)):
-        images, masks = _augmented(run, *_drawn(run, batch, epoch, step), _generator(seed, epoch, step))
-        own = group.share(len(batch))
-        images, masks = images[own].to(device, memory_format=torch.channels_last), masks[own].to(device)
+        place = (seed, epoch, step)
+        images, masks = run.feed.batch(batch, place, _generator(*place), group.share(len(batch)))
         with _drawing(_seed(seed, epoch, step, 1 + group.rank), device), autocast(device):
-            mean = loss_of(run.loss, model(images), masks, protocol.deep_supervision)
+            mean = loss_of(run.loss, forward(images), masks, protocol.deep_supervision)
             loss = group.part_of_mean(mean, len(images), len(batch))
-        value = group.sum(loss.detach()).item()
-        if not math.isfinite(value):
-            raise TrialError(f"diverged: the training loss was {value} in epoch {epoch}, step {step + 1}")
+        losses.add(group.sum(loss.detach()), len(batch))
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         group.sum_gradients(model.parameters())
@@ -227,26 +232,7 @@ def _train_epoch(run: _Run, progress: TrainingState, indices: tuple[int, ...], e
         progress.pace.after_step()
         if progress.average:
             progress.average.follow(model)
-        total += value * len(batch)
-    return total / len(indices)
-
-
-def _drawn(run: _Run, batch: list[int], epoch: int, step: int) -> tuple[Tensor, Tensor]:
-    """The images of a batch and their masks, or a patch of each."""
-    data, trial = run.dataset, run.trial
-    if fit_of(trial.data) != "patches":
-        return torch.tensor(chosen(data.images, batch)), torch.tensor(chosen(data.masks, batch))
-    share, place = trial.protocol.patch_foreground, (trial.seed, epoch, step)
-    images, masks = draw_patches(data.images, data.masks, batch, trial.data.size, share, place)
-    return torch.from_numpy(images), torch.from_numpy(masks)
-
-
-def _augmented(run: _Run, images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Images and masks flipped and turned as the paper does, then by the recipe's parts."""
-    images, masks = augment(images, masks, run.trial.protocol.augment, generator)
-    for augmentation in run.augmentations:
-        images, masks = augmentation(images, masks, generator)
-    return images, masks
+    return losses.total() / len(indices)
 
 
 def judge_trivial(trial: TrialConfig, dataset: Dataset) -> Result:

@@ -23,7 +23,7 @@ _Count = Annotated[int, Field(ge=1, le=10**9)]
 class Planned(BaseModel):
     """When a claim is to be looked at: the seeds of each look."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     seeds: Annotated[tuple[_Count, ...], Field(min_length=1, max_length=100)]
 
@@ -31,7 +31,7 @@ class Planned(BaseModel):
 class Look(BaseModel):
     """One look: what it was taken on, and every verdict after it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     look: _Count
     seeds: _Count

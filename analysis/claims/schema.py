@@ -44,7 +44,7 @@ _Margin = Annotated[float, Field(le=1e6)]
 
 
 class _Hypothesis(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class _Scored(_Hypothesis):
@@ -122,7 +122,7 @@ Hypothesis = Annotated[Fewest | NonInferior | Superior | OnFront | MatchedBudget
 class Claim(BaseModel):
     """A statement, the cells it is about, and the hypotheses that it consists of."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str = Field(min_length=1, max_length=100)
     statement: str = Field(max_length=1000)

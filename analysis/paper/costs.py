@@ -73,7 +73,8 @@ def _cost_row(config: Part, reading: str) -> CostRow:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from ablate.cost.counted import build_on_meta, cost
+    from ablate.cost.built import build_on_meta
+    from ablate.cost.counted import cost
 
     channels, *size = TABLE_3_INPUT
     found = cost(config, channels, 1, (size[0], size[1]))

@@ -101,7 +101,7 @@ def _unbuildable(run: Run) -> str:
     """Which of a space's configurations were never planned, because they cannot be built."""
     from pydantic import ValidationError
 
-    from ablate.analysis.frames import level_label
+    from ablate.analysis.format import level_label
     from ablate.search_spaces.designs import expand
     from ablate.search_spaces.space import Space
 

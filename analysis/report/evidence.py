@@ -18,7 +18,7 @@ from ablate.analysis.figures.heatmap import level_means
 from ablate.analysis.figures.hypervolume import spent
 from ablate.analysis.figures.parallel import parallel
 from ablate.analysis.guard import noted
-from ablate.analysis.measured import disagreements
+from ablate.analysis.measured import disagreements, doubted
 from ablate.analysis.pareto import cells, fronts, tasks
 from ablate.analysis.report.content import Evidence
 from ablate.analysis.scores import CellScores, cell_scores, metrics_of
@@ -73,7 +73,8 @@ def evidence(study: Study, frames: Frames) -> Evidence:
         ],
         spent=noted(notes, "what the training bought", lambda: spent(frames), ()),
     )
-    return found._replace(notes=(*notes, *claims.notes))
+    doubts = noted(notes, "measurements", lambda: doubted(study.measurements(), frames.trials), ())
+    return found._replace(notes=(*notes, *claims.notes, *doubts))
 
 
 def _uncertain(

@@ -65,6 +65,8 @@ def _over_time(config: TrialConfig) -> Iterator[str]:
         yield f"gradients clipped to {protocol.clip_norm:g}"
     if protocol.ema:
         yield f"averaged weights (decay {protocol.ema:g})"
+    if protocol.compile:
+        yield "compiled"
     if protocol.patience is not None:
         yield f"ended after {several(protocol.patience, 'epoch')} without a better one"
 

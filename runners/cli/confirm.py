@@ -116,8 +116,9 @@ def _round(study: Study, seeds: int, rivals: int) -> _Round:
         of_fold = folds[candidate.cell].values()
         record = records[next(iter(of_fold)).key]
         levels = {name.partition(".")[2]: level for name, level in planned[record.key].items()}
+        of_epochs = [record.images] if record.images else []
         found += [
-            Planned(config.model_copy(update={"seed": seed}), levels, record.params, record.macs)
+            Planned(config.model_copy(update={"seed": seed}), levels, record.params, record.macs, *of_epochs)
             for seed in fresh
             for config in of_fold
         ]

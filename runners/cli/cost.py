@@ -84,7 +84,7 @@ def _networks(
     model: str | None, space: str | None, settings: tuple[str, ...]
 ) -> list[tuple[str, dict[str, str], Part]]:
     """Each distinct network with its label and levels."""
-    from ablate.analysis.frames import level_label
+    from ablate.analysis.format import level_label
     from ablate.models.network import network
     from ablate.search_spaces.networks import networks_of
     from ablate.search_spaces.space import load_space

@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import errno
 import importlib
-import importlib.metadata
 import os
 import platform
 import shlex
@@ -178,6 +177,8 @@ def _unforeseen(error: BaseException, arguments: list[str]) -> _Ended:
 
 def _keep_traceback(error: BaseException, arguments: list[str]) -> str:
     """Write what a maintainer needs into a new file that only this user may read. Raises `OSError`."""
+    import importlib.metadata
+
     started = f"ablate-error-{datetime.datetime.now():%Y%m%d-%H%M%S}-"
     descriptor, path = tempfile.mkstemp(prefix=started, suffix=".txt")
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -20,10 +21,11 @@ from ablate.runners.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rich.console import Console
 
+    from ablate.analysis.measured import Disagreement
     from ablate.cost.measured import Device, Measured
     from ablate.part import Part
     from ablate.study.study import Study
@@ -47,7 +49,14 @@ class _Job(NamedTuple):
 @click.option("--input", "size", metavar="CxHxW", help="Channels x height x width [default: each trial's own].")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is a GPU]")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
-@click.option("--repeats", type=click.IntRange(5, 10_000), default=20, show_default=True, help="Forward passes timed.")
+@click.option("--repeats", type=click.IntRange(5, 10_000), default=20, show_default=True, help="Rounds at least.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, 86_400, min_open=True),
+    default=60,
+    show_default=True,
+    help="After so long no network is timed further.",
+)
 @code_option
 @json_option
 def measure(
@@ -56,14 +65,18 @@ def measure(
     device: Device | None,
     threads: int,
     repeats: int,
+    seconds: float,
     code: Path | None,
     as_json: bool,
 ) -> None:
     """Measure latency and peak memory of a study's networks.
 
     Inference of one image, one network at a time, each in a process of its
-    own. Have nothing else run on the machine meanwhile. The figures go into
-    the study, with the device they are of; measuring again replaces them.
+    own. It is timed in rounds of a tenth of a second or one forward pass
+    until the median is known to 2 %; what stays wider after --seconds, or was
+    disturbed, is said. CPU ms is what a pass takes of the processor, over all
+    threads. Have nothing else run on the machine meanwhile. The figures go
+    into the study, with the device they are of; measuring again replaces them.
 
     \b
     Examples:
@@ -71,7 +84,7 @@ def measure(
       ablate measure STUDY --input 1x512x512 --threads 4
     """
     from ablate.analysis.frames import load
-    from ablate.analysis.measured import disagreements
+    from ablate.analysis.measured import disagreements, doubted
     from ablate.cost.measured import choose_device
 
     opened = open_study(study)
@@ -85,27 +98,34 @@ def measure(
     results: dict[str, Measured] = {}
     failed: dict[str, str] = {}
     with opened.writing():
-        for job, outcome in _measured(jobs, place, threads, repeats, quiet=as_json):
+        for job, outcome in _measured(jobs, partial(_timed, place, threads, repeats, seconds), quiet=as_json):
             if isinstance(outcome, str):
                 failed |= dict.fromkeys(job.cells, outcome)
             else:
                 found = dict.fromkeys(job.cells, outcome)
                 opened.keep_measurements(found)
                 results |= found
-    pairs = [pair for pair in disagreements(load(opened).trials) if pair.a.cell in results and pair.b.cell in results]
+    trials = load(opened).trials
+    pairs = [pair for pair in disagreements(trials) if pair.a.cell in results and pair.b.cell in results]
     if as_json:
-        print_json(
-            {
-                "study": str(study),
-                "measurements": {cell: found.model_dump(mode="json") for cell, found in results.items()},
-                "failed": failed,
-                "disagreements": [pair._asdict() | {"a": pair.a._asdict(), "b": pair.b._asdict()} for pair in pairs],
-            }
-        )
+        print_json({"study": str(study)} | _document(results, failed, pairs))
         return
     out = console()
     _print_table(out, jobs, results, failed)
+    for doubt in doubted({job.cells[0]: results[job.cells[0]] for job in jobs if job.cells[0] in results}, trials):
+        out.print(doubt, style="yellow")
     _print_disagreements(out, [pair.text for pair in pairs], len(results))
+
+
+def _document(
+    results: dict[str, Measured], failed: dict[str, str], pairs: list[Disagreement]
+) -> dict[str, dict[str, Any] | list[dict[str, Any]]]:
+    return {
+        "measurements": {cell: found.model_dump(mode="json") for cell, found in results.items()},
+        "doubts": {cell: found.doubt for cell, found in results.items() if found.doubt is not None},
+        "failed": failed,
+        "disagreements": [pair._asdict() | {"a": pair.a._asdict(), "b": pair.b._asdict()} for pair in pairs],
+    }
 
 
 def _say_if_busy() -> None:
@@ -156,36 +176,48 @@ def _jobs(study: Study, given: tuple[int, int, int] | None, threads: int) -> lis
     return list(jobs.values())
 
 
-def _measured(
-    jobs: list[_Job], device: Device, threads: int, repeats: int, *, quiet: bool
-) -> Iterator[tuple[_Job, Measured | str]]:
-    """Each job with what was measured, or why it could not be, saying on standard error which one is under way."""
+def _timed(device: Device, threads: int, repeats: int, seconds: float, job: _Job) -> Measured:
     from ablate.cost.measured import measure
 
+    return measure(job.network, job.channels, job.classes, job.size, device, repeats, threads, seconds)
+
+
+def _measured(
+    jobs: list[_Job], measure: Callable[[_Job], Measured], *, quiet: bool
+) -> Iterator[tuple[_Job, Measured | str]]:
+    """Each job with what was measured, or why it could not be, saying on standard error which one is under way."""
     for number, job in enumerate(jobs, start=1):
         if not quiet:
             sides = f"{job.channels}x{job.size[0]}x{job.size[1]}"
             say(f"measuring {number} of {len(jobs)}: {job.label} at {sides}", err=True)
         try:
-            yield job, measure(job.network, job.channels, job.classes, job.size, device, repeats, threads)
+            yield job, measure(job)
         except TrialError as error:
             yield job, str(error)
 
 
 def _print_table(out: Console, jobs: list[_Job], results: dict[str, Measured], failed: dict[str, str]) -> None:
-    columns = ("latency ms", "IQR", "memory MB")
+    columns = ("latency ms", "95 % CI", "CPU ms", "memory MB")
     table = plain_table("network", "input", *columns, right=columns)
-    devices: dict[tuple[str, str, int], None] = {}
+    devices: dict[tuple[str, str], None] = {}
     for job in jobs:
         if job.cells[0] in results:
             found = results[job.cells[0]]
-            figures = (f"{found.latency_ms:.1f}", f"{found.latency_iqr_ms:.1f}", f"{found.peak_memory_mb:.0f}")
-            table.add_row(job.label, found.input, *figures)
-            devices[found.device, found.precision, found.repeats] = None
+            times = found.latency_ms, found.latency_low_ms, found.latency_high_ms, found.latency_cpu_ms
+            latency, low, high, cpu = map(_digits, times)
+            table.add_row(job.label, found.input, latency, f"{low}–{high}", cpu, f"{found.peak_memory_mb:.0f}")
+            devices[found.device, found.precision] = None
     if results:
         out.print(table)
-        for device, precision, repeats in devices:
-            out.print(f"{device}, {precision}, batch 1, median of {repeats} passes", style="dim", soft_wrap=True)
+        for device, precision in devices:
+            out.print(f"{device}, {precision}, batch 1, median of rounds", style="dim", soft_wrap=True)
     for job in jobs:
         if job.cells[0] in failed:
             out.print(f"{job.label} could not be measured: {failed[job.cells[0]]}", style="red")
+
+
+def _digits(milliseconds: float | None) -> str:
+    """With three digits at least, or one decimal: an interval of 2 % can be seen in them."""
+    if milliseconds is None:
+        return "?"
+    return f"{milliseconds:.{1 if milliseconds >= 10 else 2 if milliseconds >= 1 else 3}f}"

@@ -139,7 +139,7 @@ def _ensemble(study: Study, keys: Sequence[str]) -> Ensemble:
 
 
 def _described(study: Study, keys: Sequence[str]) -> list[dict[str, Any]]:
-    from ablate.analysis.frames import level_label
+    from ablate.analysis.format import level_label
 
     levels = {key: own for run in study.manifest.runs for key, own in run.trials.items()}
     found = []

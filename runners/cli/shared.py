@@ -316,8 +316,7 @@ def extent(trials: Sequence[Planned]) -> str:
 
 def plan_notes(plan: Plan) -> list[str]:
     """What must be said of a plan: levels that come to one configuration, and how the data were taken."""
-    from ablate.analysis.format import listing
-    from ablate.analysis.frames import level_label
+    from ablate.analysis.format import level_label, listing
 
     same = [listing([level_label(levels) for levels in group], 4) for group in plan.same]
     return [*(f"{labels} are one configuration: trained once" for labels in same), *plan.notes]

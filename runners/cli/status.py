@@ -28,7 +28,7 @@ _QUIET_SECONDS = 15
 @click.option("--watch", is_flag=True, help="Show what is running, live, until it ends or Ctrl-C.")
 @json_option
 def status(study: Path, watch: bool, as_json: bool) -> None:
-    """What a study has, what is running, and what is missing.
+    """What a study has, what is running and how long still, and what is missing.
 
     --watch works from any terminal, and from any machine that sees the
     study's directory: nodes, trials under way, rate, expected end, and what
@@ -105,7 +105,7 @@ def _standing(study: Study, ended: set[str]) -> str:
 
 
 def _show(opened: Study, as_json: bool) -> None:
-    from ablate.runners.watch.live import listen
+    from ablate.runners.watch.live import listen, summary
 
     study = opened.path
     drivers = listen(opened)
@@ -139,6 +139,9 @@ def _show(opened: Study, as_json: bool) -> None:
         return
     out = console()
     out.print(f"{study}: " + ", ".join(f"{count} {state}" for state, count in counts.items() if count), style="bold")
+    for live in drivers:
+        for line in () if live.dead else summary(live):
+            out.print(line)
     table = plain_table("space", "profile", "trials", "complete", "shared", right=("trials", "complete", "shared"))
     for run in opened.manifest.runs:
         done = sum(planned[key]["state"] == "complete" for key in run.trials)
@@ -154,7 +157,7 @@ def _show(opened: Study, as_json: bool) -> None:
 
 
 def _trials(planned: list[dict[str, Any]]) -> Table:
-    from ablate.analysis.frames import level_label
+    from ablate.analysis.format import level_label
 
     folds = ["fold"] if any(trial["fold"] is not None for trial in planned) else []
     columns = ("trial", "seed", *folds, "state", "epochs", "val Dice", "key")

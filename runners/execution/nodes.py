@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate import DISTRIBUTION
+from ablate.cuda import has_cuda
 from ablate.errors import InputError
 from ablate.modules import fingerprint_on_path, used_code
 from ablate.runners.execution.storage import Storage, StorageError
@@ -63,9 +64,11 @@ class _Answer(NamedTuple):
 
 def this_node() -> Node:
     """This machine, without Ray."""
-    import torch
+    gpus = 0
+    if has_cuda():
+        import torch
 
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        gpus = torch.cuda.device_count()
     cards = _Answer.of(_probe()([], [], [])).cards if gpus else ()
     return Node("this machine", os.cpu_count() or 1, gpus, cards)
 

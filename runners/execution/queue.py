@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ray.tune.search import Searcher
 
+from ablate.cost.machine import this_machine
 from ablate.modules import used_code
 from ablate.search_spaces.plan import Planned
+from ablate.search_spaces.schedule import Times, longest_first
 from ablate.study.study import Study
 from ablate.user_code import UserCode
 
@@ -85,19 +87,21 @@ class Queue(Searcher):
 
 
 class PlanQueue(Queue):
-    """Gives the trials of a plan, the most expensive first, so that none is left running alone at the end.
+    """Gives the trials of a plan, the longest first (`ablate.search_spaces.schedule`).
 
     A trial is claimed as it is given. One that another run of a shared study has claimed is left to that run, and asked
     for once more at the end, in case that run was killed. Complete trials are given only if their keys are in `again`.
     """
 
-    def __init__(self, study: Study, plan: Iterable[Planned], *, again: Collection[str] = ()) -> None:
+    def __init__(
+        self, study: Study, plan: Sequence[Planned], *, times: Times | None = None, again: Collection[str] = ()
+    ) -> None:
+        """`times`: how long each takes; by default as on one thread of this machine."""
         super().__init__()
         self.again = again
-        cost = {planned.key: planned.macs * planned.config.protocol.epochs for planned in plan}
         self._study = study
         self._before = study.records()
-        self._waiting = deque(sorted(plan, key=lambda planned: cost[planned.key], reverse=True))
+        self._waiting = deque(longest_first(plan, times or Times.of(this_machine(), study, plan)))
         self._elsewhere: list[Planned] = []
         self._asked_again = False
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ray.exceptions import RayError
 
+from ablate.cost.machine import processor_of
 from ablate.errors import TrialError
 from ablate.modules import use_code
 from ablate.origin import origin_of
@@ -23,9 +24,11 @@ from ablate.trial import TrialConfig
 if TYPE_CHECKING:
     import ray
 
+    from ablate.cost.foretold import Images
     from ablate.data.dataset import Dataset
     from ablate.runners.execution.distributed import Machine
     from ablate.runners.execution.queue import Job
+    from ablate.search_spaces.plan import Planned
     from ablate.training.checkpoint import Epoch
     from ablate.training.loop import Result
 
@@ -78,7 +81,7 @@ def run_trial(config: dict[str, Any], workplace: Workplace) -> None:
 
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:
-            _run(job.planned.config, job.planned.params, job.planned.macs, workplace, report)
+            _run(job.planned, workplace, report)
         except StorageError as error:
             report(halt=f"{error} (on {socket.gethostname()})")
         finally:
@@ -93,11 +96,12 @@ def _leave_the_card() -> None:
         torch.cuda.empty_cache()
 
 
-def _run(trial: TrialConfig, params: int, macs: int, workplace: Workplace, report: Any) -> None:
+def _run(planned: Planned, workplace: Workplace, report: Any) -> None:
     import torch
 
     from ablate.training.devices import choose_device
 
+    trial = planned.config
     torch.set_num_threads(workplace.threads)
     device = choose_device() if workplace.use_gpu or not torch.cuda.is_available() else torch.device("cpu")
     print(f"on {socket.gethostname()}, process {os.getpid()}, {device}, {workplace.threads} threads")
@@ -133,8 +137,10 @@ def _run(trial: TrialConfig, params: int, macs: int, workplace: Workplace, repor
                 return
             error = f"out of memory, also alone: {error}"
     record = make_record(
-        trial, params, macs, epochs, result, error=error, device=team[0].device if team else device.type,
-        precision=team[0].precision if team else None, threads=workplace.threads, workers=workplace.workers,
+        trial, planned.params, planned.macs, epochs, result, error=error,
+        device=team[0].device if team else device.type, precision=team[0].precision if team else None,
+        threads=workplace.threads, workers=workplace.workers,
+        processor="" if team else processor_of(device.type), images=planned.images,
     )  # fmt: skip
     workplace.storage.write(arrival_name(trial.key), pack(trial, record, epochs, result))
     report(ended=True, state=record.state)
@@ -176,6 +182,8 @@ def make_record(
     precision: str | None = None,
     threads: int = 1,
     workers: int = 1,
+    processor: str = "",
+    images: Images | None = None,
 ) -> Record:
     """The record of a trial that ended. Validation scores are those of the best epoch.
 
@@ -213,6 +221,8 @@ def make_record(
         precision=precision or str(precision_on(torch.device(device))).removeprefix("torch."),
         threads=threads,
         workers=workers,
+        processor=processor,
+        images=images,
         training_memory_mb=memory,
         origin=origin_of(config),
     )

@@ -8,33 +8,25 @@ import shutil
 import signal
 import tempfile
 import time
-import zipfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from ablate.data.dataset import Dataset
 from ablate.data.store import as_it_travels
 from ablate.errors import Halted, InputError
-from ablate.origin import made_otherwise
-from ablate.part import DataPart
 from ablate.runners.execution.address import Address
 from ablate.runners.execution.daemons import Look
 from ablate.runners.execution.ending import at_last, same_signals
 from ablate.runners.execution.environment import in_own_folder, load_early, prepare_ray
 from ablate.runners.execution.nodes import Node, check_storage_reach
 from ablate.runners.execution.resources import Resources
-from ablate.runners.execution.storage import DriverStorage, PathStorage, Storage, StorageError, free_there
-from ablate.runners.execution.trainable import Workplace, checkpoint_name, make_record, run_trial
+from ablate.runners.execution.standing import place
+from ablate.runners.execution.storage import DriverStorage, PathStorage, Storage, free_there
+from ablate.runners.execution.trainable import Workplace, run_trial
 from ablate.runners.request import Training
-from ablate.search_spaces.plan import Planned
-from ablate.study.pictures import keep_pictures, pictures_dir
 from ablate.study.records import Record
 from ablate.study.study import Study
-from ablate.study.trial_folder import pack
-from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:
     from ablate.runners.execution.queue import Queue
@@ -62,41 +54,6 @@ class How(NamedTuple):
     """The cluster's machines (`ablate.runners.execution.nodes.check_nodes`); none if it is this machine alone."""
     max_epochs: int = 1
     """Of any trial; for the scheduler."""
-
-
-def score_trivial(study: Study, trials: list[TrialConfig], dataset_of: Callable[[DataPart], Dataset]) -> None:
-    """Put the trivial predictors of every data set and split into the study, with the test images to look at.
-
-    Pictures that were lost, of those or of what these trials predicted, are made again.
-    """
-    from ablate.study.samples import make_samples_again
-    from ablate.training.loop import judge_trivial
-
-    known = study.records()
-    distinct = {row.key: row for trial in trials for row in trial.trivial()}
-    for key, row in distinct.items():
-        dataset = dataset_of(row.data)
-        keep_pictures(pictures_dir(study.path, row), dataset, dataset.split(row.protocol.split).test)
-        if key not in known:
-            result = judge_trivial(row, dataset)
-            study.accept(key, pack(row, make_record(row, 0, 0, [], result), [], result))
-    make_samples_again(study, [*distinct.values(), *trials], dataset_of)
-
-
-def missing_trials(
-    study: Study,
-    trials: list[Planned],
-    *,
-    retry_failed: bool = False,
-    finish_stopped: bool = True,
-    again: Collection[str] = (),
-) -> list[Planned]:
-    """The planned trials that have not ended; those that failed, that a scheduler stopped, or of the keys `again`."""
-    states = ({"failed"} if retry_failed else set()) | ({"stopped"} if finish_stopped else set())
-    sound = study.sound()
-    ended = {key for key, record in sound.records.items() if record.state not in states and key not in again}
-    ended |= sound.left_out.keys()  # what is damaged is for `ablate verify`
-    return [planned for planned in trials if planned.key not in ended]
 
 
 @contextmanager
@@ -225,41 +182,6 @@ def _put(datasets: dict[str, Dataset], *, far: bool) -> dict[str, Any]:
         raise Halted(f"the images find no room in Ray's object store: {_first_line(error)}") from None
 
 
-def take_arrivals(study: Study, storage_path: str | None) -> None:
-    """Take in the finished trials that a killed driver left in the storage. Within `study.writing()`."""
-    home = PathStorage(_place(study, storage_path))
-    try:
-        home.prepare()
-        for name in home.names("arrivals"):
-            key = Path(name).stem
-            if not study.claim(key):
-                continue
-            if not _is_done(study, study.record(key)):
-                try:
-                    study.accept(key, home.read(name) or b"")
-                except zipfile.BadZipFile:
-                    pass  # it goes on from its checkpoint
-                else:
-                    home.delete(checkpoint_name(key))
-            home.delete(name)
-            study.release(key)
-        for name in home.names("checkpoints"):  # a driver may die between a trial's end and its checkpoint's
-            if _is_done(study, study.record(Path(name).stem)):
-                home.delete(name)
-    except StorageError as error:
-        raise Halted(f"{error}: make it reachable, then run the same command") from None
-
-
-def _is_done(study: Study, record: Record | None) -> bool:
-    """Whether a trial ended for good: what failed or was stopped may be tried again, another version's made anew."""
-    if record is None or record.state in ("failed", "stopped"):
-        return False
-    try:
-        return not made_otherwise(study, record, study.config(record.key))
-    except InputError:  # its configuration was damaged: what arrives is whole
-        return False
-
-
 def _tune(
     study: Study, trainable: Any, queue: Queue, how: How, writer: StudyWriter, loggers: list[Any], look: Look
 ) -> None:
@@ -368,19 +290,9 @@ def _storages(study: Study, storage_path: str | None) -> tuple[PathStorage, Stor
     """The storage as the driver reaches it, and as workers do."""
     import ray
 
-    home = PathStorage(_place(study, storage_path))
+    home = PathStorage(place(study, storage_path))
     several = sum(node["Alive"] for node in ray.nodes()) > 1
     return home, DriverStorage(study.ray_dir) if several and storage_path is None else home
-
-
-def _place(study: Study, storage_path: str | None) -> str:
-    """The study's own folder in the storage: several studies may share one."""
-    if storage_path is None:
-        return str(study.ray_dir.absolute())
-    if "://" not in storage_path:
-        return str(Path(storage_path).absolute() / study.manifest.id)
-    parts = urlsplit(storage_path)
-    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{study.manifest.id}"))
 
 
 def _first_line(error: Exception) -> str:

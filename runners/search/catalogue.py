@@ -72,7 +72,8 @@ def space_catalogue(planner: Planner, latency_ms: Callable[[Planned], float] | N
 def kept_latency(study: Study) -> Callable[[Planned], float]:
     """Measures the latency of a trial's network on this machine, once: the study keeps it. Within `study.writing()`.
 
-    It is measured while other trials train, unless none does; what they take of the machine, it is slower by.
+    It is measured while other trials train, unless none does; what they take of the machine, it is slower by. There the
+    interval hardly becomes narrow, so no more than ten seconds are spent on it.
     """
 
     def latency_ms(planned: Planned) -> float:
@@ -82,7 +83,7 @@ def kept_latency(study: Study) -> Callable[[Planned], float]:
         measured = study.measurements()
         known = measured.get(cell) or measured.get(planned.config.cell_by_fold)
         if known is None:
-            known = measure(network, data.channels, data.classes, data.size, choose_device(None))
+            known = measure(network, data.channels, data.classes, data.size, choose_device(None), seconds=10)
             study.keep_measurements({cell: known})
         return known.latency_ms
 

@@ -6,19 +6,26 @@ import time
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, RenderableType
 from rich.live import Live as LiveDisplay
 
+from ablate.cost.foretold import Foretold
+from ablate.cost.machine import this_machine
 from ablate.runners.execution.ending import at_last
 from ablate.runners.watch.live import Live, LiveNode, Running, clock, draw, fall_silent, seed_and_fold, tell
 from ablate.search_spaces.plan import Planned
+from ablate.search_spaces.schedule import Times, makespan
 from ablate.study.records import Record
 from ablate.study.study import Study
 
+if TYPE_CHECKING:
+    from ablate.training.checkpoint import Epoch
+
 _LINE_EVERY_SECONDS = 15.0
 _TELL_EVERY_SECONDS = 2.0
+_FORETELL_EVERY_SECONDS = 1.0
 _INCIDENTS = 5
 _LONGEST_SECONDS = 1e10
 
@@ -26,22 +33,36 @@ _LONGEST_SECONDS = 1e10
 class Progress:
     """Watches a run (a `ablate.runners.execution.writer.Observer`), shows it, and tells others of it.
 
-    The time left is estimated from cost: MACs times epochs done a second so far, and those still to do.
+    The time left is foretold from what epochs take (`ablate.search_spaces.schedule`), those of this run included, and
+    told once any was timed.
     """
 
     def __init__(
-        self, console: Console, study: Study, trials: list[Planned], labels: dict[str, str], expected: int = 0
+        self,
+        console: Console,
+        study: Study,
+        trials: list[Planned],
+        labels: dict[str, str],
+        expected: int = 0,
+        times: Times | None = None,
     ) -> None:
-        """`expected`: how many trials there will be, where they are not known yet."""
+        """
+        Args:
+            expected: how many trials there will be, where they are not known yet.
+            times: how long each takes; by default as on one thread of this machine.
+        """
         self._console, self._study, self._labels = console, study, labels
-        self._cost = {p.key: p.macs * p.config.protocol.epochs for p in trials}
+        self._times = times or Times.of(this_machine(), study, trials)
+        self._known = {planned.key: self._times.foretold(planned) for planned in trials}
         self._ended: dict[str, Record] = {}
-        self._trained: set[str] = set()
-        self._before: dict[str, float] = {}
-        """Of each trial, the cost of the epochs that an earlier run trained."""
+        self._slots = 1
+        """How many trials ran at a time."""
+        self._last_epoch: dict[str, float] = {}
+        """When the last epoch of each running trial ended, by a clock that only moves on."""
         now = time.time()
         self._live = Live(began=now, updated=now, total=max(len(trials), expected))
         self._last_line = self._last_told = time.monotonic()
+        self._last_foretold = 0.0
         self._ends = ExitStack()
         self._display = LiveDisplay(get_renderable=self._render, console=console, refresh_per_second=4, transient=True)
 
@@ -78,21 +99,21 @@ class Progress:
         self._live.nodes = [*nodes, *(node.model_copy(update={"alive": False}) for node in lost)]
 
     def started(self, planned: Planned) -> None:
-        config = planned.config
-        self._cost.setdefault(planned.key, planned.macs * config.protocol.epochs)
-        self._live.total = max(self._live.total, len(self._cost))
-        self._live.running[planned.key] = Running(
-            key=planned.key, name=self._name(planned), epochs=config.protocol.epochs
-        )
+        key = planned.key
+        if key not in self._known:
+            self._known[key] = self._times.foretold(planned)
+        self._live.total = max(self._live.total, len(self._known))
+        self._live.running[key] = Running(key=key, name=self._name(key, planned), epochs=planned.config.protocol.epochs)
+        self._slots = max(self._slots, len(self._live.running))
+        self._last_epoch.pop(key, None)
 
-    def epoch(self, key: str, epoch: int, val_dice: float, node: str, *, restored: bool) -> None:
+    def epoch(self, key: str, epoch: Epoch, node: str, *, restored: bool) -> None:
         running = self._live.running[key]
-        running.epoch, running.val_dice, running.node = epoch, val_dice, node
+        running.epoch, running.val_dice, running.node = epoch.epoch, epoch.val_dice, node
+        self._last_epoch[key] = time.monotonic()
         if not restored:
             self._live.epochs_done += 1
-            self._trained.add(key)
-        elif key not in self._trained:
-            self._before[key] = self._cost[key] * epoch / running.epochs
+            self._times.known.see(self._known[key], epoch.seconds)
         if not self._console.is_terminal and time.monotonic() - self._last_line >= _LINE_EVERY_SECONDS:
             for row in self._live.running.values():
                 if row.val_dice is not None:
@@ -100,6 +121,7 @@ class Progress:
 
     def paused(self, key: str) -> None:
         self._live.running.pop(key, None)
+        self._last_epoch.pop(key, None)
 
     def incident(self, text: str) -> None:
         """Something went wrong that the run goes on from."""
@@ -107,9 +129,9 @@ class Progress:
         self._line(f"! {text}")
 
     def ended(self, record: Record, planned: Planned) -> None:
-        self._live.running.pop(record.key, None)
+        self.paused(record.key)
         self._ended[record.key] = record
-        live, name = self._live, self._name(planned)
+        live, name = self._live, self._name(record.key, planned)
         live.ended = len(self._ended)
         live.failed = sum(record.state == "failed" for record in self._ended.values())
         live.stopped = sum(record.state == "stopped" for record in self._ended.values())
@@ -133,8 +155,8 @@ class Progress:
         self._last_line = time.monotonic()
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def _name(self, planned: Planned) -> str:
-        label = self._labels.get(planned.key, planned.key)
+    def _name(self, key: str, planned: Planned) -> str:
+        label = self._labels.get(key, key)
         return f"{label}, {seed_and_fold(planned.config.seed, planned.config.fold)}"
 
     def _render(self) -> RenderableType:
@@ -143,18 +165,28 @@ class Progress:
 
     def _now(self) -> None:
         self._live.updated = time.time()
-        self._live.seconds_left = self._seconds_left()
+        if time.monotonic() - self._last_foretold >= _FORETELL_EVERY_SECONDS:
+            self._last_foretold = time.monotonic()
+            self._live.seconds_left = self._seconds_left()
 
     def _seconds_left(self) -> float | None:
-        if not self._cost:
+        """Until the last trial ends, started in the order that a plan's are; None while no epoch was timed."""
+        if not self._times.known:
             return None
-        done = float(sum(self._cost[key] for key in self._ended))
-        done += sum(self._cost[key] * row.epoch / row.epochs for key, row in self._live.running.items())
-        elapsed, everything = self._live.updated - self._live.began, float(sum(self._cost.values()))
-        here = done - sum(self._before.values())
-        everything *= self._live.total / len(self._cost)  # those to come are as dear as those that came
-        # A first epoch that cost next to nothing tells nothing.
-        return min(elapsed * (everything - done) / here, _LONGEST_SECONDS) if here > 0 else None
+        running = self._live.running
+        waiting = [one for key, one in self._known.items() if key not in running and key not in self._ended]
+        under_way = [self._left_of(self._known[key], row) for key, row in running.items()]
+        seconds = sorted(map(self._times.trial, waiting), reverse=True)
+        if unknown := self._live.total - len(self._known):  # those to come are as long as those that came
+            of_known = [self._times.trial(one) for one in self._known.values()]
+            seconds += [sum(of_known) / len(of_known)] * unknown if of_known else []
+        return min(makespan(seconds, self._slots, under_way), _LONGEST_SECONDS)
+
+    def _left_of(self, foretold: Foretold, row: Running) -> float:
+        """Seconds of a running trial's other epochs, but for what of the next has passed."""
+        epoch = self._times.epoch(foretold)
+        begun = min(time.monotonic() - self._last_epoch[row.key], epoch) if row.key in self._last_epoch else 0.0
+        return max(0.0, (row.epochs - row.epoch) * epoch - begun)
 
 
 def _result(record: Record) -> str:

@@ -2,7 +2,7 @@
 
 from suites import suites
 
-from ablate.cost.counted import build_on_meta
+from ablate.cost.built import build_on_meta
 from ablate.errors import InputError
 from ablate.kinds import KINDS, find
 from ablate.models.network import network

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import product
 from typing import get_args
 
 import pytest
 import torch
-from ptflops import get_model_complexity_info
 from torch import nn
 
-from ablate.cost.layers import Layer, layers_of
+from ablate.cost.built import built_cost, one_image_trains
+from ablate.cost.counted import cost, try_one_image
+from ablate.cost.layers import Cost, Layer, cost_of, layers_of
 from ablate.errors import InputError
 from ablate.kinds import KINDS, own_parts
 from ablate.models.build import build_model
-from ablate.models.network import Network, network
+from ablate.models.network import Network, downsampling, network
 from ablate.models.settings import Normalisation, PyConvUNet, UNet
 from ablate.part import Part
 from ablate.search_spaces.networks import networks_of
@@ -55,28 +57,15 @@ VARIANTS = {
 """Settings beside the defaults that change what a network is made of; the norm and dropout are varied for each."""
 
 
-def by_ptflops(model: nn.Module, in_channels: int, size: tuple[int, int]) -> tuple[int, int]:
-    with torch.device("meta"):
-        macs, params = get_model_complexity_info(
-            model,
-            (in_channels, *size),
-            as_strings=False,
-            print_per_layer_stat=False,
-            backend="pytorch",
-            backend_specific_config={"count_functional": False},
-        )
-    return params, macs
-
-
 def built(config: Network | Part, in_channels: int, classes: int) -> nn.Module:
     with torch.device("meta"):
         return build_model(config, in_channels, classes)
 
 
-def by_layers(config: Network | Part, in_channels: int, classes: int, size: tuple[int, int]) -> tuple[int, int]:
+def by_layers(config: Network | Part, in_channels: int, classes: int, size: tuple[int, int]) -> Cost:
     layers = layers_of(config, in_channels, classes, size)
     assert layers is not None
-    return sum(layer.params for layer in layers), sum(layer.macs for layer in layers)
+    return cost_of(layers)
 
 
 def test_every_network_has_its_variants_here():
@@ -89,14 +78,14 @@ def test_outlines_count_what_ptflops_counts(name, settings):
     for norm, (in_channels, classes, size) in zip(get_args(Normalisation), cases, strict=True):
         config = network(name, **settings, norm=norm, dropout=0.2 if classes == 4 else 0)
         found = by_layers(config, in_channels, classes, size)
-        assert found == by_ptflops(built(config, in_channels, classes), in_channels, size), norm
+        assert found == built_cost(config, in_channels, classes, size)[0], norm
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("space", packaged())
 def test_outlines_count_what_ptflops_counts_in_every_shipped_space(space, size):
     for _, config in networks_of(load_space(space), {}):
-        assert by_layers(config, 3, 1, size) == by_ptflops(built(config, 3, 1), 3, size)
+        assert by_layers(config, 3, 1, size) == built_cost(config, 3, 1, size)[0]
 
 
 def test_a_layer_is_the_closed_form():
@@ -116,7 +105,7 @@ def test_the_layers_have_the_shapes_of_the_modules(name):
     def note(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         _, channels, *size = output.shape
         if isinstance(module, nn.BatchNorm2d):
-            seen.append(("batch_norm", channels, channels, 1, 1, 1, *size, False))
+            seen.append(("batch_norm", channels, channels, 1, channels, 1, *size, False))
         else:
             kind = "conv" if isinstance(module, nn.Conv2d) else "transposed"
             shape = (module.kernel_size[0], module.groups, module.stride[0], *size, module.bias is not None)
@@ -149,6 +138,27 @@ def test_what_cannot_be_built_has_no_layers_and_the_same_reason(config):
     with pytest.raises(InputError) as of_layers:
         layers_of(config, 1, 1, (64, 64))
     assert str(of_layers.value) == str(of_building.value)
+
+
+@pytest.mark.parametrize("norm", get_args(Normalisation))
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_network_of_one_pixel_is_refused_where_pytorch_would(name, norm):
+    """In prediction and in training, of the smallest image and of one that is twice as wide."""
+
+    def refused(asked: Callable[[], object]) -> bool:
+        try:
+            return asked() is False
+        except InputError as error:
+            return "one pixel" in str(error)
+
+    for settings in ({}, {"width": 4, "stages": 2} if name in ("unet", "unet_plus_plus", "attention_unet") else {}):
+        config = network(name, **settings, norm=norm)
+        side = downsampling(config)
+        for size in ((side, side), (side, 2 * side)):
+            asked = config, 1, 1, size
+            assert refused(lambda asked=asked: cost(*asked)) == refused(lambda asked=asked: built_cost(*asked))
+            here = refused(lambda asked=asked: try_one_image(*asked))
+            assert here == refused(lambda asked=asked: one_image_trains(*asked))
 
 
 def test_of_networks_of_others_nothing_is_known():

@@ -13,10 +13,10 @@ from ablate.cost.counted import cost
 from ablate.errors import InputError
 from ablate.models.attention_unet import AttentionGate
 from ablate.models.blocks import Bottleneck, conv3x3, upsample
-from ablate.models.build import build_model, check_input, downsampling
+from ablate.models.build import build_model
 from ablate.models.encoder_weights import load_encoder_weights
 from ablate.models.fcn8s import VGG16Encoder
-from ablate.models.network import Network, network
+from ablate.models.network import Network, check_input, downsampling, network
 from ablate.models.resnet34_unet import ResNet34Encoder
 from ablate.models.settings import AttentionUNet, FCN8s, PyConvUNet, ResNet34UNet, UNet, UNetPlusPlus
 

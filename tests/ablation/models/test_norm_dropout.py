@@ -15,7 +15,8 @@ from ablate.cost.counted import cost, try_one_image
 from ablate.errors import InputError
 from ablate.kinds import KINDS, find, own_parts
 from ablate.models.blocks import normalisation
-from ablate.models.build import build_model, downsampling
+from ablate.models.build import build_model
+from ablate.models.network import downsampling
 from ablate.models.resnet34_unet import ResNet34Encoder
 from ablate.models.settings import Normalisation, ResNet34UNet, UNet
 

@@ -60,12 +60,12 @@ def test_levels_of_equal_cost_cost_what_one_convolution_does():
 @pytest.mark.parametrize("share", ["pyramid", "equal", (0.25, 0.25, 0.25, 0.25), (0.5, 0.25, 0.125, 0.125)], ids=str)
 def test_output_is_its_convolutions_concatenated_in_level_order(share):
     kernels, groups = (3, 5, 5, 7), (1, 2, 4, 4)
-    layer = PyConv2d(16, 32, kernels, groups, share)
-    x = torch.randn(2, 16, 9, 11)
+    layer = PyConv2d(16, 32, kernels, groups, share).double()  # of which none goes another way than the library's
+    x = torch.randn(2, 16, 9, 11, dtype=torch.float64)
     expected = []
     for level, (kernel, group) in enumerate(zip(kernels, groups, strict=True)):
         weight = layer.state_dict()[f"levels.{level}.weight"]
-        conv = nn.Conv2d(16, weight.shape[0], kernel, padding=(kernel - 1) // 2, groups=group, bias=False)
+        conv = nn.Conv2d(16, weight.shape[0], kernel, padding=(kernel - 1) // 2, groups=group, bias=False).double()
         conv.load_state_dict({"weight": weight})
         expected.append(conv(x))
     output = layer(x)

@@ -25,7 +25,7 @@ from ablate.prediction import Predictor
 from ablate.study.pictures import keep_pictures, pictures_dir, read_pictures
 from ablate.study.samples import make_samples_again
 from ablate.study.verify import verify
-from ablate.training import loop
+from ablate.training import feed
 from ablate.training.checkpoint import Epoch
 from ablate.training.inference import classify, probabilities_of
 from ablate.training.loop import Result, judge_trivial, train
@@ -137,13 +137,13 @@ def test_an_epoch_has_so_many_patches_of_every_training_image(monkeypatch):
     dataset = dataset_of(fit="patches")
     config = trial(dataset, patches_per_image=3, epochs=2)
     batches: list[tuple[int, tuple[int, ...]]] = []
-    draw = loop.draw_patches
+    draw = feed.draw_patches
 
     def spied(images, masks, batch, size, share, step):
         batches.append((step[1], tuple(batch)))
         return draw(images, masks, batch, size, share, step)
 
-    monkeypatch.setattr(loop, "draw_patches", spied)
+    monkeypatch.setattr(feed, "draw_patches", spied)
     result = train(config, dataset, device=CPU)
     train_images = dataset.split(config.protocol.split).train
     for epoch in (1, 2):

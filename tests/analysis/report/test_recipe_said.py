@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ablate.analysis.frames import describe, level_label
+from ablate.analysis.format import level_label
+from ablate.analysis.frames import describe
 from ablate.analysis.report.recipe import own_metrics, selection, trainings
 from ablate.data.settings import Mni152
 from ablate.models.settings import UNet
@@ -58,6 +59,7 @@ def test_the_paper_s_recipe_is_said_as_it_was():
         ({"protocol": {"warmup_epochs": 3, "clip_norm": 1}}, "warm-up over 3 epochs, gradients clipped to 1, "),
         ({"protocol": {"patience": 7}}, "ended after 7 epochs without a better one"),
         ({"protocol": {"ema": 0.99}}, "averaged weights (decay 0.99)"),
+        ({"protocol": {"compile": True}}, "compiled"),
         ({"protocol": {"deep_supervision": (1, 0.5)}}, "heads weighted 1,0.5"),
         ({"protocol": {"initialisation": "kaiming"}}, "kaiming initialisation"),
     ],

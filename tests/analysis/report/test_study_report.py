@@ -51,6 +51,9 @@ class Folder:
             data=SimpleNamespace(size=(4, 4), fingerprint=self._data[key], classes=1), is_trivial=False
         )
 
+    def measurements(self) -> dict[str, Any]:
+        return {}
+
     def sample(self, key: str, image: str) -> bytes:
         return self._sample(key, image).read_bytes()
 

@@ -84,8 +84,14 @@ def test_json_is_one_document_and_nothing_else(call):
     assert "mni152" in {data["name"] for data in json.loads(call("datasets", "--json").out)}
     plan = json.loads(call("plan", "--space", "pyramid_levels", "--seeds", 2, "--json").out)
     assert len(plan["trials"]) == 10
-    assert set(plan["trials"][0]) == {"key", "cell", "seed", "fold", "params", "macs", "levels"}
+    assert set(plan["trials"][0]) == {"key", "cell", "seed", "fold", "params", "macs", "seconds", "levels"}
     assert plan["rejected"] == []
+    assert set(plan["machine"]) == {"name", "trials_at_a_time", "was_measured"}
+    assert not plan["machine"]["was_measured"]
+    every = sum(trial["seconds"] for trial in plan["trials"])
+    assert every / plan["machine"]["trials_at_a_time"] <= plan["seconds"] <= every
+    text = call("plan", "--space", "pyramid_levels", "--seeds", 2).out
+    assert f"{plan['machine']['name']}, not measured yet" in " ".join(text.split())
 
 
 def test_cost_agrees_with_table_3_to_the_printed_decimals(call):

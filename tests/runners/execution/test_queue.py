@@ -19,9 +19,10 @@ from ablate.trial import TrialConfig
 
 PLAN = [
     Planned(TrialConfig(model=UNet(width=width, stages=2), data=Phantom(), seed=0), {}, 10, macs)
-    for width, macs in ((2, 20), (3, 30), (4, 10))
+    for width, macs in ((3, 20), (4, 10), (2, 30))
 ]
-DEAREST_FIRST = [PLAN[1].key, PLAN[0].key, PLAN[2].key]
+LONGEST_FIRST = [PLAN[1].key, PLAN[0].key, PLAN[2].key]
+"""By their layers, and not by the MACs that are told of them."""
 
 
 def asked(queue: PlanQueue, times: int) -> list[Any]:
@@ -51,9 +52,9 @@ def hold(path: Path, keys: list[str], holds: Any, ended: Any) -> None:
     ended.wait(60)
 
 
-def test_the_most_expensive_trials_come_first_and_then_it_is_finished(tmp_path):
+def test_the_longest_trials_come_first_and_then_it_is_finished(tmp_path):
     with Study.open_or_new(tmp_path).writing() as study:
-        assert asked(PlanQueue(study, PLAN), 4) == [*DEAREST_FIRST, Searcher.FINISHED]
+        assert asked(PlanQueue(study, PLAN), 4) == [*LONGEST_FIRST, Searcher.FINISHED]
 
 
 def test_a_trial_that_another_run_has_is_left_to_it_and_asked_for_again_at_the_end(tmp_path):

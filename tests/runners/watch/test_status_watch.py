@@ -132,10 +132,13 @@ def test_a_machine_reads_what_runs(driver, tmp_path):
     (run,) = status["runs"]
     assert (run["process"], run["dead"], run["total"], run["epochs_done"]) == (driver.process.pid, False, 3, 12)
     assert status["counts"] == {"complete": 0, "failed": 0, "missing": 0, "running": 3}
+    shown = ablate("status", tmp_path / "study").stdout.splitlines()
+    assert any("about 1:00 min left, until" in line for line in shown)
     driver.kill()
     status = json.loads(ablate("status", tmp_path / "study", "--json").stdout)
     assert status["runs"][0]["dead"]
     assert status["counts"] == {"complete": 0, "failed": 0, "missing": 0, "interrupted": 3}
+    assert "left, until" not in ablate("status", tmp_path / "study").stdout
 
 
 def test_a_study_that_has_all_its_trials_is_said_to_and_the_watch_ends(tmp_path):
