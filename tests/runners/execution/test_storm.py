@@ -19,7 +19,7 @@ TRIALS, WORKER_KILLS, DRIVER_KILLS = 20, 10, 5
 STORMY = (
     SPACE.replace("epochs: 3", "epochs: 12")
     .replace("stages: 3", "stages: 2")
-    .replace("[32, 32]", "[64, 64]")
+    .replace("[32, 32]", "[48, 48]")
     .replace("[4, 8]", str(list(range(4, 4 + TRIALS))))
 )
 
