@@ -36,12 +36,14 @@ _FORM = 1
 
 
 def cache_folder() -> Path | None:
-    """Where data sets are kept; None where there is no such place."""
-    named = os.environ.get(VARIABLE)
+    """Where data sets are kept; None where there is no such place: a home that is not there is not made for it."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "ablate"
     with contextlib.suppress(RuntimeError):  # nobody's home is known
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return Path(named) if named else base / "ablate"
-    return Path(named) if named else None
+        return Path.home() / ".cache" / "ablate" if Path.home().is_dir() else None
+    return None
 
 
 class Shelf:

@@ -66,11 +66,11 @@ def test_a_storm_of_kills_loses_nothing_and_repeats_at_most_an_epoch_a_kill(tmp_
         killed_by_this = 0
         while ended(study) < target or killed_by_this < WORKER_KILLS // DRIVER_KILLS:
             assert run.poll() is None, f"the run ended before its driver was killed: {run.stderr.read()}"
-            busy = workers(run.pid)
-            if busy and killed_by_this < WORKER_KILLS // DRIVER_KILLS and any((study / "ray/checkpoints").glob("*")):
+            if killed_by_this < WORKER_KILLS // DRIVER_KILLS and any((study / "ray/checkpoints").glob("*")):
                 time.sleep(chance.uniform(0, 0.5))
-                os.kill(chance.choice(busy), signal.SIGKILL)
-                workers_killed, killed_by_this = workers_killed + 1, killed_by_this + 1
+                if busy := workers(run.pid):
+                    os.kill(chance.choice(busy), signal.SIGKILL)
+                    workers_killed, killed_by_this = workers_killed + 1, killed_by_this + 1
             time.sleep(chance.uniform(0, 0.3))
         trials_in_flight += len(list((study / "ray/checkpoints").glob("*.safetensors")))
         kill_tree(run.pid)
