@@ -127,14 +127,14 @@ def passes_nanoseconds(shape: Shape, lanes: int) -> tuple[float, float, float]:
 
 def nanoseconds(shape: Shape, way: Way, lanes: int) -> float:
     """Of the forward pass of `shape`."""
-    pixels, kernel = shape.images * shape.height * shape.width, shape.kernel
+    pixels = shape.images * shape.height * shape.width
     every = _multiplying(shape, lanes)
     inputs, outputs = shape.groups * shape.inputs, shape.groups * shape.outputs
     if way.depthwise:
         # For each of a group's outputs, all inputs are written and read once more.
         each = every / (_DEPTHWISE * _filled(inputs, lanes)) + 2 * _COPY * inputs * shape.outputs
         return pixels * each + (2 + 4 * shape.outputs) * _CALL
-    wide = way.columns * blocks(kernel, way) / kernel if way.columns > 1 else 1.0
+    wide = _widened(shape, way)
     each = every * wide / _filled(way.columns * shape.outputs, lanes) * _short(way, way.columns * shape.inputs)
     if lanes == 16 and {shape.inputs, shape.outputs} <= _HALF and way == LIBRARY:
         each *= _HALF_LANES
@@ -151,7 +151,7 @@ def data_nanoseconds(shape: Shape, way: Way, lanes: int) -> float:
 def weights_nanoseconds(shape: Shape, way: Way, lanes: int) -> float:
     """Of the weight gradient of `shape`."""
     pixels = shape.images * shape.height * shape.width
-    wide = way.columns * blocks(shape.kernel, way) / shape.kernel if way.columns > 1 else 1.0
+    wide = _widened(shape, way)
     across, along = (shape.inputs, shape.outputs) if way.swapped else (shape.outputs, shape.inputs)
     each = (
         _multiplying(shape, lanes) * wide / _filled(way.columns * across, lanes) * _short_weights(way.columns * along)
@@ -163,6 +163,11 @@ def weights_nanoseconds(shape: Shape, way: Way, lanes: int) -> float:
 def _multiplying(shape: Shape, lanes: int) -> float:
     """Nanoseconds for a pixel, with all lanes full."""
     return 2 * shape.kernel**2 * shape.groups * shape.inputs * shape.outputs / _RATE[lanes]
+
+
+def _widened(shape: Shape, way: Way) -> float:
+    """The columns of the packed kernel, its zeros included, over those that it had."""
+    return way.columns * blocks(shape.kernel, way) / shape.kernel if way.columns > 1 else 1.0
 
 
 def _filled(channels: int, lanes: int) -> float:

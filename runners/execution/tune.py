@@ -217,6 +217,7 @@ def _tune(
 
     scheduler = _scheduler(study, queue, how)
     at_once = _at_once(how)
+    _let_start(how, at_once)
     scratch = tempfile.mkdtemp(prefix="ablate-")
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources_of),
@@ -243,22 +244,24 @@ def _tune(
 
 
 def _at_once(how: How) -> int | None:
-    """Trials at a time, or None for as many as find room; Ray Tune is told how many of their processes may start side
-    by side: one, where not all of them have room for certain, for what waits for room is asked for too early."""
+    """Trials at a time, or None for as many as find room."""
     import ray
 
     from ablate.runners.search.schedulers.base import pauses
 
-    there, resources = ray.cluster_resources(), how.resources
     if pauses(how.asked.scheduler):  # Ray counts paused trials among those at a time
-        at_once = None
-    elif how.nodes:
-        at_once = resources.max_concurrent
-    else:
-        at_once = resources.at_once(there["CPU"], there.get("GPU", 0))
-    certain = not how.nodes and not resources.shares
+        return None
+    if how.nodes:
+        return how.resources.max_concurrent
+    there = ray.cluster_resources()
+    return how.resources.at_once(there["CPU"], there.get("GPU", 0))
+
+
+def _let_start(how: How, at_once: int | None) -> None:
+    """Tell Ray Tune how many trials' processes may start side by side: one, where not all of them have room for
+    certain, for what waits for room is asked for too early."""
+    certain = not how.nodes and not how.resources.shares
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(at_once or 1) if certain else "1"
-    return at_once
 
 
 def _scheduler(study: Study, queue: Queue, how: How) -> Any:

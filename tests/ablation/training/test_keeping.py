@@ -25,14 +25,6 @@ from ablate.trial import Protocol, TrialConfig
 LARGE = 800  # a layer of this width has 2.6 MB of weights
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Clock:
     now = 100.0
 

@@ -89,14 +89,6 @@ def ranks(tmp_path_factory) -> Iterator[Ranks]:
     started.close()
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def trial(model: Any = None, **protocol: Any) -> TrialConfig:
     return TrialConfig(
         model=model or UNet(width=4, stages=3),

@@ -36,14 +36,6 @@ CPU = torch.device("cpu")
 SHAPES = [(24, 40), (33, 17), (16, 16), (40, 24), (20, 20), (9, 50), (31, 31), (28, 16), (17, 45), (26, 26)]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def samples(classes: int = 1) -> list[Sample]:
     """Bright squares on noise, of which each class has its own brightness."""
     found = []

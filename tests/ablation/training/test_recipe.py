@@ -52,14 +52,6 @@ def dataset() -> Dataset:
     return load_data(Phantom(size=(32, 32), count=15, noise=0.1))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def trial(dataset: Dataset, model: Any = None, metrics: tuple[str, ...] = (), **protocol: Any) -> TrialConfig:
     """`metrics`: labels of those that a recipe is to bring."""
     settings = Protocol(**{"epochs": 4, "batch_size": 4, **protocol})
