@@ -261,10 +261,10 @@ class ParetoPromotion(ParetoStopping):
 
     When a worker is free, the highest rung with room (fewer than 1/`reduction_factor` of its cells went on) promotes
     the cell that promises most: the hypervolume that it would add to what all have reached if it improves like the best
-    of its `NEIGHBOURS` in cost. All its trials go on, at once or when they get there. Where no rung has room a new trial
-    starts. When there are no new ones, paused cells go on: the most promising; then, of those that promise nothing but
-    are not hopeless, the most expensive, which tells most about the others. The run ends when all that are left are
-    hopeless; it may be ended at any time.
+    of its `NEIGHBOURS` in cost. All its trials go on, at once or when they get there. Where no rung has room a new
+    trial starts. When there are no new ones, paused cells go on: the most promising; then, of those that promise
+    nothing but are not hopeless, the most expensive, which tells most about the others. The run ends when all that are
+    left are hopeless; it may be ended at any time.
 
     Ray's `max_concurrent_trials` counts paused trials too: beside this scheduler it would leave workers idle.
     """
