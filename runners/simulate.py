@@ -344,7 +344,6 @@ class _Controller:
         result = {
             "epoch": epoch,
             "val_dice": curve.scores[epoch - 1],
-            "ended": epoch == len(curve.scores),
             "trial_id": trial.trial_id,
             "config": trial.config,
         }
