@@ -1,4 +1,4 @@
-"""What strategies would have found: hypervolume against epochs spent, over the repeats of a replay."""
+"""What strategies would have found: hypervolume against machine time, over the repeats of a replay."""
 
 from __future__ import annotations
 
@@ -11,46 +11,60 @@ from numpy.typing import NDArray
 
 from ablate.analysis.figures.style import FAINT, LEGEND, TEMPLATE, plain, styles
 
+_MOST_POINTS = 2_000
+"""Of a line: more than a figure is wide."""
+
 
 class Band(NamedTuple):
-    """A strategy's hypervolume after `epochs`: the median over its repeats, and the band of all but the outer tenths.
+    """A strategy's hypervolume after `seconds` of machine time: the median over its repeats, and the band of all but
+    the outer tenths; `epochs` are the median of what they had trained by then.
 
-    A repeat that has ended stays at what it reached. `epochs` are those at which a quantile changes.
+    A repeat that has ended stays at what it reached. `seconds` are those at which a quantile changes.
     """
 
     name: str
     repeats: int
+    seconds: tuple[float, ...]
     epochs: tuple[int, ...]
     low: tuple[float, ...]
     median: tuple[float, ...]
     high: tuple[float, ...]
 
 
-def band(name: str, paths: Sequence[NDArray[np.float64]]) -> Band:
-    """The record of a strategy; `paths` (repeats,) have the hypervolume after each epoch of a repeat."""
-    longest = max(len(path) for path in paths)
-    table = np.array([np.pad(path, (0, longest - len(path)), mode="edge") for path in paths])
+def band(name: str, paths: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Band:
+    """The record of a strategy; `paths` (repeats,) have, each (epochs,), the seconds spent and the hypervolume after
+    each epoch of a repeat. Before its first, a repeat has reached nothing."""
+    changes = [seconds[np.diff(reached, prepend=0.0) != 0] for seconds, reached in paths]
+    at = np.unique(
+        np.concatenate([*changes, [max((float(s) for seconds, _ in paths for s in seconds[-1:]), default=0.0)]])
+    )
+    if len(at) > _MOST_POINTS:
+        at = at[np.linspace(0, len(at) - 1, _MOST_POINTS).round().astype(int)]
+    # How many epochs each repeat had trained at each of these times: (repeats, times).
+    trained = np.array([np.searchsorted(seconds, at, side="right") for seconds, _ in paths])
+    table = np.array([np.concatenate([[0.0], reached])[row] for row, (_, reached) in zip(trained, paths, strict=True)])
     low, median, high = np.quantile(table, (0.1, 0.5, 0.9), axis=0)
     changed = (np.diff([low, median, high], axis=1, prepend=-1.0) != 0).any(axis=0)
     changed[-1] = True
-    at = np.flatnonzero(changed)
+    kept = np.flatnonzero(changed)
     return Band(
         name,
         len(paths),
-        tuple(int(n) + 1 for n in at),
-        *(tuple(float(v) for v in line[at]) for line in (low, median, high)),
+        tuple(float(s) for s in at[kept]),
+        tuple(int(n) for n in np.median(trained[:, kept], axis=0)),
+        *(tuple(float(v) for v in line[kept]) for line in (low, median, high)),
     )
 
 
-def replay_figure(bands: Sequence[Band], whole: int, shares: Sequence[float] = (0.95, 0.99)) -> go.Figure:
-    """A line and a band a strategy; `whole` is how many epochs the full grid has."""
+def replay_figure(bands: Sequence[Band], whole: float, shares: Sequence[float] = (0.95, 0.99)) -> go.Figure:
+    """A line and a band a strategy; `whole` is how many seconds the full grid takes one machine."""
     figure = go.Figure()
     looks = styles((one.name, one.name, "strategy") for one in bands)
     for one in bands:
         colour, dash = looks[one.name].colour, looks[one.name].dash
         for edge, fill in ((one.low, "none"), (one.high, "tonexty")):
             figure.add_scatter(
-                x=list(one.epochs),
+                x=list(one.seconds),
                 y=list(edge),
                 mode="lines",
                 line={"width": 0, "shape": "hv"},
@@ -61,13 +75,15 @@ def replay_figure(bands: Sequence[Band], whole: int, shares: Sequence[float] = (
                 legendgroup=one.name,
             )
         figure.add_scatter(
-            x=list(one.epochs),
+            x=list(one.seconds),
             y=list(one.median),
             mode="lines",
             line={"color": colour, "width": 2, "dash": dash, "shape": "hv"},
             name=plain(one.name),
             legendgroup=one.name,
-            hovertemplate=f"{plain(one.name)}<br>%{{x:,}} epochs: %{{y:.3f}} (median of {one.repeats})<extra></extra>",
+            customdata=list(one.epochs),
+            hovertemplate=f"{plain(one.name)}<br>%{{x:,.0f}} s, %{{customdata:,}} epochs: %{{y:.3f}} "
+            f"(median of {one.repeats})<extra></extra>",
             meta={"strategy": one.name},
         )
     for share in shares:
@@ -77,7 +93,7 @@ def replay_figure(bands: Sequence[Band], whole: int, shares: Sequence[float] = (
             annotation_text=f"{share:.0%}",
             annotation_position="bottom right",
         )
-    figure.update_xaxes(title_text="Epochs spent", range=[0, whole])
+    figure.update_xaxes(title_text="Machine time spent, seconds", range=[0, whole])
     figure.update_yaxes(title_text="Hypervolume, share of the full grid's", range=[0.5, 1.005])
     figure.update_layout(
         template=TEMPLATE,
@@ -89,10 +105,11 @@ def replay_figure(bands: Sequence[Band], whole: int, shares: Sequence[float] = (
     return figure
 
 
-def replay_caption(bands: Sequence[Band], workers: int) -> str:
+def replay_caption(bands: Sequence[Band], workers: int, costs: Sequence[str]) -> str:
     repeats = {one.repeats for one in bands}
     return (
         f"Median over {' or '.join(str(n) for n in sorted(repeats))} simulated runs with {workers} "
         f"{'worker' if workers == 1 else 'workers'} each; bands hold all but the lowest and the highest tenth. "
-        "Hypervolume of validation Dice against parameters and MACs (costs by their logarithms)."
+        "Machine time is the sum of what epochs took when they were recorded, and of what starts take. "
+        f"Hypervolume of validation Dice against {' and '.join(costs)} (costs by their logarithms)."
     )

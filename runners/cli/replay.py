@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from ablate.analysis.format import several
 from ablate.errors import InputError
 from ablate.files import kind
 from ablate.modules import code_from
@@ -17,30 +19,36 @@ from ablate.runners.cli.output import check_target, console, plain_table, print_
 from ablate.runners.cli.shared import json_option, open_study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import pandas as pd
+    from numpy.typing import NDArray
 
-    from ablate.runners.simulate import Path as Reached
-    from ablate.runners.simulate import Strategy
+    from ablate.runners.replay.curves import Grid
+    from ablate.runners.replay.reached import Path as Reached
+    from ablate.runners.replay.strategy import Strategy
 
 SHARES = (0.95, 0.99)
+_MOST_RESTART = 1e6
 _MOST_REPEATS, _MOST_TRIALS, _MOST_WORKERS = 10_000, 10_000, 10_000
 _MOST_EPOCHS = 20_000_000
 """Simulated in all: some hours."""
-_COLUMNS = {
-    "trials": ("key", "cell", "state", "params", "macs", "dice"),
-    "epochs": ("key", "epoch", "val_dice", "seconds"),
-}
+_COLUMNS = {"trials": ("key", "cell", "state", "dice"), "epochs": ("key", "epoch", "val_dice", "seconds")}
+
+
+class Whole(NamedTuple):
+    """What the full grid takes of each of `MEASURES`: wall time is that of all trials with as many workers."""
+
+    spent: float
+    epochs: int
+    seconds: float
 
 
 class Result(NamedTuple):
-    """A strategy's repeats. `seconds` of the full grid are simulated with as many workers."""
+    """A strategy's repeats."""
 
     strategy: Strategy
     paths: tuple[Reached, ...]
-    grid_epochs: int
-    grid_seconds: float
 
 
 @click.command()
@@ -60,8 +68,28 @@ class Result(NamedTuple):
     metavar="PART",
     multiple=True,
     callback=named_part,
-    help="shuffled (all trials, in random order), plan (the most expensive first), or a sampler: random, tpe, nsgaii, "
-    "gp, known_cost, …; give it again to compare [default: shuffled].",
+    help="shuffled (all trials, in random order), plan (as `ablate run` starts them), or a sampler: random, tpe, "
+    "nsgaii, gp, known_cost, …; give it again to compare [default: shuffled].",
+)
+@click.option(
+    "--cost",
+    "costs",
+    metavar="NAME",
+    multiple=True,
+    help="What a network costs: a column of table trials (params, macs, latency_ms, …); give it again, up to four "
+    "times [default: params and macs].",
+)
+@click.option(
+    "--bar",
+    type=click.FloatRange(0, 1),
+    help="The score above which hypervolume counts [default: that of the best trivial predictor; without any, 0].",
+)
+@click.option(
+    "--restart",
+    type=click.FloatRange(0, _MOST_RESTART),
+    default=0.0,
+    show_default=True,
+    help="Seconds that a worker takes to begin with a trial, or to go on with one that had paused.",
 )
 @click.option(
     "--trials", type=click.IntRange(1, _MOST_TRIALS), help="Configurations that a sampler proposes [default: all]."
@@ -78,6 +106,9 @@ def replay(
     study: Path,
     schedulers: tuple[str | dict[str, Any], ...],
     samplers: tuple[str | dict[str, Any], ...],
+    costs: tuple[str, ...],
+    bar: float | None,
+    restart: float,
     trials: int | None,
     repeats: int,
     workers: int,
@@ -88,98 +119,107 @@ def replay(
 
     Searches and schedulers are simulated on the study's recorded curves, with
     the code that real runs use; your own are looked for in the current folder.
-    STUDY may also be a folder with trials.parquet (key, params, macs) and
-    epochs.parquet (key, epoch, val_dice, seconds).
+    The seeds and folds of a configuration are one network, which scores their
+    mean. STUDY may also be a folder with trials.parquet (key, params, macs;
+    cell, state) and epochs.parquet (key, epoch, val_dice; seconds).
 
     \b
     Examples:
       ablate replay STUDY --scheduler none --scheduler pareto-promote
       ablate replay STUDY --sampler tpe --scheduler asha --trials 24
+      ablate replay STUDY --cost latency_ms --bar 0.6 --restart 3
       ablate replay STUDY --workers 8 -o replay.html
     """
-    from ablate.runners.simulate import Strategy, recorded, trivial_bar
+    from ablate.runners.replay.curves import COSTS, Grid
+    from ablate.runners.replay.strategy import Strategy
 
     check_target(output, ".html")
-    table, epochs = _tables(study)
-    curves = recorded(table, epochs)
-    if len(curves) > _MOST_TRIALS:
-        raise InputError(f"'{study}' has {len(curves):,} complete trials: expected at most {_MOST_TRIALS:,} to replay")
+    grid = Grid.of(*_tables(study, costs or COSTS), costs or COSTS, bar, restart)
+    if len(grid.curves) > _MOST_TRIALS:
+        raise InputError(f"'{study}' has {len(grid.curves):,} trials: expected at most {_MOST_TRIALS:,} to replay")
     strategies = [
         Strategy(scheduler, sampler, workers, trials)
         for sampler in samplers or ("shuffled",)
         for scheduler in schedulers or ("pareto-promote",)
     ]
-    simulated = sum(len(curve.scores) for curve in curves.values()) * repeats * len(strategies)
+    simulated = grid.epochs * repeats * len(strategies)
     if simulated > _MOST_EPOCHS:
         raise InputError(f"{simulated:,} epochs to simulate: expected at most {_MOST_EPOCHS:,}; give fewer --repeats")
-    bar = trivial_bar(table)
+    whole = _whole(grid, workers)
     with code_from(Path.cwd()):
-        results = [_run(strategy, table, curves, repeats, bar) for strategy in strategies]
+        results = [_run(strategy, grid, repeats) for strategy in strategies]
     if output:
-        write(output, _page(study, results).encode())
+        write(output, _page(study, grid, whole, results).encode())
     if as_json:
-        print_json(
-            {
-                "curves": len(curves),
-                "grid_epochs": results[0].grid_epochs,
-                "grid_seconds": results[0].grid_seconds,
-                "bar": bar,
-                "workers": workers,
-                "repeats": repeats,
-                "strategies": [_document(result) for result in results],
-            }
-        )
+        print_json(_document(grid, whole, workers, repeats, results))
         return
-    _print(results, bar, len(curves), repeats, workers)
+    _print(grid, whole, workers, repeats, results)
     if output:
         console().print(f"Page: {output}", soft_wrap=True)
 
 
-def _tables(study: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _tables(study: Path, costs: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tables `trials` and `epochs` of a study, or of a folder of Parquet files."""
     if kind(study) == "link" or not kind(study / "trials.parquet"):
         from ablate.analysis.frames import load
 
         frames = load(open_study(study))
         return frames.trials, frames.epochs
-    return _foreign(study, "trials"), _foreign(study, "epochs")
+    return _foreign(study, "trials", costs), _foreign(study, "epochs")
 
 
-def _foreign(folder: Path, name: str) -> pd.DataFrame:
-    """A table of another system: the columns that a replay knows, and the levels of factors."""
+def _foreign(folder: Path, name: str, costs: Sequence[str] = ()) -> pd.DataFrame:
+    """A table of another system: the columns that a replay knows, costs, and the levels of factors."""
     from ablate.foreign import read_parquet
 
     found = read_parquet(folder / f"{name}.parquet")
-    return found[[column for column in map(str, found) if column in _COLUMNS[name] or column.startswith("factor.")]]
+    known = {*_COLUMNS[name], *costs}
+    return found[[column for column in map(str, found) if column in known or column.startswith("factor.")]]
 
 
-def _run(strategy: Strategy, table: pd.DataFrame, curves: Any, repeats: int, bar: float) -> Result:
-    from ablate.runners.simulate import reached, reference
-    from ablate.runners.simulate import replay as simulated
+def _whole(grid: Grid, workers: int) -> Whole:
+    from ablate.runners.replay.strategy import Strategy
+    from ablate.runners.replay.strategy import replay as simulated
 
-    against = reference(curves, bar)
-    grid = simulated(strategy._replace(scheduler="none", sampler="plan"), table, curves, 0)
+    steps = simulated(Strategy("none", "plan", workers), grid, 0)
+    return Whole(grid.seconds, grid.epochs, steps[-1].time)
+
+
+def _run(strategy: Strategy, grid: Grid, repeats: int) -> Result:
+    from ablate.runners.replay.reached import reached, reference
+    from ablate.runners.replay.strategy import replay as simulated
+
+    against = reference(grid.curves, grid.bar)
     with progress() as shown:
         paths = tuple(
-            reached(simulated(strategy, table, curves, repeat), curves, against)
+            reached(simulated(strategy, grid, repeat), grid.curves, against, grid.restart)
             for repeat in shown.track(range(repeats), description=_name(strategy))
         )
-    return Result(strategy, paths, len(grid), grid[-1].time)
+    return Result(strategy, paths)
 
 
 def _name(strategy: Strategy) -> str:
-    scheduler = label_of(strategy.scheduler)
-    return scheduler if strategy.sampler == "shuffled" else f"{scheduler}, {label_of(strategy.sampler)}"
+    return ", ".join(_names(strategy))
 
 
-def _page(study: Path, results: list[Result]) -> str:
+def _names(strategy: Strategy) -> list[str]:
+    """The scheduler, and the sampler unless all trials run in random order; or the search that is both."""
+    if strategy.search is not None:
+        return [strategy.called]
+    return [label_of(strategy.scheduler), *([] if strategy.sampler == "shuffled" else [label_of(strategy.sampler)])]
+
+
+def _page(study: Path, grid: Grid, whole: Whole, results: list[Result]) -> str:
     from ablate.analysis.figures.replay import band, replay_caption, replay_figure
     from ablate.analysis.report.report import figure_page
 
-    bands = [band(_name(result.strategy), [path.hypervolume for path in result.paths]) for result in results]
-    figure = replay_figure(bands, results[0].grid_epochs, SHARES)
+    bands = [
+        band(_name(result.strategy), [(path.spent, path.hypervolume) for path in result.paths]) for result in results
+    ]
+    figure = replay_figure(bands, whole.spent, SHARES)
     title = f"Replay of {study.name}"
-    return figure_page({title: figure}, title, captions={title: replay_caption(bands, results[0].strategy.workers)})
+    caption = " ".join([replay_caption(bands, results[0].strategy.workers, grid.costs), *_states(grid)])
+    return figure_page({title: figure}, title, captions={title: caption})
 
 
 # Numbers -------------------------------------------------------------------------------------------------------------
@@ -200,61 +240,113 @@ def _spread(values: Iterable[float]) -> Spread:
     return Spread(float(median), float(low), float(high))
 
 
-def _document(result: Result) -> dict[str, Any]:
-    def numbers(spread: Spread) -> dict[str, float | None]:
-        return {name: value if math.isfinite(value) else None for name, value in spread._asdict().items()}
+class Measure(NamedTuple):
+    """Something that is spent. `to`: how much until a share of the hypervolume; `ended`: how much in all."""
 
+    name: str
+    label: str
+    to: Callable[[Reached, float], float]
+    ended: Callable[[Reached], float]
+
+
+MEASURES = (
+    Measure("machine_seconds", "seconds", lambda path, share: path.spent_to(share), lambda path: _last(path.spent)),
+    Measure("epochs", "epochs", lambda path, share: path.epochs_to(share), lambda path: len(path.seconds)),
+    Measure("seconds", "wall time", lambda path, share: path.seconds_to(share), lambda path: _last(path.seconds)),
+)
+
+
+def _last(values: NDArray[Any]) -> float:
+    return float(values[-1]) if len(values) else 0.0  # where nothing was trained
+
+
+def _document(grid: Grid, whole: Whole, workers: int, repeats: int, results: list[Result]) -> dict[str, Any]:
     return {
-        "scheduler": result.strategy.scheduler,
-        "sampler": result.strategy.sampler,
-        "trials": result.strategy.trials,
-        "epochs_to": {
-            f"{share:g}": numbers(_spread(path.epochs_to(share) for path in result.paths)) for share in SHARES
-        },
-        "seconds_to": {
-            f"{share:g}": numbers(_spread(path.seconds_to(share) for path in result.paths)) for share in SHARES
-        },
-        "reached": {
-            f"{share:g}": sum(math.isfinite(path.epochs_to(share)) for path in result.paths) for share in SHARES
-        },
-        "epochs": numbers(_spread(len(path.seconds) for path in result.paths)),
-        "hypervolume": numbers(_spread(float(path.hypervolume[-1]) for path in result.paths)),
+        "curves": len(grid.curves),
+        "cells": len(grid.cells),
+        **{state: grid.states[state] for state in ("stopped", "failed")},
+        "costs": list(grid.costs),
+        "bar": grid.bar,
+        "restart": grid.restart,
+        "workers": workers,
+        "repeats": repeats,
+        **{f"grid_{measure.name}": value for measure, value in zip(MEASURES, whole, strict=True)},
+        "strategies": [_documented(result) for result in results],
     }
 
 
-def _print(results: list[Result], bar: float, curves: int, repeats: int, workers: int) -> None:
+def _documented(result: Result) -> dict[str, Any]:
+    def numbers(values: Iterable[float]) -> dict[str, float | None]:
+        return {name: value if math.isfinite(value) else None for name, value in _spread(values)._asdict().items()}
+
+    strategy, paths = result
+    to = {
+        f"{measure.name}_to": {f"{share:g}": numbers(measure.to(path, share) for path in paths) for share in SHARES}
+        for measure in MEASURES
+    }
+    return {
+        "scheduler": strategy.scheduler,
+        "sampler": strategy.sampler,
+        "search": strategy.called if strategy.search else None,
+        "trials": strategy.trials,
+        **to,
+        "reached": {f"{share:g}": sum(math.isfinite(path.epochs_to(share)) for path in paths) for share in SHARES},
+        **{measure.name: numbers(map(measure.ended, paths)) for measure in MEASURES},
+        "starts": numbers(_last(path.starts) for path in paths),
+        "hypervolume": numbers(_last(path.hypervolume) for path in paths),
+    }
+
+
+def _states(grid: Grid) -> list[str]:
+    """What is to be said of cells of several trials, and of trials that are not complete."""
+    stopped, failed = grid.states["stopped"], grid.states["failed"]
+    said = []
+    if len(grid.cells) < len(grid.curves):
+        said.append(f"They are the seeds and folds of {len(grid.cells):,} networks, which score their means.")
+    if stopped:
+        said.append(f"{several(stopped, 'trial')} had been stopped: where its curve ends, no more of it can be had.")
+    if failed:
+        said.append(f"{several(failed, 'trial')} had failed: it trains what was recorded and fails, worth the bar.")
+    return said
+
+
+def _print(grid: Grid, whole: Whole, workers: int, repeats: int, results: list[Result]) -> None:
     out = console()
-    first = results[0]
     out.print(
-        f"{curves} recorded trials, {first.grid_epochs:,} epochs in all. {repeats} simulated runs of each strategy, "
-        f"{workers} at a time."
+        f"{len(grid.curves):,} recorded trials: {whole.epochs:,} epochs, {whole.spent:,.0f} s of one machine. "
+        f"{repeats:,} simulated runs of each strategy, {workers:,} at a time.",
+        *_states(grid),
     )
-    out.print("Epochs are shares of the full grid's: median (tenth to ninetieth percentile).")
+    out.print("Shares of what the full grid takes: median (tenth to ninetieth percentile).")
     columns = [f"to {share:.0%}" for share in SHARES]
-    table = plain_table("strategy", *columns, "in all", "time to 99%", "reached", right=(*columns, "in all", "reached"))
-    for result in results:
-        ended = _spread(len(path.seconds) for path in result.paths)
-        times = _spread(path.seconds_to(0.99) for path in result.paths)
-        table.add_row(
-            _name(result.strategy),
-            *(_share(_spread(path.epochs_to(share) for path in result.paths), result.grid_epochs) for share in SHARES),
-            _percent(ended.median, result.grid_epochs),
-            _percent(times.median, result.grid_seconds),
-            f"{_spread(float(path.hypervolume[-1]) for path in result.paths).median:.3f}",
-        )
+    table = plain_table("strategy", "of", *columns, "in all", "reached", right=(*columns, "in all", "reached"))
+    shown = MEASURES if workers > 1 else MEASURES[:2]  # one worker's wall time is its machine time
+    for strategy, paths in results:
+        reached = f"{_spread(_last(path.hypervolume) for path in paths).median:.3f}"
+        rows = zip_longest(_names(strategy), zip(shown, whole, strict=False), [reached], fillvalue="")
+        for name, (measure, all_of_it), last in rows:
+            to = [_share(_spread(measure.to(path, share) for path in paths), all_of_it) for share in SHARES]
+            in_all = _spread(map(measure.ended, paths)).median
+            table.add_row(name, measure.label, *to, _percent(in_all, all_of_it), last)
     out.print(table)
     out.print(
-        f"Hypervolume: validation Dice above {bar:.3f}, by the logarithms of parameters and MACs; 1 is the full grid's."
+        f"Hypervolume: validation Dice above {grid.bar:.3f}, by the logarithms of {' and '.join(grid.costs)}; 1 is the "
+        "full grid's. Seconds are of machines: what epochs took when they were recorded"
+        + (f", and {grid.restart:g} s a start." if grid.restart else "; a start is taken to cost none (--restart).")
     )
 
 
 def _share(spread: Spread, whole: float) -> str:
     if math.isinf(spread.low):
         return "never"
-    return f"{_percent(spread.median, whole)} ({_percent(spread.low, whole)}–{_percent(spread.high, whole)})"
+    low, high = (_percent(value, whole).removesuffix("%") for value in (spread.low, spread.high))
+    return f"{_percent(spread.median, whole)} ({low}–{high})"
 
 
 def _percent(part: float, whole: float) -> str:
     if not math.isfinite(part):
         return "never"
-    return f"{part / whole:.0%}" if whole else "–"  # where epochs take no time, no share of it is known
+    if not whole:
+        return "–"  # where epochs take no time, no share of it is known
+    share = 100 * part / whole
+    return f"{share:.0f}%" if share >= 9.95 else f"{share:.1f}%"

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from ablate.errors import InputError
 from ablate.foreign import keys, missing, whole
+from ablate.runners.replay.curves import COSTS, taking_part
 from ablate.search_spaces.designs import Choice, Variant, choose
 from ablate.search_spaces.space import Range, Space
 from ablate.settings import explain
@@ -143,22 +144,25 @@ class Recorded(NamedTuple):
     keys: dict[str, list[str]]
 
 
-def recorded_catalogue(trials: pd.DataFrame) -> Recorded:
-    """A catalogue of a study's complete trials, from table `trials` as `ablate.analysis.frames` has it.
+def recorded_catalogue(trials: pd.DataFrame, costs: Sequence[str] = COSTS) -> Recorded:
+    """A catalogue of a study's trials that were trained, from table `trials` as `ablate.analysis.frames` has it.
 
-    Its factors are those whose levels differ among them; what was not trained cannot be had.
-    Raises `InputError` where two cells have the same levels, where there are fewer than two, and for levels that are no
-    names.
+    Its factors are those whose levels differ among them; what was not trained cannot be had. `costs`: the columns of
+    the two prices.
+    Raises `InputError` where two cells have the same levels, where there are fewer than two, for levels that are no
+    names, and for other than two costs in whole numbers.
     """
-    complete = trials[trials["state"] == "complete"] if "state" in trials else trials
-    columns = [name for name in complete.columns if str(name).startswith("factor.")]
-    texts = {name: ["" if missing(level) else str(level) for level in complete[name]] for name in columns}
+    if len(costs) != 2:
+        raise InputError(f"samplers search by two costs: give --cost twice, not {', '.join(costs)[:100]}")
+    trained = taking_part(trials)
+    columns = [name for name in trained.columns if str(name).startswith("factor.")]
+    texts = {name: ["" if missing(level) else str(level) for level in trained[name]] for name in columns}
     texts = {name: levels for name, levels in texts.items() if len(set(levels)) > 1}
-    names = keys("trials", complete)
-    cells = keys("trials", complete, "cell") if "cell" in complete else names
-    prices = [whole("trials", complete, cost).astype(int).tolist() for cost in ("params", "macs")]
+    names = keys("trials", trained)
+    cells = keys("trials", trained, "cell") if "cell" in trained else names
+    prices = [_whole_prices(trained, cost) for cost in costs]
     if len(set(cells)) < 2 or not texts:
-        raise InputError("fewer than two complete configurations with levels: there is nothing to sample from")
+        raise InputError("fewer than two trained configurations with levels: there is nothing to sample from")
     offered: dict[tuple[str, ...], Priced] = {}
     of_cell: dict[str, list[str]] = {}
     for place, key, cell, params, macs in zip(zip(*texts.values(), strict=True), names, cells, *prices, strict=True):
@@ -182,6 +186,14 @@ def recorded_catalogue(trials: pd.DataFrame) -> Recorded:
             raise InputError(f"{', '.join(made.levels.values())} was not trained") from None
 
     return Recorded(Catalogue(space, price), of_cell)
+
+
+def _whole_prices(trials: pd.DataFrame, cost: str) -> list[int]:
+    try:
+        found: list[int] = whole("trials", trials, cost).astype(int).tolist()
+    except InputError as error:
+        raise InputError(f"{error}, as samplers have their costs") from None
+    return found
 
 
 def _order(level: str) -> tuple[float, str]:

@@ -12,9 +12,11 @@ import pytest
 from ablate.analysis.figures.replay import band, replay_figure
 from ablate.errors import InputError
 from ablate.runners.cli.replay import replay as command
+from ablate.runners.replay.curves import Curve, recorded, trivial_bar
+from ablate.runners.replay.reached import reached, reference
 from ablate.runners.search.schedulers.base import make_scheduler
 from ablate.runners.search.stopping import Standings, places
-from ablate.runners.simulate import Curve, Keys, Step, reached, recorded, reference, simulate, trivial_bar
+from ablate.runners.simulate import Keys, Step, simulate
 
 EPOCHS = 8
 
@@ -139,7 +141,10 @@ def test_the_searcher_is_told_how_each_trial_ended():
 
     class Told(Keys):
         def on_trial_complete(self, trial_id, result=None, error=False):
-            told[result["config"]["key"]] = result["epoch"]
+            # As in a real run: the last report of one that was not stopped is that it has ended, and of no epoch.
+            told[result["config/key"]] = EPOCHS if result["ended"] else result["epoch"]
+            assert result.get("state", "complete") == "complete"
+            assert result["ended"] or "state" not in result
 
     curves = random_curves()
     steps = simulate(curves, Told(curves), scheduler_for("pareto", curves))
@@ -177,10 +182,10 @@ def tables(curves):
     trials = pd.DataFrame(
         {
             "key": key,
-            "cell": key,
+            "cell": curve.cell or key,
             "seed": 0,
             "model": "unet",
-            "state": "complete",
+            "state": curve.state,
             "params": int(curve.costs[0]),
             "macs": int(curve.costs[1]),
         }
@@ -196,12 +201,14 @@ def tables(curves):
 
 def test_curves_come_from_the_tables_whatever_their_order():
     curves = {
-        "a": Curve((10.0, 20.0), (0.1, 0.2, 0.3), (1.0, 2.0, 3.0)),
-        "b": Curve((5.0, 7.0), (0.4, 0.5), (0.5, 0.25)),
+        "a": Curve((10.0, 20.0), (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), "one"),
+        "b": Curve((5.0, 7.0), (0.4, 0.5), (0.5, 0.25), "two"),
+        "c": Curve((5.0, 7.0), (0.4,), (0.5,), "two", "stopped"),
+        "d": Curve((5.0, 7.0), (), (), "two", "failed"),
     }
     trials, epochs = tables(curves)
-    failed = trials.tail(1).assign(key="c", state="failed")
-    assert recorded(pd.concat([trials, failed]), epochs.sample(frac=1, random_state=0)) == curves
+    trivial = trials.tail(1).assign(key="e", state="trivial", dice=0.1)
+    assert recorded(pd.concat([trials, trivial]), epochs.sample(frac=1, random_state=0)) == curves
 
 
 def test_tables_without_whole_curves_are_refused():
@@ -414,13 +421,18 @@ def test_a_scheduler_counts_what_is_no_score_and_no_cost_as_the_least_and_the_mo
 # The figure ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_band_is_the_quantiles_of_the_repeats_at_each_epoch():
-    one = band("a", [np.array([0.1, 0.5, 0.5]), np.array([0.2, 0.2]), np.array([0.3, 0.3, 0.9])])
-    assert one.epochs == (1, 2, 3)  # the second repeat stays where it ended
-    assert one.median == pytest.approx((0.2, 0.3, 0.5))
-    assert one.low == pytest.approx((0.12, 0.22, 0.26))
-    assert one.high == pytest.approx((0.28, 0.46, 0.82))
+def test_a_band_is_the_quantiles_of_the_repeats_at_each_moment():
+    # What three repeats have spent after each epoch, and what they have reached.
+    paths = [((1.0, 2.0, 4.0), (0.1, 0.5, 0.5)), ((1.0, 3.0), (0.2, 0.2)), ((2.0, 3.0, 5.0), (0.3, 0.3, 0.9))]
+    one = band("a", [(np.array(spent), np.array(reached)) for spent, reached in paths])
+    assert one.seconds == (1.0, 2.0, 5.0)  # the second repeat stays where it ended
+    # After one second (0.1, 0.2, nothing yet), after two (0.5, 0.2, 0.3), after five (0.5, 0.2, 0.9).
+    assert one.median == pytest.approx((0.1, 0.3, 0.5))
+    assert one.low == pytest.approx((0.02, 0.22, 0.26))
+    assert one.high == pytest.approx((0.18, 0.46, 0.82))
+    assert one.epochs == (1, 1, 3)  # of (1, 1, 0), (2, 1, 1), (3, 2, 3)
     figure = replay_figure([one], whole=10)
     line = next(trace for trace in figure.data if trace.meta and trace.meta["strategy"] == "a")
-    assert tuple(line.x) == one.epochs
+    assert tuple(line.x) == one.seconds
     assert tuple(line.y) == one.median
+    assert tuple(line.customdata) == one.epochs

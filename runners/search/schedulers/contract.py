@@ -6,8 +6,9 @@ import math
 
 from ablate.contracts.contract import Contract, Doubt
 from ablate.part import Part
+from ablate.runners.replay.curves import Curve
 from ablate.runners.search.schedulers.base import make_scheduler, scheduler_part
-from ablate.runners.simulate import Curve, Keys, Step, simulate
+from ablate.runners.simulate import Keys, Step, simulate
 
 _EPOCHS = 9
 _PRICES = 6

@@ -1,0 +1,1 @@
+"""Replay: what a strategy would have found on recorded curves, and at what cost."""
