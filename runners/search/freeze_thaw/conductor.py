@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from statistics import median
 from typing import Protocol
 
 import numpy as np
 
 from ablate.runners.search.freeze_thaw.curves import Parameters
-from ablate.runners.search.freeze_thaw.decider import Decider, Offered, Price
+from ablate.runners.search.freeze_thaw.decider import BUDGET, Decider, Offered, Price
 from ablate.runners.search.freeze_thaw.journal import Ended, Event, Failed, Fitted, Saw, Went
 from ablate.search_spaces.designs import Choice
 
@@ -75,6 +74,9 @@ class Conductor:
         for name, cell in decider.cells.items():
             if cell.pending:
                 self._queue(name)
+            elif not cell.failed:  # killed between its last epoch and its end
+                last = cell.offered.epochs
+                self._waiting += [key for key, best in cell.best.items() if last in best and known(key) is None]
 
     # What Ray Tune asks and tells ------------------------------------------------------------------------------------
 
@@ -108,11 +110,12 @@ class Conductor:
         self._leaving.add(key)
         return False
 
-    def ended(self, key: str, *, failed: bool = False) -> None:
-        """A trial left its worker: it was paused, or is finished, or failed."""
+    def ended(self, key: str, *, finished: bool) -> None:
+        """A trial left its worker: because it is finished, or was to pause, or the budget is spent; or it failed."""
+        paused = key in self._leaving
         self._running.discard(key)
         self._leaving.discard(key)
-        if failed:
+        if not (finished or paused or (self._limits and self._limits.is_over)):
             self._tell(Failed(key=key))
             name = self._cells[key]
             self._waiting = deque(key for key in self._waiting if self._cells[key] != name)
@@ -122,6 +125,15 @@ class Conductor:
         """Whether nothing is under way, or waits."""
         return not (self._running or self._leaving or self._waiting)
 
+    def said(self) -> str:
+        """How it ended, or that it did not, for people."""
+        cells = self._decider.cells.values()
+        whole = sum(cell.finished for cell in cells)
+        lost = sum(cell.failed for cell in cells)
+        parts = [f"{len(cells)} configurations begun", f"{whole} trained to their end"]
+        parts += [f"{lost} failed"] if lost else []
+        return f"Search: {', '.join(parts)}; {self.over or 'it goes on with the same command'}"
+
     # Deciding --------------------------------------------------------------------------------------------------------
 
     def _decide(self) -> None:
@@ -129,7 +141,7 @@ class Conductor:
         decider = self._decider
         while not self._waiting:
             if self._limits and self._limits.is_over:
-                return self._end("the budget is spent")
+                return self._end(BUDGET)
             full = self._most is not None and len(decider.cells) >= self._most
             fresh = {} if full else self._offers.fresh(decider.cells, decider.front())
             before = decider.parameters

@@ -186,7 +186,9 @@ def _covariance(
 # Fitting -------------------------------------------------------------------------------------------------------------
 
 
-def fitted(features: Floats, named: NDArray[np.bool_], observed: Observed, start: Parameters | None = None) -> Parameters:
+def fitted(
+    features: Floats, named: NDArray[np.bool_], observed: Observed, start: Parameters | None = None
+) -> Parameters:
     """The most probable parameters, given what was observed, from the prior's centre and from `start`.
 
     Of many observations every so-manieth is taken, whole curves at a time.
@@ -243,9 +245,7 @@ class _Posterior:
         alike, slope = matern(squared), matern_slope(squared)
         times = [math.exp(weight) * self._apart for weight in now.weights]
         parts = [math.exp(scale) * matern(time) for scale, time in zip(now.scales, times, strict=True)]
-        steep = [
-            math.exp(scale) * matern_slope(time) * time for scale, time in zip(now.scales, times, strict=True)
-        ]
+        steep = [math.exp(scale) * matern_slope(time) * time for scale, time in zip(now.scales, times, strict=True)]
         within = [np.ones_like(alike), alike, self._same]  # what each of TIMES is multiplied by
         covariance = self._growth + sum(part * share for part, share in zip(parts, within, strict=True))
         noise = math.exp(now.noise) / self._seeds
@@ -254,11 +254,11 @@ class _Posterior:
         alpha = cho_solve(factor, self._standard, check_finite=False)
         inner = cho_solve(factor, np.eye(len(alpha)), check_finite=False) - np.outer(alpha, alpha)
         off = flat - self._centre
-        value = (
-            0.5 * self._standard @ alpha + np.log(np.diag(factor[0])).sum() + 0.5 * np.sum(off**2 / self._variance)
-        )
+        value = 0.5 * self._standard @ alpha + np.log(np.diag(factor[0])).sum() + 0.5 * np.sum(off**2 / self._variance)
         by_alike = inner * parts[1] * slope
-        gradient = [0.5 * np.sum(by_alike * apart) * weight for apart, weight in zip(self._differences, weights, strict=True)]
+        gradient = [
+            0.5 * np.sum(by_alike * apart) * weight for apart, weight in zip(self._differences, weights, strict=True)
+        ]
         gradient += [0.5 * np.sum(inner * part * share) for part, share in zip(parts, within, strict=True)]
         gradient += [0.5 * np.sum(inner * part * share) for part, share in zip(steep, within, strict=True)]
         gradient.append(0.5 * float(np.diag(inner) @ noise))

@@ -16,6 +16,7 @@ from ablate.runners.search.freeze_thaw.curves import Curves, Observed, Parameter
 from ablate.runners.search.freeze_thaw.gains import Prices, expected, volume
 from ablate.runners.search.surrogate import Floats, fit
 
+BUDGET = "the budget is spent"
 STARTUP = 4
 """Configurations that are spread over factors and prices before curves are modelled."""
 _HOPED, _GROWN, _SHARE = 0.002, 0.005, 0.25
@@ -240,7 +241,7 @@ class Decider:
                 step = self._step(outlook.cells[at], fresh)
                 if fits(self._price([step, *self._to_finish(but=step.cell)], fresh)):
                     return step, ""
-            why = "the budget is spent"
+            why = BUDGET
         for step in self._to_finish():
             step = self._step(step.cell, fresh)
             if fits(self._price([step], fresh)):
@@ -250,9 +251,9 @@ class Decider:
     def is_enough(self, outlook: Outlook) -> bool:
         """Whether what is still to be gained is small.
 
-        It is where nothing that could be done promises 0.2 % of the hypervolume, were its deviation doubled, and the last
-        three quarters of the seconds spent brought less than 0.5 %. The model alone is sometimes sure too early, and
-        what was gained lately alone says nothing of what was never tried.
+        It is where nothing that could be done promises 0.2 % of the hypervolume, were its deviation doubled, and the
+        last three quarters of the seconds spent brought less than 0.5 %. The model alone is sometimes sure too early,
+        and what was gained lately alone says nothing of what was never tried.
         """
         if outlook.hoped.max() >= _HOPED * outlook.reached:
             return False

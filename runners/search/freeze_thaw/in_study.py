@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ablate.runners.search.freeze_thaw.conductor import Conductor, Limits
+from ablate.runners.search.freeze_thaw.conductor import Conductor
 from ablate.runners.search.freeze_thaw.decider import Decider
 from ablate.runners.search.freeze_thaw.gains import Prices, box_of
 from ablate.runners.search.freeze_thaw.in_tune import ThawQueue
@@ -18,21 +18,22 @@ from ablate.search_spaces.designs import Variant
 from ablate.search_spaces.plan import run_of
 
 if TYPE_CHECKING:
+    from ablate.runners.execution.budget import Budget
     from ablate.search_spaces.plan import Planned, Planner
     from ablate.search_spaces.schedule import Times
     from ablate.study.study import Study
 
 COSTS = ("params", "macs")
+_LEAST_SECONDS = 1e-6
 RESTART_SECONDS = 1.0
 """That a trial takes to start, or to go on, in a process that trained another before."""
 
 
 class Asked(NamedTuple):
-    """What a search is asked for. `most`: configurations; `bar`: the score above which hypervolume counts."""
+    """What a search is asked for. `most`: configurations; `workers`: trials at a time."""
 
     seed: int
     most: int | None
-    bar: float
     workers: int
 
 
@@ -43,6 +44,10 @@ class Place(NamedTuple):
     threads: int
     data_dir: Path | None
     storage: str | None
+
+    def told(self) -> dict[str, Any]:
+        """As `Study.plan` takes it."""
+        return {"threads": self.threads, "data_dir": self.data_dir, "storage": self.storage}
 
 
 def journal_file(study: Study, space: str, profile: str, seed: int) -> Path:
@@ -56,14 +61,16 @@ def make_thaw_queue(
     place: Place,
     *,
     times: Times,
-    limits: Limits,
+    bar_of: Callable[[list[Planned]], float],
+    budget_of: Callable[[list[Planned]], Budget],
     proposed: Callable[[list[Planned]], None],
 ) -> ThawQueue:
     """The search's trials as Ray Tune asks for them, with the memory that `study` has of it. Within `study.writing()`.
 
     Args:
         times: how long trials take.
-        limits: what this run may spend.
+        bar_of: the score above which hypervolume counts, where these trials are among those that it may have.
+        budget_of: what may be spent, where these trials' epochs so far count.
         proposed: is told of each configuration's trials before they start.
 
     Raises `InputError` where what is remembered is damaged, and where nothing of the space can be had.
@@ -79,13 +86,13 @@ def make_thaw_queue(
         cell = first.config.cell
         trials[cell] = found
         planned.update({one.key: one for one in found})
-        seconds = times.foretold(first).seconds
+        seconds = max(times.foretold(first).seconds, _LEAST_SECONDS)
         epochs = first.config.protocol.epochs
         return Had(cell, (first.params, first.macs), seconds, epochs, tuple(one.key for one in found))
 
     def plan(cell: str) -> None:
         run = run_of(space, place.profile, trials[cell], "search", planner.looks)
-        study.plan(run, threads=place.threads, data_dir=place.data_dir, storage=place.storage)
+        study.plan(run, **place.told())
         proposed(trials[cell])
 
     def note(event: Event) -> None:
@@ -107,15 +114,17 @@ def make_thaw_queue(
     decider = Decider(
         offers.named,
         Prices(*box_of([offered.costs for offered in first.values()])),
-        bar=asked.bar,
+        bar=bar_of(trials[next(iter(first))]),
         last=max(offered.epochs for offered in first.values()),
         restart=RESTART_SECONDS,
         seed=asked.seed,
     )
-    conductor = Conductor(
-        decider, offers, past=read_events(file), note=note, limits=limits, workers=asked.workers, most=asked.most,
-        known=known,
-    )  # fmt: skip
-    for cell in decider.cells:
+    past = read_events(file)
+    begun = [offers.of(event.choice).cell for event in past if isinstance(event, Went) and event.choice is not None]
+    for cell in begun:
         plan(cell)
-    return ThawQueue(conductor, planned.get)
+    budget = budget_of([one for cell in begun for one in trials[cell]])
+    conductor = Conductor(
+        decider, offers, past=past, note=note, limits=budget, workers=asked.workers, most=asked.most, known=known
+    )
+    return ThawQueue(conductor, planned.get, budget)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from ablate.runners.execution.budget import Budget
 from ablate.runners.execution.queue import Queue
 from ablate.runners.search.freeze_thaw.conductor import Conductor
+from ablate.runners.search.freeze_thaw.decider import BUDGET
 from ablate.runners.search.stopping import SCORE, TIME
 from ablate.search_spaces.plan import Planned
 
@@ -25,20 +27,23 @@ if TYPE_CHECKING:
 class ThawQueue(Queue):
     """Gives the trials that a conductor wants trained, each as often as it goes on."""
 
-    def __init__(self, conductor: Conductor, planned: Callable[[str], Planned | None]) -> None:
+    def __init__(
+        self, conductor: Conductor, planned: Callable[[str], Planned | None], budget: Budget | None = None
+    ) -> None:
         """`planned`: a trial by its key; None where it is a recorded one that is replayed."""
-        super().__init__()
+        super().__init__(budget)
         self._conductor, self._planned = conductor, planned
+        self.scheduler = ThawScheduler(conductor)
         self._running: dict[str, str] = {}
 
-    @property
-    def over(self) -> str:
-        """Why the search has ended; empty while it has not."""
-        return self._conductor.over
+    def said(self) -> str:
+        """How the search ended, for people."""
+        return self._conductor.said()
 
     def suggest(self, trial_id: str) -> Any:
         key = self._conductor.next_key()
         if key is None:
+            self.budget.held = self._conductor.over == BUDGET
             return Searcher.FINISHED if self._conductor.over and self._conductor.idle else None
         self._running[trial_id] = key
         planned = self._planned(key)
@@ -46,7 +51,8 @@ class ThawQueue(Queue):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         key = self._running.pop(trial_id)
-        self._conductor.ended(key, failed=error or (result or {}).get("state") == "failed")
+        said = result or {}
+        self._conductor.ended(key, finished=not error and said.get("ended", False) and said.get("state") != "failed")
 
 
 class ThawScheduler(FIFOScheduler):
