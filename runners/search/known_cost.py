@@ -73,7 +73,7 @@ class KnownCostSampler(BaseSampler):
         waiting = [(t.params, self._priced(t.params)) for t in running]
         started = np.array([self._encoding.row(params, priced[1:]) for params, priced in waiting if priced])
         started = started.reshape(-1, len(self._named))
-        trained = [self._encoding.row(t.params, row[1:]) for t, row in zip(complete, values, strict=True)]
+        trained = [self._encoding.row(t.params, row[1:].tolist()) for t, row in zip(complete, values, strict=True)]
         points = np.array(trained).reshape(-1, len(self._named))
         chances = self._chances(candidates, seen)
         if len(complete) < self._startup:
@@ -94,7 +94,7 @@ class KnownCostSampler(BaseSampler):
         signs = np.array([-1.0 if t.state == TrialState.FAIL else 1.0 for t, _ in tried])
         if len(set(signs)) < 2:  # nothing tells what fails from what does not
             return np.ones(len(candidates))
-        points = np.array([self._encoded(t.params, priced) for t, priced in tried])
+        points = np.array([self._encoding.row(t.params, priced[1:]) for t, priced in tried])
         mean, deviation = fit(points, signs, self._named).posterior(candidates)
         return norm.cdf(mean / deviation)
 

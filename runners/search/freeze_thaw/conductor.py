@@ -8,8 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from ablate.runners.search.freeze_thaw.cells import Offered, Price, rungs
 from ablate.runners.search.freeze_thaw.curves import Parameters
-from ablate.runners.search.freeze_thaw.decider import BUDGET, Decider, Offered, Price
+from ablate.runners.search.freeze_thaw.decider import BUDGET, Decider
 from ablate.runners.search.freeze_thaw.journal import Ended, Event, Failed, Fitted, Saw, Went
 from ablate.search_spaces.designs import Choice
 
@@ -96,7 +97,7 @@ class Conductor:
         if cell.failed:
             return False
         seen = cell.best.get(key, {})
-        if epoch in self._decider.rungs(cell.offered.epochs) and epoch not in seen:
+        if epoch in rungs(cell.offered.epochs) and epoch not in seen:
             self._tell(Saw(key=key, epoch=epoch, score=best, seconds=seconds))
         if epoch < cell.until or epoch >= cell.offered.epochs:
             return not (self._limits and self._limits.is_over)
@@ -115,6 +116,7 @@ class Conductor:
         paused = key in self._leaving
         self._running.discard(key)
         self._leaving.discard(key)
+        self._stuck = False
         if not (finished or paused or (self._limits and self._limits.is_over)):
             self._tell(Failed(key=key))
             name = self._cells[key]
@@ -168,7 +170,7 @@ class Conductor:
         return sum(cell.until - max(cell.best.get(key, {0: 0.0})) for cell in cells for key in cell.offered.keys)
 
     def _end(self, why: str) -> None:
-        if any(cell.pending for cell in self._decider.cells.values()):
+        if self._running or self._leaving:
             self._stuck = True  # what is under way may change it
             return
         self.over = why
@@ -179,7 +181,7 @@ class Conductor:
         cell = self._decider.cells[name]
         for key in cell.offered.keys:
             if key not in cell.best and (known := self._known(key)):
-                for rung in self._decider.rungs(cell.offered.epochs):
+                for rung in rungs(cell.offered.epochs):
                     self._tell(Saw(key=key, epoch=rung, score=known[rung], seconds=0.0))
             if max(cell.best.get(key, {0: 0.0})) < cell.until and key not in self._running:
                 self._waiting.append(key)
