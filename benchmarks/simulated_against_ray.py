@@ -146,6 +146,8 @@ class Clock(tune.Callback):
         self.starts: list[float] = []
         self._free = deque([time.time()] * workers)
         self._fresh: set[str] = set()
+        self.pids = set()
+        self.t0 = time.time()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._fresh.add(trial.trial_id)
@@ -159,7 +161,11 @@ class Clock(tune.Callback):
         self.lengths[key] = result["epoch"]
         if trial.trial_id in self._fresh and self._free:
             self._fresh.discard(trial.trial_id)
-            self.starts.append(max(0.0, result["began"] - self._free.popleft()))
+            took = max(0.0, result["began"] - self._free.popleft())
+            self.starts.append(took)
+            if os.environ.get("DEBUG_STARTS"):
+                print(f"{result['began'] - self.t0:7.1f} {key} e{result['epoch']} {took:.2f} {'new' if result['pid'] not in self.pids else ''} free {len(self._free)}", flush=True)
+            self.pids.add(result["pid"])
 
     def freed(self) -> None:
         self._free.append(time.time())
