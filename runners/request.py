@@ -107,7 +107,7 @@ class Request(Training):
     trials: _Count | None = None
     """Configurations that a search trains [24]."""
     budget_epochs: _Count | None = None
-    """A search proposes no more after so many epochs."""
+    """Epochs that may be trained in all, those of earlier runs among them."""
     sampler_seed: Annotated[int, Field(ge=0, strict=True)] = 0
     """The search's own seed."""
     decide: str | Path | None = None
@@ -115,15 +115,16 @@ class Request(Training):
     looks: tuple[_Count, ...] = ()
     """Seeds after which it is looked at [2, 4, 6, 10]."""
     budget_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """No look is begun that would end later than so many hours after the start."""
+    """Hours that this run may train; with a claim, no look is begun that would end later."""
 
     def check(self) -> None:
         """Raises `InputError` for options that do not go together."""
         self._check_deciding()
         if self.sampler is None:
-            for name, value in (("--trials", self.trials), ("--budget-epochs", self.budget_epochs)):
-                if value is not None:
-                    raise InputError(f"{name} {value}: belongs to a search; give --sampler too (known_cost, tpe, …)")
+            if self.trials is not None:
+                raise InputError(
+                    f"--trials {self.trials}: belongs to a search; give --sampler too (known_cost, tpe, …)"
+                )
         elif self.share:
             raise InputError("--share: a search is one process, whose sampler sees every trial; leave it out")
         elif self.retrain_other_versions:
@@ -131,12 +132,12 @@ class Request(Training):
 
     def _check_deciding(self) -> None:
         if self.decide is None:
-            for name, value in (("--looks", ",".join(map(str, self.looks))), ("--budget-hours", self.budget_hours)):
-                if value:
-                    raise InputError(f"{name} {value}: belongs to --decide CLAIM; give that too")
+            if self.looks:
+                raise InputError(f"--looks {','.join(map(str, self.looks))}: belongs to --decide CLAIM; give that too")
             return
         for name, given, why in (
             ("--seeds", self.seeds is not None, "--looks says how many there are"),
+            ("--budget-epochs", self.budget_epochs is not None, "a look is taken whole or not at all"),
             ("--sampler", self.sampler is not None, "what a search proposes is not known beforehand"),
             ("--scheduler", not self.finish_stopped, "a network that is stopped early has no test scores"),
             ("--share", self.share, "looks are taken one after the other"),

@@ -7,7 +7,7 @@ silent on what ends a process: who calls it decides (`Ends`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ablate.data.dataset import Dataset
     from ablate.part import DataPart
+    from ablate.runners.execution.budget import Budget
     from ablate.search_spaces.plan import Plan, Planned, Planner
     from ablate.search_spaces.space import Space
     from ablate.study.study import Study
@@ -180,7 +181,16 @@ def _train_plan(trainer: Trainer, asked: _Asked, request: Request) -> None:
     _say_what_is_missing(trainer, plan.trials, missing)
     if missing:
         _say_what_others_made(out, others, missing, len(plan.trials))
-    trainer.train_trials(missing, asked.dataset_of, again)
+    trainer.say_if_seeds_compete(len(plan.trials), len({trial.config.cell for trial in plan.trials}))
+    trainer.train_trials(missing, asked.dataset_of, again, _budget(trainer, request, plan.trials, again))
+
+
+def _budget(trainer: Trainer, request: Request, trials: list[Planned], again: Collection[str] = ()) -> Budget:
+    """What a run may spend. A claim's looks have their own."""
+    if request.decide is not None:
+        return trainer.budget(None, None, ())
+    known = [trial for trial in trials if trial.key not in again]
+    return trainer.budget(request.budget_epochs, request.budget_hours, known)
 
 
 def _say_what_is_missing(trainer: Trainer, trials: list[Planned], missing: list[Planned]) -> None:
@@ -242,7 +252,8 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
         labels.update({trial.key: level_label(trial.levels) for trial in trials})
         first.extend(() if first else [trial.config for trial in trials])
 
-    search = Search(request.sampler, request.trials or SEARCH_TRIALS, request.sampler_seed, request.budget_epochs)
+    search = Search(request.sampler, request.trials or SEARCH_TRIALS, request.sampler_seed)
+    times = trainer.times([])
     queue = make_queue(
         study,
         planner,
@@ -253,6 +264,8 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
         storage=request.storage_path,
         finish_stopped=request.finish_stopped,
         proposed=proposed,
+        budget_of=lambda trials: _budget(trainer, request, trials),
+        times=times,
     )
     height, width = dataset.config.size
     out.print(
@@ -265,7 +278,11 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     if queue.over:
         out.print("All of them are in the study already")
         return
-    progress = Progress(out, study, [], labels, expected=search.trials, times=trainer.times([]))
+    if queue.budget.is_over:
+        out.print(queue.budget.said())
+        return
+    trainer.say_if_seeds_compete(len(planner.seeds) * (request.folds or asked.space.folds or 1), 1)
+    progress = Progress(out, study, [], labels, expected=search.trials, times=times)
     try:
         trainer.train(queue, {dataset.config.text: dataset}, progress)
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ablate.data.dataset import Dataset
     from ablate.part import DataPart
     from ablate.runners.execution.address import Address
+    from ablate.runners.execution.budget import Budget
     from ablate.runners.execution.nodes import Node
     from ablate.runners.execution.queue import Queue
     from ablate.runners.execution.tune import How
@@ -70,7 +71,7 @@ class Trainer:
         """`epochs`: the most of any trial, for a scheduler."""
         from ablate.runners.execution.resources import choose_resources
         from ablate.runners.execution.storage import check_storage, choose_storage
-        from ablate.runners.search.schedulers.base import make_scheduler
+        from ablate.runners.search.schedulers.base import knows_cells, make_scheduler
 
         self.study, self.training, self.out = study, training, out
         self._cluster, self._epochs, self._ends = cluster, epochs, ends
@@ -92,14 +93,33 @@ class Trainer:
             from ablate.runners.watch.loggers import check_logger
 
             check_logger(name)
+        self._knows_cells = True
         if name_of(training.scheduler) != "none":  # a name that is none is said now
-            make_scheduler(training.scheduler, costs={}, max_epochs=epochs)
+            self._knows_cells = knows_cells(make_scheduler(training.scheduler, costs={}, max_epochs=epochs))
 
     def take_arrivals(self) -> None:
         """Take in what workers finished that no driver did, within `study.writing`."""
         from ablate.runners.execution.standing import take_arrivals
 
         take_arrivals(self.study, self.storage)
+
+    def budget(self, epochs: int | None, hours: float | None, trials: Collection[Planned]) -> Budget:
+        """What may be spent from now on, where these trials' epochs so far count. Raises `Halted` where the storage
+        cannot be read."""
+        from ablate.runners.execution.budget import Budget
+        from ablate.runners.execution.standing import epochs_had
+
+        had = epochs_had(self.study, trials, self.storage) if epochs is not None else {}
+        return Budget(epochs, hours, spent=had)
+
+    def say_if_seeds_compete(self, trials: int, cells: int) -> None:
+        """Where the scheduler takes seeds of one configuration for configurations."""
+        if trials > cells and not self._knows_cells:
+            self.out.print(
+                f"Note: scheduler {name_of(self.training.scheduler)} takes each seed and fold for a network of its "
+                "own: it may stop some of a configuration and not the others",
+                style="yellow",
+            )
 
     def times(self, trials: list[Planned]) -> Times:
         """How long these take where they are trained. A cluster's machines are taken to be as this one until they have
@@ -133,9 +153,11 @@ class Trainer:
         parts = [f"{counts['complete']} trials trained"]
         parts += [f"{counts[state]} {state}" for state in ("stopped", "failed") if counts[state]]
         self.out.print(f"{', '.join(parts)} in {clock(outcome.seconds)}")
+        if line := queue.budget.said():
+            self.out.print(line)
         if outcome.elsewhere:
             self.out.print(f"{len(outcome.elsewhere)} more are being trained by another run of this study")
-        if outcome.missing:
+        if outcome.missing and not queue.budget.ended_it:
             raise KeyboardInterrupt(self._ends.how_to_go_on())
 
     def train_trials(
@@ -143,9 +165,16 @@ class Trainer:
         missing: list[Planned],
         dataset_of: Callable[[DataPart], Dataset],
         again: Collection[str] = (),
+        budget: Budget | None = None,
     ) -> None:
-        """Train trials of a plan, of which those with keys in `again` are in the study. Raises as `train` does."""
+        """Train trials of a plan, of which those with keys in `again` are in the study, as far as the budget goes.
+
+        Raises as `train` does.
+        """
         if not missing:
+            return
+        if budget is not None and budget.is_over:
+            self.out.print(budget.said())
             return
         from ablate.analysis.format import level_label
         from ablate.runners.execution.queue import PlanQueue
@@ -155,7 +184,9 @@ class Trainer:
         datasets = {trial.config.data.text: dataset_of(trial.config.data) for trial in missing}
         times = self.times(missing)
         progress = Progress(self.out, self.study, missing, labels, times=times)
-        self.train(PlanQueue(self.study, missing, times=times, again=again), datasets, progress)
+        stops = not self.training.finish_stopped
+        queue = PlanQueue(self.study, missing, times=times, again=again, stops=stops, budget=budget)
+        self.train(queue, datasets, progress)
 
     def missing(self, trials: list[Planned], again: Collection[str] = ()) -> list[Planned]:
         """Those that are to be trained: what the study is missing, and those with keys in `again`."""

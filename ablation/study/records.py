@@ -14,7 +14,7 @@ from ablate.origin import Origin
 from ablate.study.runs import Key
 
 State = Literal["complete", "failed", "stopped", "trivial"]
-"""`stopped`: by a scheduler that expected nothing more of it, before its last epoch."""
+"""`stopped`: before its last epoch, by a scheduler that expected nothing more of it, or because a budget was spent."""
 
 Count = Annotated[int, Field(ge=0, le=10**18)]
 Score = Annotated[float, Field(ge=0, le=1)]
@@ -41,6 +41,8 @@ class Record(BaseModel):
     val_iou: Score | None = None
     val_miou: Score | None = None
     error: str | None = None
+    out_of_budget: bool = False
+    """Of one that was stopped: because a run's budget was spent, not for want of promise; with more it goes on."""
     device: str = "cpu"
     precision: str = "float32"
     threads: int = 1

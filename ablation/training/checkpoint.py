@@ -156,6 +156,15 @@ class TrainingState:
         self.best_epoch = int(metadata["best_epoch"])
 
 
+def epochs_in(saved: bytes, key: str) -> int:
+    """How many epochs of this trial a checkpoint goes on from; of what is damaged, or another's, none."""
+    try:
+        metadata = _metadata(saved)
+        return len(json.loads(metadata["epochs"])) if (metadata["key"], metadata["form"]) == (key, _FORM) else 0
+    except (ValueError, KeyError):
+        return 0
+
+
 def _metadata(saved: bytes) -> dict[str, str]:
     """The metadata of a safetensors file: it opens with its header's length (8 bytes, little-endian), then JSON."""
     length = int.from_bytes(saved[:8], "little")

@@ -28,7 +28,11 @@ from ablate.runners.cli.training import ending
     "train.",
 )
 @click.option("--trials", type=click.IntRange(1), help="Configurations that a search trains [default: 24].")
-@click.option("--budget-epochs", type=click.IntRange(1), help="A search proposes no more after so many epochs.")
+@click.option(
+    "--budget-epochs",
+    type=click.IntRange(1),
+    help="Train so many epochs in all, those of earlier runs among them; with more, it goes on.",
+)
 @click.option("--sampler-seed", type=click.IntRange(0), default=0, show_default=True, help="The search's own seed.")
 @click.option(
     "--scheduler",
@@ -50,7 +54,7 @@ from ablate.runners.cli.training import ending
 @click.option(
     "--budget-hours",
     type=click.FloatRange(0, min_open=True),
-    help="With --decide: no look is begun that would end later.",
+    help="Train so many hours; with --decide, no look is begun that would end later.",
 )
 def run(**options: Any) -> None:
     """Train what a space asks for and a study does not have yet; then report.

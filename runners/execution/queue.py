@@ -11,8 +11,9 @@ from ray.tune.search import Searcher
 
 from ablate.cost.machine import this_machine
 from ablate.modules import used_code
+from ablate.runners.execution.budget import Budget
 from ablate.search_spaces.plan import Planned
-from ablate.search_spaces.schedule import Times, longest_first
+from ablate.search_spaces.schedule import Times, longest_first, shuffled
 from ablate.study.study import Study
 from ablate.user_code import UserCode
 
@@ -41,12 +42,18 @@ def suggestion(planned: Planned) -> dict[str, Any]:
 class Queue(Searcher):
     """The trials that Ray Tune asks for (it calls that a searcher): says what it gave, and leaves no state with Ray."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget | None = None, whole: Times | None = None) -> None:
+        """`whole`: nothing stops trials, so that one starts only if the budget lets it end; how long each takes."""
         super().__init__()
+        self.budget = budget or Budget()
+        """What may be spent on them. Once that is over, no more are given."""
+        self._whole = whole
         self.given: list[Planned] = []
         """The trials that were asked for."""
         self.costs: dict[str, tuple[int, int]] = {}
         """Their parameters and MACs, by key."""
+        self.cells: dict[str, str] = {}
+        """Their cells, by key."""
         self.again: Collection[str] = ()
         """Keys of complete trials that are to be trained anew."""
 
@@ -54,7 +61,22 @@ class Queue(Searcher):
         """Note that a trial was asked for; what Ray Tune gets."""
         self.given.append(planned)
         self.costs[planned.key] = planned.params, planned.macs
+        self.cells[planned.key] = planned.config.cell
+        self.budget.starts(planned.key, planned.config.protocol.epochs)
         return suggestion(planned)
+
+    def fits(self, planned: Planned) -> bool:
+        """Whether a trial may start: where nothing stops it, whether the budget lets it end."""
+        if self._whole is None or not self.budget.is_limited:
+            return not self.budget.is_over
+        # Before an epoch was timed here, what is foretold is of another machine.
+        seconds = self._whole.epoch(self._whole.foretold(planned)) if self._whole.known else 0.0
+        return self.budget.allows(planned.key, planned.config.protocol.epochs, seconds)
+
+    def none_fits(self) -> Any:
+        """What Ray Tune gets where no trial may start: not now, or, where nothing is under way, that it was all."""
+        self.budget.held = True
+        return Searcher.FINISHED if self.budget.is_over or self.budget.is_idle else None
 
     @property
     def left(self) -> list[Planned]:
@@ -87,21 +109,32 @@ class Queue(Searcher):
 
 
 class PlanQueue(Queue):
-    """Gives the trials of a plan, the longest first (`ablate.search_spaces.schedule`).
+    """Gives the trials of a plan, the longest first or, where some may be stopped, shuffled
+    (`ablate.search_spaces.schedule`).
 
     A trial is claimed as it is given. One that another run of a shared study has claimed is left to that run, and asked
     for once more at the end, in case that run was killed. Complete trials are given only if their keys are in `again`.
     """
 
     def __init__(
-        self, study: Study, plan: Sequence[Planned], *, times: Times | None = None, again: Collection[str] = ()
+        self,
+        study: Study,
+        plan: Sequence[Planned],
+        *,
+        times: Times | None = None,
+        again: Collection[str] = (),
+        stops: bool = False,
+        budget: Budget | None = None,
     ) -> None:
-        """`times`: how long each takes; by default as on one thread of this machine."""
-        super().__init__()
+        """`times`: how long each takes; by default as on one thread of this machine. `stops`: whether a scheduler may
+        stop trials."""
+        times = times or Times.of(this_machine(), study, plan)
+        super().__init__(budget, None if stops else times)
         self.again = again
         self._study = study
         self._before = study.records()
-        self._waiting = deque(longest_first(plan, times or Times.of(this_machine(), study, plan)))
+        order = shuffled(plan, lambda planned: planned.config.cell) if stops else longest_first(plan, times)
+        self._waiting = deque(order)
         self._elsewhere: list[Planned] = []
         self._asked_again = False
 
@@ -119,7 +152,10 @@ class PlanQueue(Queue):
                 if self._asked_again or not self._elsewhere:
                     return Searcher.FINISHED
                 self._waiting, self._elsewhere, self._asked_again = deque(self._elsewhere), [], True
-            planned = self._waiting.popleft()
+            planned = next(filter(self.fits, self._waiting), None)
+            if planned is None:
+                return self.none_fits()
+            self._waiting.remove(planned)
             if not self._study.claim(planned.key):
                 self._elsewhere.append(planned)
             elif self._ended_elsewhere(planned.key):

@@ -6,14 +6,14 @@ PyTorch is loaded only where there is something to be made.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from ablate.errors import Halted, InputError
 from ablate.origin import made_otherwise
-from ablate.runners.execution.storage import PathStorage, StorageError
+from ablate.runners.execution.storage import PathStorage, StorageError, StoredCheckpoint
 from ablate.study.pictures import keep_pictures, pictures_dir
 
 if TYPE_CHECKING:
@@ -55,12 +55,39 @@ def missing_trials(
     finish_stopped: bool = True,
     again: Collection[str] = (),
 ) -> list[Planned]:
-    """The planned trials that have not ended; those that failed, that a scheduler stopped, or of the keys `again`."""
+    """The planned trials that have not ended; those that failed, that a scheduler stopped, or of the keys `again`. What
+    was stopped for want of budget has not ended."""
     states = ({"failed"} if retry_failed else set()) | ({"stopped"} if finish_stopped else set())
     sound = study.sound()
-    ended = {key for key, record in sound.records.items() if record.state not in states and key not in again}
+    done = {key for key, record in sound.records.items() if record.state not in states and not record.out_of_budget}
+    ended = done - set(again)
     ended |= sound.left_out.keys()  # what is damaged is for `ablate verify`
     return [planned for planned in trials if planned.key not in ended]
+
+
+def epochs_had(study: Study, trials: Iterable[Planned], storage_path: str | None) -> dict[str, int]:
+    """Epochs that trials have had, by key: of those that ended, and of those that would go on from a checkpoint.
+
+    Raises `Halted` where the storage cannot be read.
+    """
+    from ablate.origin import origin_of
+    from ablate.runners.execution.trainable import checkpoint_name
+    from ablate.training.checkpoint import epochs_in
+
+    home, records = PathStorage(place(study, storage_path)), study.records()
+    had = {}
+    try:
+        kept = set(home.names("checkpoints"))
+        for planned in trials:
+            name, record = checkpoint_name(planned.key), records.get(planned.key)
+            had[planned.key] = record.epochs if record else 0
+            if name in kept:
+                maker = "/".join(origin_of(planned.config).decides)
+                saved = StoredCheckpoint(home, name, maker).read()
+                had[planned.key] = max(had[planned.key], epochs_in(saved, planned.key) if saved else 0)
+    except StorageError as error:
+        raise Halted(f"{error}: make it reachable, then run the same command") from None
+    return had
 
 
 def take_arrivals(study: Study, storage_path: str | None) -> None:

@@ -149,7 +149,7 @@ def train_missing(
         pauses=pauses(how.asked.scheduler),
     )  # fmt: skip
     observer.nodes(cluster_nodes())
-    writer = StudyWriter(study, home, observer, how.asked.max_failures)
+    writer = StudyWriter(study, home, observer, how.asked.max_failures, queue.budget.cut)
     loggers = _loggers(how.asked.log, study, observer)
     _tune(study, tune.with_parameters(trainable, workplace=workplace), queue, how, writer, loggers, look)
     if writer.again and not writer.halted:
@@ -158,7 +158,7 @@ def train_missing(
         alone = [planned for planned in queue.given if planned.key in writer.again]
         writer.again = {}
         last = tune.with_parameters(trainable, workplace=workplace._replace(last_chance=True))
-        once_more = PlanQueue(study, alone, again=queue.again)
+        once_more = PlanQueue(study, alone, again=queue.again, budget=queue.budget)
         _tune(study, last, once_more, how._replace(resources=resources.alone()), writer, loggers, look)
     ended = {record.key for record in writer.records}
     missing = [key for planned in queue.given if (key := planned.key) not in ended]
@@ -265,16 +265,20 @@ def _let_start(how: How, at_once: int | None) -> None:
 
 
 def _scheduler(study: Study, queue: Queue, how: How) -> Any:
-    """The scheduler that was asked for. What an earlier run found is what it judges by."""
+    """The scheduler that was asked for, within the budget. What an earlier run found is what it judges by."""
+    from ablate.runners.execution.budget import Bounded
     from ablate.runners.search.schedulers.base import make_scheduler
 
-    scheduler = make_scheduler(how.asked.scheduler, costs=queue.costs, max_epochs=how.max_epochs)
-    if observe := getattr(scheduler, "observe", None):
-        for key, record in study.records().items():
-            if record.state == "complete":
-                queue.costs[key] = record.params, record.macs
-                observe(key, study.table(key, "epochs")["val_dice"])
-    return scheduler
+    scheduler = make_scheduler(how.asked.scheduler, costs=queue.costs, max_epochs=how.max_epochs, cells=queue.cells)
+    tells = {
+        "complete": getattr(scheduler, "observe", None), "stopped": getattr(scheduler, "observe_stopped", None)
+    }  # fmt: skip
+    for key, record in study.records().items():
+        if tell := tells.get(record.state):
+            queue.costs[key], queue.cells[key] = (record.params, record.macs), record.cell
+            said = {"goes_on": record.out_of_budget} if record.state == "stopped" else {}
+            tell(key, study.table(key, "epochs")["val_dice"], **said)
+    return Bounded(scheduler, queue.budget, how.max_epochs) if queue.budget.is_limited else scheduler
 
 
 def _never(trial_id: str, result: dict[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -44,11 +45,15 @@ class StudyWriter(tune.Callback):
     trials that get another chance by themselves, with the reason: they ran out of memory.
     """
 
-    def __init__(self, study: Study, storage: PathStorage, observer: Observer, max_failures: int) -> None:
+    def __init__(
+        self, study: Study, storage: PathStorage, observer: Observer, max_failures: int, cut: Collection[str] = ()
+    ) -> None:
+        """`cut`: keys of the trials that a budget stops, which may grow."""
         self.records: list[Record] = []
         self.again: dict[str, str] = {}
         self.halted = ""
         self._study, self._storage, self._observer, self._max_failures = study, storage, observer, max_failures
+        self._cut = cut
         self._ended: set[str] = set()
         self._epochs: dict[str, dict[int, Epoch]] = {}
         self._deaths: Counter[str] = Counter()
@@ -110,7 +115,11 @@ class StudyWriter(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         planned = _planned(trial)
-        if planned.key not in self._ended and planned.key not in self.again and not self.halted:
+        if planned.key in self._ended or planned.key in self.again or self.halted:
+            return
+        if planned.key in self._cut and planned.key not in self._epochs:  # it never began
+            self._study.release(planned.key)
+        else:
             self._end(planned, stopped=True)
 
     # What the study gets ---------------------------------------------------------------------------------------------
@@ -131,6 +140,7 @@ class StudyWriter(tune.Callback):
         rows = self._epochs.get(planned.key, {})
         epochs = [rows[number] for number in sorted(rows)]
         record = make_record(planned.config, planned.params, planned.macs, epochs, None, error=error, stopped=stopped)
+        record = record.model_copy(update={"out_of_budget": stopped and planned.key in self._cut})
         self._accept(planned, pack(planned.config, record, epochs, None))
 
     def _accept(self, planned: Planned, packed: bytes) -> None:

@@ -31,7 +31,8 @@ class KnownCostSampler(BaseSampler):
     made, half of them by changing one on the front, and priced before anything is trained, each with `EACH` settings
     of what makes no difference to its price. A Gaussian process models validation Dice alone, from the factors and the
     logarithms of the prices; the expected hypervolume improvement over (Dice, log parameters, log MACs) is then exact
-    (`ablate.runners.search.surrogate`). Running trials are taken to score as expected.
+    (`ablate.runners.search.surrogate`). Running trials are taken to score as expected, and so are those that a
+    scheduler stopped.
     The first `startup` configurations are spread over prices and factors.
 
     Costs count by their logarithms: a price range from 1 to 2 million is worth as much as one from 10 to 20.
@@ -61,7 +62,7 @@ class KnownCostSampler(BaseSampler):
     ) -> dict[str, Any]:
         seen = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         complete = [t for t in seen if t.state == TrialState.COMPLETE]
-        running = [t for t in seen if t.state == TrialState.RUNNING]
+        running = [t for t in seen if t.state == TrialState.RUNNING or _is_stopped(t)]
         taken = {_identity(t.params) for t in seen}
         values = np.array([t.values for t in complete], dtype=np.float64).reshape(-1, 3)
         pool = self._pool(taken, [t.params for t, on in zip(complete, _on_front(values), strict=True) if on])
@@ -84,10 +85,24 @@ class KnownCostSampler(BaseSampler):
         return pool[int(np.argmax(gains * chances))][0]
 
     def _chances(self, candidates: Floats, seen: list[FrozenTrial]) -> Floats:
-        """How likely the candidates are to be within a bound on latency, which is known only of what was measured.
+        """How likely the candidates are to come to a score, and within a bound on latency; the gain is times that, as
+        Gardner et al. (2014) have it."""
+        return self._sound(candidates, seen) * self._quick(candidates, seen)
 
-        A Gaussian process of the logarithm of latency / bound, times the gain as Gardner et al. (2014) have it.
-        """
+    def _sound(self, candidates: Floats, seen: list[FrozenTrial]) -> Floats:
+        """How likely they are not to fail: a Gaussian process of what ended, 1, and what failed, −1, over 0."""
+        ended = [t for t in seen if t.state in (TrialState.COMPLETE, TrialState.FAIL) or _is_stopped(t)]
+        tried = [(t, priced) for t in ended if (priced := self._priced(t.params))]
+        signs = np.array([-1.0 if t.state == TrialState.FAIL else 1.0 for t, _ in tried])
+        if len(set(signs)) < 2:  # nothing tells what fails from what does not
+            return np.ones(len(candidates))
+        points = np.array([self._encoded(t.params, priced) for t, priced in tried])
+        mean, deviation = fit(points, signs, self._named).posterior(candidates)
+        return norm.cdf(mean / deviation)
+
+    def _quick(self, candidates: Floats, seen: list[FrozenTrial]) -> Floats:
+        """How likely they are to be within a bound on latency, which is known only of what was measured: a Gaussian
+        process of the logarithm of latency / bound."""
         tried = [(t, priced) for t in seen if "latency_ms" in t.constraints and (priced := self._priced(t.params))]
         if len(tried) < 2:
             return np.ones(len(candidates))
@@ -175,6 +190,11 @@ def softened(scores: Floats) -> Floats:
     """
     middle = float(np.median(scores))
     return np.maximum(scores, middle - 2 * (float(scores.max()) - middle))
+
+
+def _is_stopped(trial: FrozenTrial) -> bool:
+    """Whether a scheduler stopped it: else what is pruned was settled, and breaks a constraint."""
+    return trial.state == TrialState.PRUNED and not any(over > 0 for over in trial.constraints.values())
 
 
 def _identity(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import optuna
@@ -61,12 +61,15 @@ class Memory:
         self._asked[proposal.cell] = number, proposal
 
     def tell(self, cell: str, scored: Scored) -> None:
-        """What came of a proposal."""
+        """What came of a proposal. One that was stopped is pruned, without a value: what it scored is not final."""
         number, proposal = self._asked[cell]
         trial = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
-        failed = scored.score is None
-        values: Sequence[float] | None = None if failed else [scored.score, *proposal.costs]  # type: ignore[list-item]
-        self._storage.set_trial_state_values(trial, TrialState.FAIL if failed else TrialState.COMPLETE, values)
+        if scored.is_stopped:
+            self._storage.set_trial_state_values(trial, TrialState.PRUNED)
+        elif scored.score is None:
+            self._storage.set_trial_state_values(trial, TrialState.FAIL)
+        else:
+            self._storage.set_trial_state_values(trial, TrialState.COMPLETE, [scored.score, *proposal.costs])
 
     def _frozen(self, params: Mapping[str, Any], state: TrialState, attrs: Mapping[str, Any]) -> FrozenTrial:
         # What an earlier form of the space had and this one has not is forgotten.

@@ -50,6 +50,10 @@ class OfEpochs(TrialScheduler):
         if tell := getattr(self.scheduler, "observe", None):
             tell(key, scores)
 
+    def observe_stopped(self, key: str, scores: Iterable[float], *, goes_on: bool) -> None:
+        if tell := getattr(self.scheduler, "observe_stopped", None):
+            tell(key, scores, goes_on=goes_on)
+
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         if TIME not in result:
             return TrialScheduler.CONTINUE

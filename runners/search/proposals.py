@@ -44,14 +44,25 @@ class Proposal(BaseModel):
 
 
 class Scored(NamedTuple):
-    """What came of a proposal: the mean validation Dice of its trials, or None where all failed."""
+    """What came of a trial, or of a proposal: its validation Dice, or None where it failed or was stopped."""
 
     score: float | None
+    is_stopped: bool = False
+    """By a scheduler, or for want of budget: what it had scored by then says little of what it would have come to."""
 
     @classmethod
-    def of(cls, scores: Sequence[float | None]) -> Scored:
-        found = [score for score in scores if score is not None]
-        return cls(sum(found) / len(found) if found else None)
+    def of(cls, trials: Sequence[Scored]) -> Scored:
+        """What came of a proposal, by its trials: the mean over its seeds and folds.
+
+        It failed if one of them did. The mean of the others would be that of the seeds which went well, and so flatter
+        the unstable: a network that diverges from one seed in three is not worth the mean of the other two. For the
+        same reason it has no score where one was stopped, for those that were not are the luckier ones.
+        """
+        if any(one.score is None and not one.is_stopped for one in trials):
+            return cls(None)
+        if any(one.is_stopped for one in trials):
+            return cls(None, is_stopped=True)
+        return cls(sum(one.score for one in trials if one.score is not None) / len(trials))
 
 
 def read_proposals(file: Path) -> list[Proposal]:

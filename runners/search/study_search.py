@@ -22,7 +22,9 @@ from ablate.study.study import Study
 
 if TYPE_CHECKING:
     from ablate.part import Part
+    from ablate.runners.execution.budget import Budget
     from ablate.search_spaces.plan import Planned, Planner
+    from ablate.search_spaces.schedule import Times
 
 DESIGN = "search"
 
@@ -33,7 +35,6 @@ class Search(NamedTuple):
     sampler: str | Mapping[str, Any]
     trials: int
     seed: int = 0
-    budget_epochs: int | None = None
 
 
 def make_queue(
@@ -47,11 +48,13 @@ def make_queue(
     storage: str | None,
     finish_stopped: bool,
     proposed: Callable[[list[Planned]], None],
+    budget_of: Callable[[list[Planned]], Budget],
+    times: Times,
 ) -> SearchQueue:
     """The search's trials as Ray Tune asks for them, with the memory that `study` has of it. Within `study.writing()`.
 
-    `finish_stopped`: trials that a scheduler stopped are trained to their end. `proposed` is told of each
-    configuration's trials before they start.
+    `finish_stopped`: no scheduler stops trials, and what one stopped is trained to its end. `proposed` is told of each
+    configuration's trials before they start. `budget_of`: what may be spent, these trials' epochs so far included.
     Raises `InputError` for a sampler that does not exist, or does not apply to the space, and where a trial that was
     proposed is damaged: what it had scored decides what is proposed next.
     """
@@ -61,7 +64,7 @@ def make_queue(
     past = read_proposals(file)
     trials = {proposal.cell: planner.trials(variant(space, proposal.choice)) for proposal in past}
     ended = _ended(study, {planned.key for found in trials.values() for planned in found}, finish_stopped)
-    scores = {key: score_of(record) for key, record in ended.items()}
+    scores = {key: scored_of(record) for key, record in ended.items()}
     scored = {
         cell: Scored.of([scores[planned.key] for planned in found])
         for cell, found in trials.items()
@@ -91,8 +94,8 @@ def make_queue(
         trials_of,
         proposed=note,
         ended=scores,
-        budget_epochs=search.budget_epochs,
-        spent=sum(record.epochs for record in ended.values()),
+        budget=budget_of([planned for found in trials.values() for planned in found]),
+        whole=times if finish_stopped else None,
     )
 
 
@@ -113,10 +116,12 @@ def _ended(study: Study, keys: Collection[str], finish_stopped: bool) -> dict[st
     return {
         key: record
         for key, record in sound.records.items()
-        if key in keys and not (finish_stopped and record.state == "stopped")
+        if key in keys and not (record.state == "stopped" and (finish_stopped or record.out_of_budget))
     }
 
 
-def score_of(record: Record) -> float | None:
-    """What a trial is worth to a sampler: its best validation Dice, or None if it failed."""
-    return None if record.state == "failed" else record.val_dice
+def scored_of(record: Record) -> Scored:
+    """What a trial is worth to a sampler: its best validation Dice, unless it failed or was stopped."""
+    if record.state == "stopped":
+        return Scored(None, is_stopped=True)
+    return Scored(None if record.state == "failed" else record.val_dice)

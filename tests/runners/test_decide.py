@@ -197,7 +197,7 @@ def test_a_trial_that_changed_since_its_look_is_said(study, planned):
     ("options", "message"),
     [
         ({"looks": (2, 4)}, "--looks 2,4: belongs to --decide"),
-        ({"budget_hours": 2.0}, "--budget-hours 2.0: belongs to --decide"),
+        ({"decide": "lightweight", "budget_epochs": 9}, "--budget-epochs: does not go with --decide"),
         ({"decide": "lightweight", "seeds": 3}, "--seeds: does not go with --decide"),
         ({"decide": "lightweight", "sampler": "tpe"}, "--sampler: does not go with --decide"),
         ({"decide": "lightweight", "scheduler": "asha"}, "--scheduler: does not go with --decide"),

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Costs = Mapping[str, Sequence[float]]
 """What a trial costs (parameters, MACs, …) by its key; asked when a trial first reports, so it may grow in a run."""
+Cells = Mapping[str, str]
+"""The cell of a trial by its key: seeds and folds of one configuration share it. It may grow in a run, too."""
 
 
 class Scheduler(Config):
@@ -36,7 +38,9 @@ class Scheduler(Config):
     def build(self, costs: Costs, max_epochs: int) -> TrialScheduler:
         """One of Ray Tune's schedulers, for one run. `max_epochs`: of any trial.
 
-        One that has `observe(key, scores)` is told what each complete trial of an earlier run scored after its epochs.
+        One that has `observe(key, scores)` is told what each complete trial of an earlier run scored after its epochs,
+        and one that has `observe_stopped(key, scores, goes_on=…)` of those that were stopped, of which some go on now.
+        One that has `know_cells(cells)` is told which trials are seeds and folds of one configuration (`Cells`).
         """
         raise NotImplementedError(f"{type(self).__name__} has no build")
 
@@ -56,8 +60,11 @@ def pauses(asked: Asked) -> bool:
     return bool(make(KINDS["scheduler"], scheduler_part(asked)).pauses)
 
 
-def make_scheduler(asked: Asked, *, costs: Costs, max_epochs: int, **settings: Any) -> TrialScheduler:
-    """A scheduler, however it is named, for one run; `settings` are those of a name alone.
+def make_scheduler(
+    asked: Asked, *, costs: Costs, max_epochs: int, cells: Cells | None = None, **settings: Any
+) -> TrialScheduler:
+    """A scheduler, however it is named, for one run; `settings` are those of a name alone. Without `cells` each trial
+    is one of its own.
 
     Raises `InputError` for one that does not exist, settings out of range, and what gives no scheduler.
     """
@@ -77,4 +84,15 @@ def make_scheduler(asked: Asked, *, costs: Costs, max_epochs: int, **settings: A
         raise InputError(
             f"scheduler {part.name} gives a {type(found).__name__}: expected a ray.tune.schedulers.TrialScheduler"
         )
+    if tell := getattr(found, "know_cells", None):
+        tell(cells or {})
     return OfEpochs(found, max_epochs, part.name) if part.made_by else found
+
+
+def knows_cells(scheduler: TrialScheduler) -> bool:
+    """Whether a scheduler can tell seeds of one configuration from two configurations; one that stops nothing need
+    not."""
+    from ray.tune.schedulers import FIFOScheduler
+
+    inner = getattr(scheduler, "scheduler", scheduler)
+    return hasattr(inner, "know_cells") or type(inner) is FIFOScheduler

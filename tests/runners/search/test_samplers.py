@@ -8,16 +8,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.samplers import RandomSampler
+from optuna.trial import TrialState
 from scipy.stats import norm
 
 from ablate.errors import InputError
 from ablate.kinds import KINDS, own_parts
+from ablate.runners.execution.budget import Budget
+from ablate.runners.replay.curves import Curve
 from ablate.runners.search.catalogue import Catalogue, Priced, distributions, recorded_catalogue
 from ablate.runners.search.known_cost import KnownCostSampler, softened
+from ablate.runners.search.memory import Memory
 from ablate.runners.search.proposals import Proposal, Scored, append_proposal, read_proposals
 from ablate.runners.search.proposer import Proposer, make_proposer
+from ablate.runners.search.schedulers.base import make_scheduler
 from ablate.runners.search.search_queue import SearchQueue
 from ablate.runners.search.surrogate import fit, improvement
+from ablate.runners.simulate import simulate
 from ablate.search_spaces.plan import ImpossibleError
 from ablate.search_spaces.space import Space
 
@@ -239,17 +246,38 @@ def test_a_proposal_scores_the_mean_of_its_seeds_best_epochs():
     proposer = make_proposer(Catalogue(space(), Market()), "random", 2, 0)
     written: list[Proposal] = []
     searcher = SearchQueue(proposer, seeds_of(3), proposed=written.append)
-    scores = {0: (0.2, 0.6, 0.5), 1: (0.1, 0.2, 0.3), 2: (None, None, None)}
+    scores = {0: (0.2, 0.6, 0.5), 1: (0.1, 0.2, 0.3), 2: (0.1, 0.0, 0.9)}
     keys = run(searcher, lambda key, epoch: scores[int(key[-1])][epoch - 1])
     assert len(keys) == 6
     assert written == proposer.proposals
-    assert [outcome.score for outcome in proposer.scored.values()] == [pytest.approx(0.45)] * 2
+    assert [outcome.score for outcome in proposer.scored.values()] == [pytest.approx(0.6)] * 2
+
+
+def test_a_configuration_of_which_a_seed_failed_has_failed():
+    """The mean of the seeds that went well would flatter it."""
+    proposer = make_proposer(Catalogue(space(), Market()), "random", 2, 0)
+    scores = {0: (0.2, 0.6, 0.5), 1: (0.1, 0.2, 0.3), 2: (0.1, 0.2, None)}
+    run(SearchQueue(proposer, seeds_of(3)), lambda key, epoch: scores[int(key[-1])][epoch - 1])
+    assert list(proposer.scored.values()) == [Scored(None)] * 2
+
+
+@pytest.mark.parametrize(
+    ("trials", "expected"),
+    [
+        ([Scored(0.2), Scored(0.4)], Scored(pytest.approx(0.3))),
+        ([Scored(0.2), Scored(None, is_stopped=True)], Scored(None, is_stopped=True)),
+        ([Scored(None), Scored(None, is_stopped=True)], Scored(None)),
+        ([Scored(0.2), Scored(None)], Scored(None)),
+    ],
+)
+def test_a_proposal_s_outcome_by_its_trials(trials, expected):
+    assert Scored.of(trials) == Scored.of(trials[::-1]) == expected
 
 
 def test_trials_that_ended_are_not_trained_again():
     whole = make_proposer(Catalogue(space(), Market()), "tpe", 4, 0)
     keys = run(SearchQueue(whole, seeds_of(2)), lambda key, epoch: 0.5)
-    past, ended = whole.proposals[:2], dict.fromkeys(keys[:3], 0.5)
+    past, ended = whole.proposals[:2], dict.fromkeys(keys[:3], Scored(0.5))
     again = make_proposer(Catalogue(space(), Market()), "tpe", 4, 0, past)
     assert run(SearchQueue(again, seeds_of(2), ended=ended), lambda key, epoch: 0.5) == keys[3:]
     assert again.scored == whole.scored
@@ -257,8 +285,61 @@ def test_trials_that_ended_are_not_trained_again():
 
 def test_a_budget_of_epochs_ends_the_search():
     proposer = make_proposer(Catalogue(space(), Market()), "random", 50, 0)
-    keys = run(SearchQueue(proposer, seeds_of(1), budget_epochs=20, spent=5), lambda key, epoch: 0.5)
-    assert len(keys) == 5  # after the fifth, 5 + 15 epochs are spent
+    budget = Budget(20, spent={"before": 5})
+    searcher = SearchQueue(proposer, seeds_of(1), budget=budget)
+
+    def score(key: str, epoch: int) -> float:
+        budget.trained(key, epoch)  # as the scheduler within a budget does
+        return 0.5
+
+    assert len(run(searcher, score)) == 5  # after the fifth, 5 + 15 epochs are spent
+    assert budget.ended_it
+
+
+def told(sampler: str, trials: int, workers: int = 1) -> tuple[Proposer, dict[str, int], set[str]]:
+    """A search beside a scheduler that stops: the proposer, and epochs by cell, of which some had all."""
+    proposer = make_proposer(Catalogue(space(), Market()), sampler, trials, 0)
+    curves: dict[str, Curve] = {}
+    costs: dict[str, tuple[float, ...]] = {}
+
+    def trials_of(proposal: Proposal) -> list[dict[str, str]]:
+        scores = tuple(dice(proposal) * epoch / 8 for epoch in range(1, 9))
+        curves[proposal.cell] = Curve(proposal.costs, scores, (1.0,) * 8)
+        costs[proposal.cell] = proposal.costs
+        return [{"key": proposal.cell}]
+
+    scheduler = make_scheduler("pareto", costs=costs, max_epochs=8)
+    steps = simulate(curves, SearchQueue(proposer, trials_of), scheduler, workers)
+    had = {step.key: step.epoch for step in steps}
+    return proposer, had, {key for key, epochs in had.items() if epochs == 8}
+
+
+@pytest.mark.parametrize("sampler", ["known_cost", "tpe", "gp", "nsgaii"])
+def test_beside_a_scheduler_a_sampler_is_told_no_score_that_is_not_final(sampler):
+    proposer, had, whole = told(sampler, 16)
+    assert 1 <= len(whole) < len(had) == 16
+    choices = {proposal.cell: proposal for proposal in proposer.proposals}
+    for cell, outcome in proposer.scored.items():
+        final = Scored(pytest.approx(dice(choices[cell])))
+        assert outcome == (final if cell in whole else Scored(None, is_stopped=True))
+    memory = Memory(distributions(space()), proposer.proposals, proposer.scored)
+    found = memory.study_for(RandomSampler()).get_trials(deepcopy=False)
+    assert sum(trial.values is not None for trial in found) == len(whole)
+    assert {trial.state for trial in found if not trial.constraints} == {TrialState.COMPLETE, TrialState.PRUNED}
+
+
+def test_known_cost_takes_what_was_stopped_to_have_come_to_what_was_expected():
+    """Neither as bad as it stood nor as if it had never been: else it would ask for the like again and again."""
+    search = searched("known_cost", 10)
+    past, scored = search.proposals, dict(search.scored)
+    last = past[-1].cell
+    asked = []
+    for outcome in (None, Scored(None, is_stopped=True), Scored(0.0)):
+        known = {**scored, last: outcome} if outcome else {cell: one for cell, one in scored.items() if cell != last}
+        asked.append(make_proposer(Catalogue(space(), Market()), "known_cost", 11, 0, past, known).ask())
+    running, stopped, at_zero = asked
+    assert stopped == running
+    assert stopped != at_zero
 
 
 # Known cost ----------------------------------------------------------------------------------------------------------
