@@ -5,9 +5,10 @@
 
 In Ray (a cluster of its own, of `--workers` logical CPUs), a trial sleeps the recorded seconds of each epoch times
 `--factor`, reports the recorded score, and goes on from where it was after a pause; Ray is set as `ablate run` sets it.
-What a start takes is measured there: from when a worker is free to when it trains. The simulator has the median of
-it. Printed for each: the epochs of both; the share of trials whose lengths are within one rung of one another, and the
-share of equal lengths. `--search`: a search that is both searcher and scheduler (`ablate.runners.replay.strategy`).
+What a start takes is measured there: from when a process is free to when it trains again, the median; and what a new
+process takes, from when the first trial is known to when it trains. The simulator has both. Printed for each: the
+epochs of both; the share of trials whose lengths are within one rung of one another, and the share of equal lengths.
+`--search`: a search that is both searcher and scheduler (`ablate.runners.replay.strategy`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import logging
 import os
 import tempfile
 import time
-from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,11 +43,15 @@ from ablate.runners.simulate import simulate
 
 
 class Real(NamedTuple):
-    """`lengths`: epochs of each trial. `starts`: seconds that each start took. `seconds`: of the whole run."""
+    """`lengths`: epochs of each trial. `restart`: seconds that a process took between trials, the median; `process`:
+    what a new one took more. `seconds`: of the whole run. `processes`: that trained."""
 
     lengths: dict[str, int]
-    starts: list[float]
+    restart: float
+    process: float
     seconds: float
+    starts: int
+    processes: int
 
 
 def main() -> None:
@@ -75,28 +79,33 @@ def main() -> None:
 def compare(grid: Grid, strategy: Strategy, factor: float, repeat: int) -> None:
     name = strategy.called if strategy.search else strategy.scheduler
     real = in_ray(grid, strategy, factor, repeat)
-    middle = float(np.median(real.starts))
-    for restart in (0.0, middle):
-        with_it = grid._replace(restart=restart / factor)
-        searcher, scheduler = searcher_and_scheduler(strategy, with_it, repeat)
-        ahead = trials_pause(strategy)
-        steps = simulate(grid.curves, searcher, scheduler, strategy.workers, restart=with_it.restart, ahead=ahead)
+    trained = sum(real.lengths.values())
+    print(
+        f"{name} in Ray: {trained} epochs, {real.seconds:.0f} s, {real.starts} starts of {real.restart:.2f} s in "
+        f"{real.processes} processes, a new one {real.process:.2f} s more",
+        flush=True,
+    )
+    for restart, process in ((0.0, 0.0), (real.restart, 0.0), (real.restart, real.process)):
+        searcher, scheduler = searcher_and_scheduler(strategy, grid._replace(restart=restart / factor), repeat)
+        steps = simulate(
+            grid.curves,
+            searcher,
+            scheduler,
+            strategy.workers,
+            restart=restart / factor,
+            process=process / factor,
+            ahead=trials_pause(strategy),
+        )
         lengths = dict.fromkeys(grid.curves, 0) | {step.key: step.epoch for step in steps}
         pairs = [(lengths[key], real.lengths.get(key, 0)) for key in grid.curves]
         near = np.mean([abs(rung(one, grid) - rung(other, grid)) <= 1 for one, other in pairs])
         equal = np.mean([one == other for one, other in pairs])
-        trained = sum(real.lengths.values())
         print(
-            f"{name}, start {restart:.2f} s: {len(steps)} epochs simulated, {trained} in Ray "
+            f"    simulated, start {restart:.2f} s, process {process:.2f} s: {len(steps)} epochs "
             f"({len(steps) / trained - 1:+.1%}); {near:.0%} of trials within one rung, {equal:.0%} equal; "
-            f"{steps[-1].time * factor:.0f} s simulated, {real.seconds:.0f} s in Ray; "
-            f"starts {steps[-1].starts} simulated, {len(real.starts)} in Ray",
+            f"{steps[-1].time * factor:.0f} s, {steps[-1].starts} starts",
             flush=True,
         )
-    low, middle, high = np.quantile(real.starts, (0.1, 0.5, 0.9))
-    if os.environ.get("DEBUG_STARTS"):
-        print([round(s, 1) for s in real.starts])
-    print(f"    a start in Ray: {middle:.2f} s ({low:.2f}–{high:.2f})", flush=True)
 
 
 def rung(epochs: int, grid: Grid) -> int:
@@ -138,40 +147,34 @@ def trainable(grid: Grid, factor: float, folder: str) -> Any:
 
 
 class Clock(tune.Callback):
-    """Notes what was trained, and what each start took: workers that are free take trials in the order in which they
-    became so."""
+    """Notes what was trained, and what starts took, by the processes that trained."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self) -> None:
         self.lengths: dict[str, int] = {}
-        self.starts: list[float] = []
-        self._free = deque([time.time()] * workers)
-        self._fresh: set[str] = set()
-        self.pids = set()
-        self.t0 = time.time()
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._fresh.add(trial.trial_id)
+        self.warm: list[float] = []
+        self.cold: list[float] = []
+        self.processes: set[int] = set()
+        self._known: float | None = None
+        self._free: dict[int, float] = {}
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        key = trial.config["key"]
         if result["ended"] or result["restored"]:
             return
-        self.lengths[key] = result["epoch"]
-        if trial.trial_id in self._fresh and self._free:
-            self._fresh.discard(trial.trial_id)
-            took = max(0.0, result["began"] - self._free.popleft())
-            self.starts.append(took)
-            if os.environ.get("DEBUG_STARTS"):
-                print(
-                    f"{result['began'] - self.t0:7.1f} {key} e{result['epoch']} {took:.2f} {'new' if result['pid'] not in self.pids else ''} free {len(self._free)}",
-                    flush=True,
-                )
-            self.pids.add(result["pid"])
+        process = result["pid"]
+        self.lengths[trial.config["key"]] = result["epoch"]
+        if process in self._free:
+            self.warm.append(result["began"] - self._free.pop(process))
+        elif process not in self.processes:
+            self.cold.append(result["began"] - (self._known or 0.0))
+        self.processes.add(process)
 
-    def freed(self) -> None:
-        self._free.append(time.time())
+    def added(self) -> None:
+        self._known = self._known or time.time()
+
+    def freed(self, process: int) -> None:
+        self._free[process] = time.time()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return tune.Callback, ()
@@ -189,10 +192,11 @@ class Timed(TrialScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         decision: str = self._scheduler.on_trial_result(tune_controller, trial, result)
         if decision != TrialScheduler.CONTINUE or result.get("ended"):
-            self._clock.freed()
+            self._clock.freed(result["pid"])
         return decision
 
     def on_trial_add(self, *told: Any) -> None:
+        self._clock.added()
         self._scheduler.on_trial_add(*told)
 
     def on_trial_error(self, *told: Any) -> None:
@@ -241,7 +245,7 @@ def in_ray(grid: Grid, strategy: Strategy, factor: float, repeat: int) -> Real:
     with tempfile.TemporaryDirectory(prefix="replay-") as folder:
         checkpoints = Path(folder) / "checkpoints"
         checkpoints.mkdir()
-        clock = Clock(strategy.workers)
+        clock = Clock()
         began = time.time()
         tune.Tuner(
             tune.with_resources(trainable(grid, factor, str(checkpoints)), {"cpu": 1}),
@@ -254,7 +258,17 @@ def in_ray(grid: Grid, strategy: Strategy, factor: float, repeat: int) -> Real:
             ),
             run_config=tune.RunConfig(storage_path=folder, name="run", verbose=0, callbacks=[clock]),
         ).fit()
-        return Real(clock.lengths, clock.starts, time.time() - began)
+        restart = float(np.median(clock.warm))
+        # Where trials pause, one process is started at a time: the first alone says what one takes.
+        cold = float(np.median(clock.cold[: 1 if pauses else strategy.workers]))
+        return Real(
+            clock.lengths,
+            restart,
+            max(0.0, cold - restart),
+            time.time() - began,
+            len(clock.warm) + len(clock.cold),
+            len(clock.processes),
+        )
 
 
 if __name__ == "__main__":
