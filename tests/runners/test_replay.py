@@ -233,6 +233,28 @@ def test_each_start_takes_its_seconds_and_going_on_without_a_pause_takes_none():
     assert Grid(pd.DataFrame(), curves, restart=10.0).seconds == 28  # a start each, and all epochs
 
 
+@pytest.mark.parametrize(
+    ("seconds", "ahead", "ends"),
+    [
+        # Both processes are started at once, and the first that is free takes the third trial.
+        (3.0, False, [13, 13, 16]),
+        # One process at a time; that for the second trial is thrown away, for the first one is free before it is there.
+        (3.0, True, [13, 16, 19]),
+        # Long epochs leave it the time: the second is there ten seconds after the first.
+        (15.0, True, [25, 35, 40]),
+    ],
+)
+def test_processes_are_started_as_ray_starts_them(seconds, ahead, ends):
+    curves = {key: of(0.1, seconds=seconds) for key in "abc"}
+    steps = simulate(curves, Keys(curves), FIFOScheduler(), workers=2, process=10.0, ahead=ahead)
+    assert [step.time for step in steps] == ends
+
+
+def test_a_process_that_nobody_waits_for_ends_once_there_are_no_more_trials():
+    steps = simulate({"a": of(0.1, 0.2, seconds=3.0)}, Keys("a"), PausesAll(), restart=1.0, process=10.0)
+    assert [step.time for step in steps] == [14, 28]
+
+
 def test_machine_time_is_that_of_all_workers(folder, capsys):
     found = document(capsys, folder, "--scheduler", "none", "--workers", 3, "--restart", 5)
     assert found["grid_machine_seconds"] == 6 * (5 + 2 * 2)
