@@ -40,6 +40,7 @@ def simulate(
     workers: int = 1,
     *,
     restart: float = 0.0,
+    process: float = 0.0,
     ahead: bool = True,
 ) -> tuple[Step, ...]:
     """The epochs that a run with `workers` workers would have trained, in the order in which they end.
@@ -49,10 +50,12 @@ def simulate(
 
     Args:
         restart: seconds that pass before a worker that begins with a trial trains.
+        process: seconds more where it is a new process. Ray starts one for a trial that waits, throws it away when the
+            trial gets another one that has become free before it is there, and ends those that nobody waits for.
         ahead: whether a trial more is asked for than there are workers. Ray does so where nothing limits how many run
             at a time, as with schedulers that pause trials; else it asks when a worker is free.
     """
-    controller = _Controller(curves, searcher, scheduler, workers, restart, ahead)
+    controller = _Controller(curves, searcher, scheduler, workers, (restart, process), ahead)
     while controller.advance():
         pass
     return tuple(controller.steps)
@@ -107,7 +110,7 @@ class _Controller:
         searcher: Searcher,
         scheduler: TrialScheduler,
         workers: int,
-        restart: float,
+        seconds: tuple[float, float],
         ahead: bool,
     ) -> None:
         self.steps: list[Step] = []
@@ -116,8 +119,10 @@ class _Controller:
         self._curves = curves
         self._searcher = searcher
         self._scheduler = scheduler
-        self._workers = self._idle = workers
-        self._restart = restart
+        self._workers = self._missing = workers
+        self._restart, self._process = seconds
+        self._idle = 0
+        """Processes that wait for a trial; of those that are `_missing`, some are being started."""
         self._ahead = ahead
         self._time = 0.0
         self._starts = 0
@@ -128,9 +133,14 @@ class _Controller:
         """Epochs of each key."""
         self._told: dict[str, int] = {}
         """Epochs that a running trial has told since its worker began with it, by its id."""
-        self._events: list[tuple[float, int, Trial]] = []
+        self._beginning: set[str] = set()
+        """The ids of trials that have a process, and will train soon. To Ray they are pending."""
+        self._events: list[tuple[float, int, Trial, bool]] = []
+        """When something comes of a trial: a process for it (true), or that it begins or tells something (false)."""
         self._due: dict[str, int] = {}
         """Which event is a trial's next, by its id."""
+        self._coming: dict[str, int] = {}
+        """Which event brings a process for a trial that waits for one, by its id."""
         self._scheduled = 0
 
     # What schedulers ask and do
@@ -159,33 +169,77 @@ class _Controller:
     # What Ray does
 
     def advance(self) -> bool:
-        """Start what can start, and let the next trial tell something; false when all is done."""
+        """Start what can start, and let the next event come; false when all is done."""
         while self._start_one():
             pass
         if not self._events:
             return False
-        self._time, number, trial = heapq.heappop(self._events)
-        if trial.status == Trial.RUNNING and self._due[trial.trial_id] == number:
+        self._time, number, trial, is_process = heapq.heappop(self._events)
+        if is_process:
+            if self._coming.get(trial.trial_id) == number and self._waits(trial):
+                self._missing -= 1
+                self._start(trial)
+            return True
+        expected = self._due[trial.trial_id] == number
+        begins = expected and trial.trial_id in self._beginning
+        if begins:
+            self._beginning.discard(trial.trial_id)
+        if begins and trial.status == Trial.PENDING:
+            self._begin(trial)
+        elif expected and trial.status == Trial.RUNNING:
             self._tell(trial)
-        else:  # stopped, or paused, while it trained
-            self._idle += 1
+        else:
+            self._free()  # it was stopped, or paused, meanwhile
         return True
 
     def _start_one(self) -> bool:
+        """Give a trial a process, or see to it that one is started; false when nothing more can be done now."""
         self._ask()
         waiting = [trial for trial in self._live.values() if trial.status != Trial.RUNNING]
         if not waiting:
             return False
         chosen = self._scheduler.choose_trial_to_run(self._as_ray)
-        if chosen is not None:
+        if chosen is not None and chosen.trial_id not in self._beginning:
             chosen.set_status(Trial.PENDING)
-        else:
-            chosen = next((trial for trial in waiting if trial.status == Trial.PENDING), None)
-        if chosen is None or not self._idle:
+        waiting = [trial for trial in waiting if self._waits(trial)]
+        if chosen in waiting:
+            waiting = [chosen, *(trial for trial in waiting if trial is not chosen)]
+        if not waiting:
             return False
-        self._idle -= 1
-        self._start(chosen)
+        if self._idle:
+            self._idle -= 1
+            self._start(waiting[0])
+            return True
+        if self._missing and not self._process:
+            self._missing -= 1
+            self._start(waiting[0])
+            return True
+        return self._order_process(waiting, chosen)
+
+    def _waits(self, trial: Trial) -> bool:
+        return trial.status == Trial.PENDING and trial.trial_id not in self._beginning
+
+    def _order_process(self, waiting: list[Trial], chosen: Trial | None) -> bool:
+        """Start a process for a trial that waits. Where Ray asks for one trial ahead, it starts one at a time, unless
+        the scheduler chose the trial."""
+        without = [trial for trial in waiting if trial.trial_id not in self._coming]
+        coming = len(waiting) - len(without)
+        if self._ahead and coming:
+            without = [trial for trial in without if trial is chosen]
+        if not without or coming >= self._missing:
+            return False
+        self._scheduled += 1
+        self._coming[without[0].trial_id] = self._scheduled
+        heapq.heappush(self._events, (self._time + self._process, self._scheduled, without[0], True))
         return True
+
+    def _free(self) -> None:
+        """A process has no trial any more. Ray keeps as many as trials wait for; or one, while trials may come."""
+        waiting = sum(trial.status == Trial.PENDING for trial in self._live.values())
+        if self._idle < waiting or not (self._idle or waiting or self.search_alg.is_finished()) or not self._process:
+            self._idle += 1
+        else:
+            self._missing += 1
 
     def _ask(self) -> None:
         """Ask for new trials: up to one that waits, or up to one a worker."""
@@ -205,28 +259,34 @@ class _Controller:
     # What a trial does
 
     def _start(self, trial: Trial) -> None:
-        trial.set_status(Trial.RUNNING)
         self._told[trial.trial_id] = 0
+        self._coming.pop(trial.trial_id, None)
         self._starts += 1
-        if self._trained.get(trial.config["key"], 0):  # it tells its earlier epochs again, in no time
+        if self._restart:
+            self._beginning.add(trial.trial_id)
             self._wait(trial, self._restart)
         else:
-            self._go_on(trial, self._restart)
+            self._begin(trial)
 
-    def _go_on(self, trial: Trial, after: float = 0.0) -> None:
-        """Train the next epoch, `after` seconds from now; or end."""
+    def _begin(self, trial: Trial) -> None:
+        trial.set_status(Trial.RUNNING)
+        if self._trained.get(trial.config["key"], 0):  # it tells its earlier epochs again, in no time
+            self._wait(trial, 0.0)
+        else:
+            self._go_on(trial)
+
+    def _go_on(self, trial: Trial) -> None:
+        """Train the next epoch, or end."""
         seconds, told = self._curves[trial.config["key"]].seconds, self._told[trial.trial_id]
         if told < len(seconds):
-            self._wait(trial, after + seconds[told])
-        elif after:
-            self._wait(trial, after)
+            self._wait(trial, seconds[told])
         else:
             self._end(trial)
 
     def _wait(self, trial: Trial, seconds: float) -> None:
         self._scheduled += 1
         self._due[trial.trial_id] = self._scheduled
-        heapq.heappush(self._events, (self._time + seconds, self._scheduled, trial))
+        heapq.heappush(self._events, (self._time + seconds, self._scheduled, trial, False))
 
     def _tell(self, trial: Trial) -> None:
         key = trial.config["key"]
@@ -241,11 +301,11 @@ class _Controller:
         if decision == TrialScheduler.CONTINUE and not trial.is_finished():
             self._go_on(trial)
             return
-        self._idle += 1
         if decision == TrialScheduler.PAUSE and not trial.is_finished():
             self.pause_trial(trial)
         else:
             self.stop_trial(trial)
+        self._free()
 
     def _report_epoch(self, trial: Trial, *, restored: bool) -> str:
         curve = self._curves[trial.config["key"]]
@@ -260,8 +320,8 @@ class _Controller:
         state = self._curves[trial.config["key"]].state
         if state != "stopped":
             self._report(trial, {"ended": True, "state": state})
-        self._idle += 1
         self.stop_trial(trial)
+        self._free()
 
     def _report(self, trial: Trial, said: dict[str, Any]) -> str:
         """What Ray makes of a trial's report: its configuration beside it, with flat names."""

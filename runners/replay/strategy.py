@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,8 +11,9 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from ablate.runners.replay.curves import Curve, Grid
-from ablate.runners.search.schedulers.base import make_scheduler, pauses
+from ablate.runners.search.schedulers.base import make_scheduler, pauses, scheduler_part
 from ablate.runners.simulate import Keys, Step, simulate
+from ablate.search_spaces.schedule import shuffled
 
 Search = Callable[[Grid, int, int], tuple[Searcher, TrialScheduler]]
 """A search that chooses what begins and what goes on: of a grid, for so many workers, in the repeat of this number. It
@@ -36,14 +38,23 @@ def replay(strategy: Strategy, grid: Grid, repeat: int) -> tuple[Step, ...]:
 
     Raises `InputError` for a scheduler or sampler that does not exist or does not apply.
     """
-    if strategy.search is not None:
-        searcher, scheduler = strategy.search(grid, strategy.workers, repeat)
-        ahead = False
-    else:
-        scheduler = make_scheduler(strategy.scheduler, costs=grid.prices, max_epochs=grid.max_epochs)
-        searcher = _searcher(strategy, grid, repeat)
-        ahead = pauses(strategy.scheduler)
+    searcher, scheduler = searcher_and_scheduler(strategy, grid, repeat)
+    ahead = trials_pause(strategy)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # it has words for epochs that are told again
     return simulate(grid.curves, searcher, scheduler, strategy.workers, restart=grid.restart, ahead=ahead)
+
+
+def searcher_and_scheduler(strategy: Strategy, grid: Grid, repeat: int) -> tuple[Searcher, TrialScheduler]:
+    """What a strategy is to Ray, for one run. Raises as `replay` does."""
+    if strategy.search is not None:
+        return strategy.search(grid, strategy.workers, repeat)
+    scheduler = make_scheduler(strategy.scheduler, costs=grid.prices, max_epochs=grid.max_epochs, cells=grid.cell_of)
+    return _searcher(strategy, grid, repeat), scheduler
+
+
+def trials_pause(strategy: Strategy) -> bool:
+    """Whether trials pause, so that Ray is not limited in how many it asks for (`ablate.runners.execution.tune`)."""
+    return strategy.search is None and pauses(strategy.scheduler)
 
 
 def _searcher(strategy: Strategy, grid: Grid, repeat: int) -> Searcher:
@@ -65,8 +76,12 @@ def _searcher(strategy: Strategy, grid: Grid, repeat: int) -> Searcher:
 
 
 def plan(grid: Grid, scheduler: str | Mapping[str, Any]) -> list[str]:
-    """The keys in the order in which `ablate run` would start their trials: the longest first."""
-    return sorted(grid.curves, key=lambda key: sum(grid.curves[key].seconds), reverse=True)
+    """The keys in the order in which `ablate run` would start their trials: the longest first, or, where a scheduler
+    may stop some, the one order that is as good as random."""
+    longest = sorted(grid.curves, key=lambda key: sum(grid.curves[key].seconds), reverse=True)
+    if scheduler_part(scheduler).name == "none":
+        return longest
+    return shuffled(longest, cell=grid.cell_of.__getitem__)
 
 
 def _macs_in_all(curve: Curve) -> float:

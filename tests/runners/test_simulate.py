@@ -14,7 +14,7 @@ from ablate.errors import InputError
 from ablate.runners.cli.replay import replay as command
 from ablate.runners.replay.curves import Curve, recorded, trivial_bar
 from ablate.runners.replay.reached import reached, reference
-from ablate.runners.search.schedulers.base import make_scheduler
+from ablate.runners.search.schedulers.base import make_scheduler, pauses
 from ablate.runners.search.stopping import Standings, places
 from ablate.runners.simulate import Keys, Step, simulate
 
@@ -78,7 +78,32 @@ def trainable(curves, folder):
     return report_recorded
 
 
-def real_steps(name, curves, order, folder):
+class Heard(Keys):
+    """Notes all that a searcher is asked and told."""
+
+    def __init__(self, keys):
+        super().__init__(keys)
+        self.calls = []
+
+    def suggest(self, trial_id):
+        found = super().suggest(trial_id)
+        self.calls.append(("asked", found["key"] if isinstance(found, dict) else found))
+        return found
+
+    def on_trial_result(self, trial_id, result):
+        self.calls.append(("told", result["config/key"], result.get("epoch"), result.get("restored"), result["ended"]))
+
+    def on_trial_complete(self, trial_id, result=None, error=False):
+        self.calls.append(("over", *((result["config/key"], result["ended"]) if result else ())))
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce__(self):
+        return Keys, ((),)
+
+
+def real_run(name, curves, searcher, folder, at_once):
     from ray import tune
 
     steps = []
@@ -94,7 +119,11 @@ def real_steps(name, curves, order, folder):
     tune.Tuner(
         trainable(curves, str(folder)),
         tune_config=tune.TuneConfig(
-            search_alg=Keys(order), scheduler=scheduler_for(name, curves), num_samples=-1, reuse_actors=True
+            search_alg=searcher,
+            scheduler=scheduler_for(name, curves),
+            num_samples=-1,
+            max_concurrent_trials=at_once,
+            reuse_actors=True,
         ),
         run_config=tune.RunConfig(
             storage_path=str(folder / "ray"),
@@ -111,11 +140,14 @@ def real_steps(name, curves, order, folder):
 @pytest.mark.parametrize("name", ["pareto", "pareto-promote", "asha", "median"])
 def test_a_real_run_stops_pauses_and_goes_on_as_the_simulated_one(name, tmp_path):
     curves = random_curves()
-    order = list(curves)
-    simulated = [(step.key, step.epoch) for step in simulate(curves, Keys(order), scheduler_for(name, curves))]
-    assert len(simulated) < EPOCHS * len(curves)
+    simulated, real = Heard(curves), Heard(curves)
+    ahead = pauses(name)
+    steps = simulate(curves, simulated, scheduler_for(name, curves), ahead=ahead)
+    assert len(steps) < EPOCHS * len(curves)
     (tmp_path / "ray").mkdir()
-    assert real_steps(name, curves, order, tmp_path) == simulated
+    run = real_run(name, curves, real, tmp_path, None if ahead else 1)
+    assert run == [(step.key, step.epoch) for step in steps]
+    assert real.calls == simulated.calls
 
 
 # In simulated time ---------------------------------------------------------------------------------------------------

@@ -23,8 +23,9 @@ from ablate.runners.execution.queue import PlanQueue
 from ablate.runners.execution.standing import epochs_had, missing_trials, place
 from ablate.runners.execution.storage import PathStorage, StoredCheckpoint
 from ablate.runners.execution.trainable import checkpoint_name
+from ablate.runners.replay.curves import Curve
 from ablate.runners.search.schedulers.base import make_scheduler
-from ablate.runners.simulate import Curve, Keys, simulate
+from ablate.runners.simulate import Keys, simulate
 from ablate.search_spaces.plan import Planned
 from ablate.search_spaces.schedule import Times
 from ablate.study.records import Record

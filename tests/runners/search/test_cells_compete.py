@@ -10,14 +10,15 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from ablate.modules import code_from
+from ablate.runners.replay.curves import Curve
 from ablate.runners.search.schedulers.base import knows_cells, make_scheduler
 from ablate.runners.search.stopping import Standings
-from ablate.runners.simulate import Curve, Keys, simulate
+from ablate.runners.simulate import Keys, simulate
 from ablate.search_spaces.schedule import shuffled
 
 CONTINUE, PAUSE, STOP = TrialScheduler.CONTINUE, TrialScheduler.PAUSE, TrialScheduler.STOP
 EPOCHS = 16
-CELLS = 30
+CELLS = 24
 
 
 def seeded(cells: int = CELLS, seeds: int = 3) -> tuple[dict[str, Curve], dict[str, str]]:
@@ -60,7 +61,7 @@ def test_of_every_cell_that_has_a_complete_seed_all_are_complete(name, workers):
         trained = replayed(curves, of, name, workers, order)
         found = complete(trained, of)
         assert found == dict.fromkeys(found, 3)
-        assert 3 <= len(found) < CELLS
+        assert 2 <= len(found) < CELLS
         assert sum(trained.values()) < 0.75 * EPOCHS * len(curves)
     # As cells of their own, seeds kill their twins.
     lonely = complete(replayed(curves, {}, name, workers, together), of)
@@ -144,10 +145,10 @@ def test_promotion_takes_all_seeds_of_a_cell_along():
     scheduler = made("pareto-promote", "a0 a1 a2 b0 n0", reduction_factor=2)
     for key, score in (("a0", 0.6), ("a1", 0.4), ("b0", 0.1)):
         assert report(scheduler, key, 1, score) == PAUSE
-    trials = [of_trial(key, Trial.PAUSED) for key in ("b0", "a0", "a1")]
+    trials = [of_trial(key, Trial.PAUSED) for key in ("a0", "b0", "a1")]
     controller = Controller(of_trial("n0", Trial.PENDING), *trials)
     assert scheduler.choose_trial_to_run(controller).config["key"] == "a0"  # two cells came: one goes on
-    trials[1].set_status(Trial.RUNNING)
+    trials[0].set_status(Trial.RUNNING)
     assert scheduler.choose_trial_to_run(controller).config["key"] == "a1"
     trials[2].set_status(Trial.RUNNING)
     assert scheduler.choose_trial_to_run(controller).config["key"] == "n0"
@@ -212,7 +213,7 @@ def test_the_order_follows_from_what_is_there_alone_and_keeps_cells_together():
 
 
 def test_dear_and_cheap_are_mixed():
-    """Else nothing is compared with what costs no more: of a hundred, each quarter of the order has some of the dear."""
+    """Else nothing is compared with what costs no more: of a hundred, each quarter of the order has dear ones."""
     order = shuffled(range(100), str)
     dear = [sum(number >= 75 for number in order[at : at + 25]) for at in (0, 25, 50, 75)]
     assert min(dear) >= 2

@@ -15,6 +15,7 @@ from scipy.stats import norm
 from ablate.errors import InputError
 from ablate.kinds import KINDS, own_parts
 from ablate.runners.execution.budget import Budget
+from ablate.runners.replay.curves import Curve
 from ablate.runners.search.catalogue import Catalogue, Priced, distributions, recorded_catalogue
 from ablate.runners.search.known_cost import KnownCostSampler, softened
 from ablate.runners.search.memory import Memory
@@ -23,7 +24,7 @@ from ablate.runners.search.proposer import Proposer, make_proposer
 from ablate.runners.search.schedulers.base import make_scheduler
 from ablate.runners.search.search_queue import SearchQueue
 from ablate.runners.search.surrogate import fit, improvement
-from ablate.runners.simulate import Curve, simulate
+from ablate.runners.simulate import simulate
 from ablate.search_spaces.plan import ImpossibleError
 from ablate.search_spaces.space import Space
 
