@@ -99,7 +99,9 @@ class Conductor:
         seen = cell.best.get(key, {})
         if epoch in rungs(cell.offered.epochs) and epoch not in seen:
             self._tell(Saw(key=key, epoch=epoch, score=best, seconds=seconds))
-        if epoch < cell.until or epoch >= cell.offered.epochs:
+        if epoch >= cell.offered.epochs:
+            return True
+        if epoch < cell.until:
             return not (self._limits and self._limits.is_over)
         # Its part of what was decided is done. It goes on at once if that is what is decided next.
         self._running.discard(key)
@@ -111,13 +113,18 @@ class Conductor:
         self._leaving.add(key)
         return False
 
-    def ended(self, key: str, *, finished: bool) -> None:
-        """A trial left its worker: because it is finished, or was to pause, or the budget is spent; or it failed."""
-        paused = key in self._leaving
+    def ended(self, key: str, *, failed: bool = False) -> None:
+        """A trial left its worker: it failed, or is finished, or was to pause, or the budget is spent.
+
+        One that left for no such reason, for want of memory say, has failed too.
+        """
+        cell = self._decider.cells[self._cells[key]]
+        had_to = key in self._leaving or cell.offered.epochs in cell.best.get(key, {}) or cell.failed
+        had_to = had_to or (self._limits is not None and self._limits.is_over)
         self._running.discard(key)
         self._leaving.discard(key)
         self._stuck = False
-        if not (finished or paused or (self._limits and self._limits.is_over)):
+        if failed or not had_to:
             self._tell(Failed(key=key))
             name = self._cells[key]
             self._waiting = deque(key for key in self._waiting if self._cells[key] != name)

@@ -91,7 +91,7 @@ def run(grid: Grid, workers: int = 1, had: dict[str, int] | None = None, kill_at
             key, told = work
             if grid.failing is not None and int(key[3]) == grid.failing:
                 steps.append((key, 1))
-                conductor.ended(key, finished=False)
+                conductor.ended(key, failed=True)
                 continue
             if told >= had.get(key, 0):
                 had[key] = told + 1
@@ -102,7 +102,7 @@ def run(grid: Grid, workers: int = 1, had: dict[str, int] | None = None, kill_at
             best = max(grid.score(key, epoch) for epoch in range(1, told + 1))
             goes_on = conductor.reached(key, told, best, grid.cell_of[key].seconds)
             if told == EPOCHS or not goes_on:
-                conductor.ended(key, finished=told == EPOCHS)
+                conductor.ended(key)
             else:
                 at_work.append(work)
     except KilledError:
