@@ -23,7 +23,9 @@ import optuna
 import pandas as pd
 from numpy.typing import NDArray
 
-from ablate.runners.simulate import Strategy, reached, recorded, reference, replay, trivial_bar
+from ablate.runners.replay.curves import Grid
+from ablate.runners.replay.reached import reached, reference
+from ablate.runners.replay.strategy import Strategy, replay
 
 
 class Job(NamedTuple):
@@ -55,10 +57,10 @@ def share_by_trials(job: Job) -> NDArray[np.float64]:
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     trials, epochs = (pd.read_parquet(job.curves / f"{name}.parquet") for name in ("trials", "epochs"))
-    curves = recorded(trials, epochs)
-    steps = replay(Strategy("none", job.sampler, 1, job.trials), trials, curves, job.seed)
-    path = reached(steps, curves, reference(curves, trivial_bar(trials)))
-    ends = [n for n, step in enumerate(steps) if step.epoch == len(curves[step.key].scores)]
+    grid = Grid.of(trials, epochs)
+    steps = replay(Strategy("none", job.sampler, 1, job.trials), grid, job.seed)
+    path = reached(steps, grid.curves, reference(grid.curves, grid.bar))
+    ends = [n for n, step in enumerate(steps) if step.epoch == len(grid.curves[step.key].scores)]
     return path.hypervolume[ends]
 
 

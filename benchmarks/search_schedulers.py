@@ -1,12 +1,14 @@
-"""Schedulers on recorded curves: how many epochs each needs for 95 % and 99 % of the full grid's hypervolume.
+"""Schedulers on recorded curves: what machine time each needs for 95 % and 99 % of the full grid's hypervolume.
 
     python benchmarks/search_schedulers.py [--curves benchmarks/curves] [--repeats 50] [--workers 1 8] [--synthetic]
+                                           [--restart 0]
 
-Each repeat is one simulated run over all recorded trials, in a random order of its own (the full grid: the most
-expensive first, as `ablate run` does), through the scheduler that real runs use. MO-ASHA is Syne Tune's own, where it
-can be imported (`pip install --target DIR --no-deps syne-tune==0.16.0`, then PYTHONPATH=DIR); it is left out otherwise.
-Shares are of the full grid's epochs: the median over repeats, and the tenth and ninetieth percentiles. `reached` is the
-median hypervolume at the end; a run counts as never reaching what fewer than half of the repeats reach.
+Each repeat is one simulated run over all recorded trials, in a random order of its own (the full grid: the longest
+first, as `ablate run` does), through the scheduler that real runs use. MO-ASHA is Syne Tune's own, where it can be
+imported (`pip install --target DIR --no-deps syne-tune==0.16.0`, then PYTHONPATH=DIR); it is left out otherwise.
+Shares are of the full grid's seconds of machine time, those of epochs in the line below: the median over repeats, and
+the tenth and ninetieth percentiles. `reached` is the median hypervolume at the end; a run counts as never reaching what
+fewer than half of the repeats reach.
 
 `--synthetic` does the same on four families of made curves (128 networks, 27 epochs, costs over a hundredfold range),
 which differ in who learns slowly and in how noisy the scores are: nothing was tuned to the recorded ones alone.
@@ -28,9 +30,11 @@ import numpy as np
 import pandas as pd
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
 
-from ablate.runners.search.schedulers.base import make_scheduler
-from ablate.runners.simulate import Curve, Keys, Reference, reached, recorded, reference, simulate, trivial_bar
+from ablate.runners.replay.curves import Curve, Grid
+from ablate.runners.replay.reached import reached, reference
+from ablate.runners.replay.strategy import Strategy, replay, searcher_and_scheduler
 
 STRATEGIES = {
     "full grid": "none",
@@ -50,13 +54,15 @@ class Job(NamedTuple):
     strategy: str
     workers: int
     repeat: int
+    restart: float
 
 
 class Outcome(NamedTuple):
-    """Epochs to each of `SHARES` and in all, as shares of the full grid's; and the hypervolume reached."""
+    """Seconds and epochs to each of `SHARES` and, last, in all, as shares of the full grid's; and the hypervolume
+    reached."""
 
-    to: tuple[float, ...]
-    spent: float
+    seconds: tuple[float, ...]
+    epochs: tuple[float, ...]
     hypervolume: float
 
 
@@ -67,11 +73,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--synthetic", action="store_true")
+    parser.add_argument("--restart", type=float, default=0.0, help="seconds that a start takes")
     options = parser.parse_args()
     sources = list(FAMILIES) if options.synthetic else [str(options.curves)]
     strategies = [name for name, scheduler in STRATEGIES.items() if scheduler != "mo-asha" or _syne_tune()]
     jobs = [
-        Job(source, strategy, workers, repeat)
+        Job(source, strategy, workers, repeat, options.restart)
         for source in sources
         for workers in options.workers
         for strategy in strategies
@@ -84,45 +91,45 @@ def main() -> None:
             print(f"\n{Path(source).name}: {options.repeats} runs each, {workers} at a time")
             print(f"{'':20s}{'to 95 %':>22s}{'to 99 %':>22s}{'in all':>8s}{'reached':>9s}")
             for name in strategies:
-                rows = [outcomes[Job(source, name, workers, repeat)] for repeat in range(options.repeats)]
-                print(line(name, rows))
+                asked = (Job(source, name, workers, repeat, options.restart) for repeat in range(options.repeats))
+                rows = [outcomes[job] for job in asked]
+                reached = float(np.median([row.hypervolume for row in rows]))
+                print(f"{line(name, [row.seconds for row in rows])}{reached:9.4f}")
+                print(line("  epochs", [row.epochs for row in rows]))
 
 
-def line(name: str, rows: list[Outcome]) -> str:
+def line(name: str, rows: list[tuple[float, ...]]) -> str:
     def spread(values: list[float]) -> str:
         low, middle, high = np.quantile(sorted(values), (0.1, 0.5, 0.9), method="nearest")
         text = [f"{value:.1%}" if math.isfinite(value) else "never" for value in (middle, low, high)]
         return f"{text[0]} ({text[1]}–{text[2]})" if math.isfinite(low) else "never"
 
-    to = "".join(f"{spread([row.to[at] for row in rows]):>22s}" for at in range(len(SHARES)))
-    spent, hypervolume = (float(np.median([getattr(row, field) for row in rows])) for field in ("spent", "hypervolume"))
-    return f"{name:20s}{to}{spent:8.0%}{hypervolume:9.4f}"
+    to = "".join(f"{spread([row[at] for row in rows]):>22s}" for at in range(len(SHARES)))
+    return f"{name:20s}{to}{float(np.median([row[-1] for row in rows])):8.1%}"
 
 
 def run(job: Job) -> Outcome:
-    curves, against = problem(job.source, job.repeat)
-    keys = sorted(curves, key=lambda key: curves[key].costs[-1] * len(curves[key].scores), reverse=True)
-    if job.strategy != "full grid":
-        keys = [keys[at] for at in np.random.default_rng(job.repeat).permutation(len(keys))]
-    costs = {key: curve.costs for key, curve in curves.items()}
-    longest = max(len(curve.scores) for curve in curves.values())
+    grid = problem(job.source, job.repeat)._replace(restart=job.restart)
     name = STRATEGIES[job.strategy]
-    scheduler = SyneTune(costs, longest) if name == "mo-asha" else make_scheduler(name, costs=costs, max_epochs=longest)
-    path = reached(simulate(curves, Keys(keys), scheduler, job.workers), curves, against)
-    whole = sum(len(curve.scores) for curve in curves.values())
+    sampler = "plan" if job.strategy == "full grid" else "shuffled"
+    strategy = Strategy(name, sampler, job.workers, search=syne_tune if name == "mo-asha" else None)
+    steps = replay(strategy, grid, job.repeat)
+    path = reached(steps, grid.curves, reference(grid.curves, grid.bar), grid.restart)
+    seconds = (*(path.spent_to(share) for share in SHARES), float(path.spent[-1]))
+    epochs = (*(path.epochs_to(share) for share in SHARES), len(steps))
     return Outcome(
-        tuple(path.epochs_to(share) / whole for share in SHARES), len(path.seconds) / whole, float(path.hypervolume[-1])
+        tuple(value / grid.seconds for value in seconds),
+        tuple(value / grid.epochs for value in epochs),
+        float(path.hypervolume[-1]),
     )
 
 
 @cache
-def problem(source: str, repeat: int) -> tuple[dict[str, Curve], Reference]:
+def problem(source: str, repeat: int) -> Grid:
     if source in FAMILIES:
         curves = family(source, repeat)
-        return curves, reference(curves, bar=0.6)
-    trials, epochs = (pd.read_parquet(Path(source) / f"{name}.parquet") for name in ("trials", "epochs"))
-    curves = recorded(trials, epochs)
-    return curves, reference(curves, trivial_bar(trials))
+        return Grid(pd.DataFrame(), curves, bar=0.6)
+    return Grid.of(*(pd.read_parquet(Path(source) / f"{name}.parquet") for name in ("trials", "epochs")))
 
 
 # Syne Tune's ---------------------------------------------------------------------------------------------------------
@@ -134,6 +141,10 @@ def _syne_tune() -> Any:
     except ImportError:
         return None
     return moasha
+
+
+def syne_tune(grid: Grid, workers: int, repeat: int) -> tuple[Searcher, TrialScheduler]:
+    return searcher_and_scheduler(Strategy("none", "shuffled"), grid, repeat)[0], SyneTune(grid.prices, grid.max_epochs)
 
 
 class SyneTune(FIFOScheduler):
@@ -148,6 +159,8 @@ class SyneTune(FIFOScheduler):
         self._moasha.on_trial_add(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        if "epoch" not in result:
+            return TrialScheduler.CONTINUE
         params, macs = self._costs[trial.config["key"]]
         said = {"epoch": result["epoch"], "error": 1 - result["val_dice"], "params": params, "macs": macs}
         return TrialScheduler.STOP if self._moasha.on_trial_result(trial, said) == "STOP" else TrialScheduler.CONTINUE

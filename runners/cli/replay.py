@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +18,7 @@ from ablate.runners.cli.output import check_target, console, plain_table, print_
 from ablate.runners.cli.shared import json_option, open_study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -33,7 +32,10 @@ _MOST_RESTART = 1e6
 _MOST_REPEATS, _MOST_TRIALS, _MOST_WORKERS = 10_000, 10_000, 10_000
 _MOST_EPOCHS = 20_000_000
 """Simulated in all: some hours."""
-_COLUMNS = {"trials": ("key", "cell", "state", "dice"), "epochs": ("key", "epoch", "val_dice", "seconds")}
+_COLUMNS = {
+    "trials": ("key", "cell", "state", "params", "macs", "dice"),
+    "epochs": ("key", "epoch", "val_dice", "seconds"),
+}
 
 
 class Whole(NamedTuple):
@@ -134,7 +136,7 @@ def replay(
     from ablate.runners.replay.strategy import Strategy
 
     check_target(output, ".html")
-    grid = Grid.of(*_tables(study, costs or COSTS), costs or COSTS, bar, restart)
+    grid = Grid.of(*_tables(study), costs or COSTS, bar, restart)
     if len(grid.curves) > _MOST_TRIALS:
         raise InputError(f"'{study}' has {len(grid.curves):,} trials: expected at most {_MOST_TRIALS:,} to replay")
     strategies = [
@@ -158,23 +160,28 @@ def replay(
         console().print(f"Page: {output}", soft_wrap=True)
 
 
-def _tables(study: Path, costs: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _tables(study: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Tables `trials` and `epochs` of a study, or of a folder of Parquet files."""
     if kind(study) == "link" or not kind(study / "trials.parquet"):
         from ablate.analysis.frames import load
 
         frames = load(open_study(study))
         return frames.trials, frames.epochs
-    return _foreign(study, "trials", costs), _foreign(study, "epochs")
+    return _foreign(study, "trials"), _foreign(study, "epochs")
 
 
-def _foreign(folder: Path, name: str, costs: Sequence[str] = ()) -> pd.DataFrame:
-    """A table of another system: the columns that a replay knows, costs, and the levels of factors."""
+def _foreign(folder: Path, name: str) -> pd.DataFrame:
+    """A table of another system: the columns that a replay knows, the levels of factors, and all that are numbers."""
+    from pandas.api.types import is_numeric_dtype
+
     from ablate.foreign import read_parquet
 
     found = read_parquet(folder / f"{name}.parquet")
-    known = {*_COLUMNS[name], *costs}
-    return found[[column for column in map(str, found) if column in known or column.startswith("factor.")]]
+    kept = [
+        str(column) in _COLUMNS[name] or str(column).startswith("factor.") or is_numeric_dtype(dtype)
+        for column, dtype in zip(found.columns, found.dtypes, strict=True)
+    ]
+    return found.loc[:, kept]
 
 
 def _whole(grid: Grid, workers: int) -> Whole:
@@ -322,12 +329,12 @@ def _print(grid: Grid, whole: Whole, workers: int, repeats: int, results: list[R
     table = plain_table("strategy", "of", *columns, "in all", "reached", right=(*columns, "in all", "reached"))
     shown = MEASURES if workers > 1 else MEASURES[:2]  # one worker's wall time is its machine time
     for strategy, paths in results:
-        reached = f"{_spread(_last(path.hypervolume) for path in paths).median:.3f}"
-        rows = zip_longest(_names(strategy), zip(shown, whole, strict=False), [reached], fillvalue="")
-        for name, (measure, all_of_it), last in rows:
+        names = [*_names(strategy), "", ""]
+        ends = [f"{_spread(_last(path.hypervolume) for path in paths).median:.3f}", "", ""]
+        for name, measure, all_of_it, end in zip(names, shown, whole, ends, strict=False):
             to = [_share(_spread(measure.to(path, share) for path in paths), all_of_it) for share in SHARES]
             in_all = _spread(map(measure.ended, paths)).median
-            table.add_row(name, measure.label, *to, _percent(in_all, all_of_it), last)
+            table.add_row(name, measure.label, *to, _percent(in_all, all_of_it), end)
     out.print(table)
     out.print(
         f"Hypervolume: validation Dice above {grid.bar:.3f}, by the logarithms of {' and '.join(grid.costs)}; 1 is the "

@@ -44,7 +44,7 @@ class Path(NamedTuple):
 
     def _at(self, values: NDArray[np.generic], share: float) -> float:
         reached = self.hypervolume >= share - 1e-12
-        return float(values[reached.argmax()]) if reached.any() else math.inf  # type: ignore[arg-type]
+        return float(values[reached.argmax()]) if reached.any() else math.inf
 
 
 class Reference(NamedTuple):

@@ -36,14 +36,22 @@ def replay(strategy: Strategy, grid: Grid, repeat: int) -> tuple[Step, ...]:
 
     Raises `InputError` for a scheduler or sampler that does not exist or does not apply.
     """
-    if strategy.search is not None:
-        searcher, scheduler = strategy.search(grid, strategy.workers, repeat)
-        ahead = False
-    else:
-        scheduler = make_scheduler(strategy.scheduler, costs=grid.prices, max_epochs=grid.max_epochs)
-        searcher = _searcher(strategy, grid, repeat)
-        ahead = pauses(strategy.scheduler)
+    searcher, scheduler = searcher_and_scheduler(strategy, grid, repeat)
+    ahead = trials_pause(strategy)
     return simulate(grid.curves, searcher, scheduler, strategy.workers, restart=grid.restart, ahead=ahead)
+
+
+def searcher_and_scheduler(strategy: Strategy, grid: Grid, repeat: int) -> tuple[Searcher, TrialScheduler]:
+    """What a strategy is to Ray, for one run. Raises as `replay` does."""
+    if strategy.search is not None:
+        return strategy.search(grid, strategy.workers, repeat)
+    scheduler = make_scheduler(strategy.scheduler, costs=grid.prices, max_epochs=grid.max_epochs)
+    return _searcher(strategy, grid, repeat), scheduler
+
+
+def trials_pause(strategy: Strategy) -> bool:
+    """Whether trials pause, so that Ray is not limited in how many it asks for (`ablate.runners.execution.tune`)."""
+    return strategy.search is None and pauses(strategy.scheduler)
 
 
 def _searcher(strategy: Strategy, grid: Grid, repeat: int) -> Searcher:

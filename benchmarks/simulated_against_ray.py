@@ -1,0 +1,258 @@
+"""Replay against real Ray: the same curves and strategies in simulated time and through Ray Tune, side by side.
+
+    python benchmarks/simulated_against_ray.py [--tables benchmarks/curves DIR …] [--factor 0.5] [--workers 8]
+        [--strategies pareto pareto-promote] [--search module:attribute]
+
+In Ray (a cluster of its own, of `--workers` logical CPUs), a trial sleeps the recorded seconds of each epoch times
+`--factor`, reports the recorded score, and goes on from where it was after a pause; Ray is set as `ablate run` sets it.
+What a start takes is measured there: from when a worker is free to when it trains. The simulator has the median of
+it. Printed for each: the epochs of both; the share of trials whose lengths are within one rung of one another, and the
+share of equal lengths. `--search`: a search that is both searcher and scheduler (`ablate.runners.replay.strategy`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ.update(
+    RAY_USAGE_STATS_ENABLED="0",
+    RAY_AIR_NEW_OUTPUT="0",
+    TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
+    TUNE_DISABLE_STRICT_METRIC_CHECKING="1",
+)
+
+import numpy as np
+import pandas as pd
+import ray
+from ray import tune
+from ray.tune.result import DEFAULT_METRIC
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from ablate.modules import load
+from ablate.runners.replay.curves import Grid
+from ablate.runners.replay.strategy import Strategy, searcher_and_scheduler, trials_pause
+from ablate.runners.simulate import simulate
+
+
+class Real(NamedTuple):
+    """`lengths`: epochs of each trial. `starts`: seconds that each start took. `seconds`: of the whole run."""
+
+    lengths: dict[str, int]
+    starts: list[float]
+    seconds: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tables", type=Path, nargs="+", default=[Path(__file__).parent / "curves"])
+    parser.add_argument("--factor", type=float, default=0.5)
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--strategies", nargs="*", default=["pareto", "pareto-promote"])
+    parser.add_argument("--search", help="module:attribute of a search that is searcher and scheduler in one")
+    parser.add_argument("--repeat", type=int, default=0, help="which order of the trials")
+    options = parser.parse_args()
+    strategies = [Strategy(name, "shuffled", options.workers) for name in options.strategies]
+    if options.search:
+        strategies.append(Strategy(workers=options.workers, search=load(options.search), called=options.search))
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    ray.init("local", num_cpus=options.workers, include_dashboard=False, configure_logging=False, log_to_driver=False)
+    for table in options.tables:
+        grid = Grid.of(*(pd.read_parquet(table / f"{name}.parquet") for name in ("trials", "epochs")))
+        print(f"\n{table.name}: {len(grid.curves)} trials, {grid.epochs} epochs, {options.workers} workers", flush=True)
+        for strategy in strategies:
+            compare(grid, strategy, options.factor, options.repeat)
+
+
+def compare(grid: Grid, strategy: Strategy, factor: float, repeat: int) -> None:
+    name = strategy.called if strategy.search else strategy.scheduler
+    real = in_ray(grid, strategy, factor, repeat)
+    middle = float(np.median(real.starts))
+    for restart in (0.0, middle):
+        with_it = grid._replace(restart=restart / factor)
+        searcher, scheduler = searcher_and_scheduler(strategy, with_it, repeat)
+        ahead = trials_pause(strategy)
+        steps = simulate(grid.curves, searcher, scheduler, strategy.workers, restart=with_it.restart, ahead=ahead)
+        lengths = dict.fromkeys(grid.curves, 0) | {step.key: step.epoch for step in steps}
+        pairs = [(lengths[key], real.lengths.get(key, 0)) for key in grid.curves]
+        near = np.mean([abs(rung(one, grid) - rung(other, grid)) <= 1 for one, other in pairs])
+        equal = np.mean([one == other for one, other in pairs])
+        trained = sum(real.lengths.values())
+        print(
+            f"{name}, start {restart:.2f} s: {len(steps)} epochs simulated, {trained} in Ray "
+            f"({len(steps) / trained - 1:+.1%}); {near:.0%} of trials within one rung, {equal:.0%} equal; "
+            f"{steps[-1].time * factor:.0f} s simulated, {real.seconds:.0f} s in Ray; "
+            f"starts {steps[-1].starts} simulated, {len(real.starts)} in Ray",
+            flush=True,
+        )
+    low, middle, high = np.quantile(real.starts, (0.1, 0.5, 0.9))
+    if os.environ.get("DEBUG_STARTS"):
+        print([round(s, 1) for s in real.starts])
+    print(f"    a start in Ray: {middle:.2f} s ({low:.2f}–{high:.2f})", flush=True)
+
+
+def rung(epochs: int, grid: Grid) -> int:
+    """Powers of two, as far as the grid's trials go: between one and the next, nothing is decided."""
+    return sum(
+        epochs >= at for at in (*(2**power for power in range(20) if 2**power < grid.max_epochs), grid.max_epochs)
+    )
+
+
+# In Ray --------------------------------------------------------------------------------------------------------------
+
+
+def trainable(grid: Grid, factor: float, folder: str) -> Any:
+    """What `ablate.runners.execution.trainable` does, asleep."""
+    curves = {key: (curve.scores, [second * factor for second in curve.seconds]) for key, curve in grid.curves.items()}
+
+    def sleeps(config: dict[str, Any]) -> None:
+        scores, seconds = curves[config["key"]]
+        checkpoint = Path(folder) / config["key"]
+        done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+        for epoch, (score, lasts) in enumerate(zip(scores, seconds, strict=True), start=1):
+            began = time.time()
+            if epoch > done:
+                time.sleep(lasts)
+                checkpoint.write_text(str(epoch))
+            tune.report(
+                {
+                    "epoch": epoch,
+                    "val_dice": score,
+                    "seconds": lasts / factor,
+                    "restored": epoch <= done,
+                    "ended": False,
+                    "began": began,
+                }
+            )
+        tune.report({"ended": True, "state": "complete"})
+
+    return sleeps
+
+
+class Clock(tune.Callback):
+    """Notes what was trained, and what each start took: workers that are free take trials in the order in which they
+    became so."""
+
+    def __init__(self, workers: int) -> None:
+        self.lengths: dict[str, int] = {}
+        self.starts: list[float] = []
+        self._free = deque([time.time()] * workers)
+        self._fresh: set[str] = set()
+        self.pids = set()
+        self.t0 = time.time()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._fresh.add(trial.trial_id)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        key = trial.config["key"]
+        if result["ended"] or result["restored"]:
+            return
+        self.lengths[key] = result["epoch"]
+        if trial.trial_id in self._fresh and self._free:
+            self._fresh.discard(trial.trial_id)
+            took = max(0.0, result["began"] - self._free.popleft())
+            self.starts.append(took)
+            if os.environ.get("DEBUG_STARTS"):
+                print(f"{result['began'] - self.t0:7.1f} {key} e{result['epoch']} {took:.2f} {'new' if result['pid'] not in self.pids else ''} free {len(self._free)}", flush=True)
+            self.pids.add(result["pid"])
+
+    def freed(self) -> None:
+        self._free.append(time.time())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tune.Callback, ()
+
+
+class Timed(TrialScheduler):
+    """Tells the clock when a scheduler's decision frees a worker."""
+
+    metric = DEFAULT_METRIC  # what Ray demands in no report
+
+    def __init__(self, scheduler: TrialScheduler, clock: Clock) -> None:
+        super().__init__()
+        self._scheduler, self._clock = scheduler, clock
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        decision: str = self._scheduler.on_trial_result(tune_controller, trial, result)
+        if decision != TrialScheduler.CONTINUE or result.get("ended"):
+            self._clock.freed()
+        return decision
+
+    def on_trial_add(self, *told: Any) -> None:
+        self._scheduler.on_trial_add(*told)
+
+    def on_trial_error(self, *told: Any) -> None:
+        self._scheduler.on_trial_error(*told)
+
+    def on_trial_complete(self, *told: Any) -> None:
+        self._scheduler.on_trial_complete(*told)
+
+    def on_trial_remove(self, *told: Any) -> None:
+        self._scheduler.on_trial_remove(*told)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        return self._scheduler.choose_trial_to_run(tune_controller)
+
+    def debug_string(self) -> str:
+        return str(self._scheduler.debug_string())
+
+
+class Same(Searcher):
+    """A searcher that Ray neither copies nor keeps."""
+
+    def __init__(self, searcher: Searcher) -> None:
+        super().__init__()
+        self._searcher = searcher
+        self.suggest = searcher.suggest  # type: ignore[method-assign]
+        self.on_trial_result = searcher.on_trial_result  # type: ignore[method-assign]
+        self.on_trial_complete = searcher.on_trial_complete  # type: ignore[method-assign]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Same:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Searcher, ()
+
+    def save(self, checkpoint_path: str) -> None:
+        pass
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        pass
+
+
+def in_ray(grid: Grid, strategy: Strategy, factor: float, repeat: int) -> Real:
+    searcher, scheduler = searcher_and_scheduler(strategy, grid, repeat)
+    pauses = trials_pause(strategy)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1" if pauses else str(strategy.workers)  # as `execution.tune` does
+    with tempfile.TemporaryDirectory(prefix="replay-") as folder:
+        checkpoints = Path(folder) / "checkpoints"
+        checkpoints.mkdir()
+        clock = Clock(strategy.workers)
+        began = time.time()
+        tune.Tuner(
+            tune.with_resources(trainable(grid, factor, str(checkpoints)), {"cpu": 1}),
+            tune_config=tune.TuneConfig(
+                search_alg=Same(searcher),
+                scheduler=Timed(scheduler, clock),
+                num_samples=-1,
+                max_concurrent_trials=None if pauses else strategy.workers,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(storage_path=folder, name="run", verbose=0, callbacks=[clock]),
+        ).fit()
+        return Real(clock.lengths, clock.starts, time.time() - began)
+
+
+if __name__ == "__main__":
+    main()
