@@ -164,7 +164,10 @@ class Clock(tune.Callback):
             took = max(0.0, result["began"] - self._free.popleft())
             self.starts.append(took)
             if os.environ.get("DEBUG_STARTS"):
-                print(f"{result['began'] - self.t0:7.1f} {key} e{result['epoch']} {took:.2f} {'new' if result['pid'] not in self.pids else ''} free {len(self._free)}", flush=True)
+                print(
+                    f"{result['began'] - self.t0:7.1f} {key} e{result['epoch']} {took:.2f} {'new' if result['pid'] not in self.pids else ''} free {len(self._free)}",
+                    flush=True,
+                )
             self.pids.add(result["pid"])
 
     def freed(self) -> None:

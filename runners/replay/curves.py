@@ -72,6 +72,11 @@ class Grid(NamedTuple):
         return cells_of(self.curves)
 
     @property
+    def cell_of(self) -> dict[str, str]:
+        """The cell of each trial, by its key."""
+        return {key: curve.cell or key for key, curve in self.curves.items()}
+
+    @property
     def prices(self) -> dict[str, tuple[float, ...]]:
         """The costs of each trial, by its key."""
         return {key: curve.costs for key, curve in self.curves.items()}

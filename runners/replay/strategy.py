@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,8 +11,9 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from ablate.runners.replay.curves import Curve, Grid
-from ablate.runners.search.schedulers.base import make_scheduler, pauses
+from ablate.runners.search.schedulers.base import make_scheduler, pauses, scheduler_part
 from ablate.runners.simulate import Keys, Step, simulate
+from ablate.search_spaces.schedule import shuffled
 
 Search = Callable[[Grid, int, int], tuple[Searcher, TrialScheduler]]
 """A search that chooses what begins and what goes on: of a grid, for so many workers, in the repeat of this number. It
@@ -38,6 +40,7 @@ def replay(strategy: Strategy, grid: Grid, repeat: int) -> tuple[Step, ...]:
     """
     searcher, scheduler = searcher_and_scheduler(strategy, grid, repeat)
     ahead = trials_pause(strategy)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # it has words for epochs that are told again
     return simulate(grid.curves, searcher, scheduler, strategy.workers, restart=grid.restart, ahead=ahead)
 
 
@@ -45,7 +48,7 @@ def searcher_and_scheduler(strategy: Strategy, grid: Grid, repeat: int) -> tuple
     """What a strategy is to Ray, for one run. Raises as `replay` does."""
     if strategy.search is not None:
         return strategy.search(grid, strategy.workers, repeat)
-    scheduler = make_scheduler(strategy.scheduler, costs=grid.prices, max_epochs=grid.max_epochs)
+    scheduler = make_scheduler(strategy.scheduler, costs=grid.prices, max_epochs=grid.max_epochs, cells=grid.cell_of)
     return _searcher(strategy, grid, repeat), scheduler
 
 
@@ -73,8 +76,12 @@ def _searcher(strategy: Strategy, grid: Grid, repeat: int) -> Searcher:
 
 
 def plan(grid: Grid, scheduler: str | Mapping[str, Any]) -> list[str]:
-    """The keys in the order in which `ablate run` would start their trials: the longest first."""
-    return sorted(grid.curves, key=lambda key: sum(grid.curves[key].seconds), reverse=True)
+    """The keys in the order in which `ablate run` would start their trials: the longest first, or, where a scheduler
+    may stop some, the one order that is as good as random."""
+    longest = sorted(grid.curves, key=lambda key: sum(grid.curves[key].seconds), reverse=True)
+    if scheduler_part(scheduler).name == "none":
+        return longest
+    return shuffled(longest, cell=grid.cell_of.__getitem__)
 
 
 def _macs_in_all(curve: Curve) -> float:

@@ -1,5 +1,6 @@
 """Replay as the judge of strategies: cells, trials that are not complete, costs, bars, what starts take."""
 
+import hashlib
 import itertools
 import json
 import math
@@ -264,6 +265,17 @@ def test_plan_starts_the_longest_first_by_seconds():
         "long": of(*(0.5,) * 30, cost=(1.0, 1.0), seconds=1.0),
     }
     assert plan(Grid(pd.DataFrame(), curves), "none") == ["long", "small and slow", "large and fast"]
+
+
+def test_plan_under_a_scheduler_that_stops_is_one_random_order_of_cells():
+    grid = Grid.of(*seeds_table())
+    order = plan(grid, "pareto")
+    cells = [key[:-1] for key in order]
+    assert cells[::2] == cells[1::2]
+    # As `ablate run` has it: by the hash of the cell.
+    hashed = sorted(("c8", "c16", "c24"), key=lambda cell: hashlib.sha256(f"\0{cell}".encode()).digest())
+    assert [f"c{cell[1:]}" for cell in cells[::2]] == hashed
+    assert plan(grid, {"name": "none"}) == plan(grid, "none") != order
 
 
 # A search that is searcher and scheduler in one ----------------------------------------------------------------------
