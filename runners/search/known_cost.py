@@ -94,7 +94,7 @@ class KnownCostSampler(BaseSampler):
         signs = np.array([-1.0 if t.state == TrialState.FAIL else 1.0 for t, _ in tried])
         if len(set(signs)) < 2:  # nothing tells what fails from what does not
             return np.ones(len(candidates))
-        points = np.array([self._encoded(t.params, priced) for t, priced in tried])
+        points = np.array([self._encoding.row(t.params, priced[1:]) for t, priced in tried])
         mean, deviation = fit(points, signs, self._named).posterior(candidates)
         return norm.cdf(mean / deviation)
 
