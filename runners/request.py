@@ -104,8 +104,10 @@ class Request(Training):
 
     By name, or with settings: {"name": "tpe", "n_startup_trials": 4}.
     """
+    search: bool = False
+    """Search the space: start, pause and go on with what promises most for its seconds, until little is to be gained."""
     trials: _Count | None = None
-    """Configurations that a search trains [24]."""
+    """Configurations that a search trains [24; of --search as many as it takes]."""
     budget_epochs: _Count | None = None
     """Epochs that may be trained in all, those of earlier runs among them."""
     sampler_seed: Annotated[int, Field(ge=0, strict=True)] = 0
@@ -120,15 +122,18 @@ class Request(Training):
     def check(self) -> None:
         """Raises `InputError` for options that do not go together."""
         self._check_deciding()
-        if self.sampler is None:
+        if self.search:
+            for name, given in (("--sampler", self.sampler is not None), ("--scheduler", not self.finish_stopped)):
+                if given:
+                    raise InputError(f"{name}: --search is sampler and scheduler in one; leave one of them out")
+        way = "--search" if self.search else "--sampler"
+        if not self.search and self.sampler is None:
             if self.trials is not None:
-                raise InputError(
-                    f"--trials {self.trials}: belongs to a search; give --sampler too (known_cost, tpe, …)"
-                )
+                raise InputError(f"--trials {self.trials}: belongs to a search; give --search or --sampler too")
         elif self.share:
-            raise InputError("--share: a search is one process, whose sampler sees every trial; leave it out")
+            raise InputError(f"--share: a search is one process, which sees every trial; leave it out, or {way}")
         elif self.retrain_other_versions:
-            raise InputError("--retrain-other-versions: a search goes by what it has seen; leave it out, or --sampler")
+            raise InputError(f"--retrain-other-versions: a search goes by what it has seen; leave it out, or {way}")
 
     def _check_deciding(self) -> None:
         if self.decide is None:
@@ -139,6 +144,7 @@ class Request(Training):
             ("--seeds", self.seeds is not None, "--looks says how many there are"),
             ("--budget-epochs", self.budget_epochs is not None, "a look is taken whole or not at all"),
             ("--sampler", self.sampler is not None, "what a search proposes is not known beforehand"),
+            ("--search", self.search, "what a search trains is not known beforehand"),
             ("--scheduler", not self.finish_stopped, "a network that is stopped early has no test scores"),
             ("--share", self.share, "looks are taken one after the other"),
             ("--retrain-other-versions", self.retrain_other_versions, "a look is never taken again"),

@@ -101,7 +101,7 @@ def _asked_for(request: Request) -> _Asked:
     from ablate.search_spaces.plan import Planner, make_plan
 
     found = request.basis()
-    if request.sampler is None:
+    if request.sampler is None and not request.search:
         with waiting(f"pricing {found.space.name}"):
             plan = make_plan(found.space, found.profile, dataset_of=found.dataset_of, **found.arguments)
         configs = [trial.config for trial in plan.trials]
@@ -127,7 +127,7 @@ def _way_of(request: Request) -> tuple[Request, Callable[[Trainer, _Asked, Reque
     """How it is trained, and the request with the seeds that this may take. Raises `InputError` for looks, or a claim,
     that are none."""
     if request.decide is None:
-        return request, _search if request.sampler else _train_plan
+        return request, _thaw if request.search else _search if request.sampler else _train_plan
     from ablate.analysis.claims.looks import SEEDS, check_looks
     from ablate.analysis.claims.schema import load_claim
 
@@ -289,3 +289,49 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
         score_trivial(study, first, asked.dataset_of)
         raise
     score_trivial(study, first, asked.dataset_of)
+
+
+def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
+    """Train what promises most, as far as it does."""
+    from ablate.analysis.format import level_label
+    from ablate.analysis.frames import load
+    from ablate.runners.execution.standing import score_trivial
+    from ablate.runners.replay.curves import trivial_bar
+    from ablate.runners.search.freeze_thaw.in_study import Asked, Place, make_thaw_queue
+    from ablate.runners.watch.progress import Progress
+    from ablate.search_spaces.plan import run_of
+
+    planner, study, out = asked.planner, trainer.study, trainer.out
+    assert planner is not None
+    dataset, _ = planner.base()
+    times, labels = trainer.times([]), dict[str, str]()
+    place = Place(asked.profile, trainer.threads, request.data_dir, request.storage_path)
+
+    def bar_of(trials: list[Planned]) -> float:
+        study.plan(run_of(asked.space, asked.profile, [], "search", planner.looks), **place.told())
+        score_trivial(study, [trial.config for trial in trials], asked.dataset_of)
+        return trivial_bar(load(study).trials)
+
+    queue = make_thaw_queue(
+        study,
+        planner,
+        Asked(request.sampler_seed, request.trials, trainer.at_once),
+        place,
+        times=times,
+        bar_of=bar_of,
+        budget_of=lambda trials: _budget(trainer, request, trials),
+        proposed=lambda trials: labels.update({trial.key: level_label(trial.levels) for trial in trials}),
+    )
+    height, width = dataset.config.size
+    out.print(
+        f"A search, up to {asked.epochs} epochs each, {asked.data.called} at {dataset.config.channels}x{height}x{width}"
+    )
+    for note in planner.notes():
+        out.print(f"Note: {note}", style="yellow")
+    out.print(f"Study: {study.path}", soft_wrap=True)
+    if queue.budget.is_over:
+        out.print(queue.budget.said())
+        return
+    progress = Progress(out, study, [], labels, expected=request.trials or 0, times=times)
+    trainer.train(queue, {dataset.config.text: dataset}, progress)
+    out.print(queue.said())

@@ -121,6 +121,16 @@ class Trainer:
                 style="yellow",
             )
 
+    @property
+    def at_once(self) -> int:
+        """Trials at a time, as far as that is known before a cluster is looked at."""
+        from ablate.runners.execution.nodes import this_node
+
+        node = this_node()
+        if self._cluster:
+            return self.training.max_concurrent or 1
+        return self._choose(nodes=[node]).at_once(node.cpus, node.gpus) or 1
+
     def times(self, trials: list[Planned]) -> Times:
         """How long these take where they are trained. A cluster's machines are taken to be as this one until they have
         trained an epoch."""

@@ -27,7 +27,17 @@ from ablate.runners.cli.training import ending
     help="Search the space: known_cost, tpe, nsgaii, gp, random, …, or your own (my_code:Sampler), propose what to "
     "train.",
 )
-@click.option("--trials", type=click.IntRange(1), help="Configurations that a search trains [default: 24].")
+@click.option(
+    "--search",
+    is_flag=True,
+    help="Search the space: start, pause and go on with what promises most for its seconds, until little is left to "
+    "gain.",
+)
+@click.option(
+    "--trials",
+    type=click.IntRange(1),
+    help="Configurations that a search trains [default: 24; with --search as many as it takes].",
+)
 @click.option(
     "--budget-epochs",
     type=click.IntRange(1),
@@ -73,6 +83,7 @@ def run(**options: Any) -> None:
       ablate run --space baselines --data isbi2012 --data-dir isbi/ --seeds 3
       ablate run --space my_space.yaml --profile standard --gpus-per-trial auto
       ablate run --space baselines --address auto --storage-path s3://lab/scratch
+      ablate run --space search_pyconvunet --search --budget-hours 8
       ablate run --space search_pyconvunet --sampler known_cost --trials 24
       ablate run --space baselines --decide lightweight --budget-hours 12
     """

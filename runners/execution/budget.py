@@ -165,6 +165,8 @@ class Bounded(TrialScheduler):
         for trial in tune_controller.get_trials():
             if trial.status in (Trial.PENDING, Trial.PAUSED):
                 self.budget.cut.add(trial.config["key"])
+                if not trial.last_result:  # Ray prints that such a one ended, whatever its verbosity
+                    trial.run_metadata.last_result = {TIME: 0}
                 tune_controller.stop_trial(trial)
         return None
 

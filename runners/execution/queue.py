@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from ablate.cost.machine import this_machine
@@ -56,6 +57,8 @@ class Queue(Searcher):
         """Their cells, by key."""
         self.again: Collection[str] = ()
         """Keys of complete trials that are to be trained anew."""
+        self.scheduler: TrialScheduler | None = None
+        """What ends them, where one was made for this queue. It may stop a trial that is given again later."""
 
     def give(self, planned: Planned) -> dict[str, Any]:
         """Note that a trial was asked for; what Ray Tune gets."""

@@ -146,7 +146,7 @@ def train_missing(
     resources = how.resources
     workplace = Workplace(
         put, remote, resources.threads, use_gpu=resources.gpus > 0, workers=resources.workers,
-        pauses=pauses(how.asked.scheduler),
+        pauses=queue.scheduler is not None or pauses(how.asked.scheduler),
     )  # fmt: skip
     observer.nodes(cluster_nodes())
     writer = StudyWriter(study, home, observer, how.asked.max_failures, queue.budget.cut)
@@ -269,7 +269,9 @@ def _scheduler(study: Study, queue: Queue, how: How) -> Any:
     from ablate.runners.execution.budget import Bounded
     from ablate.runners.search.schedulers.base import make_scheduler
 
-    scheduler = make_scheduler(how.asked.scheduler, costs=queue.costs, max_epochs=how.max_epochs, cells=queue.cells)
+    scheduler = queue.scheduler or make_scheduler(
+        how.asked.scheduler, costs=queue.costs, max_epochs=how.max_epochs, cells=queue.cells
+    )
     tells = {
         "complete": getattr(scheduler, "observe", None), "stopped": getattr(scheduler, "observe_stopped", None)
     }  # fmt: skip

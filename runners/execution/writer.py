@@ -69,7 +69,9 @@ class StudyWriter(tune.Callback):
         self._observer.tick()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._observer.started(_planned(trial))
+        planned = _planned(trial)
+        self._ended.discard(planned.key)  # one that was stopped may go on
+        self._observer.started(planned)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import moocore
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import norm
 
 from ablate.errors import InputError
-from ablate.runners.search.catalogue import Catalogue, Priced, as_params, chosen, distributions
+from ablate.runners.search.catalogue import Catalogue, Priced, as_params, chosen
+from ablate.runners.search.encoding import Encoding, changed, redrawn
 from ablate.runners.search.surrogate import Floats, differences, fit, improvement
-from ablate.search_spaces.designs import Choice, choose, draw, draw_one, variant
-from ablate.search_spaces.space import Range
+from ablate.search_spaces.designs import draw, variant
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -45,11 +45,12 @@ class KnownCostSampler(BaseSampler):
     def __init__(self, catalogue: Catalogue, seed: int, *, startup: int = STARTUP, pool: int = POOL) -> None:
         self._catalogue = catalogue
         self._startup, self._most = startup, pool
-        self._distributions = distributions(catalogue.space)
+        self._encoding = Encoding(catalogue.space)
+        self._distributions = self._encoding.distributions
         self._rng = np.random.default_rng(seed)
         self._random = RandomSampler(seed=seed)
         self._free = catalogue.free
-        self._named = np.array([_is_named(d) for d in self._distributions.values()] + [False, False])
+        self._named = self._encoding.named
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return {name: found for name, found in self._distributions.items() if not found.single()}
@@ -68,14 +69,11 @@ class KnownCostSampler(BaseSampler):
         pool = self._pool(taken, [t.params for t, on in zip(complete, _on_front(values), strict=True) if on])
         if not pool:
             return {}
-        candidates = np.array([self._encoded(params, priced) for params, priced in pool])
+        candidates = np.array([self._encoding.row(params, priced[1:]) for params, priced in pool])
         waiting = [(t.params, self._priced(t.params)) for t in running]
-        started = np.array([self._encoded(params, priced) for params, priced in waiting if priced])
+        started = np.array([self._encoding.row(params, priced[1:]) for params, priced in waiting if priced])
         started = started.reshape(-1, len(self._named))
-        trained = [
-            self._encoded(t.params, Priced("", int(row[1]), int(row[2])))
-            for t, row in zip(complete, values, strict=True)
-        ]
+        trained = [self._encoding.row(t.params, row[1:]) for t, row in zip(complete, values, strict=True)]
         points = np.array(trained).reshape(-1, len(self._named))
         chances = self._chances(candidates, seen)
         if len(complete) < self._startup:
@@ -96,7 +94,7 @@ class KnownCostSampler(BaseSampler):
         signs = np.array([-1.0 if t.state == TrialState.FAIL else 1.0 for t, _ in tried])
         if len(set(signs)) < 2:  # nothing tells what fails from what does not
             return np.ones(len(candidates))
-        points = np.array([self._encoded(t.params, priced) for t, priced in tried])
+        points = np.array([self._encoding.row(t.params, priced[1:]) for t, priced in tried])
         mean, deviation = fit(points, signs, self._named).posterior(candidates)
         return norm.cdf(mean / deviation)
 
@@ -106,7 +104,7 @@ class KnownCostSampler(BaseSampler):
         tried = [(t, priced) for t in seen if "latency_ms" in t.constraints and (priced := self._priced(t.params))]
         if len(tried) < 2:
             return np.ones(len(candidates))
-        points = np.array([self._encoded(t.params, priced) for t, priced in tried])
+        points = np.array([self._encoding.row(t.params, priced[1:]) for t, priced in tried])
         logs = np.log([max(1 + t.constraints["latency_ms"], 1e-6) for t, _ in tried])
         mean, deviation = fit(points, logs, self._named).posterior(candidates)
         return norm.cdf(-mean / deviation)
@@ -128,12 +126,13 @@ class KnownCostSampler(BaseSampler):
         priced_ones = 0
         for _ in range(4 * self._most):
             parent = front[int(self._rng.integers(len(front)))] if front and self._rng.random() < 0.5 else None
-            choice = self._changed(parent) if parent else draw(space, self._rng)
+            choice = changed(space, parent, self._rng) if parent else draw(space, self._rng)
             priced = self._priced(as_params(choice, self._distributions))
             if priced is None:
                 continue
             for number in range(self.EACH if self._free else 1):
-                params = as_params(self._retrained(choice) if number else choice, self._distributions)
+                other = redrawn(space, choice, self._free, self._rng) if number else choice
+                params = as_params(other, self._distributions)
                 if (identity := _identity(params)) not in taken:
                     pool[identity] = (params, priced)
             priced_ones += 1
@@ -141,45 +140,12 @@ class KnownCostSampler(BaseSampler):
                 break
         return list(pool.values())
 
-    def _retrained(self, choice: Choice) -> Choice:
-        """`choice` with other values of the factors that make no difference to its price."""
-        other = draw(self._catalogue.space, self._rng)
-        return choose(self._catalogue.space, self._picker(choice, other, self._free))
-
-    def _changed(self, parent: Mapping[str, Any]) -> Choice:
-        """`parent` with one or two of its factors drawn anew, and what depends on them."""
-        names = list(parent)
-        count = min(len(names), 1 + int(self._rng.integers(2)))
-        anew = frozenset(names[i] for i in self._rng.choice(len(names), size=count, replace=False))
-        other = draw(self._catalogue.space, self._rng)
-        return choose(self._catalogue.space, self._picker(parent, other, anew))
-
-    def _picker(
-        self, parent: Mapping[str, Any], other: Mapping[str, Any], anew: frozenset[str]
-    ) -> Callable[[str, list[str] | Range], str | int | float]:
-        """Picks what `parent` has, of the factors in `anew` what `other` has, and what neither has at random."""
-
-        def pick(name: str, options: list[str] | Range) -> str | int | float:
-            source = parent if name in parent and name not in anew else other
-            if name not in source:
-                return draw_one(options, self._rng)
-            return source[name] if isinstance(options, Range) else str(source[name])
-
-        return pick
-
     def _priced(self, params: Mapping[str, Any]) -> Priced | None:
         space = self._catalogue.space
         try:
             return self._catalogue.price(variant(space, chosen(space, params)))
         except (InputError, KeyError):  # impossible, or of an earlier form of the space
             return None
-
-    def _encoded(self, params: Mapping[str, Any], priced: Priced) -> list[float]:
-        """A row for the surrogate: each factor from 0 to 1, or a level's number, and the prices in powers of ten."""
-        row = [
-            _unit(found, params[name]) if name in params else math.nan for name, found in self._distributions.items()
-        ]
-        return [*row, math.log10(max(priced.params, 1)), math.log10(max(priced.macs, 1))]
 
 
 def softened(scores: Floats) -> Floats:
@@ -203,30 +169,6 @@ def _identity(params: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 
 def _on_front(values: Floats) -> NDArray[np.bool_]:
     return moocore.is_nondominated(values * [-1, 1, 1]) if len(values) else np.zeros(0, dtype=bool)
-
-
-def _is_named(distribution: BaseDistribution) -> bool:
-    """Whether a factor's levels have no order."""
-    return isinstance(distribution, CategoricalDistribution) and not _numbers(distribution.choices)
-
-
-def _numbers(levels: Iterable[Any]) -> list[float]:
-    try:
-        return [float(level) for level in levels]
-    except ValueError:
-        return []
-
-
-def _unit(distribution: BaseDistribution, value: Any) -> float:
-    if isinstance(distribution, CategoricalDistribution):
-        numbers = _numbers(distribution.choices)
-        if not numbers:
-            return float(distribution.choices.index(value))
-        return sorted(numbers).index(float(value)) / max(len(numbers) - 1, 1)
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    scaled = math.log if distribution.log else float
-    low, high = scaled(distribution.low), scaled(distribution.high)
-    return (scaled(value) - low) / (high - low) if high > low else 0.5
 
 
 def _distances(candidates: Floats, points: Floats, named: NDArray[np.bool_]) -> Floats:

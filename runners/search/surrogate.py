@@ -42,7 +42,7 @@ class Surrogate(NamedTuple):
 
     def posterior(self, at: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the score (without noise) at points (m, factors): both (m,)."""
-        cross = self.scale * _matern(differences(at, self.points, self.named) @ self.weights)
+        cross = self.scale * matern(differences(at, self.points, self.named) @ self.weights)
         explained = solve_triangular(self.cholesky, cross.T, lower=True)
         variance = np.maximum(self.scale - np.sum(explained**2, axis=0), 1e-12)
         return self.shift + self.spread * (cross @ self.alpha), self.spread * np.sqrt(variance)
@@ -76,14 +76,14 @@ def fit(points: Floats, scores: Floats, named: NDArray[np.bool_]) -> Surrogate:
         """The negative log posterior of (log weights, log scale, log noise), up to a constant, and its gradient."""
         weights, scale, noise = np.exp(raw[:-2]), math.exp(raw[-2]), math.exp(raw[-1])
         squared = squares @ weights
-        smooth = scale * _matern(squared)
+        smooth = scale * matern(squared)
         covariance = smooth + (noise + _JITTER) * np.eye(len(scores))
         factor = cho_factor(covariance, lower=True)
         alpha = cho_solve(factor, standard)
         off = raw - centre
         value = 0.5 * standard @ alpha + np.log(np.diag(factor[0])).sum() + 0.5 * np.sum(off**2 / variance)
         inner = cho_solve(factor, np.eye(len(scores))) - np.outer(alpha, alpha)
-        by_squared = inner * scale * _matern_slope(squared)
+        by_squared = inner * scale * matern_slope(squared)
         gradient = np.concatenate(
             [
                 0.5 * np.einsum("ij,ijk->k", by_squared, squares) * weights,
@@ -113,7 +113,7 @@ def _conditioned(
     shift: float,
     spread: float,
 ) -> Surrogate:
-    covariance = scale * _matern(differences(points, points, named) @ weights) + noise * np.eye(len(points))
+    covariance = scale * matern(differences(points, points, named) @ weights) + noise * np.eye(len(points))
     cholesky: Floats = np.linalg.cholesky(covariance).astype(np.float64)
     alpha = cho_solve((cholesky, True), standard)
     return Surrogate(points, named, weights, scale, shift, spread, cholesky, alpha)
@@ -126,12 +126,12 @@ def differences(a: Floats, b: Floats, named: NDArray[np.bool_]) -> Floats:
     return np.where(absent_a | absent_b, (absent_a != absent_b).astype(np.float64), distance)
 
 
-def _matern(squared: Floats) -> Floats:
+def matern(squared: Floats) -> Floats:
     root = np.sqrt(5 * squared)
     return (1 + root + root**2 / 3) * np.exp(-root)
 
 
-def _matern_slope(squared: Floats) -> Floats:
+def matern_slope(squared: Floats) -> Floats:
     """d matern / d squared."""
     root = np.sqrt(5 * squared)
     return -5 / 6 * (1 + root) * np.exp(-root)

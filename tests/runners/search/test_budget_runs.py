@@ -52,9 +52,12 @@ def test_a_budget_binds_paused_trials_and_a_larger_one_goes_on_with_them(tmp_pat
     assert json.loads(ablate("status", study, "--json").stdout)["counts"]["complete"] == len(whole)
 
 
-def test_a_budget_of_hours_that_is_over_trains_nothing(tmp_path):
+def test_a_budget_of_hours_that_is_over_trains_nothing_and_seeds_that_compete_are_said(tmp_path):
     space, study = tmp_path / "wide.yaml", tmp_path / "study"
     space.write_text(WIDE)
-    printed = " ".join(ablate("run", "--space", space, "--study", study, "--budget-hours", "1e-9").stdout.split())
+    command = ("run", "--space", space, "--study", study, "--seeds", "2", "--budget-hours", "1e-9", "--scheduler")
+    printed = " ".join(ablate(*command, "asha").stdout.split())
     assert "of 1e-09 hours; it ended the run: with more it goes on" in printed
+    assert "Note: scheduler asha takes each seed and fold for a network of its own" in printed
     assert records(study) == []
+    assert "takes each seed" not in ablate(*command, "pareto").stdout

@@ -68,7 +68,7 @@ def test_a_search_that_is_killed_goes_on_with_what_it_would_have_proposed(space,
     ("options", "said"),
     [
         (("--sampler", "tpee"), "unknown sampler 'tpee': did you mean 'tpe'?"),
-        (("--trials", "4"), "--trials 4: belongs to a search; give --sampler too"),
+        (("--trials", "4"), "--trials 4: belongs to a search; give --search or --sampler too"),
         (("--scheduler", "pareta"), "unknown scheduler 'pareta': did you mean 'pareto'?"),
         (("--sampler", "tpe", "--share"), "--share: a search is one process"),
     ],

@@ -1,0 +1,89 @@
+"""What a search decided and saw, one event a line of a file: all the memory that it has.
+
+What is decided next depends on these events alone. So a search that was killed and goes on decides what it would have.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from ablate.errors import InputError
+from ablate.files import read_regular
+from ablate.study.sealed_lines import append_line, read_lines
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Went(_Event):
+    """All trials of a configuration are to be trained up to epoch `until`."""
+
+    event: Literal["went"] = "went"
+    cell: str
+    until: int
+    choice: dict[str, Any] | None = None
+    """Of one that starts: what it has of the space's factors."""
+
+
+class Fitted(_Event):
+    """The model's parameters were fitted to what had been seen."""
+
+    event: Literal["fitted"] = "fitted"
+    parameters: tuple[float, ...]
+
+
+class Saw(_Event):
+    """A trial reached a rung with this best validation Dice so far, at so many seconds an epoch."""
+
+    event: Literal["saw"] = "saw"
+    key: str
+    epoch: int
+    score: float
+    seconds: float
+
+
+class Failed(_Event):
+    """A trial failed."""
+
+    event: Literal["failed"] = "failed"
+    key: str
+
+
+class Ended(_Event):
+    """A run of the search ended by itself."""
+
+    event: Literal["ended"] = "ended"
+    why: str
+
+
+Event = Went | Fitted | Saw | Failed | Ended
+_EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+def read_events(file: Path) -> list[Event]:
+    """The events in `file`; none if there is no file. A last line that a kill cut short is not there.
+
+    Raises `InputError` for any other damage.
+    """
+    try:
+        found = read_lines(read_regular(file))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"'{file}' cannot be read: {error.strerror}") from None
+    try:
+        if found.damaged:
+            raise ValueError(f"line {found.damaged[0]}")
+        return [_EVENTS.validate_json(line) for line in found.lines]
+    except (ValueError, ValidationError):
+        raise InputError(f"'{file}' is damaged: delete it to search anew; trained trials are kept") from None
+
+
+def append_event(file: Path, event: Event) -> None:
+    """Add an event to `file`, for good."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    append_line(file, event.model_dump_json(exclude_none=True).encode())
