@@ -70,8 +70,10 @@ class Conductor:
         """What is to pause, and has not left its worker yet."""
         self._stuck = False
         """Whether nothing is to be decided until something is seen."""
+        self._last: Event | None = None
         for event in past:
             self._apply(event)
+            self._last = event
         for name, cell in decider.cells.items():
             if cell.pending:
                 self._queue(name)
@@ -129,6 +131,12 @@ class Conductor:
             name = self._cells[key]
             self._waiting = deque(key for key in self._waiting if self._cells[key] != name)
 
+    def has_work(self) -> bool:
+        """Whether there is anything to train."""
+        if not self._waiting and not self.over:
+            self._decide()
+        return bool(self._waiting)
+
     @property
     def idle(self) -> bool:
         """Whether nothing is under way, or waits."""
@@ -156,7 +164,8 @@ class Conductor:
             before = decider.parameters
             step, why = decider.decide(fresh, self._fits)
             if decider.parameters is not before and decider.parameters is not None:
-                self._note(Fitted(parameters=tuple(map(float, decider.parameters.flat))))
+                self._last = Fitted(parameters=tuple(map(float, decider.parameters.flat)))
+                self._note(self._last)
             if step is None:
                 return self._end(why)
             choice = self._offers.choices[step.cell] if step.cell in fresh else None
@@ -181,7 +190,8 @@ class Conductor:
             self._stuck = True  # what is under way may change it
             return
         self.over = why
-        self._note(Ended(why=why))
+        if self._last != Ended(why=why):  # another run found the same, and nothing has happened since
+            self._note(Ended(why=why))
 
     def _queue(self, name: str) -> None:
         """Have the trials of a configuration wait for workers, but for those that were trained before."""
@@ -196,6 +206,7 @@ class Conductor:
     def _tell(self, event: Event) -> None:
         self._note(event)
         self._apply(event)
+        self._last = event
         self._stuck = False
 
     def _apply(self, event: Event) -> None:

@@ -36,6 +36,10 @@ class ThawQueue(Queue):
         self.scheduler = ThawScheduler(conductor)
         self._running: dict[str, str] = {}
 
+    def has_work(self) -> bool:
+        """Whether there is anything to train."""
+        return self._conductor.has_work()
+
     def said(self) -> str:
         """How the search ended, for people."""
         return self._conductor.said()

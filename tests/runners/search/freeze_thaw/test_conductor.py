@@ -149,7 +149,7 @@ def test_a_search_that_is_killed_at_any_event_goes_on_as_it_would_have(workers):
             assert [*first.steps, *then.steps] == whole.steps
         assert then.conductor.over
         again = run(grid, workers, had, past=[*first.noted, *then.noted])
-        assert not again.steps
+        assert (again.steps, again.noted) == ([], [])
 
 
 def test_what_is_remembered_is_what_was_noted(tmp_path):
