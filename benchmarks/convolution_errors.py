@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ablate.data.load import load_data
-from ablate.data.settings import Mni152
+from ablate.data.settings import Mni152, Split
 from ablate.models import grouped
 from ablate.models.build import build_model
 from ablate.models.settings import PyConvUNet
@@ -77,7 +77,9 @@ def errors(model: nn.Module, size: int) -> None:
 
 def test_dice(seed: int, epochs: int, library: bool) -> float:
     data = load_data(Mni152(size=(96, 96)))
-    trial = TrialConfig(model=PyConvUNet(), data=data.config, protocol=Protocol(epochs=epochs), seed=seed)
+    trial = TrialConfig(
+        model=PyConvUNet(), data=data.config, protocol=Protocol(epochs=epochs, split=Split(shuffle=False)), seed=seed
+    )
     with by(library):
         return train(trial, data, device=torch.device("cpu")).test.dice
 

@@ -105,7 +105,7 @@ class Request(Training):
     By name, or with settings: {"name": "tpe", "n_startup_trials": 4}.
     """
     search: bool = False
-    """Search the space: start, pause and go on with what promises most for its seconds, until little is to be gained."""
+    """Search the space: start, pause and go on with what promises most for its seconds, until little is left."""
     trials: _Count | None = None
     """Configurations that a search trains [24; of --search as many as it takes]."""
     budget_epochs: _Count | None = None

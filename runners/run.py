@@ -332,6 +332,6 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
     if queue.budget.is_over:
         out.print(queue.budget.said())
         return
-    progress = Progress(out, study, [], labels, expected=request.trials or 0, times=times)
+    progress = Progress(out, study, [], labels, expected=request.trials or 0, times=times, pausing=True)
     trainer.train(queue, {dataset.config.text: dataset}, progress)
     out.print(queue.said())

@@ -159,7 +159,8 @@ class Trainer:
         with progress, ray_session(self._cluster, self._ends.lost, at_once=at_once) as look:
             nodes = check_nodes([planned.config for planned in queue.left]) if self._cluster else None
             outcome = train_missing(self.study, queue, datasets, self._how(nodes), progress, look=look)
-        counts = Counter(record.state for record in outcome.trained)
+        last = {record.key: record for record in outcome.trained}  # a search's trials end several times
+        counts = Counter(record.state for record in last.values())
         parts = [f"{counts['complete']} trials trained"]
         parts += [f"{counts[state]} {state}" for state in ("stopped", "failed") if counts[state]]
         self.out.print(f"{', '.join(parts)} in {clock(outcome.seconds)}")

@@ -73,6 +73,7 @@ class Result(NamedTuple):
     help="shuffled (all trials, in random order), plan (as `ablate run` starts them), or a sampler: random, tpe, "
     "nsgaii, gp, known_cost, …; give it again to compare [default: shuffled].",
 )
+@click.option("--search", "searches", is_flag=True, help="What `ablate run --search` does.")
 @click.option(
     "--cost",
     "costs",
@@ -108,6 +109,7 @@ def replay(
     study: Path,
     schedulers: tuple[str | dict[str, Any], ...],
     samplers: tuple[str | dict[str, Any], ...],
+    searches: bool,
     costs: tuple[str, ...],
     bar: float | None,
     restart: float,
@@ -127,23 +129,18 @@ def replay(
 
     \b
     Examples:
-      ablate replay STUDY --scheduler none --scheduler pareto-promote
+      ablate replay STUDY --search --scheduler pareto-promote
       ablate replay STUDY --sampler tpe --scheduler asha --trials 24
       ablate replay STUDY --cost latency_ms --bar 0.6 --restart 3
       ablate replay STUDY --workers 8 -o replay.html
     """
     from ablate.runners.replay.curves import COSTS, Grid
-    from ablate.runners.replay.strategy import Strategy
 
     check_target(output, ".html")
     grid = Grid.of(*_tables(study), costs or COSTS, bar, restart)
     if len(grid.curves) > _MOST_TRIALS:
         raise InputError(f"'{study}' has {len(grid.curves):,} trials: expected at most {_MOST_TRIALS:,} to replay")
-    strategies = [
-        Strategy(scheduler, sampler, workers, trials)
-        for sampler in samplers or ("shuffled",)
-        for scheduler in schedulers or ("pareto-promote",)
-    ]
+    strategies = _strategies(schedulers, samplers, workers, trials, searches=searches)
     simulated = grid.epochs * repeats * len(strategies)
     if simulated > _MOST_EPOCHS:
         raise InputError(f"{simulated:,} epochs to simulate: expected at most {_MOST_EPOCHS:,}; give fewer --repeats")
@@ -158,6 +155,31 @@ def replay(
     _print(grid, whole, workers, repeats, results)
     if output:
         console().print(f"Page: {output}", soft_wrap=True)
+
+
+def _strategies(
+    schedulers: tuple[str | dict[str, Any], ...],
+    samplers: tuple[str | dict[str, Any], ...],
+    workers: int,
+    trials: int | None,
+    *,
+    searches: bool,
+) -> list[Strategy]:
+    """Those that were asked for; where that is a search alone, it alone."""
+    from ablate.runners.replay.strategy import Strategy
+
+    found = []
+    if searches:
+        from ablate.runners.search.freeze_thaw.in_replay import search
+
+        found = [Strategy(workers=workers, search=search)]
+        if not (schedulers or samplers):
+            return found
+    return found + [
+        Strategy(scheduler, sampler, workers, trials)
+        for sampler in samplers or ("shuffled",)
+        for scheduler in schedulers or ("pareto-promote",)
+    ]
 
 
 def _tables(study: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -144,12 +144,13 @@ class Bounded(TrialScheduler):
         return bool(self.scheduler.supports_buffered_results)
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
-        decision: str = self.scheduler.on_trial_result(tune_controller, trial, result)
-        if TIME not in result:
-            return decision
-        key, epoch = trial.config["key"], result[TIME]
+        key, epoch = trial.config["key"], result.get(TIME, 0)
         restores = result.get("restored", False) or epoch < self.budget.had(key)
-        self.budget.trained(key, epoch)
+        if epoch:  # the scheduler may go by what is left
+            self.budget.trained(key, epoch)
+        decision: str = self.scheduler.on_trial_result(tune_controller, trial, result)
+        if not epoch:
+            return decision
         if not self.budget.is_over or decision == TrialScheduler.STOP or epoch >= self._last(trial) or restores:
             return decision
         self.budget.cut.add(key)

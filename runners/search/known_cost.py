@@ -73,7 +73,7 @@ class KnownCostSampler(BaseSampler):
         waiting = [(t.params, self._priced(t.params)) for t in running]
         started = np.array([self._encoding.row(params, priced[1:]) for params, priced in waiting if priced])
         started = started.reshape(-1, len(self._named))
-        trained = [self._encoding.row(t.params, row[1:]) for t, row in zip(complete, values, strict=True)]
+        trained = [self._encoding.row(t.params, row[1:].tolist()) for t, row in zip(complete, values, strict=True)]
         points = np.array(trained).reshape(-1, len(self._named))
         chances = self._chances(candidates, seen)
         if len(complete) < self._startup:

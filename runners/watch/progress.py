@@ -45,12 +45,16 @@ class Progress:
         labels: dict[str, str],
         expected: int = 0,
         times: Times | None = None,
+        *,
+        pausing: bool = False,
     ) -> None:
         """
         Args:
             expected: how many trials there will be, where they are not known yet.
             times: how long each takes; by default as on one thread of this machine.
+            pausing: whether what is stopped may go on, as in a search.
         """
+        self._pausing = pausing
         self._console, self._study, self._labels = console, study, labels
         self._times = times or Times.of(this_machine(), study, trials)
         self._known = {planned.key: self._times.foretold(planned) for planned in trials}
@@ -139,7 +143,8 @@ class Progress:
             mark, what = "✗", f"failed: {record.error}"
             live.incidents = [*live.incidents, f"{name} {what}"][-_INCIDENTS:]
         else:
-            mark, what = ("✓" if record.state == "complete" else "-"), _result(record)
+            stopped = "paused" if self._pausing else "stopped early"
+            mark, what = ("✓" if record.state == "complete" else "-"), _result(record, stopped)
         self._line(f"{mark} [{live.ended}/{live.total}] {name}: {what}")
 
     def tick(self) -> None:
@@ -189,7 +194,7 @@ class Progress:
         return max(0.0, (row.epochs - row.epoch) * epoch - begun)
 
 
-def _result(record: Record) -> str:
-    stopped = "stopped early, " if record.state == "stopped" else ""
+def _result(record: Record, stopped: str) -> str:
+    stopped = f"{stopped}, " if record.state == "stopped" else ""
     dice = f"val Dice {record.val_dice:.3f} (epoch {record.best_epoch}/{record.epochs})"
     return f"{stopped}{dice}, {clock(record.train_seconds)}"

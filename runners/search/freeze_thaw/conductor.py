@@ -8,8 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from ablate.runners.search.freeze_thaw.cells import Offered, Price, rungs
 from ablate.runners.search.freeze_thaw.curves import Parameters
-from ablate.runners.search.freeze_thaw.decider import BUDGET, Decider, Offered, Price
+from ablate.runners.search.freeze_thaw.decider import BUDGET, Decider
 from ablate.runners.search.freeze_thaw.journal import Ended, Event, Failed, Fitted, Saw, Went
 from ablate.search_spaces.designs import Choice
 
@@ -96,9 +97,11 @@ class Conductor:
         if cell.failed:
             return False
         seen = cell.best.get(key, {})
-        if epoch in self._decider.rungs(cell.offered.epochs) and epoch not in seen:
+        if epoch in rungs(cell.offered.epochs) and epoch not in seen:
             self._tell(Saw(key=key, epoch=epoch, score=best, seconds=seconds))
-        if epoch < cell.until or epoch >= cell.offered.epochs:
+        if epoch >= cell.offered.epochs:
+            return True
+        if epoch < cell.until:
             return not (self._limits and self._limits.is_over)
         # Its part of what was decided is done. It goes on at once if that is what is decided next.
         self._running.discard(key)
@@ -110,12 +113,18 @@ class Conductor:
         self._leaving.add(key)
         return False
 
-    def ended(self, key: str, *, finished: bool) -> None:
-        """A trial left its worker: because it is finished, or was to pause, or the budget is spent; or it failed."""
-        paused = key in self._leaving
+    def ended(self, key: str, *, failed: bool = False) -> None:
+        """A trial left its worker: it failed, or is finished, or was to pause, or the budget is spent.
+
+        One that left for no such reason, for want of memory say, has failed too.
+        """
+        cell = self._decider.cells[self._cells[key]]
+        had_to = key in self._leaving or cell.offered.epochs in cell.best.get(key, {}) or cell.failed
+        had_to = had_to or (self._limits is not None and self._limits.is_over)
         self._running.discard(key)
         self._leaving.discard(key)
-        if not (finished or paused or (self._limits and self._limits.is_over)):
+        self._stuck = False
+        if failed or not had_to:
             self._tell(Failed(key=key))
             name = self._cells[key]
             self._waiting = deque(key for key in self._waiting if self._cells[key] != name)
@@ -168,7 +177,7 @@ class Conductor:
         return sum(cell.until - max(cell.best.get(key, {0: 0.0})) for cell in cells for key in cell.offered.keys)
 
     def _end(self, why: str) -> None:
-        if any(cell.pending for cell in self._decider.cells.values()):
+        if self._running or self._leaving:
             self._stuck = True  # what is under way may change it
             return
         self.over = why
@@ -179,7 +188,7 @@ class Conductor:
         cell = self._decider.cells[name]
         for key in cell.offered.keys:
             if key not in cell.best and (known := self._known(key)):
-                for rung in self._decider.rungs(cell.offered.epochs):
+                for rung in rungs(cell.offered.epochs):
                     self._tell(Saw(key=key, epoch=rung, score=known[rung], seconds=0.0))
             if max(cell.best.get(key, {0: 0.0})) < cell.until and key not in self._running:
                 self._waiting.append(key)

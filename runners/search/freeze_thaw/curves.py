@@ -106,12 +106,8 @@ class Curves(NamedTuple):
     """(n,), or (n, samples)."""
 
     @classmethod
-    def given(
-        cls, features: Floats, named: NDArray[np.bool_], observed: Observed, parameters: Parameters,
-        standard: tuple[float, float] | None = None,
-    ) -> Curves:  # fmt: skip
-        """`standard`: shift and spread of the values; by default their own."""
-        shift, spread = standard or standard_of(observed.values)
+    def given(cls, features: Floats, named: NDArray[np.bool_], observed: Observed, parameters: Parameters) -> Curves:
+        shift, spread = standard_of(observed.values)
         covariance = _covariance(features, named, parameters, observed.cells, observed.times, None)
         covariance[np.diag_indices_from(covariance)] += math.exp(parameters.noise) / observed.seeds + _JITTER
         factor = np.linalg.cholesky(covariance)
@@ -136,7 +132,7 @@ class Curves(NamedTuple):
 
     def believing(self, cells: NDArray[np.intp], times: Floats, values: Floats) -> Curves:
         """What would be known once `cells` (m,) had one of these `values` (m, samples) at `times` (m,); parameters
-        stay."""
+        stay, and so does Cholesky's factor, which gains rows."""
         seen = self.observed
         known = np.broadcast_to(seen.values[:, None], (len(seen.values), values.shape[1]))
         more = Observed(
@@ -145,7 +141,15 @@ class Curves(NamedTuple):
             np.concatenate([known, values]),
             np.concatenate([seen.seeds, np.ones(len(cells))]),
         )
-        return Curves.given(self.features, self.named, more, self.parameters, (self.shift, self.spread))
+        _, explained = self._explained(cells, times)
+        own = _covariance(self.features, self.named, self.parameters, cells, times, None)
+        own[np.diag_indices_from(own)] += math.exp(self.parameters.noise) + _JITTER
+        count = len(seen.cells)
+        factor = np.zeros((count + len(cells),) * 2)
+        factor[:count, :count], factor[count:, :count] = self.factor, explained.T
+        factor[count:, count:] = np.linalg.cholesky(own - explained.T @ explained)
+        alpha = cho_solve((factor, True), (more.values - self.shift) / self.spread, check_finite=False)
+        return self._replace(observed=more, factor=factor, alpha=alpha)
 
     def _explained(self, cells: NDArray[np.intp], times: Floats) -> tuple[Floats, Floats]:
         """The covariance with what was observed (m, n), and L⁻¹ times that (n, m)."""
@@ -172,14 +176,20 @@ def _covariance(
     rows, places = np.unique(cells, return_inverse=True)
     rows_b, places_b = (rows, places) if others is None else np.unique(cells_b, return_inverse=True)
     alike = matern(weighed(features[rows], features[rows_b], named, np.exp(parameters.factors)))
-    apart = _in_time(times, times_b)
+    # Rungs are few: what is of time alone is reckoned once for each pair of them.
+    whens, at = np.unique(times, return_inverse=True)
+    whens_b, at_b = (whens, at) if others is None else np.unique(times_b, return_inverse=True)
+    apart = _in_time(whens, whens_b)
     common, changed, own = (
         math.exp(scale) * matern(math.exp(weight) * apart)
         for scale, weight in zip(parameters.scales, parameters.weights, strict=True)
     )
-    found: Floats = common + changed * alike[np.ix_(places, places_b)]
-    found += own * (cells[:, None] == cells_b[None, :])
-    found += _GROWTH * times[:, None] * times_b[None, :]
+    common += _GROWTH * whens[:, None] * whens_b[None, :]
+    index = at[:, None], at_b[None, :]
+    found: Floats = changed[index] * alike[places[:, None], places_b[None, :]]
+    found += common[index]
+    one, other = np.nonzero(cells[:, None] == cells_b[None, :])
+    found[one, other] += own[at[one], at_b[other]]
     return found
 
 

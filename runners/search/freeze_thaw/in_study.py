@@ -75,56 +75,78 @@ def make_thaw_queue(
 
     Raises `InputError` where what is remembered is damaged, and where nothing of the space can be had.
     """
-    space = planner.space
-    file = journal_file(study, space.name, place.profile, asked.seed)
-    planned: dict[str, Planned] = {}
-    trials: dict[str, list[Planned]] = {}
-
-    def have(made: Variant) -> Had:
-        found = planner.trials(made)
-        first = found[0]
-        cell = first.config.cell
-        trials[cell] = found
-        planned.update({one.key: one for one in found})
-        seconds = max(times.foretold(first).seconds, _LEAST_SECONDS)
-        epochs = first.config.protocol.epochs
-        return Had(cell, (first.params, first.macs), seconds, epochs, tuple(one.key for one in found))
-
-    def plan(cell: str) -> None:
-        run = run_of(space, place.profile, trials[cell], "search", planner.looks)
-        study.plan(run, **place.told())
-        proposed(trials[cell])
-
-    def note(event: Event) -> None:
-        append_event(file, event)
-        if isinstance(event, Went) and event.choice is not None:
-            plan(event.cell)
-
-    def known(key: str) -> Mapping[int, float] | None:
-        record = study.record(key)
-        if record is None or record.state != "complete":
-            return None
-        scores = np.maximum.accumulate(study.table(key, "epochs")["val_dice"].to_numpy())
-        return dict(enumerate(map(float, scores), start=1))
-
-    offers = Offers(space, have, len(COSTS), asked.seed)
+    space, trials = planner.space, _Trials(study, planner, place, times, proposed)
+    offers = Offers(space, trials.have, len(COSTS), asked.seed)
     first = offers.fresh((), ())
     if not first:
         raise offers.impossible()
     decider = Decider(
         offers.named,
         Prices(*box_of([offered.costs for offered in first.values()])),
-        bar=bar_of(trials[next(iter(first))]),
+        bar=bar_of(trials.of[next(iter(first))]),
         last=max(offered.epochs for offered in first.values()),
         restart=RESTART_SECONDS,
         seed=asked.seed,
     )
+    file = journal_file(study, space.name, place.profile, asked.seed)
     past = read_events(file)
     begun = [offers.of(event.choice).cell for event in past if isinstance(event, Went) and event.choice is not None]
     for cell in begun:
-        plan(cell)
-    budget = budget_of([one for cell in begun for one in trials[cell]])
+        trials.plan(cell)
+    budget = budget_of([planned for cell in begun for planned in trials.of[cell]])
+
+    def note(event: Event) -> None:
+        append_event(file, event)
+        if isinstance(event, Went) and event.choice is not None:
+            trials.plan(event.cell)
+
     conductor = Conductor(
-        decider, offers, past=past, note=note, limits=budget, workers=asked.workers, most=asked.most, known=known
+        decider, offers, past=past, note=note, limits=budget, workers=asked.workers, most=asked.most, known=trials.known
     )
-    return ThawQueue(conductor, planned.get, budget)
+    return ThawQueue(conductor, trials.planned.get, budget)
+
+
+class _Trials:
+    """The trials of a planner's configurations, as they are asked for, in a study."""
+
+    def __init__(
+        self, study: Study, planner: Planner, place: Place, times: Times, proposed: Callable[[list[Planned]], None]
+    ) -> None:
+        self.of: dict[str, list[Planned]] = {}
+        """By cell."""
+        self.planned: dict[str, Planned] = {}
+        """By key."""
+        self._study, self._planner, self._place = study, planner, place
+        self._times, self._proposed = times, proposed
+
+    def have(self, made: Variant) -> Had:
+        """A configuration, priced. Raises `InputError` for what cannot be had."""
+        found = self._planner.trials(made)
+        first = found[0]
+        cell = first.config.cell
+        self.of[cell] = found
+        self.planned.update({one.key: one for one in found})
+        foretold = self._times.foretold(first)
+        return Had(
+            cell,
+            (first.params, first.macs),
+            max(foretold.seconds, _LEAST_SECONDS),
+            first.config.protocol.epochs,
+            tuple(one.key for one in found),
+            foretold.by_layers,
+        )
+
+    def plan(self, cell: str) -> None:
+        """Have the study know of a cell's trials before they start."""
+        found = self.of[cell]
+        run = run_of(self._planner.space, self._place.profile, found, "search", self._planner.looks)
+        self._study.plan(run, **self._place.told())
+        self._proposed(found)
+
+    def known(self, key: str) -> Mapping[int, float] | None:
+        """The best scores so far by epoch of a trial that is complete; of others none."""
+        record = self._study.record(key)
+        if record is None or record.state != "complete":
+            return None
+        scores = np.maximum.accumulate(self._study.table(key, "epochs")["val_dice"].to_numpy())
+        return dict(enumerate(map(float, scores), start=1))

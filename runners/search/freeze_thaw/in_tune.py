@@ -51,8 +51,7 @@ class ThawQueue(Queue):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         key = self._running.pop(trial_id)
-        said = result or {}
-        self._conductor.ended(key, finished=not error and said.get("ended", False) and said.get("state") != "failed")
+        self._conductor.ended(key, failed=error or (result or {}).get("state") == "failed")
 
 
 class ThawScheduler(FIFOScheduler):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ablate.errors import InputError
 from ablate.runners.search.catalogue import as_params, combinations
 from ablate.runners.search.encoding import Encoding, changed
-from ablate.runners.search.freeze_thaw.decider import Offered
+from ablate.runners.search.freeze_thaw.cells import Offered
 from ablate.search_spaces.designs import Choice, Variant, draw, variant
 from ablate.search_spaces.space import Space
 
@@ -29,6 +29,7 @@ class Had(NamedTuple):
     seconds: float
     epochs: int
     keys: tuple[str, ...]
+    by_layers: bool = True
 
 
 class Offers:
