@@ -146,7 +146,7 @@ def trainable(grid: Grid, factor: float, folder: str) -> Any:
     return sleeps
 
 
-class Clock(tune.Callback):
+class Clock:
     """Notes what was trained, and what starts took, by the processes that trained."""
 
     def __init__(self) -> None:
@@ -157,31 +157,24 @@ class Clock(tune.Callback):
         self._known: float | None = None
         self._free: dict[int, float] = {}
 
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        if result["ended"] or result["restored"]:
-            return
+    def added(self) -> None:
+        self._known = self._known or time.time()
+
+    def trained(self, key: str, result: dict[str, Any]) -> None:
         process = result["pid"]
-        self.lengths[trial.config["key"]] = result["epoch"]
+        self.lengths[key] = result["epoch"]
         if process in self._free:
             self.warm.append(result["began"] - self._free.pop(process))
         elif process not in self.processes:
             self.cold.append(result["began"] - (self._known or 0.0))
         self.processes.add(process)
 
-    def added(self) -> None:
-        self._known = self._known or time.time()
-
     def freed(self, process: int) -> None:
         self._free[process] = time.time()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return tune.Callback, ()
-
 
 class Timed(TrialScheduler):
-    """Tells the clock when a scheduler's decision frees a worker."""
+    """Tells the clock what a scheduler is told, and when its decision frees a worker."""
 
     metric = DEFAULT_METRIC  # what Ray demands in no report
 
@@ -190,8 +183,10 @@ class Timed(TrialScheduler):
         self._scheduler, self._clock = scheduler, clock
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        if not result["ended"] and not result["restored"]:
+            self._clock.trained(trial.config["key"], result)
         decision: str = self._scheduler.on_trial_result(tune_controller, trial, result)
-        if decision != TrialScheduler.CONTINUE or result.get("ended"):
+        if decision != TrialScheduler.CONTINUE or result["ended"]:
             self._clock.freed(result["pid"])
         return decision
 
@@ -256,7 +251,7 @@ def in_ray(grid: Grid, strategy: Strategy, factor: float, repeat: int) -> Real:
                 max_concurrent_trials=None if pauses else strategy.workers,
                 reuse_actors=True,
             ),
-            run_config=tune.RunConfig(storage_path=folder, name="run", verbose=0, callbacks=[clock]),
+            run_config=tune.RunConfig(storage_path=folder, name="run", verbose=0),
         ).fit()
         restart = float(np.median(clock.warm))
         # Where trials pause, one process is started at a time: the first alone says what one takes.

@@ -281,7 +281,7 @@ class Measure(NamedTuple):
 MEASURES = (
     Measure("machine_seconds", "seconds", lambda path, share: path.spent_to(share), lambda path: _last(path.spent)),
     Measure("epochs", "epochs", lambda path, share: path.epochs_to(share), lambda path: len(path.seconds)),
-    Measure("seconds", "wall time", lambda path, share: path.seconds_to(share), lambda path: _last(path.seconds)),
+    Measure("seconds", "wall", lambda path, share: path.seconds_to(share), lambda path: _last(path.seconds)),
 )
 
 

@@ -277,7 +277,7 @@ def test_the_table_says_seconds_epochs_and_wall_time_in_80_columns(folder, capsy
         rows = [line.split() for line in lines]
         assert [row[1] for row in rows if row[:1] == ["pareto-promote"]] == ["seconds"]
         assert any("epochs" in row[:2] for row in rows)
-        assert any(row[:2] == ["wall", "time"] for row in rows) == ("--workers" in arguments)
+        assert any(row[:1] == ["wall"] for row in rows) == ("--workers" in arguments)
 
 
 def test_plan_starts_the_longest_first_by_seconds():
