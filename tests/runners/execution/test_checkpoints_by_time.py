@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from pathlib import Path
 
 from commands import ABLATE, SPACE, ablate, kill_tree, tables, times_trained, wait_until, weights, workers
 
