@@ -93,8 +93,10 @@ def record_of(files: Mapping[str, bytes], key: str) -> Record:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], more: Mapping[str, bytes]) -> None:
-    """Write a trial's files to a new `folder`, and `more` by name with them: when this returns they are on the disk, but
-    for the pictures, which can be made again."""
+    """Write a trial's files, and `more` by name with them, to a new `folder`.
+
+    When this returns they are on the disk, but for the pictures, which can be made again.
+    """
     added = _as_lines({name: sha256(data) for name, data in more.items()})
     folder.mkdir(parents=True)
     write_all_new(
