@@ -74,9 +74,10 @@ def unpacked(packed: bytes) -> dict[str, bytes]:
         sums = parse_checksums(files.get(CHECKSUMS, b""))
     except ValueError as error:
         raise zipfile.BadZipFile(f"its checksums are none: {error}") from None
-    for name, digest in sums.items():
-        if name not in files or sha256(files[name]) != digest:
-            raise zipfile.BadZipFile(f"its {name} is not as it was packed")
+    found = {name: sha256(data) for name, data in files.items() if name != CHECKSUMS}
+    if found != sums:
+        differs = sorted(name for name, _ in found.items() ^ sums.items())
+        raise zipfile.BadZipFile(f"its {differs[0]} is not as it was packed")
     return files
 
 
