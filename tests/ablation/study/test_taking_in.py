@@ -1,4 +1,4 @@
-"""A trial's way into the study: packed, held against its checksums, written, on the disk, and only then in its place."""
+"""A trial's way into the study: held against its checksums, written, on the disk, and only then in its place."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_all_but_pictures_is_on_the_disk_before_it_is_in_its_place(one, tmp_path
 
     def watched(descriptor: int) -> None:
         fsync(descriptor)
-        flushed.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        flushed.add(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
 
     def place(arriving: Path, home: Path) -> None:
         wanted = {file for file in arriving.rglob("*") if file.is_file()}
