@@ -52,7 +52,7 @@ def do_nothing(config: dict[str, Any], workplace: Workplace) -> None:
     result = Result([epoch], 1, ids, counts, np.zeros((IMAGES, 32, 32), np.uint8), {"weight": torch.zeros(1000)})
     record = make_record(planned.config, planned.params, planned.macs, [epoch], result)
     workplace.storage.write(arrival_name(planned.key), pack(planned.config, record, [epoch], result))
-    tune.report({"ended": True, "said": ""})
+    tune.report({"ended": True, "said": "", "done": True})
 
 
 def report_once(config: dict[str, Any]) -> None:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import zipfile
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -42,12 +41,12 @@ from ablate.study.manifest import VERSION, Manifest, is_kept_twice, is_study, ne
 from ablate.study.measurements import read_measurements, write_measurements
 from ablate.study.migration import COPY, clear_away, migrate
 from ablate.study.plans import PLAN, Plans, are_kept_twice, read_trial_plan, trial_plan
-from ablate.study.records import Record, read_record
+from ablate.study.records import Record
 from ablate.study.recovery import read_study
 from ablate.study.runs import DataRecord, Run, is_key
 from ablate.study.set_aside import SET_ASIDE, set_aside
 from ablate.study.tables import TableName, read_table
-from ablate.study.trial_folder import CHECKSUMS, is_whole, parse_checksums, sample_name, unpack
+from ablate.study.trial_folder import CHECKSUMS, parse_checksums, record_of, sample_name, unpacked, write_folder
 from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:
@@ -343,17 +342,16 @@ class Study:
         """
         home = self.path / "trials" / key
         arriving = home.with_name(f"{key}.partial") / key
+        files = unpacked(packed)
+        attempt = record_of(files, key)
         with self._locks.changing():
+            known = self.record(key)
+            if attempt.state in ("failed", "stopped") and known is not None and known.state == "complete":
+                return attempt
             plan = {PLAN: trial_plan(self._facts, self.plans, key)} if key in self.plans.levels else {}
             shutil.rmtree(arriving.parent, ignore_errors=True)
             try:
-                unpack(packed, arriving, plan)
-                if not is_whole(arriving):
-                    raise zipfile.BadZipFile(f"it is not trial {key} as it was packed")
-                attempt = read_record(arriving)
-                known = self.record(key)
-                if attempt.state in ("failed", "stopped") and known is not None and known.state == "complete":
-                    return attempt
+                write_folder(arriving, files, plan)
                 _put_in_place(arriving, home)
             finally:
                 shutil.rmtree(arriving.parent, ignore_errors=True)

@@ -19,15 +19,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ablate.files import flush_directory, kind, read_regular, sha256, write_new, write_whole
+from ablate.files import flush_directory, kind, read_regular, sha256, write_all_new, write_whole
 from ablate.study.records import Record, read_record
 from ablate.study.runs import is_key
 from ablate.study.tables import CASE, EPOCH_COLUMNS, metric_column
 from ablate.trial import TrialConfig
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ablate.training.checkpoint import Epoch
     from ablate.training.loop import Result
 
@@ -39,18 +37,15 @@ _SUM = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
 def pack(trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result | None) -> bytes:
     """A trial's folder as one zip archive. A trial that failed or was stopped has no `result`."""
-    import pandas as pd
     from safetensors.torch import save
 
-    curves = pd.DataFrame(epochs, columns=list(EPOCH_COLUMNS[1:]))
-    curves.insert(0, "key", trial.key)
     files = {
         "config.json": trial.to_file(),
         "record.json": record.model_dump_json(indent=1).encode(),
-        "epochs.parquet": curves.to_parquet(index=False),
+        "epochs.parquet": _parquet(_epoch_columns(trial.key, epochs)),
     }
     if result is not None:
-        files["images.parquet"] = _image_table(trial.key, result).to_parquet(index=False)
+        files["images.parquet"] = _parquet(_image_columns(trial.key, result))
         if result.weights:
             files["model.safetensors"] = save(result.weights)
         for image, prediction in zip(result.ids, result.predictions, strict=True):
@@ -63,23 +58,51 @@ def pack(trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result
     return archive.getvalue()
 
 
-def unpack(packed: bytes, folder: Path, more: Mapping[str, bytes] | None = None) -> None:
-    """Write a packed trial's files to `folder`, and `more` by name with them: when this returns they are on the disk,
-    but for the pictures, which can be made again.
+def unpacked(packed: bytes) -> dict[str, bytes]:
+    """A packed trial's files by name, as they were packed.
 
-    Raises `zipfile.BadZipFile` for what is no whole archive of a trial's files.
+    Raises `zipfile.BadZipFile` for what is no whole archive of a trial's files, by their checksums.
     """
+    files: dict[str, bytes] = {}
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-        folder.mkdir(parents=True, exist_ok=True)
         for entry in archive.infolist():
-            if not _is_file_of_a_trial(entry.filename) or entry.compress_type != zipfile.ZIP_STORED:
-                raise zipfile.BadZipFile(f"'{entry.filename}' is no file of a trial")
-            content = archive.read(entry)
-            if entry.filename == CHECKSUMS:
-                content += _as_lines({name: sha256(data) for name, data in (more or {}).items()})
-            write_new(folder / entry.filename, content, flush=not is_sample(entry.filename))
-        for name, data in (more or {}).items():
-            write_new(folder / name, data)
+            name = entry.filename
+            if not _is_file_of_a_trial(name) or entry.compress_type != zipfile.ZIP_STORED or name in files:
+                raise zipfile.BadZipFile(f"'{name}' is no file of a trial")
+            files[name] = archive.read(entry)
+    try:
+        sums = parse_checksums(files.get(CHECKSUMS, b""))
+    except ValueError as error:
+        raise zipfile.BadZipFile(f"its checksums are none: {error}") from None
+    found = {name: sha256(data) for name, data in files.items() if name != CHECKSUMS}
+    if found != sums:
+        differs = sorted(name for name, _ in found.items() ^ sums.items())
+        raise zipfile.BadZipFile(f"its {differs[0]} is not as it was packed")
+    return files
+
+
+def record_of(files: Mapping[str, bytes], key: str) -> Record:
+    """The record among the files of trial `key`. Raises `zipfile.BadZipFile` where they are of no trial, or another."""
+    try:
+        config = TrialConfig.model_validate_json(files["config.json"])
+        record = Record.model_validate_json(files["record.json"])
+    except (KeyError, ValueError):
+        record = None
+    if record is None or not config.key == record.key == key:
+        raise zipfile.BadZipFile(f"it is not trial {key} as it was packed")
+    return record
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes], more: Mapping[str, bytes]) -> None:
+    """Write a trial's files, and `more` by name with them, to a new `folder`.
+
+    When this returns they are on the disk, but for the pictures, which can be made again.
+    """
+    added = _as_lines({name: sha256(data) for name, data in more.items()})
+    folder.mkdir(parents=True)
+    write_all_new(
+        folder, {**files, CHECKSUMS: files[CHECKSUMS] + added, **more}, flush=lambda name: not is_sample(name)
+    )
     flush_directory(folder)
 
 
@@ -162,19 +185,35 @@ def _files(folder: Path) -> dict[str, Path]:
     return {name: file for file in files if (name := file.relative_to(folder).as_posix()) != CHECKSUMS}
 
 
-def _image_table(key: str, result: Result) -> pd.DataFrame:
+def _epoch_columns(key: str, epochs: list[Epoch]) -> dict[str, Any]:
+    columns = zip(*epochs, strict=True) if epochs else ((),) * len(EPOCH_COLUMNS[1:])
+    return {"key": [key] * len(epochs), **dict(zip(EPOCH_COLUMNS[1:], columns, strict=True))}
+
+
+def _image_columns(key: str, result: Result) -> dict[str, Any]:
     import numpy as np
-    import pandas as pd
 
     from ablate.metrics.counts import COUNTS
 
     images, classes, _ = result.counts.shape
-    frame = pd.DataFrame(result.counts.reshape(-1, len(COUNTS)), columns=list(COUNTS))
-    frame.insert(0, "key", key)
-    frame.insert(1, "image", np.repeat(np.array(result.ids, dtype=object), classes))
-    frame.insert(2, CASE, np.repeat(np.array(result.cases or result.ids, dtype=object), classes))
-    frame.insert(3, "class", np.tile(np.arange(classes), images))
-    return frame.assign(**{metric_column(label): values.reshape(-1) for label, values in result.more.items()})
+    return {
+        "key": [key] * (images * classes),
+        "image": [image for image in result.ids for _ in range(classes)],
+        CASE: [case for case in result.cases or result.ids for _ in range(classes)],
+        "class": np.tile(np.arange(classes), images),
+        **dict(zip(COUNTS, result.counts.reshape(-1, len(COUNTS)).T, strict=True)),
+        **{metric_column(label): values.reshape(-1) for label, values in result.more.items()},
+    }
+
+
+def _parquet(columns: Mapping[str, Any]) -> bytes:
+    """A table by its columns, as pandas would write it: a value that is none is null."""
+    import pyarrow
+    from pyarrow.parquet import write_table
+
+    file = io.BytesIO()
+    write_table(pyarrow.table({name: pyarrow.array(of, from_pandas=True) for name, of in columns.items()}), file)
+    return file.getvalue()
 
 
 def picture_name(image: str) -> str:

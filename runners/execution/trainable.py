@@ -143,7 +143,7 @@ def _run(planned: Planned, workplace: Workplace, report: Any) -> None:
         processor="" if team else processor_of(device.type), images=planned.images,
     )  # fmt: skip
     workplace.storage.write(arrival_name(trial.key), pack(trial, record, epochs, result))
-    report(ended=True, state=record.state)
+    report(ended=True, state=record.state, done=True)  # Ray need not ask whether more is coming
 
 
 def _train(trial: TrialConfig, device: Any, workplace: Workplace, report: Any, team: list[Machine]) -> Result:

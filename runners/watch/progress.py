@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
@@ -58,7 +59,9 @@ class Progress:
         self._console, self._study, self._labels = console, study, labels
         self._times = times or Times.of(this_machine(), study, trials)
         self._known = {planned.key: self._times.foretold(planned) for planned in trials}
-        self._ended: dict[str, Record] = {}
+        self._ended: dict[str, str] = {}
+        """In which state, by key."""
+        self._states: Counter[str] = Counter()
         self._slots = 1
         """How many trials ran at a time."""
         self._last_epoch: dict[str, float] = {}
@@ -134,11 +137,11 @@ class Progress:
 
     def ended(self, record: Record, planned: Planned) -> None:
         self.paused(record.key)
-        self._ended[record.key] = record
+        self._states[self._ended.get(record.key, "")] -= 1
+        self._states[record.state] += 1
+        self._ended[record.key] = record.state
         live, name = self._live, self._name(record.key, planned)
-        live.ended = len(self._ended)
-        live.failed = sum(record.state == "failed" for record in self._ended.values())
-        live.stopped = sum(record.state == "stopped" for record in self._ended.values())
+        live.ended, live.failed, live.stopped = len(self._ended), self._states["failed"], self._states["stopped"]
         if record.state == "failed":
             mark, what = "✗", f"failed: {record.error}"
             live.incidents = [*live.incidents, f"{name} {what}"][-_INCIDENTS:]

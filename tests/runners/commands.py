@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,33 @@ def descendants(process: int) -> list[int]:
         tree.append(queue.pop())
         queue += children.get(tree[-1], [])
     return tree
+
+
+def workers(driver: int) -> list[int]:
+    """The processes in which trials of a run are training."""
+    found = []
+    for process in descendants(driver):
+        try:
+            if Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::ImplicitFunc"):
+                found.append(process)
+        except OSError:
+            continue
+    return found
+
+
+def times_trained(study: Path) -> dict[tuple[str, int], int]:
+    """How often each epoch of each trial was trained, by the logs: an epoch is told by its number and its duration to
+    the microsecond."""
+    trained: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for log in (study / "logs").glob("*.log"):
+        for epoch, seconds in re.findall(r"epoch (\d+): .* (\d+\.\d{6}) s$", log.read_text(), re.M):
+            trained[log.stem, int(epoch)].add(seconds)
+    return {epoch: len(durations) for epoch, durations in trained.items()}
+
+
+def weights(study: Path) -> dict[str, bytes]:
+    """The kept weights of each trial, by its key."""
+    return {file.parent.name: file.read_bytes() for file in study.glob("trials/*/model.safetensors")}
 
 
 def alive(processes: Iterable[int]) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import ABLATE, SPACE, ablate, descendants, kill_tree, tables, wait_until
+from commands import ABLATE, SPACE, ablate, kill_tree, tables, wait_until, workers
 
 from ablate.study.manifest import Manifest, write_manifest
 
@@ -123,13 +123,7 @@ def test_a_worker_that_dies_is_replaced_and_leaves_no_trace(uninterrupted, tmp_p
     study = tmp_path / "study"
     run = subprocess.Popen([ABLATE, "run", "--space", space, "--study", study], stdout=subprocess.PIPE, text=True)
     wait_until(lambda: any((study / "ray" / "checkpoints").glob("*.safetensors")), run)
-    workers = [
-        process
-        for process in descendants(run.pid)
-        if Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::ImplicitFunc")
-    ]
-    assert workers
-    os.kill(workers[0], signal.SIGKILL)
+    os.kill(workers(run.pid)[0], signal.SIGKILL)
     printed, _ = run.communicate(timeout=120)
     assert run.returncode == 0
     assert "its process died (killed, or out of memory): it goes on from epoch" in printed

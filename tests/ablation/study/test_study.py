@@ -14,7 +14,7 @@ from ablate.errors import InputError
 from ablate.study.pictures import keep_pictures, pictures_dir, read_pictures
 from ablate.study.plans import Plans
 from ablate.study.study import Study
-from ablate.study.trial_folder import unpack
+from ablate.study.trial_folder import unpacked, write_folder
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,9 @@ def test_what_a_kill_left_half_done_is_completed(tmp_path, one, moment):
     with study.writing():
         study.plan(run_of(trial), threads=1, data_dir=None)
         if moment == "before the rename":
-            unpack(packed(one), tmp_path / "trials" / f"{trial.key}.partial")
+            write_folder(tmp_path / "trials" / f"{trial.key}.partial", unpacked(packed(one)), {})
         else:
-            unpack(packed(one), study.trial_dir(trial.key))
+            write_folder(study.trial_dir(trial.key), unpacked(packed(one)), {})
     expected = {} if moment == "before the rename" else {trial.key: record_of(one)}
     again = Study.open(tmp_path)
     with again.writing():
@@ -104,7 +104,7 @@ def test_a_folder_that_is_put_in_by_hand_is_a_trial(tmp_path, one):
     with study.writing():
         study.plan(run_of(one.trial), threads=1, data_dir=None)
     assert study.records() == {}
-    unpack(packed(one), study.trial_dir(one.trial.key))
+    write_folder(study.trial_dir(one.trial.key), unpacked(packed(one)), {})
     assert study.records() == {one.trial.key: record_of(one)}
     shutil.rmtree(study.trial_dir(one.trial.key))
     assert study.records() == {}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from commands import ABLATE, SPACE, ablate, kill_tree, tables
+from commands import ABLATE, SPACE, ablate, kill_tree, tables, wait_until
 from pyarrow import fs
 
 CREDENTIALS = {
@@ -77,11 +77,7 @@ def test_a_study_through_s3_survives_its_driver_and_equals_one_on_the_disk(serve
         [ABLATE, *again, "--storage-path", server.uri], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        deadline = time.monotonic() + 120
-        while sum("checkpoints/" in name for name in server.written()) < 3:
-            assert first.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: sum("checkpoints/" in name for name in server.written()) >= 3, first)
     finally:
         kill_tree(first.pid)
         first.wait()

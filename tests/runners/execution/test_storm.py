@@ -9,10 +9,9 @@ import re
 import signal
 import subprocess
 import time
-from collections import defaultdict
 from pathlib import Path
 
-from commands import ABLATE, SPACE, ablate, descendants, kill_tree, tables
+from commands import ABLATE, SPACE, ablate, kill_tree, tables, times_trained, workers
 
 TRIALS, WORKER_KILLS, DRIVER_KILLS = 20, 10, 5
 # Networks whose checkpoints are small enough to be written after each epoch.
@@ -24,31 +23,8 @@ STORMY = (
 )
 
 
-def workers(driver: int) -> list[int]:
-    """The processes in which trials of a run are training."""
-    found = []
-    for process in descendants(driver):
-        try:
-            if Path(f"/proc/{process}/cmdline").read_bytes().startswith(b"ray::ImplicitFunc"):
-                found.append(process)
-        except OSError:
-            continue
-    return found
-
-
 def ended(study: Path) -> int:
     return sum((folder / "model.safetensors").exists() for folder in (study / "trials").glob("*"))
-
-
-def repeated(study: Path) -> int:
-    """Epochs that were trained more than once: an epoch is told by its number and its duration to the microsecond."""
-    again = 0
-    for log in (study / "logs").glob("*.log"):
-        trained: dict[str, set[str]] = defaultdict(set)
-        for epoch, seconds in re.findall(r"epoch (\d+): .* (\d+\.\d{6}) s$", log.read_text(), re.M):
-            trained[epoch].add(seconds)
-        again += sum(len(durations) - 1 for durations in trained.values())
-    return again
 
 
 def test_a_storm_of_kills_loses_nothing_and_repeats_at_most_an_epoch_a_kill(tmp_path):
@@ -84,7 +60,7 @@ def test_a_storm_of_kills_loses_nothing_and_repeats_at_most_an_epoch_a_kill(tmp_
     assert counts == {"complete": TRIALS, "failed": 0, "missing": 0}
     ends = sum(len(re.findall(r" complete$", log.read_text(), re.M)) for log in (study / "logs").glob("*.log"))
     assert ends <= TRIALS  # a driver may die between a trial's acceptance and its line in the log
-    again = repeated(study)
+    again = sum(times - 1 for times in times_trained(study).values())
     assert again <= workers_killed + trials_in_flight, f"{again} epochs were trained twice"
     assert not list((study / "ray" / "checkpoints").glob("*"))
     assert not list((study / "ray" / "arrivals").glob("*"))
