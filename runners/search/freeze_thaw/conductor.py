@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,8 +20,8 @@ class Offering(Protocol):
 
     choices: dict[str, Choice]
 
-    def of(self, choice: Mapping[str, object]) -> Offered: ...
-    def fresh(self, started: Iterable[str], front: Iterable[str]) -> dict[str, Offered]: ...
+    def of(self, choice: Mapping[str, Any]) -> Offered: ...
+    def fresh(self, started: Collection[str], front: Sequence[str]) -> dict[str, Offered]: ...
 
 
 class Limits(Protocol):

@@ -39,7 +39,7 @@ class Observed(NamedTuple):
     seeds: Floats
 
     def at(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Observed:
-        return Observed(*(column[rows] for column in self))
+        return Observed(self.cells[rows], self.times[rows], self.values[rows], self.seeds[rows])
 
 
 class Parameters(NamedTuple):
@@ -110,7 +110,7 @@ class Curves(NamedTuple):
         shift, spread = standard_of(observed.values)
         covariance = _covariance(features, named, parameters, observed.cells, observed.times, None)
         covariance[np.diag_indices_from(covariance)] += math.exp(parameters.noise) / observed.seeds + _JITTER
-        factor = np.linalg.cholesky(covariance)
+        factor: Floats = np.linalg.cholesky(covariance).astype(np.float64)
         alpha = cho_solve((factor, True), (observed.values - shift) / spread, check_finite=False)
         return cls(features, named, parameters, observed, shift, spread, factor, alpha)
 
