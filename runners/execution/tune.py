@@ -266,7 +266,7 @@ def _let_start(how: How, at_once: int | None) -> None:
 
 def _scheduler(study: Study, queue: Queue, how: How) -> Any:
     """The scheduler that was asked for, within the budget. What an earlier run found is what it judges by."""
-    from ablate.runners.execution.budget import Bounded
+    from ablate.runners.execution.bounded import Bounded
     from ablate.runners.search.schedulers.base import make_scheduler
 
     scheduler = queue.scheduler or make_scheduler(

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import SPACE, ablate
 from made_studies import made_study, trained
 
 from ablate.data import store
@@ -66,3 +67,10 @@ def test_a_report_loads_neither_pytorch_nor_ray(loaded, tmp_path):
     made_study(tmp_path / "study", trained())
     assert not {"torch", "ptflops", "ray", "sympy", "nibabel"} & loaded("report", "study")
     assert Path("study/report.html").exists()
+
+
+def test_a_run_with_nothing_to_do_loads_neither_pytorch_nor_ray(loaded, tmp_path):
+    space, study = tmp_path / "space.yaml", tmp_path / "study"
+    space.write_text(SPACE)
+    ablate("run", "--space", space, "--study", study)
+    assert not {"torch", "ray", "sympy"} & loaded("run", "--space", str(space), "--study", str(study))

@@ -18,7 +18,8 @@ from ablate.cost.machine import Machine
 from ablate.data.settings import Phantom
 from ablate.models.settings import UNet
 from ablate.origin import origin_of
-from ablate.runners.execution.budget import Bounded, Budget
+from ablate.runners.execution.bounded import Bounded
+from ablate.runners.execution.budget import Budget
 from ablate.runners.execution.queue import PlanQueue
 from ablate.runners.execution.standing import epochs_had, missing_trials, place
 from ablate.runners.execution.storage import PathStorage, StoredCheckpoint
