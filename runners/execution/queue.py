@@ -62,7 +62,8 @@ class Queue(Searcher):
 
     def give(self, planned: Planned) -> dict[str, Any]:
         """Note that a trial was asked for; what Ray Tune gets."""
-        self.given.append(planned)
+        if planned.key not in self.cells:  # a search may give one again
+            self.given.append(planned)
         self.costs[planned.key] = planned.params, planned.macs
         self.cells[planned.key] = planned.config.cell
         self.budget.starts(planned.key, planned.config.protocol.epochs)

@@ -90,7 +90,7 @@ def ray_session(
                 ray.init("local", include_dashboard=False, configure_logging=False, log_to_driver=False)
             else:
                 ray.init(address.text, configure_logging=False, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+    except Exception as error:  # Ray raises an Exception as such, too, where the machine is too busy
         if address is None:
             raise Halted(f"Ray cannot be started on this machine: {_first_line(error)}") from None
         raise InputError(f"{address}: no Ray cluster answers there: {_first_line(error)}") from None
@@ -155,14 +155,13 @@ def train_missing(
     if writer.again and not writer.halted:
         from ablate.runners.execution.queue import PlanQueue
 
-        given = {planned.key: planned for planned in queue.given}  # a search may give a trial several times
-        alone = [given[key] for key in given if key in writer.again]
+        alone = [planned for planned in queue.given if planned.key in writer.again]
         writer.again = {}
         last = tune.with_parameters(trainable, workplace=workplace._replace(last_chance=True))
         once_more = PlanQueue(study, alone, again=queue.again, budget=queue.budget)
         _tune(study, last, once_more, how._replace(resources=resources.alone()), writer, loggers, look)
     ended = {record.key for record in writer.records}
-    missing = [key for key in dict.fromkeys(planned.key for planned in queue.given) if key not in ended]
+    missing = [key for planned in queue.given if (key := planned.key) not in ended]
     missing += [planned.key for planned in queue.left]
     if writer.halted:
         room = free_there(study.path) if writer.halted.startswith(f"study '{study.path}'") else ""

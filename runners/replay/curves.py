@@ -127,7 +127,8 @@ def taking_part(trials: pd.DataFrame) -> pd.DataFrame:
             raise InputError(
                 f"table trials has state {str(state)[:50]!r} in row {row}: expected {', '.join(STATES)} or trivial"
             )
-    return trials[[state != "trivial" for state in states]]
+    rows = [row for row, state in enumerate(states) if state != "trivial"]
+    return trials.iloc[rows]  # an empty list of truth values would choose columns
 
 
 def recorded(trials: pd.DataFrame, epochs: pd.DataFrame, costs: Sequence[str] = COSTS) -> dict[str, Curve]:

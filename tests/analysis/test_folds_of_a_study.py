@@ -88,8 +88,12 @@ def test_cases_are_in_the_table_and_what_is_scored(by_patient, tmp_path):
 
 def without_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables are packed as version 0.1 did."""
-    table_of = trial_folder._image_table
-    monkeypatch.setattr(trial_folder, "_image_table", lambda *given: table_of(*given).drop(columns=CASE))
+    columns_of = trial_folder._image_columns
+
+    def columns(*given):
+        return {name: of for name, of in columns_of(*given).items() if name != CASE}
+
+    monkeypatch.setattr(trial_folder, "_image_columns", columns)
 
 
 def test_a_study_of_version_0_1_stays_by_image_whatever_joins_it(by_patient, tmp_path, monkeypatch):
