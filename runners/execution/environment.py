@@ -7,13 +7,15 @@ import errno
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ablate.errors import Halted, InputError
 from ablate.runners.execution.address import Address
+from ablate.runners.execution.processes import descendants
 
 _ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -106,6 +108,21 @@ def load_early(at_once: int | None) -> None:
         os.environ[_PRELOAD] = f"ray.tune,pandas,pyarrow.parquet,safetensors.torch,{_LOADED}"
     else:
         os.environ.pop(_PRELOAD, None)
+
+
+def start_twice(start: Callable[[], None]) -> None:
+    """Start Ray on this machine: once more where its daemons were not up in the half minute that it gives them, on a
+    machine that is busy for a moment. What the first attempt left is ended. Raises what `start` raises."""
+    before = descendants()
+    try:
+        start()
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        for process in descendants().keys() - before.keys():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        start()
 
 
 @contextlib.contextmanager

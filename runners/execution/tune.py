@@ -18,7 +18,7 @@ from ablate.errors import Halted, InputError
 from ablate.runners.execution.address import Address
 from ablate.runners.execution.daemons import Look
 from ablate.runners.execution.ending import at_last, same_signals
-from ablate.runners.execution.environment import in_own_folder, load_early, prepare_ray
+from ablate.runners.execution.environment import in_own_folder, load_early, prepare_ray, start_twice
 from ablate.runners.execution.nodes import Node, check_storage_reach
 from ablate.runners.execution.resources import Resources
 from ablate.runners.execution.standing import place
@@ -87,7 +87,8 @@ def ray_session(
     try:
         with same_signals(), in_own_folder():
             if address is None:
-                ray.init("local", include_dashboard=False, configure_logging=False, log_to_driver=False)
+                quiet = {"configure_logging": False, "log_to_driver": False}
+                start_twice(lambda: ray.init("local", include_dashboard=False, **quiet))
             else:
                 ray.init(address.text, configure_logging=False, log_to_driver=False)
     except Exception as error:  # Ray raises an Exception as such, too, where the machine is too busy

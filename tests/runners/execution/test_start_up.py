@@ -212,3 +212,32 @@ def test_whoever_takes_connections_and_is_no_cluster_is_given_up(silent: str, mo
     monkeypatch.setattr(address, "PATIENCE_SECONDS", 8.0)
     with pytest.raises(InputError, match=rf"^RAY_ADDRESS={silent}: no Ray cluster answered within 8 s: start the"):
         check_address(Address(silent, "RAY_ADDRESS"))
+
+
+def test_daemons_that_were_not_up_in_time_are_ended_and_started_once_more():
+    left: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        left.append(subprocess.Popen(["sleep", "60"]))
+        if len(left) == 1:
+            raise Exception("The current node timed out during startup. This could happen because …")
+
+    environment.start_twice(start)
+    first, second = left
+    assert first.wait(30) == -9
+    assert second.poll() is None
+    second.kill()
+    second.wait()
+
+
+@pytest.mark.parametrize("always", ["timed out during startup", "no room"])
+def test_what_still_fails_is_raised(always):
+    tried = []
+
+    def start() -> None:
+        tried.append(always)
+        raise RuntimeError(always)
+
+    with pytest.raises(RuntimeError, match=always):
+        environment.start_twice(start)
+    assert len(tried) == (2 if "timed out" in always else 1)
