@@ -110,7 +110,7 @@ def load_early(at_once: int | None) -> None:
         os.environ.pop(_PRELOAD, None)
 
 
-def start_twice(start: Callable[[], None]) -> None:
+def start_twice(start: Callable[[], object]) -> None:
     """Start Ray on this machine: once more where its daemons were not up in the half minute that it gives them, on a
     machine that is busy for a moment. What the first attempt left is ended. Raises what `start` raises."""
     before = descendants()

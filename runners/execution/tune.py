@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.data.dataset import Dataset
@@ -87,8 +88,8 @@ def ray_session(
     try:
         with same_signals(), in_own_folder():
             if address is None:
-                quiet = {"configure_logging": False, "log_to_driver": False}
-                start_twice(lambda: ray.init("local", include_dashboard=False, **quiet))
+                alone = partial(ray.init, "local", include_dashboard=False)
+                start_twice(partial(alone, configure_logging=False, log_to_driver=False))
             else:
                 ray.init(address.text, configure_logging=False, log_to_driver=False)
     except Exception as error:  # Ray raises an Exception as such, too, where the machine is too busy
