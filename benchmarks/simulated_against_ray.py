@@ -37,6 +37,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from ablate.modules import load
+from ablate.runners.execution.queue import Queue
 from ablate.runners.replay.curves import Grid
 from ablate.runners.replay.strategy import Strategy, searcher_and_scheduler, trials_pause
 from ablate.runners.simulate import simulate
@@ -210,7 +211,7 @@ class Timed(TrialScheduler):
         return str(self._scheduler.debug_string())
 
 
-class Same(Searcher):
+class Same(Queue):
     """A searcher that Ray neither copies nor keeps."""
 
     def __init__(self, searcher: Searcher) -> None:
@@ -219,18 +220,6 @@ class Same(Searcher):
         self.suggest = searcher.suggest  # type: ignore[method-assign]
         self.on_trial_result = searcher.on_trial_result  # type: ignore[method-assign]
         self.on_trial_complete = searcher.on_trial_complete  # type: ignore[method-assign]
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Same:
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Searcher, ()
-
-    def save(self, checkpoint_path: str) -> None:
-        pass
-
-    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        pass
 
 
 def in_ray(grid: Grid, strategy: Strategy, factor: float, repeat: int) -> Real:

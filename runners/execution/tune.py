@@ -92,7 +92,10 @@ def ray_session(
                 start_twice(partial(alone, configure_logging=False, log_to_driver=False))
             else:
                 ray.init(address.text, configure_logging=False, log_to_driver=False)
-    except Exception as error:  # Ray raises an Exception as such, too, where the machine is too busy
+    except Exception as error:
+        known = (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError)
+        if not (isinstance(error, known) or type(error) is Exception):  # Ray raises that where daemons come too late
+            raise
         if address is None:
             raise Halted(f"Ray cannot be started on this machine: {_first_line(error)}") from None
         raise InputError(f"{address}: no Ray cluster answers there: {_first_line(error)}") from None

@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from ablate.errors import InputError
-from ablate.files import read_regular
-from ablate.study.sealed_lines import append_line, read_lines
+from ablate.runners.search.remembered import read_remembered, remember
 
 
 class Settled(BaseModel):
@@ -66,26 +64,11 @@ class Scored(NamedTuple):
 
 
 def read_proposals(file: Path) -> list[Proposal]:
-    """The proposals in `file`, one a line; none if there is no file. A last line that a kill cut short is not there.
-
-    Raises `InputError` for any other damage.
-    """
-    try:
-        found = read_lines(read_regular(file), of_earlier_versions=True)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise InputError(f"'{file}' cannot be read: {error.strerror}") from None
-    try:
-        if found.damaged:
-            raise ValueError(f"line {found.damaged[0]}")
-        return [Proposal.model_validate_json(line) for line in found.lines]
-    except ValueError:  # of pydantic too
-        raise InputError(f"'{file}' is damaged: delete it to search anew; trained trials are kept") from None
+    """The proposals in `file`, one a line; none if there is no file. Raises `InputError` as `read_remembered` does."""
+    return read_remembered(file, Proposal.model_validate_json, of_earlier_versions=True)
 
 
 def append_proposal(file: Path, proposal: Proposal) -> None:
     """Add a proposal to `file`, for good."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     unsaid = {"sampler"} if proposal.sampler is None else None
-    append_line(file, proposal.model_dump_json(exclude=unsaid).encode())
+    remember(file, proposal.model_dump_json(exclude=unsaid))

@@ -121,9 +121,27 @@ def _conditioned(
 
 def differences(a: Floats, b: Floats, named: NDArray[np.bool_]) -> Floats:
     """Squared differences by factor: (len(a), len(b), factors)."""
-    absent_a, absent_b = np.isnan(a)[:, None, :], np.isnan(b)[None, :, :]
-    distance = np.where(named, a[:, None, :] != b[None, :, :], (a[:, None, :] - b[None, :, :]) ** 2)
-    return np.where(absent_a | absent_b, (absent_a != absent_b).astype(np.float64), distance)
+    columns = zip(a.T, b.T, named, strict=True)
+    return np.stack([difference(one, other, by_name=bool(name)) for one, other, name in columns], axis=2)
+
+
+def weighed(a: Floats, b: Floats, named: NDArray[np.bool_], weights: Floats) -> Floats:
+    """The sum of squared differences by factor, each times its weight: (len(a), len(b))."""
+    found = np.zeros((len(a), len(b)))
+    for one, other, name, weight in zip(a.T, b.T, named, weights, strict=True):
+        found += weight * difference(one, other, by_name=bool(name))
+    return found
+
+
+def difference(a: Floats, b: Floats, *, by_name: bool) -> Floats:
+    """Squared differences in one factor: (len(a), len(b)). NaN is its absence; to have it or not is a difference of
+    one."""
+    one, other = a[:, None], b[None, :]
+    apart = (one != other).astype(np.float64) if by_name else (one - other) ** 2
+    absent_one, absent_other = np.isnan(one), np.isnan(other)
+    if not (absent_one.any() or absent_other.any()):
+        return np.asarray(apart)
+    return np.where(absent_one | absent_other, (absent_one != absent_other).astype(np.float64), apart)
 
 
 def matern(squared: Floats) -> Floats:

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+LEAST_SECONDS = 1e-6
+"""Of an epoch: what is divided by it stays finite."""
+
 
 def rungs(epochs: int) -> tuple[int, ...]:
     """The epochs at which a training may pause: 1, 2, 4, … and its last."""

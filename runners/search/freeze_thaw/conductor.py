@@ -104,7 +104,7 @@ class Conductor:
         if epoch >= cell.offered.epochs:
             return True
         if epoch < cell.until:
-            return not (self._limits and self._limits.is_over)
+            return not self._is_spent
         # Its part of what was decided is done. It goes on at once if that is what is decided next.
         self._running.discard(key)
         if not self._waiting and not self.over:
@@ -121,8 +121,7 @@ class Conductor:
         One that left for no such reason, for want of memory say, has failed too.
         """
         cell = self._decider.cells[self._cells[key]]
-        had_to = key in self._leaving or cell.offered.epochs in cell.best.get(key, {}) or cell.failed
-        had_to = had_to or (self._limits is not None and self._limits.is_over)
+        had_to = key in self._leaving or cell.offered.epochs in cell.best.get(key, {}) or cell.failed or self._is_spent
         self._running.discard(key)
         self._leaving.discard(key)
         self._stuck = False
@@ -157,7 +156,7 @@ class Conductor:
         """Add to what waits, or find that nothing is worth it, now or at all."""
         decider = self._decider
         while not self._waiting:
-            if self._limits and self._limits.is_over:
+            if self._is_spent:
                 return self._end(BUDGET)
             full = self._most is not None and len(decider.cells) >= self._most
             fresh = {} if full else self._offers.fresh(decider.cells, decider.front())
@@ -172,6 +171,10 @@ class Conductor:
             self._tell(Went(cell=step.cell, until=step.until, choice=choice))
             self._queue(step.cell)
         return None
+
+    @property
+    def _is_spent(self) -> bool:
+        return self._limits is not None and self._limits.is_over
 
     def _fits(self, price: Price) -> bool:
         """Whether so much more is within the budget, beside what is under way."""

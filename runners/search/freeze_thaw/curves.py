@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
 
-from ablate.runners.search.surrogate import Floats, matern, matern_slope
+from ablate.runners.search.surrogate import Floats, difference, matern, matern_slope, weighed
 
 _GROWTH = 0.5
 """Prior variance of the growth from the first epoch to the last, of scores standardised."""
@@ -67,27 +67,6 @@ class Parameters(NamedTuple):
 def variances(factors: int) -> Floats:
     """Of the normal priors about `Parameters.prior`."""
     return np.concatenate([np.full(factors, 4 * 3.0), [1.0, 1.0, 2.0], [1.0, 1.0, 1.0], [2.0]])
-
-
-def weighed(a: Floats, b: Floats, named: NDArray[np.bool_], weights: Floats) -> Floats:
-    """The weighed sum of squared differences by factor: (len(a), len(b)). NaN is the absence of a factor."""
-    found = np.zeros((len(a), len(b)))
-    for column, (name, weight) in enumerate(zip(named, weights, strict=True)):
-        found += weight * _difference(a[:, column], b[:, column], by_name=bool(name))
-    return found
-
-
-def _difference(a: Floats, b: Floats, *, by_name: bool) -> Floats:
-    one, other = a[:, None], b[None, :]
-    apart = (one != other).astype(np.float64) if by_name else (one - other) ** 2
-    absent_one, absent_other = np.isnan(one), np.isnan(other)
-    if not (absent_one.any() or absent_other.any()):
-        return apart
-    return np.where(absent_one | absent_other, (absent_one != absent_other).astype(np.float64), apart)
-
-
-def _in_time(a: Floats, b: Floats) -> Floats:
-    return np.asarray((a[:, None] - b[None, :]) ** 2)
 
 
 class Curves(NamedTuple):
@@ -179,7 +158,7 @@ def _covariance(
     # Rungs are few: what is of time alone is reckoned once for each pair of them.
     whens, at = np.unique(times, return_inverse=True)
     whens_b, at_b = (whens, at) if others is None else np.unique(times_b, return_inverse=True)
-    apart = _in_time(whens, whens_b)
+    apart = difference(whens, whens_b, by_name=False)
     common, changed, own = (
         math.exp(scale) * matern(math.exp(weight) * apart)
         for scale, weight in zip(parameters.scales, parameters.weights, strict=True)
@@ -238,10 +217,10 @@ class _Posterior:
         self._times = observed.times
         index = np.ix_(observed.cells, observed.cells)
         self._differences = [
-            _difference(features[:, column], features[:, column], by_name=bool(name))[index]
+            difference(features[:, column], features[:, column], by_name=bool(name))[index]
             for column, name in enumerate(named)
         ]
-        self._apart = _in_time(observed.times, observed.times)
+        self._apart = difference(observed.times, observed.times, by_name=False)
         self._same = observed.cells[:, None] == observed.cells[None, :]
         self._growth = _GROWTH * observed.times[:, None] * observed.times[None, :]
         self._centre = Parameters.prior(len(named)).flat

@@ -26,7 +26,7 @@ _REFIT = 1.25
 
 
 class Decider:
-    """Knows what was started and what came of it; nothing of it is drawn, or timed."""
+    """Knows what was started and what came of it; the same decides the same."""
 
     def __init__(
         self, named: NDArray[np.bool_], prices: Prices, *, bar: float, last: int, restart: float, seed: int = 0

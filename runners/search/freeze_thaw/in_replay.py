@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 
 from ablate.errors import InputError
 from ablate.foreign import missing
-from ablate.runners.search.freeze_thaw.cells import Offered
+from ablate.runners.search.freeze_thaw.cells import LEAST_SECONDS, Offered
 from ablate.runners.search.freeze_thaw.conductor import Conductor
 from ablate.runners.search.freeze_thaw.decider import Decider
 from ablate.runners.search.freeze_thaw.gains import Prices, box_of
@@ -22,8 +22,6 @@ from ablate.search_spaces.designs import Choice
 
 if TYPE_CHECKING:
     from ablate.runners.replay.curves import Grid
-
-_LEAST_SECONDS = 1e-6
 
 
 def search(grid: Grid, workers: int, repeat: int) -> tuple[Searcher, TrialScheduler]:
@@ -66,7 +64,7 @@ class _Recorded:
             costs = curves[0].costs
             features = (*rows[keys[0]], *(math.log10(max(cost, 1e-12)) for cost in costs))
             took = [second for curve in curves for second in curve.seconds]
-            seconds = max(mean(took), _LEAST_SECONDS) if took else _LEAST_SECONDS
+            seconds = max(mean(took), LEAST_SECONDS) if took else LEAST_SECONDS
             whole = [len(curve.scores) for curve in curves if curve.state != "failed"]
             epochs = min(whole, default=grid.max_epochs)
             self.cells[cell] = Offered(cell, features, costs, seconds, epochs, tuple(keys))

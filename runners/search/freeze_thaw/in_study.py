@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ablate.runners.search.freeze_thaw.cells import LEAST_SECONDS
 from ablate.runners.search.freeze_thaw.conductor import Conductor
 from ablate.runners.search.freeze_thaw.decider import Decider
 from ablate.runners.search.freeze_thaw.gains import Prices, box_of
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from ablate.study.study import Study
 
 COSTS = ("params", "macs")
-_LEAST_SECONDS = 1e-6
 RESTART_SECONDS = 1.0
 """That a trial takes to start, or to go on, in a process that trained another before."""
 
@@ -91,8 +91,8 @@ def make_thaw_queue(
     file = journal_file(study, space.name, place.profile, asked.seed)
     past = read_events(file)
     begun = [offers.of(event.choice).cell for event in past if isinstance(event, Went) and event.choice is not None]
-    for cell in begun:
-        trials.plan(cell)
+    if begun:
+        trials.plan(*begun)
     budget = budget_of([planned for cell in begun for planned in trials.of[cell]])
 
     def note(event: Event) -> None:
@@ -130,15 +130,15 @@ class _Trials:
         return Had(
             cell,
             (first.params, first.macs),
-            max(foretold.seconds, _LEAST_SECONDS),
+            max(foretold.seconds, LEAST_SECONDS),
             first.config.protocol.epochs,
             tuple(one.key for one in found),
             foretold.by_layers,
         )
 
-    def plan(self, cell: str) -> None:
-        """Have the study know of a cell's trials before they start."""
-        found = self.of[cell]
+    def plan(self, *cells: str) -> None:
+        """Have the study know of these cells' trials before they start."""
+        found = [planned for cell in cells for planned in self.of[cell]]
         run = run_of(self._planner.space, self._place.profile, found, "search", self._planner.looks)
         self._study.plan(run, **self._place.told())
         self._proposed(found)

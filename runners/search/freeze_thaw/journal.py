@@ -8,11 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from ablate.errors import InputError
-from ablate.files import read_regular
-from ablate.study.sealed_lines import append_line, read_lines
+from ablate.runners.search.remembered import read_remembered, remember
 
 
 class _Event(BaseModel):
@@ -65,25 +63,10 @@ _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="
 
 
 def read_events(file: Path) -> list[Event]:
-    """The events in `file`; none if there is no file. A last line that a kill cut short is not there.
-
-    Raises `InputError` for any other damage.
-    """
-    try:
-        found = read_lines(read_regular(file))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise InputError(f"'{file}' cannot be read: {error.strerror}") from None
-    try:
-        if found.damaged:
-            raise ValueError(f"line {found.damaged[0]}")
-        return [_EVENTS.validate_json(line) for line in found.lines]
-    except (ValueError, ValidationError):
-        raise InputError(f"'{file}' is damaged: delete it to search anew; trained trials are kept") from None
+    """The events in `file`; none if there is no file. Raises `InputError` as `read_remembered` does."""
+    return read_remembered(file, _EVENTS.validate_json)
 
 
 def append_event(file: Path, event: Event) -> None:
     """Add an event to `file`, for good."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    append_line(file, event.model_dump_json(exclude_none=True).encode())
+    remember(file, event.model_dump_json(exclude_none=True))

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from ablate.runners.search.freeze_thaw.cells import Cell, Offered, rungs
-from ablate.runners.search.freeze_thaw.curves import Curves, Observed, Parameters, weighed
+from ablate.runners.search.freeze_thaw.curves import Curves, Observed, Parameters
 from ablate.runners.search.freeze_thaw.gains import Prices, expected, volume
-from ablate.runners.search.surrogate import Floats, fit
+from ablate.runners.search.surrogate import Floats, fit, weighed
 
 STARTUP = 4
 """Configurations that are spread over factors and prices before curves are modelled."""
