@@ -267,14 +267,8 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
         budget_of=lambda trials: _budget(trainer, request, trials),
         times=times,
     )
-    height, width = dataset.config.size
-    out.print(
-        f"Up to {several(search.trials, 'configuration')} proposed by {label_of(search.sampler)}, "
-        f"{asked.epochs} epochs, {asked.data.called} at {dataset.config.channels}x{height}x{width}"
-    )
-    for note in planner.notes():
-        out.print(f"Note: {note}", style="yellow")
-    out.print(f"Study: {study.path}", soft_wrap=True)
+    what = f"Up to {several(search.trials, 'configuration')} proposed by {label_of(search.sampler)}, "
+    _say_of_search(trainer, f"{what}{asked.epochs} epochs", asked, dataset)
     if queue.over:
         out.print("All of them are in the study already")
         return
@@ -289,6 +283,15 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
         score_trivial(study, first, asked.dataset_of)
         raise
     score_trivial(study, first, asked.dataset_of)
+
+
+def _say_of_search(trainer: Trainer, what: str, asked: _Asked, dataset: Dataset) -> None:
+    height, width = dataset.config.size
+    trainer.out.print(f"{what}, {asked.data.called} at {dataset.config.channels}x{height}x{width}")
+    assert asked.planner is not None
+    for note in asked.planner.notes():
+        trainer.out.print(f"Note: {note}", style="yellow")
+    trainer.out.print(f"Study: {trainer.study.path}", soft_wrap=True)
 
 
 def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
@@ -322,13 +325,7 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
         budget_of=lambda trials: _budget(trainer, request, trials),
         proposed=lambda trials: labels.update({trial.key: level_label(trial.levels) for trial in trials}),
     )
-    height, width = dataset.config.size
-    out.print(
-        f"A search, up to {asked.epochs} epochs each, {asked.data.called} at {dataset.config.channels}x{height}x{width}"
-    )
-    for note in planner.notes():
-        out.print(f"Note: {note}", style="yellow")
-    out.print(f"Study: {study.path}", soft_wrap=True)
+    _say_of_search(trainer, f"A search, up to {asked.epochs} epochs each", asked, dataset)
     if queue.budget.is_over:
         out.print(queue.budget.said())
         return
