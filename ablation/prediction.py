@@ -38,32 +38,40 @@ WEIGHTS = "model.safetensors"
 class Predictor:
     """A trained network with the preparation that its trial's data had."""
 
-    def __init__(self, trial: TrialConfig, weights: bytes) -> None:
-        """`weights`: a safetensors document. Raises `InputError` if they are not those of the trial's network."""
+    def __init__(self, trial: TrialConfig, weights: bytes, device: torch.device | None = None) -> None:
+        """`weights`: a safetensors document. `device`: the best one, if none is given.
+
+        Raises `InputError` if the weights are not those of the trial's network.
+        """
         self.trial = trial
-        self._device = choose_device()
+        self._device = device or choose_device()
         model = build_model(trial.model, trial.data.channels, trial.data.classes, trial.data.size)
         try:
             model.load_state_dict(load(weights))
         except (SafetensorError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise InputError(f"the weights of trial {trial.key} do not fit its network: {reason}") from None
-        self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = model.to(self._device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     @classmethod
-    def of_trial(cls, study: Study, key: str) -> Predictor:
-        """The network of trial `key`. Raises `InputError` for a key without weights, and if they were changed."""
-        trial = study.config(key)
+    def of_trial(
+        cls, study: Study, key: str, trial: TrialConfig | None = None, device: torch.device | None = None
+    ) -> Predictor:
+        """The network of trial `key`, whose images are prepared as `trial` says, if it is given.
+
+        Raises `InputError` for a key without weights, and if they were changed.
+        """
+        trial = trial or study.config(key)
         if not kind(study.trial_dir(key) / WEIGHTS):
             raise InputError(f"trial {key} ({trial.model.name}) has no weights: give the key of a complete trial")
-        return cls(trial, study.read(key, WEIGHTS))
+        return cls(trial, study.read(key, WEIGHTS), device)
 
     def of_dataset(self, dataset: Dataset) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
         """Class indices of the test images of the trial's data set, in the split's order: (N, H, W), or each (h, w)
         where they are scored at their own size."""
         test = dataset.split(self.trial.protocol.split).test
         own_sizes = [dataset.own_sizes[i] for i in test] if dataset.own_sizes else []
-        return predictions_of(self._model, Chosen(dataset.images, test), own_sizes, self.trial, self._device)
+        return predictions_of(self.network, Chosen(dataset.images, test), own_sizes, self.trial, self._device)
 
     def probabilities(self, samples: Sequence[Sample]) -> Iterator[Tensor]:
         """Of each class of each image, (C, h, w) at the image's own size; of the foreground alone where C is 1.
@@ -73,7 +81,7 @@ class Predictor:
         """
         prepared = prepare_images(samples, self.trial.data)
         own_sizes = [(sample.image.shape[0], sample.image.shape[1]) for sample in samples]
-        return probabilities_of(self._model, prepared, own_sizes, self.trial, self._device)
+        return probabilities_of(self.network, prepared, own_sizes, self.trial, self._device)
 
 
 class Segmentation(NamedTuple):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from ablate.errors import InputError
-from ablate.part import DataPart
 from ablate.runners.cli.output import console, err_console, plain_table, print_json
 from ablate.runners.cli.shared import (
     code_option,
@@ -24,7 +22,6 @@ from ablate.runners.cli.training import ending
 
 if TYPE_CHECKING:
     from ablate.analysis.confirmation import Candidate, Confirmation
-    from ablate.data.dataset import Dataset
     from ablate.runners.execution.ending import Ends
     from ablate.search_spaces.plan import Planned
     from ablate.study.runs import Run
@@ -67,6 +64,7 @@ def confirm(
     from ablate.runners.conclusion import check_that_some_succeeded
     from ablate.runners.request import Training
     from ablate.runners.trainer import Trainer, check_cluster, find_cluster
+    from ablate.study.where_data_are import data_of
 
     out = err_console() if as_json else console()
     with ending(err=as_json) as ends:
@@ -87,7 +85,7 @@ def confirm(
                 f"{several(front, 'network')} of the front and {several(len(found.chosen) - front, 'rival')}, "
                 f"{several(seeds, 'fresh seed')} each: {several(len(found.trials), 'trial')}"
             )
-            trainer.train_trials(trainer.missing(found.trials), _data_of(opened, data_dir))
+            trainer.train_trials(trainer.missing(found.trials), data_of(opened, data_dir))
             check_that_some_succeeded(opened, found.run.trials)
             _conclude(opened, ends, as_json=as_json)
 
@@ -138,27 +136,6 @@ def _round(study: Study, seeds: int, rivals: int) -> _Round:
         data=source.data,
     )
     return _Round(run, found, chosen)
-
-
-def _data_of(study: Study, data_dir: Path | None) -> Callable[[DataPart], Dataset]:
-    """Reads a trial's data where they are now. Raises `InputError` if they are not what the search saw."""
-    from ablate.data.load import load_data
-    from ablate.study.runs import DataRecord
-
-    known, records = study.manifest.data_dir, study.data_records()
-
-    def dataset_of(data: DataPart) -> Dataset:
-        record = records.get(data.fingerprint, DataRecord())
-        root = data_dir or Path(record.root or known or "")
-        local = {"root": root if data_dir or record.root or known else None, "title": record.title}
-        dataset = load_data(DataPart(data.canonical() | {"fingerprint": ""}, local))
-        if dataset.config.fingerprint != data.fingerprint:
-            raise InputError(
-                f"the images of {dataset.config.called} are not those of the search: give their --data-dir"
-            )
-        return dataset
-
-    return dataset_of
 
 
 def _conclude(study: Study, ends: Ends, *, as_json: bool) -> None:

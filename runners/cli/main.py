@@ -54,6 +54,7 @@ _COMMANDS = {
     "replay": "what a search would have found in a finished study, and at what cost",
     "dashboard": "open optuna-dashboard on a study",
     "predict": "segment images with a trained trial",
+    "export-model": "write a trained network as a file that runs without ablate",
 }
 
 
@@ -66,7 +67,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        return getattr(importlib.import_module(f"ablate.runners.cli.{name}"), name)
+        module = name.replace("-", "_")
+        return getattr(importlib.import_module(f"ablate.runners.cli.{module}"), module)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -11,11 +11,12 @@ from ablate.data.load import load_data
 from ablate.data.settings import Phantom
 from ablate.errors import InputError
 from ablate.models.settings import UNet
-from ablate.runners.cli.confirm import _data_of, _round
+from ablate.runners.cli.confirm import _round
 from ablate.study.records import Record
 from ablate.study.runs import Run
 from ablate.study.study import Study
 from ablate.study.trial_folder import pack
+from ablate.study.where_data_are import data_of
 from ablate.training.loop import judge_trivial
 from ablate.trial import Protocol, TrialConfig
 
@@ -71,8 +72,8 @@ def test_running_it_again_adds_only_what_is_new(searched):
 
 
 def test_other_images_than_the_searchs_are_refused(searched):
-    dataset_of = _data_of(searched, None)
+    dataset_of = data_of(searched)
     data = searched.config(next(iter(searched.records()))).data
     assert dataset_of(data).config.fingerprint == data.fingerprint
-    with pytest.raises(InputError, match="the images of phantom are not those of the search"):
+    with pytest.raises(InputError, match="the images of phantom are not those of the study"):
         dataset_of(data.but(fingerprint="other"))

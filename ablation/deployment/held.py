@@ -1,0 +1,73 @@
+"""An exported file held against the network that it was made of, on the images that judged the network."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ablate.data.dataset import Dataset
+from ablate.data.ragged import Chosen, chosen
+from ablate.metrics.counts import class_count, scores
+from ablate.training.inference import predictions_of
+from ablate.training.judging import counts_of
+from ablate.trial import TrialConfig
+
+TOLERANCE = 1e-4
+"""How far a logit may be off, where logits are of the order of 1: float32 in another order of sums."""
+
+
+class Held(NamedTuple):
+    """What a file computes of a trial's test images, beside what its network does."""
+
+    images: int
+    difference: float
+    """The furthest that a logit is off, over the greatest logit or 1, whichever is more."""
+    pixels: int
+    """Of the masks."""
+    others: int
+    """Pixels of another class."""
+    dice: float
+    """Of the file's masks, mean over images."""
+    network_dice: float
+
+    @property
+    def is_equal(self) -> bool:
+        return self.difference <= TOLERANCE
+
+
+class _Beside(nn.Module):
+    """What `exported` computes, with how far that is from what `network` does."""
+
+    def __init__(self, network: nn.Module, exported: nn.Module) -> None:
+        super().__init__()
+        self.network, self.exported = network, exported
+        self.furthest, self.greatest = 0.0, 1.0
+
+    def forward(self, images: Tensor) -> Tensor:
+        expected, found = self.network(images), self.exported(images)
+        self.furthest = max(self.furthest, float((found - expected).abs().max()))
+        self.greatest = max(self.greatest, float(expected.abs().max()))
+        return found  # type: ignore[no-any-return]
+
+
+def held_against(network: nn.Module, exported: nn.Module, trial: TrialConfig, dataset: Dataset) -> Held:
+    """`trial`: whose data are prepared as `dataset` is. Images go through as they did when the trial was judged: in
+    batches, by windows where patches are drawn, with its flips."""
+    beside, test = _Beside(network, exported), dataset.split(trial.protocol.split).test
+    own_sizes = [dataset.own_sizes[i] for i in test] if dataset.own_sizes else []
+    images, masks, cpu = Chosen(dataset.images, test), chosen(dataset.judged_by, test), torch.device("cpu")
+    found = predictions_of(beside, images, own_sizes, trial, cpu)
+    expected = predictions_of(network, images, own_sizes, trial, cpu)
+    classes = class_count(trial.data.classes)
+    dice, network_dice = (scores(counts_of(masks_of, masks, classes)).dice for masks_of in (found, expected))
+    return Held(
+        images=len(test),
+        difference=beside.furthest / beside.greatest,
+        pixels=sum(mask.size for mask in expected),
+        others=sum(int(np.count_nonzero(one != other)) for one, other in zip(found, expected, strict=True)),
+        dice=dice,
+        network_dice=network_dice,
+    )
