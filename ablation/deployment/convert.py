@@ -40,7 +40,7 @@ def converted(model: nn.Module, form: Format, channels: int, size: tuple[int, in
 
 
 def _torchscript(model: nn.Module, example: torch.Tensor) -> bytes:
-    traced = torch.jit.trace(model, example, check_trace=False)  # type: ignore[no-untyped-call]
+    traced = torch.jit.trace(model, example, check_trace=False)
     buffer = io.BytesIO()
     torch.jit.save(traced, buffer)
     return buffer.getvalue()

@@ -47,10 +47,11 @@ class _Beside(nn.Module):
         self.furthest, self.greatest = 0.0, 1.0
 
     def forward(self, images: Tensor) -> Tensor:
-        expected, found = self.network(images), self.exported(images)
+        expected: Tensor = self.network(images)
+        found: Tensor = self.exported(images)
         self.furthest = max(self.furthest, float((found - expected).abs().max()))
         self.greatest = max(self.greatest, float(expected.abs().max()))
-        return found  # type: ignore[no-any-return]
+        return found
 
 
 def held_against(network: nn.Module, exported: nn.Module, trial: TrialConfig, dataset: Dataset) -> Held:

@@ -36,7 +36,7 @@ def quantised(content: bytes, images: Iterator[NDArray[np.float32]]) -> bytes:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             image = next(images, None)
             return None if image is None else {INPUT: np.ascontiguousarray(image[None])}

@@ -42,7 +42,7 @@ def _onnx(content: bytes, threads: int) -> Callable[[Tensor], Tensor]:
 
 
 def _torchscript(content: bytes, threads: int) -> Callable[[Tensor], Tensor]:
-    loaded = torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
+    loaded = torch.jit.load(io.BytesIO(content), map_location="cpu")
     run: Callable[[Tensor], Tensor] = loaded.eval()
     return run
 

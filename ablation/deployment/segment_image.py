@@ -65,8 +65,9 @@ def read(path: Path) -> Array:
     from PIL import Image, ImageOps
 
     with Image.open(path) as picture:
-        if getattr(picture, "n_frames", 1) > 1:
-            raise ValueError(f"'{path}' has {picture.n_frames} pages: give one picture a file")
+        pages = getattr(picture, "n_frames", 1)
+        if pages > 1:
+            raise ValueError(f"'{path}' has {pages} pages: give one picture a file")
         upright = ImageOps.exif_transpose(picture)
         upright = upright.convert({"P": "RGB", "PA": "RGB", "RGBA": "RGB", "LA": "L"}.get(upright.mode, upright.mode))
         return np.asarray(upright)
@@ -140,13 +141,14 @@ def by_windows(image: Array, network: Network, settings: dict[str, Any]) -> Arra
     wide[(slice(None), *here)] = image
     bells = [np.exp(-0.5 * ((np.arange(side) - (side - 1) / 2) / (side / 8)) ** 2) for side in size]
     weight = np.maximum(np.outer(*bells), 1e-3).astype(np.float32)
-    total, weights = 0.0, np.zeros(wide.shape[1:], dtype=np.float32)
+    total: Array = None
+    weights = np.zeros(wide.shape[1:], dtype=np.float32)
     for top, left in itertools.product(
         *(starts(had, side, settings) for had, side in zip(wide.shape[1:], size, strict=True))
     ):
         window = (slice(top, top + size[0]), slice(left, left + size[1]))
         logits = whole(wide[(slice(None), *window)], network, settings)
-        if isinstance(total, float):
+        if total is None:
             total = np.zeros((len(logits), *wide.shape[1:]), dtype=np.float32)
         total[(slice(None), *window)] += logits * weight
         weights[window] += weight
@@ -196,13 +198,14 @@ def scaling(values: Array, intensity: dict[str, Any]) -> tuple[float, float, boo
         if values.min() == values.max():
             return float(values.flat[0]), 1.0, False, True
         return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64)), False, True
-    low, high = intensity.get("low"), intensity.get("high")
-    given = low is not None and high is not None
+    given = "low" in intensity and "high" in intensity
     if not given:
         whole_range = {"uint8": (0.0, 255.0), "bool": (0.0, 1.0)}.get(values.dtype.name)
         low, high = whole_range or (float(values.min()), float(values.max()))
-    elif intensity["name"] == "percentiles":
-        low, high = np.percentile(values.astype(np.float64), (low, high)).tolist()
+    else:
+        low, high = intensity["low"], intensity["high"]
+        if intensity["name"] == "percentiles":
+            low, high = np.percentile(values.astype(np.float64), (low, high)).tolist()
     return low, (high - low) or 1.0, given, False
 
 
