@@ -42,6 +42,7 @@ _COMMANDS = {
     "export": "write one of a study's tables",
     "pareto": "the Pareto front of a study, printed or as an interactive page",
     "report": "write a study's report: one HTML file that works offline",
+    "figure": "write one of a report's figures for print: PDF, SVG or PNG",
     "measure": "time a study's networks, and weigh their memory, one at a time",
     "effects": "what each level of each factor is worth, with its uncertainty",
     "register": "register a claim in a study, before there are test scores to judge it by",
