@@ -84,7 +84,7 @@ def levels_figure(record: LevelMeans, width: float) -> Figure:
     axes.tick_params(length=0)
     quiet(axes, across=False, along=False)
     bar = figure.colorbar(shown, ax=axes, fraction=0.05, pad=0.02)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.set_label(f"Test {METRICS[record.metric].heading}")
     return figure
 

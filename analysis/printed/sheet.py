@@ -21,7 +21,7 @@ DOTS = 600
 _INCH = 25.4
 _TYPE = 7.0
 """Points: what journals take as the least in a figure at its printed size."""
-_RC: dict[str, Any] = {
+_RC: Any = {
     "font.size": _TYPE,
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
     "axes.labelsize": _TYPE,
