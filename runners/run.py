@@ -263,6 +263,7 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
         data_dir=request.data_dir,
         storage=request.storage_path,
         finish_stopped=request.finish_stopped,
+        retry_failed=request.retry_failed,
         proposed=proposed,
         budget_of=lambda trials: _budget(trainer, request, trials),
         times=times,
@@ -318,7 +319,7 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
     queue = make_thaw_queue(
         study,
         planner,
-        Asked(request.sampler_seed, request.trials, trainer.at_once),
+        Asked(request.sampler_seed, request.trials, trainer.at_once, request.costs, request.retry_failed),
         place,
         times=times,
         bar_of=bar_of,
