@@ -105,6 +105,8 @@ class Conductor:
 
     def next_key(self) -> str | None:
         """The trial that a free worker is to begin, or to go on with; None if there is none now."""
+        if self._is_spent:
+            self._waiting.clear()  # a run with more goes on with them
         if not self._waiting and not self.over and not self._stuck:
             self._decide()
         key = next((key for key in self._waiting if key not in self._leaving), None)
