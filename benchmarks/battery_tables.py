@@ -10,6 +10,7 @@ what is asked of `search`, and what misses: a cost to 95 % or 99 % more than 5 %
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable
@@ -18,10 +19,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from battery_peers import PEERS
+from battery_problems import NAS_BENCH
 from search_battery import STRATEGIES, kept
+from search_schedulers import FAMILIES
 
 SIMPLE = ("random order", "plan", "pareto", "pareto-promote", "median", "asha")
 OTHERS = tuple(name for name in (*STRATEGIES, *PEERS) if name != "search")
+PROBLEMS = {
+    "curves": "recorded curves",
+    "dev_large_ones_slow": "large ones slow (a family)",
+    "dev_noisy": "noisy (a family)",
+    "cross": "crossing",
+    "diverge": "diverging",
+    "late": "late bloomers",
+    "lcb0": "LCBench",
+    "saturate": "saturating",
+    "seeds3": "three seeds",
+    "small60": "60 cells",
+    **{name: f"{name}*" for name in FAMILIES},
+    NAS_BENCH: f"{NAS_BENCH}*",
+}
+"""What they are called. A star: another grid for each repeat, and nothing was tuned on it."""
 CALLED = {"search": "**`--search`**"}
 
 
@@ -54,7 +72,7 @@ def main() -> None:
 def read(file: Path) -> Battery:
     runs: dict[tuple[str, int, str], list[dict[str, Any]]] = defaultdict(list)
     for run, figures in kept(file).items():
-        runs[Path(run.problem).name, run.workers, run.strategy].append(figures)
+        runs[PROBLEMS[Path(run.problem).name], run.workers, run.strategy].append(figures)
     found: Battery = defaultdict(dict)
     for (problem, workers, strategy), rows in runs.items():
         to = {at: (_median(rows, f"seconds {at}"), _median(rows, f"epochs {at}")) for at in ("0.95", "0.99", "end")}
@@ -110,7 +128,7 @@ def by_problem(found: Battery) -> list[str]:
     counts = sorted({workers for _, workers in found})
     head = [cell for workers in counts for cell in (f"{workers} at a time", "the best other", "ended")]
     lines = _head("problem", *head)
-    for problem in dict.fromkeys(problem for problem, _ in found):
+    for problem in PROBLEMS.values():
         cells = [problem]
         for workers in counts:
             by = found.get((problem, workers), {})
@@ -129,7 +147,8 @@ def by_problem(found: Battery) -> list[str]:
 
 def misses(found: Battery) -> list[str]:
     lines = ["Misses:"]
-    for (problem, workers), by in found.items():
+    for problem, workers in itertools.product(PROBLEMS.values(), sorted({workers for _, workers in found})):
+        by = found.get((problem, workers), {})
         if "search" not in by:
             continue
         own = by["search"]
@@ -156,7 +175,9 @@ def _best(by: dict[str, Found], names: Iterable[str], at: str = "0.99") -> tuple
 
 
 def _share(value: float) -> str:
-    return f"{100 * value:.1f} %" if math.isfinite(value) else "never"
+    if not math.isfinite(value):
+        return "never"
+    return f"{100 * value:.{1 if value >= 0.01 else 2}f} %"
 
 
 def _head(*cells: str) -> list[str]:
