@@ -265,4 +265,3 @@ PEERS = {
     "mo-rea": _searching(Evolution),
     "qlognehvi": _searching(LogNEHVI),
 }
-SEARCHERS = ("mo-rea", "qlognehvi")

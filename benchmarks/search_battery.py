@@ -1,7 +1,7 @@
 """What searches find, and at what cost: strategies on a battery of recorded and made problems, in simulated time.
 
     python benchmarks/search_battery.py ../shared/search/battery/* benchmarks/curves [--families] [--nas-bench]
-        [--workers 1 8 32] [--repeats 7] [--strategies …] [--peers] [--trials 32] [--keep FILE]
+        [--workers 1 8 32] [--repeats 7] [--strategies …] [--peers] [--keep FILE]
     python benchmarks/battery_tables.py FILE
 
 Each problem is a folder with `trials.parquet` and `epochs.parquet`, as `ablate replay` takes it; or a family of made
@@ -11,10 +11,10 @@ machine seconds, with epochs beside, until 95 % and 99 % of its hypervolume (sco
 costs) and until the strategy ended; medians over repeats, and the hypervolume when it ended. `--keep` has every run's
 figures, a line of JSON each; runs that are in it are not run again. The tables of docs/search.md are made of that file.
 
-What only proposes (the samplers, `mo-rea`, `qlognehvi`) proposes `--trials` configurations, each trained to its end. On
-made families, which have no factors, such a one is told each network's place by its first cost, and all have costs in
-whole numbers. Peers, and NAS-Bench-201, need `pip install -c constraints.txt -e '.[peers]'`. The families were made by
-the project; of the folders, those that the strategy was tuned on are told in docs/search.md.
+What only proposes (`PROPOSE`) proposes so many configurations, each trained to its end. On made families, which have no
+factors, such a one is told each network's place by its first cost, and all have costs in whole numbers. Peers, and
+NAS-Bench-201, need `pip install -c constraints.txt -e '.[peers]'`. The families were made by the project; of the
+folders, those that the strategy was tuned on are told in docs/search.md.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process a core
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from battery_peers import PEERS, SEARCHERS
+from battery_peers import PEERS
 from battery_problems import NAS_BENCH, for_samplers, problem
 from search_schedulers import FAMILIES
 
@@ -54,9 +54,9 @@ STRATEGIES = {
     "gp": Strategy(sampler="gp"),
     "nsgaii": Strategy(sampler="nsgaii"),
 }
-SAMPLERS = ("known_cost", "tpe", "gp", "nsgaii")
 NAMES = (*STRATEGIES, *PEERS)
-PROPOSE = (*SAMPLERS, *SEARCHERS)
+PROPOSE = {"known_cost": 64, "tpe": 64, "nsgaii": 64, "mo-rea": 64, "gp": 32, "qlognehvi": 32}
+"""How many configurations those propose that only propose; fewer where a model takes long."""
 SHARES = (0.95, 0.99)
 
 
@@ -77,14 +77,13 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="Syne Tune's and BoTorch's as well")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--trials", type=int, default=32, help="of samplers")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--keep", type=Path, help="a file of JSON lines, to go on from")
     options = parser.parse_args()
     problems = [*options.problems, *(FAMILIES if options.families else ()), *([NAS_BENCH] if options.nas_bench else [])]
     strategies = [*options.strategies, *(name for name in PEERS if options.peers and name not in options.strategies)]
     runs = [
-        Run(source, strategy, workers, repeat, options.trials if strategy in PROPOSE else 0)
+        Run(source, strategy, workers, repeat, PROPOSE.get(strategy, 0))
         for source in problems
         for workers in options.workers
         for strategy in strategies
