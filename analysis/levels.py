@@ -26,9 +26,8 @@ def natural(text: str) -> tuple[tuple[bool, float, str], ...]:
 def in_order(levels: Iterable[str], declared: Sequence[str] = ()) -> list[str]:
     """Each of a factor's levels once: numbers by their value; names as they were `declared`, others after them."""
     found = list(dict.fromkeys(levels))
-    numbers = {level: _value(level) for level in found}
-    if all(math.isfinite(number) for number in numbers.values()):
-        return sorted(found, key=lambda level: (numbers[level], level))
+    if all(map(is_number, found)):
+        return sorted(found, key=lambda level: (_value(level), level))
     place = {level: at for at, level in enumerate(dict.fromkeys(declared))}
     return sorted(found, key=lambda level: (place.get(level, len(place)), natural(level)))
 
@@ -48,6 +47,10 @@ def logarithmic(run: Run, factor: str) -> bool | None:
     """Whether a factor is a range on a logarithmic scale; None where it is no range."""
     spec: Any = run.definition.get("factors", {}).get(factor)
     return spec.get("log") is True if run.is_range(factor) else None
+
+
+def is_number(level: str) -> bool:
+    return math.isfinite(_value(level))
 
 
 def _value(level: str) -> float:

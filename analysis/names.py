@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ablate.analysis.format import level_label
+import numpy as np
+
+from ablate.analysis.format import MIXED, level_label
 from ablate.analysis.levels import natural
+from ablate.study.short_names import is_short
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
     from ablate.search_spaces.plan import Planned
     from ablate.study.study import Study
     from ablate.trial import TrialConfig
+
+
+_FACTOR = "factor."
+"""Begins the name of a factor's column."""
 
 
 class Named(NamedTuple):
@@ -25,6 +35,11 @@ class Named(NamedTuple):
     def configuration(self) -> str:
         """Its levels, in one line."""
         return level_label(dict(self.levels))
+
+
+def document(found: Named | None) -> dict[str, Any]:
+    """As JSON has it: `name` and `levels`, null of a cell that no search proposed."""
+    return {"name": None, "levels": None} if found is None else {"name": found.name, "levels": dict(found.levels)}
 
 
 def short_names_of(study: Study, configs: Mapping[str, TrialConfig]) -> dict[str, Named]:
@@ -54,6 +69,20 @@ def labels_of(
     if len(set(of_cell.values())) > 1:
         labels = told_apart(labels, of_cell)
     return told_apart(labels, {cell: cell[:4] for cell in labels})
+
+
+def spelled_out(rows: pd.DataFrame) -> NDArray[np.object_]:
+    """For each trial of a table its cell's levels in one line, where its label is a short name; else nothing: (rows,).
+
+    A claim may name a network so, as it did before there were short names.
+    """
+    factors = [name for name in rows if str(name).startswith(_FACTOR)]
+    found = np.full(len(rows), "", dtype=object)
+    for at, (label, levels) in enumerate(zip(rows["label"], rows[factors].to_dict("records"), strict=True)):
+        if is_short(str(label).removesuffix(MIXED)):
+            known = {str(name).removeprefix(_FACTOR): level for name, level in levels.items() if isinstance(level, str)}
+            found[at] = level_label(known)
+    return found
 
 
 def told_apart(labels: dict[str, str], more: Mapping[str, str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from ablate.metrics.counts import METRICS
 if TYPE_CHECKING:
     from ablate.analysis.failures import Failures
     from ablate.analysis.figures.pareto_record import Intervals
+    from ablate.analysis.names import Named
     from ablate.analysis.uncertainty import UncertainFront
 
 _MOST_LABELS = 12
@@ -36,19 +37,21 @@ def pareto_figure(
     uncertain: Sequence[UncertainFront] = (),
     intervals: Intervals | None = None,
     failures: Mapping[str, Failures] | None = None,
+    named: Mapping[str, Named] | None = None,
 ) -> go.Figure:
     """The Pareto plot of one study, for each pair of axes in `fronts`; it opens on the first pair.
 
     `fronts` hold the same study under every cost with every score (`ablate.analysis.pareto.fronts`). With `uncertain`
     (`uncertain_fronts`) each front has its band and each cell its probability of being on it; error bars are the
-    `intervals`, or, without them, the standard deviation over seeds; `failures`, by cell, are told on hover.
+    `intervals`, or, without them, the standard deviation over seeds; `failures`, by cell, are told
+    on hover, and so is what short names (`named`, by cell) stand for.
     """
     costs = [cost for cost in COSTS if any(front.x == cost for front in fronts)]
     drawn_by = {front.y for front in fronts}
     metrics = [*(metric for metric in METRICS if metric in drawn_by), *sorted(drawn_by - METRICS.keys())]
     shown = fronts[0]
     scale = "log" if _spreads(shown) else "linear"
-    record = drawn(fronts, uncertain, intervals, failures)
+    record = drawn(fronts, uncertain, intervals, failures, named)
     traces = [
         *bands(record),
         *cloud(record, costs, metrics),
@@ -56,9 +59,9 @@ def pareto_figure(
         *points(record, costs, metrics),
         *trivial_rows(record, metrics),
     ]
-    named = labels(record, scale) if len(shown.points) <= _MOST_LABELS else []
-    label_indices = list(range(len(traces), len(traces) + len(named)))
-    traces += named
+    texts = labels(record, scale) if len(shown.points) <= _MOST_LABELS else []
+    label_indices = list(range(len(traces), len(traces) + len(texts)))
+    traces += texts
 
     x_axes = {cost: _x_axis(next(front for front in fronts if front.x == cost)) for cost in costs}
     y_axes = {metric: {"yaxis.title.text": f"Test {METRICS[metric].heading}"} for metric in metrics}
