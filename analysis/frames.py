@@ -114,8 +114,9 @@ def load(study: Study) -> Frames:
     tasks = _tasks(configs, study.data_records())
     scoring = Scoring.of(images, tasks, names_of(study, configs, tasks), stacks_of(study, configs, tasks))
     named = short_names_of(study, configs)
-    labels = labels_of(study, configs, tasks, named)
-    trials = _trials(study, records, configs, measurements, images, tasks, scoring, labels)
+    trials = _trials(
+        study, records, configs, measurements, images, tasks, scoring, labels_of(study, configs, tasks, named)
+    )
     return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, unit, scoring, named)
 
 

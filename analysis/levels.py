@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ablate.study.short_names import SEARCH
+
 if TYPE_CHECKING:
     from ablate.study.runs import Run
 
@@ -39,8 +41,10 @@ def declared(run: Run, factor: str) -> list[str]:
 
 
 def of_factor(run: Run, factor: str, levels: Iterable[str]) -> list[str]:
-    """Those of a run's levels of a factor, in order."""
-    return in_order(levels, [*declared(run, factor), *run.factors.get(factor, ())])
+    """Those of a run's levels of a factor, in order: as its space declares them, or else as its plan has them. A search
+    has them as it happened to propose them, which is no order."""
+    planned = () if run.design == SEARCH else run.factors.get(factor, ())
+    return in_order(levels, [*declared(run, factor), *planned])
 
 
 def logarithmic(run: Run, factor: str) -> bool | None:

@@ -152,7 +152,7 @@ class _Walk:
         self.cell = dict(zip(trials["key"], trials["cell"], strict=True))
         self.seeds = trials.groupby("cell").size().to_dict()
         costs = trials.groupby("cell")[["params", "macs"]].mean().astype(float)
-        costs = np.log(costs[(costs > 0).all(axis=1)])
+        costs = costs[(costs > 0).all(axis=1)].map(math.log)
         self._costs = dict(zip(costs.index, costs.itertuples(index=False, name=None), strict=True))
         self._worst = [float(one) + math.log(MARGIN) for one in costs.max()]
         self._bar = bar

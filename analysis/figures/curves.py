@@ -66,7 +66,7 @@ def curves(frames: Frames) -> tuple[Curve, ...]:
                     mean=tuple(values["mean"]),
                     low=tuple(values["min"]),
                     high=tuple(values["max"]),
-                    configuration=frames.named[cell].configuration if cell in frames.named else "",
+                    configuration=frames.named[str(cell)].configuration if cell in frames.named else "",
                 )
             )
     return tuple(found)

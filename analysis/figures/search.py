@@ -31,7 +31,7 @@ def path_figure(path: Sequence[Moment]) -> go.Figure:
         hovertemplate="%{customdata}<extra></extra>",
         showlegend=False,
     )
-    figure.update_xaxes(title_text="Seconds of training, all trials together", rangemode="tozero")
+    figure.update_xaxes(title_text="Seconds of training", rangemode="tozero")
     figure.update_yaxes(title_text="Hypervolume, share of<br>that at the end", range=[0, 1.04], tickformat=".0%")
     figure.update_layout(
         template=TEMPLATE, height=320, margin={"l": 64, "r": 16, "t": 16, "b": 56}, hovermode="closest"
@@ -81,7 +81,7 @@ def spending_figure(spending: Spending) -> go.Figure:
             "categoryorder": "array",
             "categoryarray": [plain(one.named.name) for one in spending.networks],
             "showgrid": False,
-            "title": {"text": "Networks, in the order in which they were begun"},
+            "title": {"text": "Networks, as they were begun"},
         },
         yaxis={"title": {"text": "Seconds of training"}, "rangemode": "tozero"},
     )
