@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,14 +39,12 @@ class Made(NamedTuple):
         return {"model.width": str(self.width), "seed": str(self.seed)}
 
 
-def run_of(
-    *made: Made, space: str = "s", design: str = "search", definition: Mapping[str, object] | None = None
-) -> Run:
+def run_of(*made: Made, space: str = "s", design: str = "search") -> Run:
     trials = {one.config.key: {name: level for name, level in one.levels.items() if name != "seed"} for one in made}
     levels = list(dict.fromkeys(str(one.width) for one in made))
     return Run(
         space=space, question="?", profile="quick", design=design, factors={"model.width": levels},
-        definition=dict(definition or {}), trials=trials,
+        definition={}, trials=trials,
     )  # fmt: skip
 
 
