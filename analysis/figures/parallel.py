@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from ablate.analysis.figures.style import FAINT, GRID, INK, LEGEND, TEMPLATE, plain, shortened, styles
 from ablate.analysis.format import score
-from ablate.analysis.levels import is_number, logarithmic, of_factor
+from ablate.analysis.levels import is_number, logarithmic, natural, of_factor
 from ablate.analysis.pareto import COSTS, Cell, amount, offered, value
 from ablate.metrics.counts import METRICS
 
@@ -138,6 +138,7 @@ def parallel_figure(record: Parallel, front: Collection[str] = ()) -> go.Figure:
     """A line a network: those of `front` strong, each in its colour, dash and symbol; the others thin and grey."""
     ahead = [line for line in record.lines if line.cell in front][:_MOST_NAMED]
     behind = [line for line in record.lines if line not in ahead]
+    ahead.sort(key=lambda line: natural(line.label))
     style = styles((line.cell, line.label, line.model) for line in ahead)
     across = list(range(len(record.axes)))
     figure = go.Figure()
