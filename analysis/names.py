@@ -10,6 +10,7 @@ import numpy as np
 
 from ablate.analysis.format import MIXED, level_label
 from ablate.analysis.levels import natural
+from ablate.study.chosen import short_names_of_cells
 from ablate.study.short_names import is_short
 
 if TYPE_CHECKING:
@@ -107,5 +108,11 @@ def _levels(study: Study, configs: Mapping[str, TrialConfig]) -> dict[str, dict[
 
 
 def trial_labels(study: Study, trials: Iterable[Planned]) -> dict[str, str]:
-    """What trials are called while they train, by key."""
-    return {trial.key: study.plans.names.get(trial.key) or level_label(trial.levels) for trial in trials}
+    """What trials are called while they train, by key; fresh seeds of a searched network as it is."""
+    asked, short = list(trials), study.plans.names
+    others = bool(short) and any(trial.key not in short for trial in asked)
+    of_cells = short_names_of_cells(study) if others else {}
+    return {
+        trial.key: short.get(trial.key) or of_cells.get(trial.config.cell) or level_label(trial.levels)
+        for trial in asked
+    }

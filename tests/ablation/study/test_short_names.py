@@ -9,15 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from searched_studies import Made, run_of, searched_study, take_in
 
+from ablate.analysis.names import trial_labels
 from ablate.errors import InputError
-from ablate.study.chosen import trial_called, trials_of_cell
+from ablate.search_spaces.plan import Planned
+from ablate.study.chosen import short_names_of_cells, trial_called, trials_of_cell
 from ablate.study.plans import COPY, PLANS
-from ablate.study.short_names import Planned, short_names
+from ablate.study.short_names import Planned as Line
+from ablate.study.short_names import short_names
 from ablate.study.study import Study
 
 _lines = st.lists(
     st.builds(
-        Planned,
+        Line,
         space=st.sampled_from("ab"),
         profile=st.just("quick"),
         design=st.sampled_from(["search", "grid", "confirm"]),
@@ -32,7 +35,7 @@ _lines = st.lists(
 
 
 @given(_lines, _lines)
-def test_a_name_once_given_never_changes_and_numbers_have_no_gap(before: list[Planned], after: list[Planned]) -> None:
+def test_a_name_once_given_never_changes_and_numbers_have_no_gap(before: list[Line], after: list[Line]) -> None:
     first, then = short_names(before), short_names([*before, *after])
     assert {key: then.get(key) for key in first} == first
     assert not {key for line in before for key in line.trials if key not in first} & then.keys()
@@ -41,8 +44,8 @@ def test_a_name_once_given_never_changes_and_numbers_have_no_gap(before: list[Pl
 
 
 def test_seeds_share_a_name_and_what_a_plan_asked_for_first_keeps_its_label() -> None:
-    def line(design: str, **trials: str) -> Planned:
-        return Planned("s", "quick", design, {key: {"width": width} for key, width in trials.items()})
+    def line(design: str, **trials: str) -> Line:
+        return Line("s", "quick", design, {key: {"width": width} for key, width in trials.items()})
 
     found = short_names(
         [line("grid", a="8"), line("search", b="8"), line("search", c="16"), line("grid", d="4", e="16"),
@@ -105,8 +108,6 @@ def test_a_network_may_be_named_by_its_short_name(tmp_path: Path) -> None:
 
 
 def test_fresh_seeds_of_a_named_network_have_its_name(tmp_path: Path) -> None:
-    from ablate.study.chosen import short_names_of_cells
-
     curve = [0.1, 0.2, 0.3, 0.4]
     study, fresh = searched_study(tmp_path / "study", Made(2, curve)), Made(2, curve, seed=7)
     with study.writing():
@@ -114,3 +115,5 @@ def test_fresh_seeds_of_a_named_network_have_its_name(tmp_path: Path) -> None:
         take_in(study, fresh)
     assert fresh.config.key not in study.plans.names
     assert short_names_of_cells(study) == {fresh.config.cell: "n1"}
+    planned = [Planned(one.config, {"model.width": str(one.width)}, 1, 1) for one in (fresh, Made(3, ()))]
+    assert list(trial_labels(study, planned).values()) == ["n1", "width=3"]
