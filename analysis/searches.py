@@ -226,15 +226,21 @@ def seconds_of(value: float) -> str:
 
 def called(search: Search) -> str:
     """A search, by what it was asked for."""
-    how = "--search" if search.strategy == FREEZE_THAW else f"--sampler {search.strategy}"
+    by = search.strategy.removeprefix(FREEZE_THAW).lstrip("-")
+    how = f"--search{f' ({by})' * bool(by)}" if _is_search(search) else f"--sampler {search.strategy}"
     return f"{search.space or 'a search'} ({search.profile} profile), {how}, seed {search.seed}"
+
+
+def _is_search(search: Search) -> bool:
+    """Whether it is `--search`; what costs it goes by and within what bounds stands behind the strategy."""
+    return search.strategy == FREEZE_THAW or search.strategy.startswith(f"{FREEZE_THAW}-")
 
 
 def ending(search: Search) -> str:
     """Why it ended, as far as it says so."""
     if search.ended:
         return f"ended: {search.ended}"
-    if search.strategy == FREEZE_THAW:
+    if _is_search(search):
         return "not ended: the same command goes on with it"
     return "a sampler's search ends with its number of trials, or its budget"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ablate.study.study import Study
 
 FREEZE_THAW = "freeze_thaw"
-"""The strategy of `ablate run --search`, in its file's name."""
+"""The strategy of `ablate run --search`, at the beginning of what its file's name has of it."""
 _LONGEST_WHY = 300
 _MOST_EPOCHS = 10**9
 
