@@ -234,7 +234,8 @@ def _say_what_others_made(out: Console, others: Mapping[str, str], missing: list
 
 def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     """Train what a search proposes."""
-    from ablate.analysis.format import level_label, several
+    from ablate.analysis.format import several
+    from ablate.analysis.names import trial_labels
     from ablate.part import label_of
     from ablate.runners.execution.standing import score_trivial
     from ablate.runners.search.study_search import Search, make_queue
@@ -249,7 +250,7 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     """Of the first configuration, every fold."""
 
     def proposed(trials: list[Planned]) -> None:
-        labels.update({trial.key: level_label(trial.levels) for trial in trials})
+        labels.update(trial_labels(study, trials))
         first.extend(() if first else [trial.config for trial in trials])
 
     search = Search(request.sampler, request.trials or SEARCH_TRIALS, request.sampler_seed)
@@ -263,6 +264,7 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
         data_dir=request.data_dir,
         storage=request.storage_path,
         finish_stopped=request.finish_stopped,
+        retry_failed=request.retry_failed,
         proposed=proposed,
         budget_of=lambda trials: _budget(trainer, request, trials),
         times=times,
@@ -296,10 +298,12 @@ def _say_of_search(trainer: Trainer, what: str, asked: _Asked, dataset: Dataset)
 
 def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
     """Train what promises most, as far as it does."""
-    from ablate.analysis.format import level_label
     from ablate.analysis.frames import load
+    from ablate.analysis.names import trial_labels
+    from ablate.runners.cli.output import waiting
     from ablate.runners.execution.standing import score_trivial
     from ablate.runners.replay.curves import trivial_bar
+    from ablate.runners.search.freeze_thaw.costs import KNOWN
     from ablate.runners.search.freeze_thaw.in_study import Asked, Place, make_thaw_queue
     from ablate.runners.watch.progress import Progress
     from ablate.search_spaces.plan import run_of
@@ -315,21 +319,25 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
         score_trivial(study, [trial.config for trial in trials], asked.dataset_of)
         return trivial_bar(load(study).trials)
 
-    queue = make_thaw_queue(
-        study,
-        planner,
-        Asked(request.sampler_seed, request.trials, trainer.at_once),
-        place,
-        times=times,
-        bar_of=bar_of,
-        budget_of=lambda trials: _budget(trainer, request, trials),
-        proposed=lambda trials: labels.update({trial.key: level_label(trial.levels) for trial in trials}),
-    )
-    _say_of_search(trainer, f"A search, up to {asked.epochs} epochs each", asked, dataset)
+    with waiting(f"pricing {asked.space.name}"):
+        queue = make_thaw_queue(
+            study,
+            planner,
+            Asked(request.sampler_seed, request.trials, trainer.at_once, request.costs, request.retry_failed),
+            place,
+            times=times,
+            bar_of=bar_of,
+            budget_of=lambda trials: _budget(trainer, request, trials),
+            proposed=lambda trials: labels.update(trial_labels(study, trials)),
+        )
+    by = "" if request.costs == KNOWN else f" by {', '.join(request.costs)}"
+    _say_of_search(trainer, f"A search{by}, up to {asked.epochs} epochs each", asked, dataset)
     if queue.budget.is_over:
         out.print(queue.budget.said())
         return
-    if not queue.has_work():
+    with waiting("deciding"):
+        has_work = queue.has_work()
+    if not has_work:
         out.print(queue.said())
         return
     progress = Progress(out, study, [], labels, expected=request.trials or 0, times=times, pausing=True)

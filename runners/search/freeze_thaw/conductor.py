@@ -7,12 +7,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ablate.runners.search.freeze_thaw.cells import Offered, Price, rungs
 from ablate.runners.search.freeze_thaw.curves import Parameters
 from ablate.runners.search.freeze_thaw.decider import BUDGET, Decider
-from ablate.runners.search.freeze_thaw.journal import Ended, Event, Failed, Fitted, Saw, Went
+from ablate.runners.search.freeze_thaw.journal import Ended, Event, Failed, Fitted, Retried, Saw, Took, Went
 from ablate.search_spaces.designs import Choice
+
+_MEASURING = 30.0
+"""Seconds that it may take to measure a network while others train: with less left of a budget, none is measured."""
 
 
 class Offering(Protocol):
@@ -22,6 +26,15 @@ class Offering(Protocol):
 
     def of(self, choice: Mapping[str, Any]) -> Offered: ...
     def fresh(self, started: Collection[str], front: Sequence[str]) -> dict[str, Offered]: ...
+
+
+class Measuring(Protocol):
+    """What measures configurations before they start; see `offers.Offers`."""
+
+    def measured(self, cell: str) -> Took | None: ...
+    def see(self, event: Took) -> None: ...
+    def is_settled(self, cell: str) -> bool: ...
+    def rejected(self) -> Mapping[str, str]: ...
 
 
 class Limits(Protocol):
@@ -49,6 +62,8 @@ class Conductor:
         workers: int = 1,
         most: int | None = None,
         known: Callable[[str], Mapping[int, float] | None] = lambda key: None,
+        measuring: Measuring | None = None,
+        retry_failed: bool = False,
     ) -> None:
         """
         Args:
@@ -58,11 +73,14 @@ class Conductor:
             workers: how many trials train at a time.
             most: configurations that may be started in all.
             known: the best scores so far by epoch, of a trial that was trained to its end already.
+            measuring: what measures a configuration once, before it starts.
+            retry_failed: what has failed is trained once more.
         """
         self.over = ""
         """Why the search has ended; empty while it has not."""
         self._decider, self._offers, self._note = decider, offers, note
         self._limits, self._workers, self._most, self._known = limits, workers, most, known
+        self._measuring = measuring
         self._cells: dict[str, str] = {}
         self._waiting: deque[str] = deque()
         self._running: set[str] = set()
@@ -74,6 +92,8 @@ class Conductor:
         for event in past:
             self._apply(event)
             self._last = event
+        for name in [name for name, cell in decider.cells.items() if cell.failed and retry_failed]:
+            self._tell(Retried(cell=name))
         for name, cell in decider.cells.items():
             if cell.pending:
                 self._queue(name)
@@ -85,6 +105,8 @@ class Conductor:
 
     def next_key(self) -> str | None:
         """The trial that a free worker is to begin, or to go on with; None if there is none now."""
+        if self._is_spent:
+            self._waiting.clear()  # a run with more goes on with them
         if not self._waiting and not self.over and not self._stuck:
             self._decide()
         key = next((key for key in self._waiting if key not in self._leaving), None)
@@ -148,12 +170,18 @@ class Conductor:
         lost = sum(cell.failed for cell in cells)
         parts = [f"{len(cells)} configurations begun", f"{whole} trained to their end"]
         parts += [f"{lost} failed"] if lost else []
+        rejected = len(self._measuring.rejected()) if self._measuring else 0
+        parts += [f"{rejected} out of bounds, which were not trained"] if rejected else []
         return f"Search: {', '.join(parts)}; {self.over or 'it goes on with the same command'}"
 
     # Deciding --------------------------------------------------------------------------------------------------------
 
     def _decide(self) -> None:
         """Add to what waits, or find that nothing is worth it, now or at all."""
+        with threadpool_limits(1):  # small matrices: threads would only fight with the trials for the cores
+            self._decide_one()
+
+    def _decide_one(self) -> None:
         decider = self._decider
         while not self._waiting:
             if self._is_spent:
@@ -161,13 +189,18 @@ class Conductor:
             full = self._most is not None and len(decider.cells) >= self._most
             fresh = {} if full else self._offers.fresh(decider.cells, decider.front())
             before = decider.parameters
-            step, why = decider.decide(fresh, self._fits)
+            possible = {cell: offered for cell, offered in fresh.items() if self._may_start(cell)}
+            step, why = decider.decide(possible, self._fits)
             if decider.parameters is not before and decider.parameters is not None:
                 self._last = Fitted(parameters=tuple(map(float, decider.parameters.flat)))
                 self._note(self._last)
             if step is None:
-                return self._end(why)
-            choice = self._offers.choices[step.cell] if step.cell in fresh else None
+                return self._end(why if len(possible) == len(fresh) else BUDGET)
+            starts = step.cell in fresh
+            if starts and self._measuring and (found := self._measuring.measured(step.cell)):
+                self._tell(found)
+                continue  # at what it does cost, another may be worth more; it may even be out of bounds
+            choice = self._offers.choices[step.cell] if starts else None
             self._tell(Went(cell=step.cell, until=step.until, choice=choice))
             self._queue(step.cell)
         return None
@@ -175,6 +208,11 @@ class Conductor:
     @property
     def _is_spent(self) -> bool:
         return self._limits is not None and self._limits.is_over
+
+    def _may_start(self, cell: str) -> bool:
+        """Whether there is time to measure a configuration, where that is left to do."""
+        there_is_time = self._limits is None or self._limits.seconds_left >= _MEASURING
+        return there_is_time or self._measuring is None or self._measuring.is_settled(cell)
 
     def _fits(self, price: Price) -> bool:
         """Whether so much more is within the budget, beside what is under way."""
@@ -222,11 +260,16 @@ class Conductor:
                     offered = self._offers.of(choice or {})
                     decider.start(offered, until)
                     self._cells |= dict.fromkeys(offered.keys, name)
+            case Took():
+                assert self._measuring is not None
+                self._measuring.see(event)
             case Fitted(parameters=parameters):
                 decider.take(Parameters.of(np.array(parameters)))
             case Saw(key=key, epoch=epoch, score=score, seconds=seconds):
                 decider.see(self._cells[key], key, epoch, score, seconds)
             case Failed(key=key):
                 decider.cells[self._cells[key]].failed = True
+            case Retried(cell=name):
+                decider.cells[name].failed = False
             case Ended():
                 pass

@@ -27,6 +27,20 @@ class Went(_Event):
     """Of one that starts: what it has of the space's factors."""
 
 
+class Took(_Event):
+    """A configuration was measured, before it was to start."""
+
+    event: Literal["took"] = "took"
+    cell: str
+    choice: dict[str, Any]
+    figures: dict[str, float] = {}
+    """By the name of the cost; none where it could not be measured."""
+    on: str | None = None
+    """The device, with what it is."""
+    why: str | None = None
+    """Why it could not be measured."""
+
+
 class Fitted(_Event):
     """The model's parameters were fitted to what had been seen."""
 
@@ -51,6 +65,13 @@ class Failed(_Event):
     key: str
 
 
+class Retried(_Event):
+    """The trials of a configuration that failed may be trained once more."""
+
+    event: Literal["retried"] = "retried"
+    cell: str
+
+
 class Ended(_Event):
     """A run of the search ended by itself."""
 
@@ -58,7 +79,7 @@ class Ended(_Event):
     why: str
 
 
-Event = Went | Fitted | Saw | Failed | Ended
+Event = Went | Took | Fitted | Saw | Failed | Retried | Ended
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 

@@ -1,6 +1,7 @@
 """A search as it runs, on made curves: what trains next, seeds together, budgets, failures, and a kill at any event."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,7 +12,16 @@ from ablate.runners.search.freeze_thaw.cells import Offered
 from ablate.runners.search.freeze_thaw.conductor import Conductor
 from ablate.runners.search.freeze_thaw.decider import Decider
 from ablate.runners.search.freeze_thaw.gains import Prices, box_of
-from ablate.runners.search.freeze_thaw.journal import Ended, Event, Failed, Saw, Went, append_event, read_events
+from ablate.runners.search.freeze_thaw.journal import (
+    Ended,
+    Event,
+    Failed,
+    Retried,
+    Saw,
+    Went,
+    append_event,
+    read_events,
+)
 
 EPOCHS = 9
 
@@ -169,6 +179,32 @@ def test_a_kind_that_fails_is_left_alone():
     assert {f"p{price}k0s0" for price in range(8)} <= {key for key, epoch in found.steps if epoch == EPOCHS}
 
 
+def test_what_failed_stays_failed_unless_it_is_to_be_tried_once_more():
+    grid = Grid(prices=4, kinds=2, failing=1)
+    first = run(grid)
+    failed = {event.key for event in first.noted if isinstance(event, Failed)}
+    assert failed
+    had = {
+        key: max(epoch for other, epoch in first.steps if other == key) for key, _ in first.steps if key not in failed
+    }
+    assert run(grid, had=dict(had), past=first.noted).steps == []
+
+    once_more = run(grid, had=dict(had), past=first.noted, retry_failed=True)
+    assert {event.cell for event in once_more.noted if isinstance(event, Retried)} == {key[:4] for key in failed}
+    assert Counter(key for key, _ in once_more.steps if key in failed) == Counter(failed)  # and fails again
+
+    grid.failing = None
+    mended = run(grid, had=dict(had), past=first.noted, retry_failed=True)
+    assert failed <= {key for key, _ in mended.steps}
+    assert not any(isinstance(event, Failed) for event in mended.noted)
+    # Without the flag it goes on by what was noted, as it would have.
+    cut = len(mended.noted) // 2
+    kept = dict(had)
+    half = run(grid, had=kept, past=first.noted, retry_failed=True, kill_at=cut)
+    rest = run(grid, had=kept, past=[*first.noted, *half.noted])
+    assert [*half.noted, *rest.noted] == mended.noted
+
+
 class Limits:
     def __init__(self, epochs: float) -> None:
         self.epochs_left, self.seconds_left = epochs, math.inf
@@ -187,6 +223,49 @@ def test_no_more_is_trained_than_the_budget_has(workers, epochs):
     found = run(Grid(), workers, limits=Limits(epochs))
     assert len(found.steps) <= epochs
     assert found.conductor.over == "the budget is spent"
+
+
+class Hours:
+    """So many seconds, of a clock that stands where it is set."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.now, self.epochs_left = seconds, 0.0, math.inf
+
+    @property
+    def seconds_left(self) -> float:
+        return max(0.0, self.seconds - self.now)
+
+    @property
+    def is_over(self) -> bool:
+        return self.seconds_left <= 0
+
+
+@pytest.mark.parametrize("workers", [1, 8, 32])
+def test_a_budget_of_hours_is_overrun_by_the_running_epochs_at_most(workers):
+    """Though epochs take three times what was foretold of them, and seeds wait for workers as it ends."""
+    slower = 40.0
+    grid, limits, had = Grid(prices=5, seeds=3), Hours(60.0), {}
+    conductor = grid.conductor(workers=workers, limits=limits)
+    at_work: list[tuple[float, str, int]] = []
+    began: list[float] = []
+    while True:
+        while len(at_work) < workers and (key := conductor.next_key()):
+            began.append(limits.now)
+            at_work.append((limits.now + slower * grid.cell_of[key].seconds, key, had.get(key, 0) + 1))
+        if not at_work:
+            break
+        at_work.sort()
+        limits.now, key, epoch = at_work.pop(0)
+        had[key] = epoch
+        best = max(grid.score(key, other) for other in range(1, epoch + 1))
+        if not conductor.reached(key, epoch, best, slower * grid.cell_of[key].seconds) or epoch == EPOCHS:
+            conductor.ended(key)
+        else:
+            began.append(limits.now)
+            at_work.append((limits.now + slower * grid.cell_of[key].seconds, key, epoch + 1))
+    assert conductor.over == "the budget is spent"
+    assert max(began) < 60.0
+    assert limits.now < 60.0 + slower * max(offered.seconds for offered in grid.cells.values())
 
 
 def test_what_is_on_the_front_when_the_budget_ends_is_trained_to_its_end():
