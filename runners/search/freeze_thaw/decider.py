@@ -19,6 +19,8 @@ from ablate.runners.search.surrogate import Floats
 BUDGET = "the budget is spent"
 _HOPED, _GROWN, _SHARE = 0.002, 0.005, 0.25
 """When it is enough: see `Decider.is_enough`."""
+_LEAST_BEGUN = 32
+"""Configurations from which the model's parameters are believed when it says that it is."""
 _PATIENCE = 0.05
 """Of the worth of what is under way: for less than this share of it, no worker is taken."""
 _REFIT = 1.25
@@ -99,6 +101,8 @@ class Decider:
         last three quarters of the seconds spent brought less than 0.5 %. The model alone is sometimes sure too early,
         and what was gained lately alone says nothing of what was never tried.
         """
+        if len(self.cells) < _LEAST_BEGUN and any(cell not in self.cells for cell in outlook.cells):
+            return False
         if outlook.hoped.max() >= _HOPED * outlook.reached:
             return False
         early = [(name, score) for spent, name, score in self._gained if spent <= _SHARE * self._gained[-1][0]]
