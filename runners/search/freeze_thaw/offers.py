@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablate.errors import InputError
+from ablate.runners.search.beliefs import doubt_of, draw_believing
 from ablate.runners.search.catalogue import as_params, combinations
 from ablate.runners.search.encoding import Encoding, changed
 from ablate.runners.search.freeze_thaw.cells import Offered
-from ablate.search_spaces.designs import Choice, Variant, draw, variant
+from ablate.search_spaces.designs import Choice, Variant, variant
 from ablate.search_spaces.space import Space
 
 MOST_PRICED = 1000
@@ -54,7 +55,7 @@ class Offers:
         had = self._have(variant(self._space, choice))
         row = self._encoding.row(as_params(dict(choice), self._encoding.distributions), had.costs)
         self.choices[had.cell] = dict(choice)
-        return Offered(had.cell, tuple(row), *had[1:])
+        return Offered(had.cell, tuple(row), *had[1:], doubt=doubt_of(self._space, choice))
 
     def fresh(self, started: Collection[str], front: Sequence[str]) -> dict[str, Offered]:
         """What could be started, by cell: all of a small grid; else `POOL` of them, half of them drawn at random and
@@ -78,7 +79,7 @@ class Offers:
         found: dict[str, Offered] = {}
         for _ in range(_TRIES * POOL):
             parent = self.choices[front[int(rng.integers(len(front)))]] if front and rng.random() < 0.5 else None
-            choice = draw(self._space, rng) if parent is None else changed(self._space, parent, rng)
+            choice = draw_believing(self._space, rng) if parent is None else changed(self._space, parent, rng)
             found |= self._found([choice])
             if len(found) >= POOL:
                 break
