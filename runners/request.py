@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +29,8 @@ MAX_FAILURES = 3
 """How often, by default, a trial whose process died is started again, from its last epoch."""
 SEARCH_TRIALS = 24
 """Configurations that a search trains by default."""
+
+Cost = Literal["params", "macs", "latency_ms", "peak_memory_mb"]
 
 _Count = Annotated[int, Field(ge=1, strict=True)]
 
@@ -106,12 +108,16 @@ class Request(Training):
     """
     search: bool = False
     """Search the space: start, pause and go on with what promises most for its seconds, until little is left."""
+    cost: tuple[Cost, ...] = ()
+    """Costs that --search goes by: params, macs, latency_ms, peak_memory_mb [params and macs]."""
     trials: _Count | None = None
     """Configurations that a search trains [24; of --search as many as it takes]."""
     budget_epochs: _Count | None = None
     """Epochs that may be trained in all, those of earlier runs among them."""
     sampler_seed: Annotated[int, Field(ge=0, strict=True)] = 0
     """The search's own seed."""
+    learn_from: tuple[Path, ...] = ()
+    """Earlier studies of the same factors, from which --search learns."""
     decide: str | Path | None = None
     """Train until this claim is decided: a packaged one's name, or the path of a YAML file."""
     looks: tuple[_Count, ...] = ()
@@ -126,6 +132,11 @@ class Request(Training):
             for name, given in (("--sampler", self.sampler is not None), ("--scheduler", not self.finish_stopped)):
                 if given:
                     raise InputError(f"{name}: --search is sampler and scheduler in one; leave one of them out")
+        elif self.cost:
+            why = "samplers go by params and macs" if self.sampler is not None else "it is what --search goes by"
+            raise InputError(f"--cost {self.cost[0]}: {why}; leave it out, or give --search")
+        if self.learn_from and not self.search:
+            raise InputError(f"--learn-from '{self.learn_from[0]}': it is --search that learns; give that too")
         way = "--search" if self.search else "--sampler"
         if not self.search and self.sampler is None:
             if self.trials is not None:
@@ -134,6 +145,11 @@ class Request(Training):
             raise InputError(f"--share: a search is one process, which sees every trial; leave it out, or {way}")
         elif self.retrain_other_versions:
             raise InputError(f"--retrain-other-versions: a search goes by what it has seen; leave it out, or {way}")
+
+    @property
+    def costs(self) -> tuple[Cost, ...]:
+        """What --search goes by, each once."""
+        return tuple(name for name in get_args(Cost) if name in (self.cost or ("params", "macs")))
 
     def _check_deciding(self) -> None:
         if self.decide is None:

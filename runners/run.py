@@ -237,6 +237,8 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     from ablate.analysis.format import level_label, several
     from ablate.part import label_of
     from ablate.runners.execution.standing import score_trivial
+    from ablate.runners.search.beliefs import unheeded
+    from ablate.runners.search.samplers.base import sampler_part
     from ablate.runners.search.study_search import Search, make_queue
     from ablate.runners.watch.progress import Progress
 
@@ -263,12 +265,15 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
         data_dir=request.data_dir,
         storage=request.storage_path,
         finish_stopped=request.finish_stopped,
+        retry_failed=request.retry_failed,
         proposed=proposed,
         budget_of=lambda trials: _budget(trainer, request, trials),
         times=times,
     )
     what = f"Up to {several(search.trials, 'configuration')} proposed by {label_of(search.sampler)}, "
     _say_of_search(trainer, f"{what}{asked.epochs} epochs", asked, dataset)
+    if note := unheeded(asked.space, sampler_part(search.sampler)):
+        out.print(f"Note: {note}", style="yellow", soft_wrap=True)
     if queue.over:
         out.print("All of them are in the study already")
         return
@@ -318,7 +323,14 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
     queue = make_thaw_queue(
         study,
         planner,
-        Asked(request.sampler_seed, request.trials, trainer.at_once),
+        Asked(
+            request.sampler_seed,
+            request.trials,
+            trainer.at_once,
+            request.costs,
+            request.retry_failed,
+            request.learn_from,
+        ),
         place,
         times=times,
         bar_of=bar_of,
@@ -326,6 +338,9 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
         proposed=lambda trials: labels.update({trial.key: level_label(trial.levels) for trial in trials}),
     )
     _say_of_search(trainer, f"A search, up to {asked.epochs} epochs each", asked, dataset)
+    if request.learn_from:
+        names = ", ".join(path.resolve().name for path in request.learn_from)
+        out.print(f"It learns from {names}, as they were when it began", markup=False, soft_wrap=True)
     if queue.budget.is_over:
         out.print(queue.budget.said())
         return

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ablate.part import Part
 from ablate.runners.search.surrogate import Floats
 from ablate.search_spaces.designs import Choice, choose, draw, draw_one
 from ablate.search_spaces.promising import Belief, doubt
@@ -42,6 +43,13 @@ def draw_believing(space: Space, rng: np.random.Generator) -> Choice:
         return _within(promising[name], options, rng) if name in promising else draw_one(options, rng)
 
     return choose(space, pick)
+
+
+def unheeded(space: Space, sampler: Part) -> str:
+    """What is to be said where a sampler does not go by a space's beliefs. Your own may: it is given the space."""
+    if not space.promising or sampler.made_by or sampler.name == "known_cost":
+        return ""
+    return f"sampler {sampler.name} does not go by what the space calls promising; --search and known_cost do"
 
 
 def _within(belief: Belief, options: list[str] | Range, rng: np.random.Generator) -> str | int | float:

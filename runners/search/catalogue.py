@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -20,6 +20,7 @@ from ablate.settings import explain
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ablate.cost.measured import Measured
     from ablate.search_spaces.plan import Planned, Planner
     from ablate.study.study import Study
 
@@ -70,25 +71,44 @@ def space_catalogue(planner: Planner, latency_ms: Callable[[Planned], float] | N
     return Catalogue(planner.space, price, measure if latency_ms else None)
 
 
-def kept_latency(study: Study) -> Callable[[Planned], float]:
-    """Measures the latency of a trial's network on this machine, once: the study keeps it. Within `study.writing()`.
+def kept_measured(study: Study) -> Callable[[Planned, Iterable[str]], Measured]:
+    """Measures a trial's network on this machine, with one thread, once: the study keeps it. Within `study.writing()`.
 
     It is measured while other trials train, unless none does; what they take of the machine, it is slower by. There the
-    interval hardly becomes narrow, so no more than ten seconds are spent on it.
+    interval hardly becomes narrow, so no more than ten seconds are spent on it. What is returned is called with a
+    trial, and cells of the same network, of which one may have been measured; it raises as `measure` does. What the
+    study has of another device or input is measured again, and left as it is.
     """
 
-    def latency_ms(planned: Planned) -> float:
+    here: dict[str, Measured] = {}
+
+    def measured(planned: Planned, alike: Iterable[str] = ()) -> Measured:
         from ablate.cost.measured import choose_device, measure
 
-        cell, data, network = planned.config.cell, planned.config.data, planned.config.model
-        measured = study.measurements()
-        known = measured.get(cell) or measured.get(planned.config.cell_by_fold)
-        if known is None:
-            known = measure(network, data.channels, data.classes, data.size, choose_device(None), seconds=10)
-            study.keep_measurements({cell: known})
-        return known.latency_ms
+        config = planned.config
+        data, own = config.data, (config.cell, config.cell_by_fold)
+        kept = study.measurements()
+        for cell in (*own, *alike):
+            found = here.get(cell) or kept.get(cell)
+            if found and (found.device, found.channels, found.size) == (measuring_device(), data.channels, data.size):
+                break
+        else:
+            found = measure(config.model, data.channels, data.classes, data.size, choose_device(None), seconds=10)
+        here[config.cell] = found
+        if not kept.keys() & set(own):
+            study.keep_measurements({config.cell: found})
+        return found
 
-    return latency_ms
+    return measured
+
+
+def measuring_device() -> str:
+    """Where networks are measured for a search, as `Measured.device` has it: on one thread of this machine."""
+    from ablate.cost.machine import Machine, processor_of
+    from ablate.cost.measured import choose_device
+
+    device = choose_device(None)
+    return str(Machine(device, processor_of(device), 1))
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:

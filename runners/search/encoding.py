@@ -30,7 +30,7 @@ class Encoding:
         factors = (
             _unit(found, params[name]) if name in params else math.nan for name, found in self.distributions.items()
         )
-        return [*factors, *(math.log10(max(cost, 1)) for cost in costs)]
+        return [*factors, *(math.log10(cost) if cost > 0 else 0.0 for cost in costs)]
 
     def place(self, levels: Mapping[str, str]) -> list[float]:
         """Where levels of another space lie in the factors' columns; NaN for a factor that it does not have."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.errors import InputError
 from ablate.runners.execution.queue import suggestion
-from ablate.runners.search.catalogue import kept_latency, space_catalogue
+from ablate.runners.search.catalogue import kept_measured, space_catalogue
 from ablate.runners.search.proposals import Proposal, Scored, append_proposal, read_proposals
 from ablate.runners.search.proposer import make_proposer
 from ablate.runners.search.samplers.base import sampler_part
@@ -50,11 +50,13 @@ def make_queue(
     proposed: Callable[[list[Planned]], None],
     budget_of: Callable[[list[Planned]], Budget],
     times: Times,
+    retry_failed: bool = False,
 ) -> SearchQueue:
     """The search's trials as Ray Tune asks for them, with the memory that `study` has of it. Within `study.writing()`.
 
     `finish_stopped`: no scheduler stops trials, and what one stopped is trained to its end. `proposed` is told of each
     configuration's trials before they start. `budget_of`: what may be spent, these trials' epochs so far included.
+    `retry_failed`: what failed is trained once more.
     Raises `InputError` for a sampler that does not exist, or does not apply to the space, and where a trial that was
     proposed is damaged: what it had scored decides what is proposed next.
     """
@@ -63,15 +65,16 @@ def make_queue(
     file = study.path / "searches" / f"{space.name}-{profile}-{file_name(sampler)}-{search.seed}.jsonl"
     past = read_proposals(file)
     trials = {proposal.cell: planner.trials(variant(space, proposal.choice)) for proposal in past}
-    ended = _ended(study, {planned.key for found in trials.values() for planned in found}, finish_stopped)
+    ended = _ended(study, {planned.key for found in trials.values() for planned in found}, finish_stopped, retry_failed)
     scores = {key: scored_of(record) for key, record in ended.items()}
     scored = {
         cell: Scored.of([scores[planned.key] for planned in found])
         for cell, found in trials.items()
         if all(planned.key in scores for planned in found)
     }
-    latency = kept_latency(study) if any(bound.cost == "latency_ms" for bound in space.constraints) else None
-    catalogue = space_catalogue(planner, latency)
+    measured = kept_measured(study)
+    is_bounded = any(bound.cost == "latency_ms" for bound in space.constraints)
+    catalogue = space_catalogue(planner, (lambda planned: measured(planned, ()).latency_ms) if is_bounded else None)
     proposer = make_proposer(catalogue, sampler, search.trials, search.seed, past, scored)
 
     def trials_of(proposal: Proposal) -> list[dict[str, Any]]:
@@ -106,7 +109,7 @@ def file_name(sampler: Part) -> str:
     return f"{re.sub('[^A-Za-z0-9_.]', '.', sampler.name)}-{hashlib.sha256(sampler.text.encode()).hexdigest()[:8]}"
 
 
-def _ended(study: Study, keys: Collection[str], finish_stopped: bool) -> dict[str, Record]:
+def _ended(study: Study, keys: Collection[str], finish_stopped: bool, retry_failed: bool) -> dict[str, Record]:
     """The trials with these keys that ended for good."""
     sound = study.sound()
     if damaged := sorted(sound.left_out.keys() & keys):
@@ -116,7 +119,9 @@ def _ended(study: Study, keys: Collection[str], finish_stopped: bool) -> dict[st
     return {
         key: record
         for key, record in sound.records.items()
-        if key in keys and not (record.state == "stopped" and (finish_stopped or record.out_of_budget))
+        if key in keys
+        and not (record.state == "stopped" and (finish_stopped or record.out_of_budget))
+        and not (record.state == "failed" and retry_failed)
     }
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ablate.runners.search.freeze_thaw.cells import Offered, Price, rungs
 from ablate.runners.search.freeze_thaw.curves import Parameters
 from ablate.runners.search.freeze_thaw.decider import BUDGET, Decider
-from ablate.runners.search.freeze_thaw.journal import Ended, Event, Failed, Fitted, Saw, Went
+from ablate.runners.search.freeze_thaw.journal import Ended, Event, Failed, Fitted, Learnt, Retried, Saw, Took, Went
 from ablate.search_spaces.designs import Choice
 
 
@@ -22,6 +23,14 @@ class Offering(Protocol):
 
     def of(self, choice: Mapping[str, Any]) -> Offered: ...
     def fresh(self, started: Collection[str], front: Sequence[str]) -> dict[str, Offered]: ...
+
+
+class Measuring(Protocol):
+    """What measures configurations before they start; see `offers.Offers`."""
+
+    def measured(self, cell: str) -> Took | None: ...
+    def see(self, event: Took) -> None: ...
+    def rejected(self) -> Mapping[str, str]: ...
 
 
 class Limits(Protocol):
@@ -49,6 +58,8 @@ class Conductor:
         workers: int = 1,
         most: int | None = None,
         known: Callable[[str], Mapping[int, float] | None] = lambda key: None,
+        measuring: Measuring | None = None,
+        retry_failed: bool = False,
     ) -> None:
         """
         Args:
@@ -58,11 +69,14 @@ class Conductor:
             workers: how many trials train at a time.
             most: configurations that may be started in all.
             known: the best scores so far by epoch, of a trial that was trained to its end already.
+            measuring: what measures a configuration once, before it starts.
+            retry_failed: what has failed is trained once more.
         """
         self.over = ""
         """Why the search has ended; empty while it has not."""
         self._decider, self._offers, self._note = decider, offers, note
         self._limits, self._workers, self._most, self._known = limits, workers, most, known
+        self._measuring = measuring
         self._cells: dict[str, str] = {}
         self._waiting: deque[str] = deque()
         self._running: set[str] = set()
@@ -74,6 +88,8 @@ class Conductor:
         for event in past:
             self._apply(event)
             self._last = event
+        for name in [name for name, cell in decider.cells.items() if cell.failed and retry_failed]:
+            self._tell(Retried(cell=name))
         for name, cell in decider.cells.items():
             if cell.pending:
                 self._queue(name)
@@ -148,12 +164,18 @@ class Conductor:
         lost = sum(cell.failed for cell in cells)
         parts = [f"{len(cells)} configurations begun", f"{whole} trained to their end"]
         parts += [f"{lost} failed"] if lost else []
+        rejected = len(self._measuring.rejected()) if self._measuring else 0
+        parts += [f"{rejected} out of bounds, which were not trained"] if rejected else []
         return f"Search: {', '.join(parts)}; {self.over or 'it goes on with the same command'}"
 
     # Deciding --------------------------------------------------------------------------------------------------------
 
     def _decide(self) -> None:
         """Add to what waits, or find that nothing is worth it, now or at all."""
+        with threadpool_limits(1):  # small matrices: threads would only fight with the trials for the cores
+            self._decide_one()
+
+    def _decide_one(self) -> None:
         decider = self._decider
         while not self._waiting:
             if self._is_spent:
@@ -167,7 +189,11 @@ class Conductor:
                 self._note(self._last)
             if step is None:
                 return self._end(why)
-            choice = self._offers.choices[step.cell] if step.cell in fresh else None
+            starts = step.cell in fresh
+            if starts and self._measuring and (found := self._measuring.measured(step.cell)):
+                self._tell(found)
+                continue  # at what it does cost, another may be worth more; it may even be out of bounds
+            choice = self._offers.choices[step.cell] if starts else None
             self._tell(Went(cell=step.cell, until=step.until, choice=choice))
             self._queue(step.cell)
         return None
@@ -222,11 +248,16 @@ class Conductor:
                     offered = self._offers.of(choice or {})
                     decider.start(offered, until)
                     self._cells |= dict.fromkeys(offered.keys, name)
+            case Took():
+                assert self._measuring is not None
+                self._measuring.see(event)
             case Fitted(parameters=parameters):
                 decider.take(Parameters.of(np.array(parameters)))
             case Saw(key=key, epoch=epoch, score=score, seconds=seconds):
                 decider.see(self._cells[key], key, epoch, score, seconds)
             case Failed(key=key):
                 decider.cells[self._cells[key]].failed = True
-            case Ended():
+            case Retried(cell=name):
+                decider.cells[name].failed = False
+            case Ended() | Learnt():
                 pass

@@ -86,7 +86,7 @@ class Decider:
         """
         outlook = self.outlook(fresh.values())
         if not outlook.cells:
-            return None, "everything is trained"
+            return None, "all that is left would fail, or exceed a bound" if fresh else "everything is trained"
         why = "little is left to gain" if self.is_enough(outlook) else ""
         worth = outlook.worth
         if not why:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,12 +51,14 @@ def earlier_curve(
     return EarlierCurve(dict(levels), params, tuple(points))
 
 
-def thinned(curves: Iterable[EarlierCurve]) -> tuple[EarlierCurve, ...]:
-    """Those of one study that are learnt from: at most `MOST_OBSERVED` rungs, in an order that depends on nothing."""
-    curves = [curve for curve in curves if curve.points]
-    curves.sort(key=lambda curve: (curve.params, sorted(curve.levels.items()), curve.points))
-    step = math.ceil(sum(len(curve.points) for curve in curves) / MOST_OBSERVED)
-    return tuple(curves[:: max(step, 1)])
+T = TypeVar("T")
+
+
+def evenly(cells: Iterable[T], last: int, *, of: Callable[[T], EarlierCurve]) -> list[T]:
+    """As many of one study's configurations as have at most `MOST_OBSERVED` rungs by epoch `last`, evenly spread over
+    parameters; the same in whatever order they are given."""
+    ordered = sorted(cells, key=lambda one: (of(one).params, sorted(of(one).levels.items())))
+    return ordered[:: max(math.ceil(len(ordered) * len(rungs(last)) / MOST_OBSERVED), 1)]
 
 
 class Foreseen(NamedTuple):

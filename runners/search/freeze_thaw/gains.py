@@ -23,10 +23,10 @@ _POINTS = 2**12
 _MARGIN = 1.1
 
 
-def box_of(costs: Sequence[Sequence[float]]) -> tuple[Floats, Floats]:
-    """Logarithms of the lowest of these costs (m, costs), and of 1.1 times the highest."""
+def box_of(costs: Sequence[Sequence[float]] | Floats, margins: Floats | float = 1.0) -> tuple[Floats, Floats]:
+    """Logarithms of the lowest of these costs (m, costs), and of 1.1 times the highest, times `margins` (costs,)."""
     logs = np.log(costs)
-    return logs.min(axis=0), logs.max(axis=0) + np.log(_MARGIN)
+    return logs.min(axis=0), logs.max(axis=0) + np.log(_MARGIN) + np.log(margins)
 
 
 class Prices:

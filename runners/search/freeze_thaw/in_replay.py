@@ -17,7 +17,7 @@ from ablate.runners.search.encoding import are_numbers, placed
 from ablate.runners.search.freeze_thaw.cells import LEAST_SECONDS, Offered
 from ablate.runners.search.freeze_thaw.conductor import Conductor
 from ablate.runners.search.freeze_thaw.decider import Decider
-from ablate.runners.search.freeze_thaw.earlier import Earlier, EarlierCurve, earlier_curve, thinned
+from ablate.runners.search.freeze_thaw.earlier import Earlier, EarlierCurve, earlier_curve, evenly
 from ablate.runners.search.freeze_thaw.gains import Prices, box_of
 from ablate.runners.search.freeze_thaw.in_tune import ThawQueue
 from ablate.search_spaces.designs import Choice
@@ -73,7 +73,7 @@ def earlier_curves(grid: Grid) -> tuple[EarlierCurve, ...]:
             best = [dict(enumerate(np.maximum.accumulate(curve.scores).tolist(), start=1)) for curve in curves]
             params = int(curves[0].costs[grid.costs.index("params")]) if "params" in grid.costs else 1
             found.append(earlier_curve(levels[keys[0]], params, best, grid.max_epochs))
-    return thinned(found)
+    return tuple(evenly(found, grid.max_epochs, of=lambda curve: curve))
 
 
 def _levels(grid: Grid) -> dict[str, dict[str, str]]:

@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ablate.errors import InputError
+from ablate.runners.search.catalogue import kept_measured, measuring_device
 from ablate.runners.search.freeze_thaw.cells import LEAST_SECONDS
 from ablate.runners.search.freeze_thaw.conductor import Conductor
+from ablate.runners.search.freeze_thaw.costs import KNOWN, Costs
 from ablate.runners.search.freeze_thaw.decider import Decider
 from ablate.runners.search.freeze_thaw.gains import Prices, box_of
 from ablate.runners.search.freeze_thaw.in_tune import ThawQueue
-from ablate.runners.search.freeze_thaw.journal import Event, Went, append_event, read_events
+from ablate.runners.search.freeze_thaw.journal import Event, Took, Went, append_event, read_events
+from ablate.runners.search.freeze_thaw.learning import learnt, memory_of
 from ablate.runners.search.freeze_thaw.offers import Had, Offers
 from ablate.search_spaces.designs import Variant
 from ablate.search_spaces.plan import run_of
 
 if TYPE_CHECKING:
+    from ablate.cost.measured import Measured
     from ablate.runners.execution.budget import Budget
     from ablate.search_spaces.plan import Planned, Planner
     from ablate.search_spaces.schedule import Times
     from ablate.study.study import Study
 
-COSTS = ("params", "macs")
 RESTART_SECONDS = 1.0
 """That a trial takes to start, or to go on, in a process that trained another before."""
 
 
 class Asked(NamedTuple):
-    """What a search is asked for. `most`: configurations; `workers`: trials at a time."""
+    """What a search is asked for. `most`: configurations; `workers`: trials at a time; `costs`: by which it searches,
+    in the order of `costs.KNOWN` and `MEASURED`; `retry_failed`: what failed is trained once more;
+    `learn_from`: earlier studies."""
 
     seed: int
     most: int | None
     workers: int
+    costs: Sequence[str] = KNOWN
+    retry_failed: bool = False
+    learn_from: Sequence[Path] = ()
 
 
 class Place(NamedTuple):
@@ -50,8 +59,15 @@ class Place(NamedTuple):
         return {"threads": self.threads, "data_dir": self.data_dir, "storage": self.storage}
 
 
-def journal_file(study: Study, space: str, profile: str, seed: int) -> Path:
-    return study.path / "searches" / f"{space}-{profile}-freeze_thaw-{seed}.jsonl"
+def journal_file(
+    study: Study, space: str, profile: str, seed: int, costs: Costs, learn_from: Sequence[Path] = ()
+) -> Path:
+    """Where a search remembers: by its costs too, but for parameters and MACs, by what is measured for a bound, and by
+    what it learns from."""
+    by = "" if costs.names == KNOWN else f"-{'+'.join(costs.names)}"
+    within = "+".join(name for name in costs.measured if name not in costs.names)
+    within = f"-within_{within}" if within else ""
+    return study.path / "searches" / f"{space}-{profile}-freeze_thaw{by}{within}{memory_of(learn_from)}-{seed}.jsonl"
 
 
 def make_thaw_queue(
@@ -73,27 +89,39 @@ def make_thaw_queue(
         budget_of: what may be spent, where these trials' epochs so far count.
         proposed: is told of each configuration's trials before they start.
 
-    Raises `InputError` where what is remembered is damaged, and where nothing of the space can be had.
+    Raises `InputError` where what is remembered is damaged, where nothing of the space can be had, and as
+    `learning.learnt` does.
     """
     space, trials = planner.space, _Trials(study, planner, place, times, proposed)
-    offers = Offers(space, trials.have, len(COSTS), asked.seed)
+    offers = Offers(space, trials.have, asked.costs, asked.seed, measure=trials.measured)
+    file = journal_file(study, space.name, place.profile, asked.seed, offers.costs, asked.learn_from)
+    past = read_events(file)
+    known = learnt(past, asked.learn_from, space.factors)
+    _check_device(past, file)
+    begun = [offers.cell(event.choice) for event in past if isinstance(event, Went) and event.choice is not None]
+    budget = budget_of([planned for cell in begun for planned in trials.of[cell]])
+    if known is not None and not past:
+        append_event(file, known)
+        past.append(known)
+    for event in offers.spread([event for event in past if isinstance(event, Took)]):
+        append_event(file, event)
+        past.append(event)
     first = offers.fresh((), ())
     if not first:
         raise offers.impossible()
     decider = Decider(
         offers.named,
-        Prices(*box_of([offered.costs for offered in first.values()])),
+        Prices(
+            *box_of(np.minimum([offered.costs for offered in first.values()], offers.costs.most), offers.costs.margins)
+        ),
         bar=bar_of(trials.of[next(iter(first))]),
         last=max(offered.epochs for offered in first.values()),
         restart=RESTART_SECONDS,
         seed=asked.seed,
+        earlier=None if known is None else offers.earlier(list(known.studies.values())),
     )
-    file = journal_file(study, space.name, place.profile, asked.seed)
-    past = read_events(file)
-    begun = [offers.of(event.choice).cell for event in past if isinstance(event, Went) and event.choice is not None]
     if begun:
         trials.plan(*begun)
-    budget = budget_of([planned for cell in begun for planned in trials.of[cell]])
 
     def note(event: Event) -> None:
         append_event(file, event)
@@ -101,9 +129,28 @@ def make_thaw_queue(
             trials.plan(event.cell)
 
     conductor = Conductor(
-        decider, offers, past=past, note=note, limits=budget, workers=asked.workers, most=asked.most, known=trials.known
+        decider,
+        offers,
+        past=past,
+        note=note,
+        limits=budget,
+        workers=asked.workers,
+        most=asked.most,
+        known=trials.known,
+        measuring=offers,
+        retry_failed=asked.retry_failed,
     )
     return ThawQueue(conductor, trials.planned.get, budget)
+
+
+def _check_device(past: Sequence[Event], file: Path) -> None:
+    """Raises `InputError` where what was measured elsewhere cannot be compared with what would be measured here."""
+    measured_on = next((event.on for event in past if isinstance(event, Took) and event.on), None)
+    if measured_on is not None and measured_on != (here := measuring_device()):
+        raise InputError(
+            f"this search measured its networks on {measured_on}, and here is {here}: go on with it there, or delete "
+            f"'{file}' to search anew; trained trials are kept"
+        )
 
 
 class _Trials:
@@ -118,6 +165,7 @@ class _Trials:
         """By key."""
         self._study, self._planner, self._place = study, planner, place
         self._times, self._proposed = times, proposed
+        self._measured = kept_measured(study)
 
     def have(self, made: Variant) -> Had:
         """A configuration, priced. Raises `InputError` for what cannot be had."""
@@ -135,6 +183,19 @@ class _Trials:
             tuple(one.key for one in found),
             foretold.by_layers,
         )
+
+    def measured(self, cell: str) -> Measured:
+        """What a configuration's network takes here. Of several configurations of one network it is measured once.
+
+        Raises `TrialError` where it cannot be measured.
+        """
+        network, data = self.of[cell][0].config.model.text, self.of[cell][0].config.data
+        alike = [
+            other
+            for other, (first, *_) in self.of.items()
+            if (first.config.model.text, first.config.data) == (network, data)
+        ]
+        return self._measured(self.of[cell][0], alike)
 
     def plan(self, *cells: str) -> None:
         """Have the study know of these cells' trials before they start."""

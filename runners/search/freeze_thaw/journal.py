@@ -10,11 +10,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from ablate.runners.search.freeze_thaw.earlier import EarlierCurve
 from ablate.runners.search.remembered import read_remembered, remember
 
 
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Learnt(_Event):
+    """What is known of earlier studies, by their names: before anything else, and for good."""
+
+    event: Literal["learnt"] = "learnt"
+    studies: dict[str, tuple[EarlierCurve, ...]]
 
 
 class Went(_Event):
@@ -25,6 +33,20 @@ class Went(_Event):
     until: int
     choice: dict[str, Any] | None = None
     """Of one that starts: what it has of the space's factors."""
+
+
+class Took(_Event):
+    """A configuration was measured, before it was to start."""
+
+    event: Literal["took"] = "took"
+    cell: str
+    choice: dict[str, Any]
+    figures: dict[str, float] = {}
+    """By the name of the cost; none where it could not be measured."""
+    on: str | None = None
+    """The device, with what it is."""
+    why: str | None = None
+    """Why it could not be measured."""
 
 
 class Fitted(_Event):
@@ -51,6 +73,13 @@ class Failed(_Event):
     key: str
 
 
+class Retried(_Event):
+    """The trials of a configuration that failed may be trained once more."""
+
+    event: Literal["retried"] = "retried"
+    cell: str
+
+
 class Ended(_Event):
     """A run of the search ended by itself."""
 
@@ -58,7 +87,7 @@ class Ended(_Event):
     why: str
 
 
-Event = Went | Fitted | Saw | Failed | Ended
+Event = Learnt | Went | Took | Fitted | Saw | Failed | Retried | Ended
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 

@@ -109,7 +109,7 @@ class View:
             start: the row that the first configurations are far from.
         """
         observed = self.observed()
-        chances = self._chances()
+        chances = self._chances() * np.array([offered.chance for offered in self._everything])
         at = np.array([row for row in self.options if chances[row] >= _LEAST_CHANCE], dtype=np.intp)
         names = [self._everything[row].cell for row in at]
         took = np.array([seconds(self._everything[row]) for row in at])

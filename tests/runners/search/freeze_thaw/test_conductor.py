@@ -1,6 +1,7 @@
 """A search as it runs, on made curves: what trains next, seeds together, budgets, failures, and a kill at any event."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,7 +12,16 @@ from ablate.runners.search.freeze_thaw.cells import Offered
 from ablate.runners.search.freeze_thaw.conductor import Conductor
 from ablate.runners.search.freeze_thaw.decider import Decider
 from ablate.runners.search.freeze_thaw.gains import Prices, box_of
-from ablate.runners.search.freeze_thaw.journal import Ended, Event, Failed, Saw, Went, append_event, read_events
+from ablate.runners.search.freeze_thaw.journal import (
+    Ended,
+    Event,
+    Failed,
+    Retried,
+    Saw,
+    Went,
+    append_event,
+    read_events,
+)
 
 EPOCHS = 9
 
@@ -167,6 +177,32 @@ def test_a_kind_that_fails_is_left_alone():
     failed = {event.key for event in found.noted if isinstance(event, Failed)}
     assert len(failed) < 8 / 2
     assert {f"p{price}k0s0" for price in range(8)} <= {key for key, epoch in found.steps if epoch == EPOCHS}
+
+
+def test_what_failed_stays_failed_unless_it_is_to_be_tried_once_more():
+    grid = Grid(prices=4, kinds=2, failing=1)
+    first = run(grid)
+    failed = {event.key for event in first.noted if isinstance(event, Failed)}
+    assert failed
+    had = {
+        key: max(epoch for other, epoch in first.steps if other == key) for key, _ in first.steps if key not in failed
+    }
+    assert run(grid, had=dict(had), past=first.noted).steps == []
+
+    once_more = run(grid, had=dict(had), past=first.noted, retry_failed=True)
+    assert {event.cell for event in once_more.noted if isinstance(event, Retried)} == {key[:4] for key in failed}
+    assert Counter(key for key, _ in once_more.steps if key in failed) == Counter(failed)  # and fails again
+
+    grid.failing = None
+    mended = run(grid, had=dict(had), past=first.noted, retry_failed=True)
+    assert failed <= {key for key, _ in mended.steps}
+    assert not any(isinstance(event, Failed) for event in mended.noted)
+    # Without the flag it goes on by what was noted, as it would have.
+    cut = len(mended.noted) // 2
+    kept = dict(had)
+    half = run(grid, had=kept, past=first.noted, retry_failed=True, kill_at=cut)
+    rest = run(grid, had=kept, past=[*first.noted, *half.noted])
+    assert [*half.noted, *rest.noted] == mended.noted
 
 
 class Limits:
