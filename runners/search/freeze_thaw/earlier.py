@@ -3,7 +3,8 @@
 Each earlier study is modelled by itself, as a search models its own (`curves`). Its model says how each configuration
 departs from the mean of all. What is searched is expected to do the same, in part: departures, as shares of the spread
 of values, count times a number that is normal about `_TRUST`, and is learnt together with all else. Where the networks
-of an earlier study are ranked otherwise, that number goes to nought, or below.
+of an earlier study are ranked otherwise, that number goes to nought, or below. One number cannot say where two studies
+agree and where they do not, so what is expected also fades as configurations are begun.
 
 The idea of a prior from earlier tasks whose scale is learnt: Kennedy & O'Hagan 2000, "Predicting the output from a
 complex computer code when fast approximations are available" (Biometrika 87).
@@ -26,6 +27,8 @@ MOST_OBSERVED = 240
 """Rungs that are taken of an earlier study; of more, configurations that are evenly spread over parameters."""
 _TRUST, _DOUBT = 0.75, 0.5
 """Mean and standard deviation of the share of an earlier study that holds."""
+_FADES = 10
+"""Once so many configurations were begun, it counts half; after three times as many, a quarter."""
 
 
 class EarlierCurve(NamedTuple):
@@ -67,12 +70,18 @@ class Foreseen(NamedTuple):
 
     times: Floats
     departures: Floats
+    begun: int = 0
+    """Configurations of this search: what is known beforehand fades by them."""
 
     def expected(self, cells: NDArray[np.intp], times: Floats) -> Floats:
-        return np.asarray(_TRUST * self._at(cells, times).mean(axis=1))
+        return np.asarray(_TRUST * self._share * self._at(cells, times).mean(axis=1))
 
     def basis(self, cells: NDArray[np.intp], times: Floats) -> Floats:
-        return np.asarray(_DOUBT / math.sqrt(len(self.departures)) * self._at(cells, times))
+        return np.asarray(_DOUBT * self._share / math.sqrt(len(self.departures)) * self._at(cells, times))
+
+    @property
+    def _share(self) -> float:
+        return _FADES / (_FADES + self.begun)
 
     def _at(self, cells: NDArray[np.intp], times: Floats) -> Floats:
         return self.departures[:, cells, np.searchsorted(self.times, times)].T
@@ -100,8 +109,8 @@ class Earlier:
         self._known: dict[tuple[str, tuple[float, ...]], list[Floats]] = {}
         """Departures of each study, by cell, and times."""
 
-    def foreseen(self, everything: Sequence[Offered], last: int) -> Foreseen:
-        """`last`: the most epochs of any trial, by whose logarithm times are divided."""
+    def foreseen(self, everything: Sequence[Offered], last: int, begun: int = 0) -> Foreseen:
+        """`last`: the most epochs of any trial, by whose logarithm times are divided; `begun`: as of `Foreseen`."""
         scale = math.log(max(last, 2))
         times = tuple(
             sorted({math.log(rung) / scale for most in {one.epochs for one in everything} for rung in rungs(most)})
@@ -112,7 +121,7 @@ class Earlier:
             for offered, *found in zip(new, *(model.departures(rows, times) for model in self._models), strict=True):
                 self._known[offered.cell, times] = found
         departures = np.array([self._known[offered.cell, times] for offered in everything]).transpose(1, 0, 2)
-        return Foreseen(np.array(times), departures)
+        return Foreseen(np.array(times), departures, begun)
 
     def _row(self, offered: Offered) -> tuple[float, ...]:
         params = 0.0 if self._params is None else math.log10(max(offered.costs[self._params], 1))

@@ -71,7 +71,7 @@ class View:
         self._had[: len(cells)] = [0.0 if cell.failed else cell.score() for cell in cells.values()]
         self._scale = math.log(max(last, 2))
         self._ends = np.array([math.log(offered.epochs) / self._scale for offered in self._everything])
-        self._foreseen = earlier.foreseen(self._everything, last) if earlier else None
+        self._foreseen = earlier.foreseen(self._everything, last, len(cells)) if earlier else None
         self.options = [row for row, cell in enumerate(cells.values()) if cell.may_go_on]
         self.options += range(len(cells), len(self._everything))
         """Rows of what could be done."""
