@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from ablate.runners.search.freeze_thaw.cells import Offered, rungs
 from ablate.runners.search.freeze_thaw.curves import HIGHEST, Curves, Observed, fitted
@@ -105,7 +106,8 @@ class Earlier:
             params: which of `Offered.costs` is the number of parameters. Other costs depend on the images.
         """
         self._factors, self._params = len(named), params
-        self._models = [_Model(curves, place, np.append(named, False), params is not None) for curves in studies]
+        with threadpool_limits(1):  # small matrices; and the same bits, however many threads there are
+            self._models = [_Model(curves, place, np.append(named, False), params is not None) for curves in studies]
         self._known: dict[tuple[str, tuple[float, ...]], list[Floats]] = {}
         """Departures of each study, by cell, and times."""
 

@@ -1,6 +1,7 @@
 """What a search learns from earlier studies: the model against scikit-learn's, what it is worth, and how it is kept."""
 
 import math
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -167,7 +168,8 @@ def test_a_study_is_read_by_its_levels_and_the_means_of_its_seeds(old):
     assert (first.levels, second.levels) == ({"model.width": "4"}, {"model.width": "6"})
     of_first = [record for record in study.records().values() if record.params == first.params]
     best = np.mean([record.val_dice for record in of_first])
-    assert first.points[-1] == (1.0, pytest.approx(-math.log(1 - best)), len(of_first) == 2 and 2)
+    assert first.points[-1] == (1.0, pytest.approx(-math.log(1 - best)), 2)
+    assert len(of_first) == 2
 
 
 def test_what_cannot_be_learnt_from_is_one_line(old, tmp_path):
@@ -185,8 +187,8 @@ def test_what_cannot_be_learnt_from_is_one_line(old, tmp_path):
         Request(space="baselines", learn_from=(old,)).check()
 
 
-def search(study: Study, learn_from) -> list[str | None]:
-    """The first trial that a search begins."""
+def search(study: Study, learn_from) -> None:
+    """Make a search, which writes down what it learns."""
     space = {
         "name": "widths", "question": "?", "design": "grid", "factors": {"model.width": [2, 4, 6]},
         "base": {"model": {"name": "unet", "stages": 2}, "data": {"name": "phantom", "count": 15, "size": [32, 32]}},
@@ -202,11 +204,7 @@ def search(study: Study, learn_from) -> list[str | None]:
 
 def test_a_search_remembers_what_it_learnt_where_the_study_is_gone(old, tmp_path):
     gone = tmp_path / "gone" / "old"
-    gone.parent.mkdir()
-    old_copy = gone
-    import shutil
-
-    shutil.copytree(old, old_copy)
+    shutil.copytree(old, gone)
     study = Study.open_or_new(tmp_path / "study")
     with study.writing():
         search(study, (gone,))
