@@ -58,6 +58,7 @@ def run(space: str | Path | Mapping[str, Any], *, console: Console | None = None
 
 def carry_out(request: Request, out: Console, ends: Ends) -> Study:
     """What `run` does, for a request as a whole. Raises as `run` does."""
+    from ablate.study.manifest import is_study
     from ablate.study.study import Study
 
     cluster = find_cluster(request.address, out)
@@ -67,6 +68,10 @@ def carry_out(request: Request, out: Console, ends: Ends) -> Study:
     asked = _asked_for(request)
     path = request.study or default_study(asked.space.name, asked.data, asked.profile)
     study = Study.open_or_new(path)
+    if request.learn_from and not is_study(path):
+        from ablate.runners.search.freeze_thaw.learning import learnt
+
+        learnt((), request.learn_from, asked.space.factors)  # where it cannot be had, no folder is left
     ends.study = path
     trainer = Trainer(study, request, cluster, out, ends, epochs=asked.epochs)
     with study.writing(share=request.share):
