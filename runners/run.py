@@ -308,8 +308,10 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
     """Train what promises most, as far as it does."""
     from ablate.analysis.format import level_label
     from ablate.analysis.frames import load
+    from ablate.runners.cli.output import waiting
     from ablate.runners.execution.standing import score_trivial
     from ablate.runners.replay.curves import trivial_bar
+    from ablate.runners.search.freeze_thaw.costs import KNOWN
     from ablate.runners.search.freeze_thaw.in_study import Asked, Place, make_thaw_queue
     from ablate.runners.watch.progress import Progress
     from ablate.search_spaces.plan import run_of
@@ -325,6 +327,7 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
         score_trivial(study, [trial.config for trial in trials], asked.dataset_of)
         return trivial_bar(load(study).trials)
 
+<<<<<<< HEAD
     queue = make_thaw_queue(
         study,
         planner,
@@ -346,10 +349,27 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
     if request.learn_from:
         names = ", ".join(path.resolve().name for path in request.learn_from)
         out.print(f"It learns from {names}, as they were when it began", markup=False, soft_wrap=True)
+=======
+    with waiting(f"pricing {asked.space.name}"):
+        queue = make_thaw_queue(
+            study,
+            planner,
+            Asked(request.sampler_seed, request.trials, trainer.at_once, request.costs, request.retry_failed),
+            place,
+            times=times,
+            bar_of=bar_of,
+            budget_of=lambda trials: _budget(trainer, request, trials),
+            proposed=lambda trials: labels.update({trial.key: level_label(trial.levels) for trial in trials}),
+        )
+    by = "" if request.costs == KNOWN else f" by {', '.join(request.costs)}"
+    _say_of_search(trainer, f"A search{by}, up to {asked.epochs} epochs each", asked, dataset)
+>>>>>>> main
     if queue.budget.is_over:
         out.print(queue.budget.said())
         return
-    if not queue.has_work():
+    with waiting("deciding"):
+        has_work = queue.has_work()
+    if not has_work:
         out.print(queue.said())
         return
     progress = Progress(out, study, [], labels, expected=request.trials or 0, times=times, pausing=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.errors import InputError
 from ablate.runners.execution.queue import suggestion
-from ablate.runners.search.catalogue import kept_measured, space_catalogue
+from ablate.runners.search.catalogue import Catalogue, kept_measured, space_catalogue
 from ablate.runners.search.proposals import Proposal, Scored, append_proposal, read_proposals
 from ablate.runners.search.proposer import make_proposer
 from ablate.runners.search.samplers.base import sampler_part
@@ -72,10 +72,7 @@ def make_queue(
         for cell, found in trials.items()
         if all(planned.key in scores for planned in found)
     }
-    measured = kept_measured(study)
-    is_bounded = any(bound.cost == "latency_ms" for bound in space.constraints)
-    catalogue = space_catalogue(planner, (lambda planned: measured(planned, ()).latency_ms) if is_bounded else None)
-    proposer = make_proposer(catalogue, sampler, search.trials, search.seed, past, scored)
+    proposer = make_proposer(_catalogue(study, planner), sampler, search.trials, search.seed, past, scored)
 
     def trials_of(proposal: Proposal) -> list[dict[str, Any]]:
         found = trials[proposal.cell]
@@ -100,6 +97,14 @@ def make_queue(
         budget=budget_of([planned for found in trials.values() for planned in found]),
         whole=times if finish_stopped else None,
     )
+
+
+def _catalogue(study: Study, planner: Planner) -> Catalogue:
+    """The planner's space, with latencies where it bounds them."""
+    if not any(bound.cost == "latency_ms" for bound in planner.space.constraints):
+        return space_catalogue(planner)
+    measured = kept_measured(study)
+    return space_catalogue(planner, lambda planned: measured(planned, ()).latency_ms)
 
 
 def file_name(sampler: Part) -> str:

@@ -15,6 +15,9 @@ from ablate.runners.search.freeze_thaw.decider import BUDGET, Decider
 from ablate.runners.search.freeze_thaw.journal import Ended, Event, Failed, Fitted, Learnt, Retried, Saw, Took, Went
 from ablate.search_spaces.designs import Choice
 
+_MEASURING = 30.0
+"""Seconds that it may take to measure a network while others train: with less left of a budget, none is measured."""
+
 
 class Offering(Protocol):
     """What may be started; see `offers.Offers`."""
@@ -30,6 +33,7 @@ class Measuring(Protocol):
 
     def measured(self, cell: str) -> Took | None: ...
     def see(self, event: Took) -> None: ...
+    def is_settled(self, cell: str) -> bool: ...
     def rejected(self) -> Mapping[str, str]: ...
 
 
@@ -101,6 +105,8 @@ class Conductor:
 
     def next_key(self) -> str | None:
         """The trial that a free worker is to begin, or to go on with; None if there is none now."""
+        if self._is_spent:
+            self._waiting.clear()  # a run with more goes on with them
         if not self._waiting and not self.over and not self._stuck:
             self._decide()
         key = next((key for key in self._waiting if key not in self._leaving), None)
@@ -183,12 +189,13 @@ class Conductor:
             full = self._most is not None and len(decider.cells) >= self._most
             fresh = {} if full else self._offers.fresh(decider.cells, decider.front())
             before = decider.parameters
-            step, why = decider.decide(fresh, self._fits)
+            possible = {cell: offered for cell, offered in fresh.items() if self._may_start(cell)}
+            step, why = decider.decide(possible, self._fits)
             if decider.parameters is not before and decider.parameters is not None:
                 self._last = Fitted(parameters=tuple(map(float, decider.parameters.flat)))
                 self._note(self._last)
             if step is None:
-                return self._end(why)
+                return self._end(why if len(possible) == len(fresh) else BUDGET)
             starts = step.cell in fresh
             if starts and self._measuring and (found := self._measuring.measured(step.cell)):
                 self._tell(found)
@@ -201,6 +208,11 @@ class Conductor:
     @property
     def _is_spent(self) -> bool:
         return self._limits is not None and self._limits.is_over
+
+    def _may_start(self, cell: str) -> bool:
+        """Whether there is time to measure a configuration, where that is left to do."""
+        there_is_time = self._limits is None or self._limits.seconds_left >= _MEASURING
+        return there_is_time or self._measuring is None or self._measuring.is_settled(cell)
 
     def _fits(self, price: Price) -> bool:
         """Whether so much more is within the budget, beside what is under way."""

@@ -146,7 +146,8 @@ class _Model:
         """What the study has any level of."""
         self._cells: dict[tuple[float | None, ...], int] = {}
         """By place: configurations that this search does not tell apart are one."""
-        distinct, found = [], []
+        distinct: list[Floats] = []
+        found: list[tuple[float, ...]] = []
         for row, curve in zip(rows[:, self._columns], curves, strict=True):
             if _identity(row) not in self._cells:
                 self._cells[_identity(row)] = len(distinct)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ablate.errors import InputError
 from ablate.runners.search.catalogue import kept_measured, measuring_device
-from ablate.runners.search.freeze_thaw.cells import LEAST_SECONDS
+from ablate.runners.search.freeze_thaw.cells import LEAST_SECONDS, Offered
 from ablate.runners.search.freeze_thaw.conductor import Conductor
 from ablate.runners.search.freeze_thaw.costs import KNOWN, Costs
 from ablate.runners.search.freeze_thaw.decider import Decider
@@ -100,6 +100,7 @@ def make_thaw_queue(
     _check_device(past, file)
     begun = [offers.cell(event.choice) for event in past if isinstance(event, Went) and event.choice is not None]
     budget = budget_of([planned for cell in begun for planned in trials.of[cell]])
+<<<<<<< HEAD
     if known is not None and not past:
         append_event(file, known)
         past.append(known)
@@ -109,11 +110,12 @@ def make_thaw_queue(
     first = offers.fresh((), ())
     if not first:
         raise offers.impossible()
+=======
+    first = _first(offers, past, file)
+>>>>>>> main
     decider = Decider(
         offers.named,
-        Prices(
-            *box_of(np.minimum([offered.costs for offered in first.values()], offers.costs.most), offers.costs.margins)
-        ),
+        _prices(offers.costs, first.values()),
         bar=bar_of(trials.of[next(iter(first))]),
         last=max(offered.epochs for offered in first.values()),
         restart=RESTART_SECONDS,
@@ -141,6 +143,24 @@ def make_thaw_queue(
         retry_failed=asked.retry_failed,
     )
     return ThawQueue(conductor, trials.planned.get, budget)
+
+
+def _first(offers: Offers, past: list[Event], file: Path) -> dict[str, Offered]:
+    """What may be started, once as much is measured as it takes to foretell the rest: that is added to `past` and
+    `file`. Raises `InputError` where there is nothing."""
+    for event in offers.spread([event for event in past if isinstance(event, Took)]):
+        append_event(file, event)
+        past.append(event)
+    first = offers.fresh((), ())
+    if not first:
+        raise offers.impossible()
+    return first
+
+
+def _prices(costs: Costs, first: Iterable[Offered]) -> Prices:
+    """From the lowest to the highest that may be started, as far as bounds allow."""
+    within = np.minimum([offered.costs for offered in first], costs.most)
+    return Prices(*box_of(within, costs.margins))
 
 
 def _check_device(past: Sequence[Event], file: Path) -> None:

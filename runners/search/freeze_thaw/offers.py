@@ -132,7 +132,7 @@ class Offers:
 
     def measured(self, cell: str) -> Took | None:
         """A configuration that was offered, measured now; None if nothing of it is left to measure."""
-        if self.costs.is_settled(cell):
+        if self.is_settled(cell):
             return None
         assert self._measure is not None
         choice = self.choices[cell]
@@ -141,6 +141,10 @@ class Offers:
         except TrialError as error:
             return Took(cell=cell, choice=choice, why=f"it cannot be measured: {error}")
         return Took(cell=cell, choice=choice, figures=figures_of(found), on=found.device)
+
+    def is_settled(self, cell: str) -> bool:
+        """Whether nothing of a configuration is left to measure."""
+        return self.costs.is_settled(cell)
 
     def rejected(self) -> Mapping[str, str]:
         """What was measured and must not be trained, by cell, and why."""

@@ -225,6 +225,49 @@ def test_no_more_is_trained_than_the_budget_has(workers, epochs):
     assert found.conductor.over == "the budget is spent"
 
 
+class Hours:
+    """So many seconds, of a clock that stands where it is set."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.now, self.epochs_left = seconds, 0.0, math.inf
+
+    @property
+    def seconds_left(self) -> float:
+        return max(0.0, self.seconds - self.now)
+
+    @property
+    def is_over(self) -> bool:
+        return self.seconds_left <= 0
+
+
+@pytest.mark.parametrize("workers", [1, 8, 32])
+def test_a_budget_of_hours_is_overrun_by_the_running_epochs_at_most(workers):
+    """Though epochs take three times what was foretold of them, and seeds wait for workers as it ends."""
+    slower = 40.0
+    grid, limits, had = Grid(prices=5, seeds=3), Hours(60.0), {}
+    conductor = grid.conductor(workers=workers, limits=limits)
+    at_work: list[tuple[float, str, int]] = []
+    began: list[float] = []
+    while True:
+        while len(at_work) < workers and (key := conductor.next_key()):
+            began.append(limits.now)
+            at_work.append((limits.now + slower * grid.cell_of[key].seconds, key, had.get(key, 0) + 1))
+        if not at_work:
+            break
+        at_work.sort()
+        limits.now, key, epoch = at_work.pop(0)
+        had[key] = epoch
+        best = max(grid.score(key, other) for other in range(1, epoch + 1))
+        if not conductor.reached(key, epoch, best, slower * grid.cell_of[key].seconds) or epoch == EPOCHS:
+            conductor.ended(key)
+        else:
+            began.append(limits.now)
+            at_work.append((limits.now + slower * grid.cell_of[key].seconds, key, epoch + 1))
+    assert conductor.over == "the budget is spent"
+    assert max(began) < 60.0
+    assert limits.now < 60.0 + slower * max(offered.seconds for offered in grid.cells.values())
+
+
 def test_what_is_on_the_front_when_the_budget_ends_is_trained_to_its_end():
     found = run(Grid(), limits=Limits(60))
     lengths = {key: max(epoch for other, epoch in found.steps if other == key) for key, _ in found.steps}
