@@ -327,34 +327,14 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
         score_trivial(study, [trial.config for trial in trials], asked.dataset_of)
         return trivial_bar(load(study).trials)
 
-<<<<<<< HEAD
-    queue = make_thaw_queue(
-        study,
-        planner,
-        Asked(
-            request.sampler_seed,
-            request.trials,
-            trainer.at_once,
-            request.costs,
-            request.retry_failed,
-            request.learn_from,
-        ),
-        place,
-        times=times,
-        bar_of=bar_of,
-        budget_of=lambda trials: _budget(trainer, request, trials),
-        proposed=lambda trials: labels.update({trial.key: level_label(trial.levels) for trial in trials}),
+    ask = Asked(
+        request.sampler_seed, request.trials, trainer.at_once, request.costs, request.retry_failed, request.learn_from
     )
-    _say_of_search(trainer, f"A search, up to {asked.epochs} epochs each", asked, dataset)
-    if request.learn_from:
-        names = ", ".join(path.resolve().name for path in request.learn_from)
-        out.print(f"It learns from {names}, as they were when it began", markup=False, soft_wrap=True)
-=======
     with waiting(f"pricing {asked.space.name}"):
         queue = make_thaw_queue(
             study,
             planner,
-            Asked(request.sampler_seed, request.trials, trainer.at_once, request.costs, request.retry_failed),
+            ask,
             place,
             times=times,
             bar_of=bar_of,
@@ -363,7 +343,9 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
         )
     by = "" if request.costs == KNOWN else f" by {', '.join(request.costs)}"
     _say_of_search(trainer, f"A search{by}, up to {asked.epochs} epochs each", asked, dataset)
->>>>>>> main
+    if request.learn_from:
+        names = ", ".join(path.resolve().name for path in request.learn_from)
+        out.print(f"It learns from {names}, as they were when it began", markup=False, soft_wrap=True)
     if queue.budget.is_over:
         out.print(queue.budget.said())
         return

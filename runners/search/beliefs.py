@@ -19,7 +19,7 @@ from ablate.search_spaces.promising import Belief, doubt
 from ablate.search_spaces.ranges import Range
 from ablate.search_spaces.space import Space
 
-_DECADES = 4.0
+_DECADES = 2.0
 """A whole doubt divides by ten to so many powers, over the number of configurations that were begun."""
 
 

@@ -100,19 +100,10 @@ def make_thaw_queue(
     _check_device(past, file)
     begun = [offers.cell(event.choice) for event in past if isinstance(event, Went) and event.choice is not None]
     budget = budget_of([planned for cell in begun for planned in trials.of[cell]])
-<<<<<<< HEAD
     if known is not None and not past:
         append_event(file, known)
         past.append(known)
-    for event in offers.spread([event for event in past if isinstance(event, Took)]):
-        append_event(file, event)
-        past.append(event)
-    first = offers.fresh((), ())
-    if not first:
-        raise offers.impossible()
-=======
     first = _first(offers, past, file)
->>>>>>> main
     decider = Decider(
         offers.named,
         _prices(offers.costs, first.values()),
