@@ -16,7 +16,7 @@ from ablate.runners.search.freeze_thaw.costs import KNOWN, Costs
 from ablate.runners.search.freeze_thaw.decider import Decider
 from ablate.runners.search.freeze_thaw.gains import Prices, box_of
 from ablate.runners.search.freeze_thaw.in_tune import ThawQueue
-from ablate.runners.search.freeze_thaw.journal import Event, Took, Went, append_event, read_events
+from ablate.runners.search.freeze_thaw.journal import Event, Learnt, Took, Went, append_event, read_events
 from ablate.runners.search.freeze_thaw.learning import learnt, memory_of
 from ablate.runners.search.freeze_thaw.offers import Had, Offers
 from ablate.search_spaces.designs import Variant
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ablate.runners.execution.budget import Budget
     from ablate.search_spaces.plan import Planned, Planner
     from ablate.search_spaces.schedule import Times
+    from ablate.search_spaces.space import Space
     from ablate.study.study import Study
 
 RESTART_SECONDS = 1.0
@@ -89,20 +90,16 @@ def make_thaw_queue(
         budget_of: what may be spent, where these trials' epochs so far count.
         proposed: is told of each configuration's trials before they start.
 
-    Raises `InputError` where what is remembered is damaged, where nothing of the space can be had, and as
-    `learning.learnt` does.
+    Raises `InputError` where what is remembered is damaged, nothing of the space can be had, and as `learnt` does.
     """
     space, trials = planner.space, _Trials(study, planner, place, times, proposed)
     offers = Offers(space, trials.have, asked.costs, asked.seed, measure=trials.measured)
     file = journal_file(study, space.name, place.profile, asked.seed, offers.costs, asked.learn_from)
     past = read_events(file)
-    known = learnt(past, asked.learn_from, space.factors)
+    known = _learnt(asked, space, past, file)
     _check_device(past, file)
     begun = [offers.cell(event.choice) for event in past if isinstance(event, Went) and event.choice is not None]
     budget = budget_of([planned for cell in begun for planned in trials.of[cell]])
-    if known is not None and not past:
-        append_event(file, known)
-        past.append(known)
     first = _first(offers, past, file)
     decider = Decider(
         offers.named,
@@ -134,6 +131,18 @@ def make_thaw_queue(
         retry_failed=asked.retry_failed,
     )
     return ThawQueue(conductor, trials.planned.get, budget)
+
+
+def _learnt(asked: Asked, space: Space, past: list[Event], file: Path) -> Learnt | None:
+    """What is known of earlier studies. As a search begins, that is added to `past` and `file`, before anything else.
+
+    Raises `InputError` as `learning.learnt` does.
+    """
+    known = learnt(past, asked.learn_from, space.factors)
+    if known is not None and not past:
+        append_event(file, known)
+        past.append(known)
+    return known
 
 
 def _first(offers: Offers, past: list[Event], file: Path) -> dict[str, Offered]:
