@@ -17,7 +17,7 @@ import numpy as np
 from ablate.analysis.by_seed import by_seed
 from ablate.analysis.crossed import Interval
 from ablate.analysis.data_sets import DataSet, data_sets, repeats
-from ablate.analysis.format import listing, model_name, several
+from ablate.analysis.format import MIXED, listing, model_name, several
 from ablate.analysis.pareto import COSTS, Cell, Cost, cells, value
 from ablate.analysis.ranks import (
     MOST_RANKED,
@@ -152,10 +152,18 @@ def _judged(studies: Mapping[str, Frames], metric: MetricName) -> list[_Judged]:
             raise unknown(f"metric of {study}", metric, known)
     found = []
     for one in data_sets(studies):
-        judged = tuple(cell for cell in cells(by_seed(one.frames)) if math.isfinite(value(cell, metric)))
+        judged = tuple(_of_all(cell, one) for cell in cells(by_seed(one.frames)) if math.isfinite(value(cell, metric)))
         if any(not cell.trivial for cell in judged):
             found.append(_Judged(one, judged))
     return found
+
+
+def _of_all(cell: Cell, data: DataSet) -> Cell:
+    """The cell under a name that holds for all studies: short ones (n7) are each study's own."""
+    named = data.frames.named.get(cell.id)
+    if named is None:
+        return cell
+    return cell._replace(label=named.configuration + MIXED * cell.label.endswith(MIXED))
 
 
 def _matched(judged: Sequence[_Judged], notes: list[str]) -> dict[tuple[str, str], list[Cell | None]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
-from ablate.analysis.format import MIXED, level_label
+from ablate.analysis.format import MIXED
+from ablate.analysis.names import Named, labels_of, short_names_of, told_apart
 from ablate.analysis.scores import Unit, image_scores, metrics_of
 from ablate.analysis.scoring import AS_EVER, Scoring, names_of, stacks_of
 from ablate.data.value_settings import in_words
@@ -54,13 +54,14 @@ class Frames(NamedTuple):
     A metric of the trials' own has a column `metric.<label>` of the images, and its mean in `<label>` of the trials;
     both are NaN of trials without it. `unit` is what cells are scored by; the scores in `trials` are means over images,
     as Table 2 has them, whatever it is. `scoring` is how they follow from `images`; what it was asked for has columns
-    after those."""
+    after those. `named` are, by cell, the networks that searches proposed, whose labels are short names."""
 
     trials: pd.DataFrame
     epochs: pd.DataFrame
     images: pd.DataFrame
     unit: Unit = "image"
     scoring: Scoring = AS_EVER
+    named: Mapping[str, Named] = {}
 
     def by(self, unit: Unit | None) -> Frames:
         """The same, scored by another unit; None leaves it. An image whose case is not known is its own."""
@@ -112,8 +113,11 @@ def load(study: Study) -> Frames:
     images = _concat(judged, [*_IMAGE_COLUMNS, *map(metric_column, labels)])
     tasks = _tasks(configs, study.data_records())
     scoring = Scoring.of(images, tasks, names_of(study, configs, tasks), stacks_of(study, configs, tasks))
-    trials = _trials(study, records, configs, measurements, images, tasks, scoring)
-    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, unit, scoring)
+    named = short_names_of(study, configs)
+    trials = _trials(
+        study, records, configs, measurements, images, tasks, scoring, labels_of(study, configs, tasks, named)
+    )
+    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, unit, scoring, named)
 
 
 _IMAGE_COLUMNS = (*IMAGE_COLUMNS[:2], CASE, *IMAGE_COLUMNS[2:])
@@ -182,7 +186,7 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
     for name in (*_MEASURED, "train_seconds"):
         found[name] = [bounded(value) for value in found[name]] if name in found else np.nan
     labels = dict(zip(found["cell"], found["label"], strict=True))
-    found["label"] = found["cell"].map(_told_apart(labels, {cell: cell[:4] for cell in labels}))
+    found["label"] = found["cell"].map(told_apart(labels, {cell: cell[:4] for cell in labels}))
     found = found.drop(columns=[c for c in metrics_of(judged) if c in found])
     stacks = dict.fromkeys(found["data"], False) if CASE in images else {}
     scoring = Scoring.of(judged, dict(zip(found["key"], found["data"], strict=True)), stacks=stacks)
@@ -257,13 +261,13 @@ def _trials(
     images: pd.DataFrame,
     tasks: dict[str, str],
     scoring: Scoring,
+    labels: dict[str, str],
 ) -> pd.DataFrame:
     places = _places(study)
     factors = list(dict.fromkeys(f"factor.{name}" for run in study.manifest.runs for name in run.factors))
-    labels = _labels(configs, places, tasks)
     origins = {key: study.origin(record) for key, record in records.items()}
     several = mixed((configs[key].cell, origins[key]) for key, record in records.items() if record.state in JUDGED)
-    labels |= {cell: labels[cell] + MIXED for cell in several}
+    labels = labels | {cell: labels[cell] + MIXED for cell in several}
     study.mixed |= {labels[cell]: what for cell, what in several.items()}
     measured = {
         one.cell: measurements[one.cell_by_fold] for one in configs.values() if one.cell_by_fold in measurements
@@ -307,33 +311,6 @@ def _places(study: Study) -> dict[str, list[tuple[str, dict[str, str]]]]:
         for key, levels in run.trials.items():
             places.setdefault(key, []).append((run.space, levels))
     return places
-
-
-def _labels(
-    configs: dict[str, TrialConfig], places: dict[str, list[tuple[str, dict[str, str]]]], tasks: dict[str, str]
-) -> dict[str, str]:
-    """A short name for each cell; where two cells would share one, their data sets or ids tell them apart."""
-    labels: dict[str, str] = {}
-    of_cell: dict[str, str] = {}
-    levels: dict[str, dict[str, str]] = {}
-    for key, config in configs.items():
-        cell = config.cell
-        of_cell[cell] = tasks[key]
-        labels[cell] = config.model.name.replace("_", " ") if config.is_trivial else config.model.name
-        if key in places and not config.is_trivial:
-            own = places[key][0][1]
-            shared = dict(levels.setdefault(cell, own).items() & own.items())  # of version 0.1, folds may be levels
-            levels[cell] = {name: level for name, level in own.items() if name in shared} or own
-            labels[cell] = level_label(levels[cell])
-    if len(set(of_cell.values())) > 1:
-        labels = _told_apart(labels, of_cell)
-    return _told_apart(labels, {cell: cell[:4] for cell in labels})
-
-
-def _told_apart(labels: dict[str, str], more: dict[str, str]) -> dict[str, str]:
-    """The labels; those that several cells share, with what `more` says of each cell."""
-    shared = {label for label, count in Counter(labels.values()).items() if count > 1}
-    return {cell: f"{label} ({more[cell]})" if label in shared else label for cell, label in labels.items()}
 
 
 def _tasks(configs: dict[str, TrialConfig], records: Mapping[str, DataRecord]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -13,6 +13,7 @@ from ablate.analysis.crossed import counted
 from ablate.analysis.failure_words import failed_of, failed_trainings
 from ablate.analysis.format import CHOSEN, between, listing, model_name, score, several
 from ablate.analysis.front_words import best_of_all, chosen_note, told_apart
+from ablate.analysis.names import Named
 from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, Pareto, Score, amount, cells, pareto, tasks, value
 from ablate.analysis.uncertainty import UncertainFront, with_chosen
 from ablate.metrics.counts import METRICS, MetricName
@@ -38,6 +39,7 @@ def front_summary(
     uncertain: Mapping[str, UncertainFront] | None = None,
     failures: Mapping[str, Failures] | None = None,
     lost: str = "",
+    named: Mapping[str, Named] | None = None,
 ) -> None:
     """Print a table of the scored cells by cost, those on the front of `y` against `x` marked, then the front in words.
 
@@ -45,7 +47,8 @@ def front_summary(
     `failures` (by cell), which `lost` explains, it has a column of what was lost. Seeds that failed are named. With
     `uncertain` (of that front, by task) its members' intervals are corrected and it is said who else may be on it. The
     trivial rows come beneath, and `caution` (what a profile must say of its numbers) last. Of a study with many cells
-    only the front is listed.
+    only the front is listed. Networks on it that have short names (`named`, by cell) are listed with what these stand
+    for.
     """
     by_task = tasks(trials)
     for name, rows in by_task.items():
@@ -53,6 +56,7 @@ def front_summary(
             console.print(Text(name, style="bold underline"))
         sure = (uncertain or {}).get(name)
         _task_summary(rows, console, x, y, (intervals or {}).get(y, {}), sure, failures or {})
+        _key(pareto(rows, x, y), console, named or {})
         if len(by_task) > 1:
             console.print()
     for text in failed_trainings(trials):
@@ -141,6 +145,26 @@ def _task_summary(
     console.print()
     for text in _in_words(found, uncertain):
         console.print(text)
+
+
+def key_table(named: Iterable[Named]) -> Table:
+    """A row a network: its short name and its configuration."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    for one in named:
+        table.add_row(Text(one.name), Text(one.configuration))
+    return table
+
+
+def _key(found: Pareto, console: Console, named: Mapping[str, Named]) -> None:
+    """What the short names on a front stand for."""
+    chosen = [one for cell, one in named.items() if cell in found.front]
+    if chosen:
+        console.print()
+        console.print(key_table(chosen))
+        if len(chosen) < len(named):
+            console.print(Text("The other networks' configurations: `ablate status STUDY`.", style="dim"))
 
 
 def _in_words(found: Pareto, uncertain: UncertainFront | None) -> Iterator[Text]:

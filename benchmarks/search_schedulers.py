@@ -4,8 +4,8 @@
                                            [--restart 0]
 
 Each repeat is one simulated run over all recorded trials, in a random order of its own (the full grid: the longest
-first, as `ablate run` does), through the scheduler that real runs use. MO-ASHA is Syne Tune's own, where it can be
-imported (`pip install --target DIR --no-deps syne-tune==0.16.0`, then PYTHONPATH=DIR); it is left out otherwise.
+first, as `ablate run` does), through the scheduler that real runs use. MO-ASHA is Syne Tune's own
+(`benchmarks/battery_peers.py`), where it can be imported (`pip install -e '.[peers]'`); it is left out otherwise.
 Shares are of the full grid's seconds of machine time, those of epochs in the line below: the median over repeats, and
 the tenth and ninetieth percentiles. `reached` is the median hypervolume at the end; a run counts as never reaching what
 fewer than half of the repeats reach.
@@ -22,19 +22,17 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import numpy as np
 import pandas as pd
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from ray.tune.search import Searcher
+from battery_peers import has_syne_tune, mo_asha
 
 from ablate.runners.replay.curves import Curve, Grid
 from ablate.runners.replay.reached import reached, reference
-from ablate.runners.replay.strategy import Strategy, replay, searcher_and_scheduler
+from ablate.runners.replay.strategy import Strategy, replay
 
 STRATEGIES = {
     "full grid": "none",
@@ -76,7 +74,7 @@ def main() -> None:
     parser.add_argument("--restart", type=float, default=0.0, help="seconds that a start takes")
     options = parser.parse_args()
     sources = list(FAMILIES) if options.synthetic else [str(options.curves)]
-    strategies = [name for name, scheduler in STRATEGIES.items() if scheduler != "mo-asha" or _syne_tune()]
+    strategies = [name for name, scheduler in STRATEGIES.items() if scheduler != "mo-asha" or has_syne_tune()]
     jobs = [
         Job(source, strategy, workers, repeat, options.restart)
         for source in sources
@@ -112,7 +110,7 @@ def run(job: Job) -> Outcome:
     grid = problem(job.source, job.repeat)._replace(restart=job.restart)
     name = STRATEGIES[job.strategy]
     sampler = "plan" if job.strategy == "full grid" else "shuffled"
-    strategy = Strategy(name, sampler, job.workers, search=syne_tune if name == "mo-asha" else None)
+    strategy = Strategy(name, sampler, job.workers, search=mo_asha if name == "mo-asha" else None)
     steps = replay(strategy, grid, job.repeat)
     path = reached(steps, grid.curves, reference(grid.curves, grid.bar), grid.restart)
     seconds = (*(path.spent_to(share) for share in SHARES), float(path.spent[-1]))
@@ -130,40 +128,6 @@ def problem(source: str, repeat: int) -> Grid:
         curves = family(source, repeat)
         return Grid(pd.DataFrame(), curves, bar=0.6)
     return Grid.of(*(pd.read_parquet(Path(source) / f"{name}.parquet") for name in ("trials", "epochs")))
-
-
-# Syne Tune's ---------------------------------------------------------------------------------------------------------
-
-
-def _syne_tune() -> Any:
-    try:
-        from syne_tune.optimizer.schedulers.multiobjective import moasha
-    except ImportError:
-        return None
-    return moasha
-
-
-def syne_tune(grid: Grid, workers: int, repeat: int) -> tuple[Searcher, TrialScheduler]:
-    return searcher_and_scheduler(Strategy("none", "shuffled"), grid, repeat)[0], SyneTune(grid.prices, grid.max_epochs)
-
-
-class SyneTune(FIFOScheduler):
-    """Syne Tune's MOASHA, non-dominated sorting and all, as Ray asks a scheduler. It minimises."""
-
-    def __init__(self, costs: dict[str, tuple[float, ...]], max_epochs: int) -> None:
-        super().__init__()
-        self._costs = costs
-        self._moasha = _syne_tune().MOASHA({}, ["error", "params", "macs"], time_attr="epoch", max_t=max_epochs)
-
-    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        self._moasha.on_trial_add(trial)
-
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        if "epoch" not in result:
-            return TrialScheduler.CONTINUE
-        params, macs = self._costs[trial.config["key"]]
-        said = {"epoch": result["epoch"], "error": 1 - result["val_dice"], "params": params, "macs": macs}
-        return TrialScheduler.STOP if self._moasha.on_trial_result(trial, said) == "STOP" else TrialScheduler.CONTINUE
 
 
 # Made curves ---------------------------------------------------------------------------------------------------------

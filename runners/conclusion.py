@@ -41,7 +41,15 @@ def conclude(study: Study, out: Console, ends: Ends) -> None:
         said = " ".join([*remarks(frames), *notes(study)])
         lost = failures(frames)
         explained = legend(lost, frames)
-        front_summary(by_seed(frames), out, caution=said, intervals={"dice": found}, failures=lost, lost=explained)
+        front_summary(
+            by_seed(frames),
+            out,
+            caution=said,
+            intervals={"dice": found},
+            failures=lost,
+            lost=explained,
+            named=frames.named,
+        )
     with costing_no_training("the report", study.path, ends):
         if not is_of(path, state):
             write_report(study, frames or load(study), path)

@@ -239,7 +239,8 @@ def _say_what_others_made(out: Console, others: Mapping[str, str], missing: list
 
 def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     """Train what a search proposes."""
-    from ablate.analysis.format import level_label, several
+    from ablate.analysis.format import several
+    from ablate.analysis.names import trial_labels
     from ablate.part import label_of
     from ablate.runners.execution.standing import score_trivial
     from ablate.runners.search.beliefs import unheeded
@@ -256,7 +257,7 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     """Of the first configuration, every fold."""
 
     def proposed(trials: list[Planned]) -> None:
-        labels.update({trial.key: level_label(trial.levels) for trial in trials})
+        labels.update(trial_labels(study, trials))
         first.extend(() if first else [trial.config for trial in trials])
 
     search = Search(request.sampler, request.trials or SEARCH_TRIALS, request.sampler_seed)
@@ -306,8 +307,8 @@ def _say_of_search(trainer: Trainer, what: str, asked: _Asked, dataset: Dataset)
 
 def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
     """Train what promises most, as far as it does."""
-    from ablate.analysis.format import level_label
     from ablate.analysis.frames import load
+    from ablate.analysis.names import trial_labels
     from ablate.runners.cli.output import waiting
     from ablate.runners.execution.standing import score_trivial
     from ablate.runners.replay.curves import trivial_bar
@@ -339,7 +340,7 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
             times=times,
             bar_of=bar_of,
             budget_of=lambda trials: _budget(trainer, request, trials),
-            proposed=lambda trials: labels.update({trial.key: level_label(trial.levels) for trial in trials}),
+            proposed=lambda trials: labels.update(trial_labels(study, trials)),
         )
     by = "" if request.costs == KNOWN else f" by {', '.join(request.costs)}"
     _say_of_search(trainer, f"A search{by}, up to {asked.epochs} epochs each", asked, dataset)

@@ -187,11 +187,11 @@ class Trainer:
         if budget is not None and budget.is_over:
             self.out.print(budget.said())
             return
-        from ablate.analysis.format import level_label
+        from ablate.analysis.names import trial_labels
         from ablate.runners.execution.queue import PlanQueue
         from ablate.runners.watch.progress import Progress
 
-        labels = {trial.key: level_label(trial.levels) for trial in missing}
+        labels = trial_labels(self.study, missing)
         datasets = {trial.config.data.text: dataset_of(trial.config.data) for trial in missing}
         times = self.times(missing)
         progress = Progress(self.out, self.study, missing, labels, times=times)

@@ -1,8 +1,8 @@
 """What was planned into a study, `plans.jsonl`: appended to, never rewritten, and kept twice.
 
 A line is a run, or what a search added to one, with its seal. Of one space and profile there is one run, with the
-trials of all. `plans.jsonl.copy` is appended to after it, and so has the same, or, where a kill fell between the two,
-one line less.
+trials of all. The order of lines says what was begun when, and by which design: names of networks follow from it.
+`plans.jsonl.copy` is appended to after it, and so has the same, or, where a kill fell between the two, one line less.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ablate.files import read_regular, write_whole
 from ablate.study.manifest import Manifest
 from ablate.study.runs import DataRecord, Run
 from ablate.study.sealed_lines import append_line, read_lines, seal
+from ablate.study.short_names import SEARCH, Planned, short_names
 
 PLANS, COPY = "plans.jsonl", "plans.jsonl.copy"
 PLAN = "plan.json"
@@ -53,6 +54,10 @@ class Plans:
         self.levels: dict[str, dict[str, str]] = {}
         """Every planned key, with its levels as `space.factor`: the union over runs."""
         self._runs: dict[tuple[str, str], _Growing] = {}
+        self._lines: list[_Line] = []
+        """What each added, in order."""
+        self._names: tuple[int, dict[str, str]] = (0, {})
+        """Those of so many lines."""
         self._read: tuple[int, int] = (0, 0)
         """Up to where this has the file: its inode, and how many bytes."""
         for run in runs:
@@ -71,8 +76,21 @@ class Plans:
             for one in self._runs.values()
         ]
 
+    @property
+    def names(self) -> dict[str, str]:
+        """The short names (n1, n2, …) of trials whose networks searches proposed, by key; see `short_names`."""
+        lines, names = self._names
+        if lines < len(self._lines):
+            searched = any(line.design == SEARCH for line in self._lines)
+            planned = (Planned(line.space, line.profile, line.design, line.trials) for line in self._lines)
+            names = short_names(planned) if searched else {}
+            self._names = len(self._lines), names
+        return names
+
     def add(self, run: Run) -> None:
         """Add a run to what an earlier one of the same space and profile had planned."""
+        if (line := self._added_by(run)) is not None:
+            self._lines.append(line)
         place = run.space, run.profile
         before = self._runs.get(place)
         factors = {name: before.factors.get(name, {}) if before else {} for name in run.factors}
@@ -87,6 +105,35 @@ class Plans:
         for key, levels in run.trials.items():
             named = {f"{run.space}.{name}": level for name, level in levels.items()}
             self.levels.setdefault(key, {}).update(named)
+
+    def _added_by(self, run: Run) -> _Line | None:
+        """A run as far as it says anything new; None where it does not."""
+        before = self._runs.get((run.space, run.profile))
+        known = before.says if before else None
+        trials = before.trials if before else {}
+        factors = before.factors if before else {}
+        known_data = known.data if known else {}
+        line = _Line(
+            space=run.space,
+            profile=run.profile,
+            question=None if known and known.question == run.question else run.question,
+            design=run.design,
+            definition=None if known and known.definition == run.definition else run.definition,
+            factors={
+                name: [level for level in levels if level not in factors.get(name, {})]
+                for name, levels in run.factors.items()
+            },
+            trials={key: levels for key, levels in run.trials.items() if trials.get(key) != levels},
+            data={name: one for name, one in run.data.items() if known_data.get(name) != one} or None,
+        )
+        told = _Line(
+            space=run.space,
+            profile=run.profile,
+            design=known.design if known else "",
+            factors={name: [] for name in factors},
+            trials={},
+        )
+        return None if line == told else line
 
     def of(self, key: str) -> list[Run]:
         """The runs that planned a trial, each with that trial alone, and of a range's levels with its own."""
@@ -109,32 +156,8 @@ class Plans:
         Raises `OSError`.
         """
         self._catch_up(study)
-        before = self._runs.get((run.space, run.profile))
-        known = before.says if before else None
-        trials = before.trials if before else {}
-        factors = before.factors if before else {}
-        line = _Line(
-            space=run.space,
-            profile=run.profile,
-            question=None if known and known.question == run.question else run.question,
-            design=run.design,
-            definition=None if known and known.definition == run.definition else run.definition,
-            factors={
-                name: [level for level in levels if level not in factors.get(name, {})]
-                for name, levels in run.factors.items()
-            },
-            trials={key: levels for key, levels in run.trials.items() if trials.get(key) != levels},
-        )
-        known_data = known.data if known else {}
-        line.data = {name: one for name, one in run.data.items() if known_data.get(name) != one} or None
-        told = _Line(
-            space=run.space,
-            profile=run.profile,
-            design=known.design if known else "",
-            factors={name: [] for name in factors},
-            trials={},
-        )
-        if line == told:
+        line = self._added_by(run)
+        if line is None:
             return
         for name in (PLANS, COPY):
             append_line(study / name, line.model_dump_json(exclude_none=True).encode())
@@ -142,9 +165,8 @@ class Plans:
         self._note(study)
 
     def write(self, study: Path) -> None:
-        """Write all of it anew, a line a run, and the copy. Raises `OSError`."""
-        whole = (_Line(**run.model_dump() | {"data": run.data or None}) for run in self.runs)
-        lines = [seal(one.model_dump_json(exclude_none=True).encode()) + b"\n" for one in whole]
+        """Write all of it anew, in the order in which it was planned, and the copy. Raises `OSError`."""
+        lines = [seal(one.model_dump_json(exclude_none=True).encode()) + b"\n" for one in self._lines]
         for name in (PLANS, COPY):
             write_whole(study / name, b"".join(lines))
         self._note(study)

@@ -25,6 +25,7 @@ from ablate.analysis.claims.verdict import Outcome, Verdict, outcome_of
 from ablate.analysis.failures import Failures, failing, failures
 from ablate.analysis.format import MIXED, listing, several, si
 from ablate.analysis.guard import attempt
+from ablate.analysis.names import spelled_out
 from ablate.analysis.pareto import COST_WORDS, COSTS, UNITS, Cell, Cost
 from ablate.analysis.scores import CellScores, cases_of, cell_scores
 from ablate.analysis.significance import Difference, difference, holm
@@ -90,7 +91,8 @@ def select(rows: pd.DataFrame, selector: Selector) -> list[str]:
         if name in rows.columns:
             texts = rows[name].astype(str)
             texts = texts.str.removesuffix(MIXED) if name == "label" else texts
-            chosen &= (texts == str(value)).to_numpy(dtype=bool)
+            same = (texts == str(value)).to_numpy(dtype=bool)
+            chosen &= (same | (spelled_out(rows) == str(value))) if name == "label" else same
         else:
             token = f"{name}={value}"
             chosen &= np.array([token in str(text).split(" ") for text in rows["configuration"]], dtype=bool)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import plotly.graph_objects as go
 
-from ablate.analysis.figures.style import LEGEND, TEMPLATE, Style, plain, styles
+from ablate.analysis.figures.style import LEGEND, TEMPLATE, Style, plain, styles, wrapped
 from ablate.analysis.format import several
+from ablate.analysis.levels import natural
 from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Curve(NamedTuple):
     mean: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    configuration: str = ""
+    """What a short name stands for."""
 
 
 def curves(frames: Frames) -> tuple[Curve, ...]:
@@ -63,6 +66,7 @@ def curves(frames: Frames) -> tuple[Curve, ...]:
                     mean=tuple(values["mean"]),
                     low=tuple(values["min"]),
                     high=tuple(values["max"]),
+                    configuration=frames.named[str(cell)].configuration if cell in frames.named else "",
                 )
             )
     return tuple(found)
@@ -77,7 +81,7 @@ def curves_figure(drawn: Sequence[Curve], first: Collection[str] = ()) -> go.Fig
     panels = [quantity for quantity in PANELS if any(curve.quantity == quantity for curve in drawn)]
     figure = go.Figure()
     named: set[str] = set()
-    for curve in sorted(drawn, key=lambda curve: (style[curve.cell].group, curve.label, curve.cell)):
+    for curve in sorted(drawn, key=lambda curve: (natural(style[curve.cell].group), natural(curve.label), curve.cell)):
         number = _number(panels.index(curve.quantity))
         visible = True if len(style) <= _MOST_SHOWN or curve.cell in first or not first else "legendonly"
         shared = {"xaxis": f"x{number}", "yaxis": f"y{number}", "legendgroup": curve.cell, "visible": visible}
@@ -127,6 +131,7 @@ def _band(curve: Curve, look: Style) -> dict[str, Any]:
 
 
 def _mean(curve: Curve, look: Style) -> dict[str, Any]:
+    stands_for = f"<br>{wrapped(curve.configuration)}" if curve.configuration else ""
     return {
         "x": list(curve.epochs),
         "y": list(curve.mean),
@@ -134,7 +139,7 @@ def _mean(curve: Curve, look: Style) -> dict[str, Any]:
         "name": plain(curve.label),
         "line": {"color": look.shade, "width": 2, "dash": look.dash},
         "marker": {"symbol": look.symbol, "color": look.shade, "size": 8},
-        "text": [f"<b>{plain(curve.label)}</b>, {several(curve.seeds, curve.of)}"] * len(curve.epochs),
+        "text": [f"<b>{plain(curve.label)}</b>, {several(curve.seeds, curve.of)}{stands_for}"] * len(curve.epochs),
         "hovertemplate": "%{text}<br>epoch %{x}: %{y:.4f}<extra></extra>",
         "meta": {"mean": curve.cell, "quantity": curve.quantity},
     }

@@ -21,6 +21,7 @@ from ablate.analysis.figures.style import (
     shortened,
 )
 from ablate.analysis.format import several
+from ablate.analysis.levels import in_order
 from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
@@ -175,7 +176,9 @@ def _rows(effects: Sequence[Effect]) -> list[tuple[int, Effect | None]]:
     """The rows from the top, numbered: for each factor a heading (`None`), and its levels beneath."""
     rows: list[Effect | None] = []
     for factor in dict.fromkeys(effect.factor for effect in effects):
-        rows += [None, *(effect for effect in effects if effect.factor == factor)]
+        of_factor = [effect for effect in effects if effect.factor == factor]
+        order = in_order((effect.level for effect in of_factor), [effect.level for effect in of_factor])
+        rows += [None, *sorted(of_factor, key=lambda effect: order.index(effect.level))]
     return list(enumerate(rows))
 
 

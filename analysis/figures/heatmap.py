@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from ablate.analysis.figures.style import TEMPLATE, plain, shortened
 from ablate.analysis.format import score
+from ablate.analysis.levels import of_factor
 from ablate.metrics.counts import METRICS
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _level_means(complete: pd.DataFrame, run: Run, pair: tuple[str, str], metric
 
     places = {key: levels for key, levels in run.trials.items() if key in complete.index}
     rows, columns = (
-        [level for level in run.factors[f] if any(p.get(f) == level for p in places.values())] for f in pair
+        of_factor(run, f, (level for p in places.values() if (level := p.get(f)) is not None)) for f in pair
     )
     if not 2 <= min(len(rows), len(columns)) <= max(len(rows), len(columns)) <= _MOST_LEVELS:
         return None

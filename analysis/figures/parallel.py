@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from ablate.analysis.figures.style import FAINT, GRID, INK, LEGEND, TEMPLATE, plain, shortened, styles
 from ablate.analysis.format import score
+from ablate.analysis.levels import is_number, logarithmic, natural, of_factor
 from ablate.analysis.pareto import COSTS, Cell, amount, offered, value
 from ablate.metrics.counts import METRICS
 
@@ -67,7 +68,7 @@ def parallel(
         cells = sorted((known[cell] for cell in levels), key=lambda cell: -METRICS[metric].sign * value(cell, metric))
         chosen = _sample(cells)
         coordinates = [
-            *(_levels(f, [levels[cell.id].get(f, "") for cell in chosen], run.factors[f]) for f in factors),
+            *(_levels(run, f, [levels[cell.id].get(f, "") for cell in chosen]) for f in factors),
             *(_number(COSTS[c], [value(cell, c) for cell in chosen], partial(amount, c)) for c in offered(chosen)),
             _number(METRICS[metric].heading, [value(cell, metric) for cell in chosen], score),
         ]
@@ -97,25 +98,26 @@ def _sample(cells: Sequence[Cell]) -> list[Cell]:
 _Coordinate = tuple[Axis, list[float], list[str]]
 
 
-def _levels(name: str, values: list[str], order: Sequence[str]) -> _Coordinate:
-    """A factor: named levels in their order, evenly; those of a range (many numbers) where they lie."""
-    present = [level for level in order if level in set(values)] + sorted(set(values) - set(order))
-    if len(present) > _MOST_LEVELS:
-        try:
-            return _number(name, [float(value) if value else math.nan for value in values], lambda value: f"{value:g}")
-        except ValueError:
-            pass
+def _levels(run: Run, name: str, values: list[str]) -> _Coordinate:
+    """A factor: levels in their order, evenly, below them networks that do not have it; the levels of a range, and many
+    numbers, where they lie."""
+    log = logarithmic(run, name)
+    present = of_factor(run, name, filter(None, values))
+    if all(map(is_number, present)) and (log is not None or len(present) > _MOST_LEVELS):
+        numbers = [float(value) if value else math.nan for value in values]
+        return _number(name, numbers, lambda value: f"{value:.4g}", log=log)
+    present = [*([""] if "" in values else []), *present]
     place = {level: at / max(len(present) - 1, 1) for at, level in enumerate(present)}
     every = max(1, math.ceil(len(present) / _MOST_LEVELS))
-    ticks = tuple((place[level], level) for at, level in enumerate(present) if at % every == 0)
-    return Axis(name, ticks), [place[value] for value in values], values
+    ticks = tuple((place[level], level or "–") for at, level in enumerate(present) if at % every == 0)
+    return Axis(name, ticks), [place[value] for value in values], [value or "–" for value in values]
 
 
-def _number(name: str, values: list[float], text: Callable[[float], str]) -> _Coordinate:
-    """A quantity: on a logarithmic scale where it spans more than a decade."""
+def _number(name: str, values: list[float], text: Callable[[float], str], *, log: bool | None = None) -> _Coordinate:
+    """A quantity: on a logarithmic scale if `log`; where that is None, if it spans more than a decade."""
     finite = [value for value in values if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)
-    log = low > 0 and high >= 10 * low
+    log = low > 0 and (high >= 10 * low if log is None else log)
 
     def scaled(at: float) -> float:
         return math.log(at) if log else at
@@ -136,6 +138,7 @@ def parallel_figure(record: Parallel, front: Collection[str] = ()) -> go.Figure:
     """A line a network: those of `front` strong, each in its colour, dash and symbol; the others thin and grey."""
     ahead = [line for line in record.lines if line.cell in front][:_MOST_NAMED]
     behind = [line for line in record.lines if line not in ahead]
+    ahead.sort(key=lambda line: natural(line.label))
     style = styles((line.cell, line.label, line.model) for line in ahead)
     across = list(range(len(record.axes)))
     figure = go.Figure()

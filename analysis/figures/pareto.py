@@ -17,11 +17,12 @@ from ablate.analysis.figures.style import LEGEND, TEMPLATE, wrapped
 from ablate.analysis.figures.switches import button, by_cost, by_metric, menu, nested
 from ablate.analysis.front_words import chosen_note
 from ablate.analysis.pareto import COSTS, Pareto, axis_title
-from ablate.metrics.counts import METRICS
+from ablate.metrics.counts import METRICS, MetricName
 
 if TYPE_CHECKING:
     from ablate.analysis.failures import Failures
     from ablate.analysis.figures.pareto_record import Intervals
+    from ablate.analysis.names import Named
     from ablate.analysis.uncertainty import UncertainFront
 
 _MOST_LABELS = 12
@@ -36,19 +37,20 @@ def pareto_figure(
     uncertain: Sequence[UncertainFront] = (),
     intervals: Intervals | None = None,
     failures: Mapping[str, Failures] | None = None,
+    named: Mapping[str, Named] | None = None,
 ) -> go.Figure:
     """The Pareto plot of one study, for each pair of axes in `fronts`; it opens on the first pair.
 
     `fronts` hold the same study under every cost with every score (`ablate.analysis.pareto.fronts`). With `uncertain`
     (`uncertain_fronts`) each front has its band and each cell its probability of being on it; error bars are the
-    `intervals`, or, without them, the standard deviation over seeds; `failures`, by cell, are told on hover.
+    `intervals`, or, without them, the standard deviation over seeds. On hover come `failures`, and what short names
+    stand for (`named`), by cell.
     """
     costs = [cost for cost in COSTS if any(front.x == cost for front in fronts)]
-    drawn_by = {front.y for front in fronts}
-    metrics = [*(metric for metric in METRICS if metric in drawn_by), *sorted(drawn_by - METRICS.keys())]
+    metrics = _metrics(fronts)
     shown = fronts[0]
     scale = "log" if _spreads(shown) else "linear"
-    record = drawn(fronts, uncertain, intervals, failures)
+    record = drawn(fronts, uncertain, intervals, failures, named)
     traces = [
         *bands(record),
         *cloud(record, costs, metrics),
@@ -56,9 +58,8 @@ def pareto_figure(
         *points(record, costs, metrics),
         *trivial_rows(record, metrics),
     ]
-    named = labels(record, scale) if len(shown.points) <= _MOST_LABELS else []
-    label_indices = list(range(len(traces), len(traces) + len(named)))
-    traces += named
+    texts = labels(record, scale) if len(shown.points) <= _MOST_LABELS else []
+    traces += texts
 
     x_axes = {cost: _x_axis(next(front for front in fronts if front.x == cost)) for cost in costs}
     y_axes = {metric: {"yaxis.title.text": f"Test {METRICS[metric].heading}"} for metric in metrics}
@@ -85,12 +86,18 @@ def pareto_figure(
             menu(_MENUS["wide"][2], _scale_buttons(), list(_TICKS).index(scale)),
         ],
         meta={
-            "labels": label_indices,
+            "labels": list(range(len(traces) - len(texts), len(traces))),
             **{form: {f"updatemenus[{i}].x": x for i, x in enumerate(places)} for form, places in _MENUS.items()},
         },
     )
     figure.update_layout(nested({**x_axes[shown.x], **y_axes[shown.y]}))
     return figure
+
+
+def _metrics(fronts: Sequence[Pareto]) -> list[MetricName]:
+    """Those of every study in their order, then others."""
+    drawn_by = {front.y for front in fronts}
+    return [*(metric for metric in METRICS if metric in drawn_by), *sorted(drawn_by - METRICS.keys())]
 
 
 def _scale_buttons() -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from ablate.metrics.counts import MetricName
 if TYPE_CHECKING:
     from ablate.analysis.crossed import Interval
     from ablate.analysis.failures import Failures
+    from ablate.analysis.names import Named
     from ablate.analysis.uncertainty import UncertainFront
 
     Intervals = Mapping[MetricName, Mapping[str, Interval]]
@@ -44,6 +45,8 @@ class Drawn(NamedTuple):
     """By metric and cell, whose intervals are corrected for having been chosen."""
     failures: Mapping[str, Failures]
     """By cell, as far as they are known."""
+    configurations: Mapping[str, str]
+    """By cell, what short names stand for."""
 
     @property
     def level(self) -> float | None:
@@ -80,6 +83,7 @@ def drawn(
     uncertain: Sequence[UncertainFront],
     intervals: Intervals | None,
     failures: Mapping[str, Failures] | None = None,
+    short: Mapping[str, Named] | None = None,
 ) -> Drawn:
     shown = with_chosen(intervals, uncertain) if intervals else {}
     known: dict[str, Point] = {point.cell: point for front in reversed(fronts) for point in front.points}
@@ -111,6 +115,7 @@ def drawn(
             if intervals and one != intervals[metric][cell]
         ),
         failures=failures or {},
+        configurations={cell: one.configuration for cell, one in (short or {}).items()},
     )
 
 

@@ -16,6 +16,7 @@ from ablate.analysis.figures.pareto_record import Drawn, percent
 from ablate.analysis.figures.style import FAINT, INK, Style, plain, shortened, styles, wrapped
 from ablate.analysis.figures.switches import Switched, only_on
 from ablate.analysis.format import CHOSEN, between, listing, score, several
+from ablate.analysis.levels import natural
 from ablate.analysis.pareto import COSTS, Cost, Pareto, Point, amount, maximised
 from ablate.metrics.counts import METRICS, MetricName
 
@@ -84,7 +85,10 @@ def cloud(drawn: Drawn, costs: Sequence[Cost], metrics: Sequence[MetricName]) ->
         mode="markers",
         name=f"{count:,} of {drawn.others:,} others" if count < drawn.others else f"{count:,} others",
         marker={"color": _CLOUD, "symbol": "circle", "size": 4},
-        text=[plain(point.label) for point in drawn.cloud.values()],
+        text=[
+            "<br>".join([plain(point.label), *([wrapped(found)] if (found := drawn.configurations.get(cell)) else [])])
+            for cell, point in drawn.cloud.items()
+        ],
         hovertemplate="%{text}<br>%{x:.4s}, %{y:.3f}<extra></extra>",
         meta={"cloud": list(drawn.cloud)},
     )
@@ -143,7 +147,10 @@ def points(drawn: Drawn, costs: Sequence[Cost], metrics: Sequence[MetricName]) -
     groups: dict[str, list[str]] = {}
     for cell in drawn.named:
         groups.setdefault(style[cell].group, []).append(cell)
-    return [_group(known, group, members, style[members[0]]) for group, members in sorted(groups.items())]
+    return [
+        _group(known, group, members, style[members[0]])
+        for group, members in sorted(groups.items(), key=lambda item: natural(item[0]))
+    ]
 
 
 def _group(known: _Known, group: str, members: Sequence[str], look: Style) -> Switched:
@@ -183,7 +190,7 @@ def _group(known: _Known, group: str, members: Sequence[str], look: Style) -> Sw
 
 def _hover(known: _Known, cell: str) -> str:
     drawn, point = known.drawn, known.drawn.named[cell]
-    lines = [f"<b>{plain(point.label)}</b>", wrapped(point.configuration)]
+    lines = [f"<b>{plain(point.label)}</b>", wrapped(drawn.configurations.get(cell, point.configuration))]
     lines += [f"{COSTS[cost]}: {amount(cost, known.cost.get((cost, cell), math.nan))}" for cost in known.costs]
     measured = {metric: known.measured.get((metric, cell)) for metric in known.metrics}
     lines += [_scored(drawn, metric, found) for metric, found in measured.items() if found is not None]

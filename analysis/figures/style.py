@@ -14,6 +14,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from ablate.analysis.format import model_name, shortened, shown
+from ablate.analysis.levels import natural
 
 INK, FAINT, GRID = "#222222", "#666666", "#e6e6e6"
 FONT = 'system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, "Liberation Sans", sans-serif'
@@ -83,7 +84,7 @@ def styles(cells: Iterable[tuple[str, str, str]]) -> dict[str, Style]:
     Cells are coloured by their network's family; where there is one family only, and few cells, each by itself.
     Dashes go round the cells, so that lines differ without colour too.
     """
-    known = sorted(set(cells), key=lambda cell: (cell[2], cell[1], cell[0]))
+    known = sorted(set(cells), key=lambda cell: (cell[2], natural(cell[1]), cell[0]))
     families = list(dict.fromkeys(model for _, _, model in known))
     alone = len(families) == 1 and 1 < len(known) <= _MOST_GROUPS
     found: dict[str, Style] = {}

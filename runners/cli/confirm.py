@@ -24,6 +24,7 @@ from ablate.runners.cli.training import ending
 
 if TYPE_CHECKING:
     from ablate.analysis.confirmation import Candidate, Confirmation
+    from ablate.analysis.frames import Frames
     from ablate.data.dataset import Dataset
     from ablate.runners.execution.ending import Ends
     from ablate.search_spaces.plan import Planned
@@ -165,6 +166,7 @@ def _conclude(study: Study, ends: Ends, *, as_json: bool) -> None:
     from ablate.analysis.confirmation import confirmation, searched_and_fresh, table
     from ablate.analysis.format import si
     from ablate.analysis.frames import load
+    from ablate.analysis.summary import key_table
     from ablate.runners.cli.report import write_report
     from ablate.runners.conclusion import costing_no_training
 
@@ -176,25 +178,30 @@ def _conclude(study: Study, ends: Ends, *, as_json: bool) -> None:
     with costing_no_training("the report", study.path, ends):
         report = write_report(study, frames, study.path / "report.html")
     if as_json:
-        print_json(_document(found))
+        print_json(_document(found, frames))
         return
     out = console()
     columns = ("params", "MACs", "searched", "again", "test")
     rows = plain_table("cell", *columns, "front", right=columns)
+    named = {cell.cell: frames.named[cell.cell] for cell in found.cells if cell.cell in frames.named}
     for cell, (_, *scores, place) in zip(found.cells, table(found), strict=True):
-        rows.add_row(cell.cell, si(cell.params), si(cell.macs), *scores, place)
+        called = named[cell.cell].name if cell.cell in named else cell.cell
+        rows.add_row(called, si(cell.params), si(cell.macs), *scores, place)
     out.print(rows)
     out.print(
         "searched, again: validation Dice of the search's seeds, and of fresh ones; test: of fresh ones", style="dim"
     )
     for sentence in found.sentences:
         out.print(sentence)
+    if named:
+        out.print(key_table(named.values()))
     if report:
         out.print(f"Report: {report}", soft_wrap=True)
 
 
-def _document(found: Confirmation) -> dict[str, object]:
+def _document(found: Confirmation, frames: Frames) -> dict[str, object]:
     from ablate.analysis.crossed import Interval
+    from ablate.analysis.names import document
 
     def interval(of: Interval) -> dict[str, object]:
         return {name: None if value != value else value for name, value in of._asdict().items()}
@@ -207,7 +214,10 @@ def _document(found: Confirmation) -> dict[str, object]:
             "cells": found.optimism.cells,
             "seeds": found.optimism.seeds,
         },
-        "cells": [cell._asdict() | {"test": interval(cell.test)} for cell in found.cells],
+        "cells": [
+            cell._asdict() | {"test": interval(cell.test)} | document(frames.named.get(cell.cell))
+            for cell in found.cells
+        ],
         "unconfirmed": found.unconfirmed,
         "sentences": found.sentences,
     }

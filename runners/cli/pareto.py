@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ablate.analysis.crossed import Interval
     from ablate.analysis.failures import Failures
     from ablate.analysis.frames import Frames
+    from ablate.analysis.names import Named
     from ablate.analysis.pareto import Cost, Pareto
     from ablate.analysis.report.content import Intervals
     from ablate.analysis.scores import Unit
@@ -110,12 +111,13 @@ def pareto(
     everything = [*failed_trainings(frames.trials), explained, *said]
     if output:
         title = f"Pareto front: {', '.join(run.space for run in opened.manifest.runs)}"
-        write(output, _page(title, records, uncertain, intervals, lost, " ".join(everything)))
+        write(output, _page(title, records, uncertain, intervals, lost, frames.named, " ".join(everything)))
     if as_json:
-        print_json(_as_json(x, y, resamples, firsts, intervals[y], lost, everything))
+        print_json(_as_json(x, y, resamples, firsts, intervals[y], lost, frames.named, everything))
         return
     out, first = console(), {task: sure for task, (_, sure) in firsts.items()}
     shown: dict[str, Any] = {"intervals": intervals, "uncertain": first, "failures": lost, "lost": explained}
+    shown["named"] = frames.named
     front_summary(seeds, out, x=x, y=y, caution=" ".join(said), **shown)
     _print_sureness(out, firsts)
     if output:
@@ -148,12 +150,13 @@ def _page(
     uncertain: Mapping[str, Sequence[UncertainFront]],
     intervals: Intervals,
     lost: Mapping[str, Failures],
+    named: Mapping[str, Named],
     said: str,
 ) -> bytes:
     from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
     from ablate.analysis.report.report import figure_page
 
-    figures = {task: pareto_figure(found, uncertain[task], intervals, lost) for task, found in records.items()}
+    figures = {task: pareto_figure(found, uncertain[task], intervals, lost, named) for task, found in records.items()}
     captions = {task: pareto_caption(found, uncertain[task], intervals) for task, found in records.items()}
     return figure_page(figures, title, said, captions).encode()
 
@@ -165,6 +168,7 @@ def _as_json(
     firsts: dict[str, tuple[Pareto, UncertainFront]],
     intervals: dict[str, Interval],
     lost: Mapping[str, Failures],
+    named: Mapping[str, Named],
     said: list[str],
 ) -> dict[str, Any]:
     return {
@@ -172,7 +176,7 @@ def _as_json(
         "y": y,
         "level": next((sure.level for _, sure in firsts.values()), None),
         "resamples": resamples,
-        "points": [row for task, pair in firsts.items() for row in _points(task, *pair, intervals, lost)],
+        "points": [row for task, pair in firsts.items() for row in _points(task, *pair, intervals, lost, named)],
         "front": [cell for front, _ in firsts.values() for cell in front.front],
         "trivial": [{"data": task} | point._asdict() for task, (front, _) in firsts.items() for point in front.trivial],
         "hypervolume": {task: _numbers(sure.hypervolume._asdict()) for task, (_, sure) in firsts.items()},
@@ -227,9 +231,11 @@ def _points(
     sure: UncertainFront,
     intervals: dict[str, Interval],
     lost: Mapping[str, Failures],
+    named: Mapping[str, Named],
 ) -> list[dict[str, Any]]:
-    """The cells of a front: the interval of each mean score, corrected and plain, how it stands to the front, and what
-    it lost."""
+    """The cells of a front: the interval of each mean score, corrected and plain, how it stands to the front, what it
+    lost, and, where a search proposed it, its short name and its levels."""
+    from ablate.analysis.names import document
     from ablate.analysis.uncertainty import with_chosen
 
     corrected = with_chosen({front.y: intervals}, [sure])[front.y]
@@ -247,6 +253,7 @@ def _points(
             "probability": sure.probability.get(cell, math.nan),
             "standing": standing if cell in sure.probability else None,
             "failures": lost[cell].counted.document() if cell in lost else None,
+            **document(named.get(cell)),
         }
 
     return [{"data": task} | point._asdict() | _numbers(row(point.cell)) for point in front.points]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.argument("arguments", nargs=-1, metavar="[KEY] [IMAGE...]")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder for the masks.")
 @click.option("--key", "keys", multiple=True, help="A trial, in place of KEY; may be given several times.")
-@click.option("--cell", help="All seeds and folds of a configuration, by the key of its cell.")
+@click.option("--cell", help="All seeds and folds of a configuration, by the key of its cell or as n7.")
 @click.option(
     "--all", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Every image below a folder, no IMAGE."
 )
@@ -57,9 +57,10 @@ def predict(
 ) -> None:
     """Segment images with a trained trial, or with the mean of several.
 
-    KEY is a trial's key, its first four or more characters, or "best": the
-    trial of the latest space with the highest Dice on its validation images.
-    Of several, with commas between, the probabilities are averaged.
+    KEY is a trial's key, its first four or more characters, the short name
+    of a network that a search proposed (n7), or "best": the trial of the
+    latest space with the highest Dice on its validation images. Of several,
+    with commas between, the probabilities are averaged.
 
     Each IMAGE comes back as a mask of its own kind, size and name: NIfTI with
     the scan's geometry, TIFF with its pages, NPY, PNG; JPEG as PNG. A mask
@@ -140,12 +141,14 @@ def _ensemble(study: Study, keys: Sequence[str]) -> Ensemble:
 
 def _described(study: Study, keys: Sequence[str]) -> list[dict[str, Any]]:
     from ablate.analysis.format import level_label
+    from ablate.study.chosen import short_names_of_cells
 
     levels = {key: own for run in study.manifest.runs for key, own in run.trials.items()}
+    short = short_names_of_cells(study)
     found = []
     for key in keys:
         record = study.records()[key]
-        label = level_label({name: level for name, level in levels.get(key, {}).items() if name != "seed"})
+        label = short.get(record.cell) or level_label({f: v for f, v in levels.get(key, {}).items() if f != "seed"})
         scores = {"val_dice": record.val_dice, "val_iou": record.val_iou, "val_miou": record.val_miou}
         found.append({"key": key, "cell": record.cell, "label": label or record.model, "seed": record.seed, **scores})
     return found

@@ -14,7 +14,7 @@ from ablate.runners.cli.output import console, plain_table, print_json
 from ablate.runners.cli.shared import json_option, notes, open_study, study_argument
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.table import Table
 
     from ablate.study.study import Study
@@ -106,6 +106,7 @@ def _standing(study: Study, ended: set[str]) -> str:
 
 def _show(opened: Study, as_json: bool) -> None:
     from ablate.runners.watch.live import listen, summary
+    from ablate.study.chosen import short_names_of_cells
 
     study = opened.path
     drivers = listen(opened)
@@ -118,8 +119,10 @@ def _show(opened: Study, as_json: bool) -> None:
             trial = planned.setdefault(key, {"key": key, "spaces": [], "levels": {}})
             trial["spaces"] = list(dict.fromkeys([*trial["spaces"], run.space]))
             trial["levels"] |= levels
+    by_cell = short_names_of_cells(opened)
     for key, trial in planned.items():
         record = records.get(key)
+        trial["name"] = opened.plans.names.get(key) or (by_cell.get(record.cell) if record else None)
         trial["state"] = record.state if record else "damaged" if key in damaged else begun.get(key, "missing")
         trial |= {
             name: getattr(record, name, None)
@@ -149,11 +152,27 @@ def _show(opened: Study, as_json: bool) -> None:
         table.add_row(run.space, run.profile, str(len(run.trials)), str(done), str(shared or ""))
     out.print(table)
     out.print(_trials(list(planned.values())))
+    _say_of_searches(out, opened, list(planned.values()))
     for trial in planned.values():
         if trial["error"]:
             out.print(f"{trial['key']} failed: {trial['error']}", style="red", markup=False, soft_wrap=True)
     for note in notes(opened):
         out.print(note, style="yellow")
+
+
+def _say_of_searches(out: Console, study: Study, planned: list[dict[str, Any]]) -> None:
+    """What short names stand for, and how far each search came and why it ended."""
+    from ablate.analysis.names import Named
+    from ablate.analysis.searches import standing
+    from ablate.analysis.summary import key_table
+    from ablate.study.searches import searches
+
+    named = {trial["name"]: Named(trial["name"], trial["levels"]) for trial in planned if trial["name"]}
+    if named:
+        out.print(key_table(named.values()))
+    records = study.records()
+    for search in searches(study):
+        out.print(standing(search, records), style="yellow" if search.fault else "", soft_wrap=False)
 
 
 def _trials(planned: list[dict[str, Any]]) -> Table:
@@ -165,7 +184,7 @@ def _trials(planned: list[dict[str, Any]]) -> Table:
     for trial in planned:
         dice = trial["val_dice"]
         trials.add_row(
-            level_label(trial["levels"]),
+            trial["name"] or level_label(trial["levels"]),
             _text(trial["seed"]),
             *(_text(trial[name]) for name in folds),
             trial["state"],

@@ -92,7 +92,8 @@ def table(
     chosen, left_out = _columns(frames, named, classes)
     frames = scored(frames, chosen)
     said = [*remarks(frames), *left_out, *notes(opened)]
-    found = results_table(frames, chosen, facts=about(opened, frames).facts, notes=said)
+    stand_for = [f"{one.name}: {one.configuration}." for one in frames.named.values()]
+    found = results_table(frames, chosen, facts=about(opened, frames).facts, notes=[*said, *stand_for])
     kind = kind or (_ENDINGS.get(output.suffix.lower()) if output else None) or "markdown"
     text = {"latex": latex, "markdown": markdown, "csv": comma_separated}[kind](found)
     content = text.encode(errors="backslashreplace")
@@ -101,7 +102,7 @@ def table(
     else:
         data(content)
     if kind == "csv":
-        for note in said:
+        for note in [*said, *stand_for]:
             say(note, err=True)
 
 

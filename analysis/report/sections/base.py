@@ -40,7 +40,7 @@ class Section(Config):
     title: str = Field("", max_length=200)
     """Its heading [the name of its class]."""
     place: Number = LATE
-    """Sections are in the order of their places; this project's are at 10, 20, … 110."""
+    """Sections are in the order of their places; this project's are at 10, 20, … 110, that of searches at 45."""
 
     @property
     def heading(self) -> str:

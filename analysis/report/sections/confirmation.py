@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from markupsafe import Markup
@@ -17,6 +17,7 @@ from ablate.settings import Number
 
 if TYPE_CHECKING:
     from ablate.analysis.confirmation import Confirmation
+    from ablate.analysis.names import Named
 
 _HEADERS = ("Network", "Parameters", "MACs", "Search's validation", "Fresh validation", "Fresh test", "Front")
 
@@ -29,21 +30,21 @@ class Confirmed(Section):
     place: Number = 20
 
     def parts(self, content: Content) -> Iterable[Part]:
-        return [lambda: confirmation_section(content.evidence.confirmation)]
+        return [lambda: confirmation_section(content.evidence.confirmation, content.frames.named)]
 
 
-def confirmation_section(found: Confirmation | None) -> Markup:
-    """In words, then a row a network; nothing where nothing was confirmed."""
+def confirmation_section(found: Confirmation | None, named: Mapping[str, Named] | None = None) -> Markup:
+    """In words, then a row a network; nothing where nothing was confirmed. `named` are short names, by cell."""
     if found is None:
         return NOTHING
-    return laid_out("confirmation", sentences=found.sentences, networks=_networks(found))
+    return laid_out("confirmation", sentences=found.sentences, networks=_networks(found, named or {}))
 
 
-def _networks(found: Confirmation) -> Table:
+def _networks(found: Confirmation, named: Mapping[str, Named]) -> Table:
     rows = []
     for cell, (label, searched, repeated, test, place) in zip(found.cells, table(found), strict=True):
         places = (
-            Place(shortened(label, 60), label, title=label),
+            Place(shortened(label, 60), label, title=named[cell.cell].configuration if cell.cell in named else label),
             number(cell.params, si(cell.params)),
             number(cell.macs, si(cell.macs)),
             number(cell.searched, searched),

@@ -43,7 +43,8 @@ def front_section(content: Content, task: str) -> Markup:
     if not records[0].points:
         return NOTHING
     evidence = content.evidence
-    drawn = pareto_figure([_legible(record) for record in records], uncertain, evidence.intervals, evidence.failures)
+    legible, named = [_legible(record) for record in records], content.frames.named
+    drawn = pareto_figure(legible, uncertain, evidence.intervals, evidence.failures, named)
     at = list(content.by_task).index(task)
     return laid_out(
         "front",

@@ -43,7 +43,14 @@ def _results(content: Content) -> Markup:
     records = [record for found in content.fronts.values() for record in found]
     found = content.evidence
     more = Results(
-        records, content.intervals, chances, content.pictured, found.failures, found.lost, content.all_corrected
+        records,
+        content.intervals,
+        chances,
+        content.pictured,
+        found.failures,
+        found.lost,
+        content.all_corrected,
+        {cell: one.configuration for cell, one in content.frames.named.items()},
     )
     return results_section(content.known, more)
 
@@ -53,7 +60,8 @@ class Results(NamedTuple):
 
     `fronts` has every front, `chances` the probabilities of being on that of Dice against parameters, `pictured` the
     cells whose test images are in the report, `failures` what each cell lost, and `lost` what they are of; `corrected`
-    are, by metric and cell, the intervals that are corrected for having been chosen.
+    are, by metric and cell, the intervals that are corrected for having been chosen; `configurations`, by cell, what
+    short names stand for.
     """
 
     fronts: Sequence[Pareto]
@@ -63,6 +71,7 @@ class Results(NamedTuple):
     failures: Mapping[str, Failures] = {}
     lost: str = ""
     corrected: Collection[tuple[MetricName, str]] = ()
+    configurations: Mapping[str, str] = {}
 
 
 def _own(known: Sequence[Cell]) -> list[MetricName]:
@@ -143,7 +152,7 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
     link = f"#images-{quote(found.id, errors='replace')}" if found.id in more.pictured else ""
     chance = more.chances.get(found.id, math.nan)
     places = (
-        headed(found.label, found.configuration, link),
+        headed(found.label, more.configurations.get(found.id, found.configuration), link),
         *(_score(found, metric, more) for metric in (*METRICS, *found.more)),
         *([_fails(more.failures.get(found.id))] if more.failures else []),
         *(number(getattr(found, cost), amount(cost, getattr(found, cost))) for cost in costs),
