@@ -116,6 +116,8 @@ class Request(Training):
     """Epochs that may be trained in all, those of earlier runs among them."""
     sampler_seed: Annotated[int, Field(ge=0, strict=True)] = 0
     """The search's own seed."""
+    learn_from: tuple[Path, ...] = ()
+    """Earlier studies of the same factors, from which --search learns."""
     decide: str | Path | None = None
     """Train until this claim is decided: a packaged one's name, or the path of a YAML file."""
     looks: tuple[_Count, ...] = ()
@@ -133,6 +135,8 @@ class Request(Training):
         elif self.cost:
             why = "samplers go by params and macs" if self.sampler is not None else "it is what --search goes by"
             raise InputError(f"--cost {self.cost[0]}: {why}; leave it out, or give --search")
+        if self.learn_from and not self.search:
+            raise InputError(f"--learn-from '{self.learn_from[0]}': it is --search that learns; give that too")
         way = "--search" if self.search else "--sampler"
         if not self.search and self.sampler is None:
             if self.trials is not None:

@@ -58,6 +58,7 @@ def run(space: str | Path | Mapping[str, Any], *, console: Console | None = None
 
 def carry_out(request: Request, out: Console, ends: Ends) -> Study:
     """What `run` does, for a request as a whole. Raises as `run` does."""
+    from ablate.study.manifest import is_study
     from ablate.study.study import Study
 
     cluster = find_cluster(request.address, out)
@@ -67,6 +68,10 @@ def carry_out(request: Request, out: Console, ends: Ends) -> Study:
     asked = _asked_for(request)
     path = request.study or default_study(asked.space.name, asked.data, asked.profile)
     study = Study.open_or_new(path)
+    if request.learn_from and not is_study(path):
+        from ablate.runners.search.freeze_thaw.learning import learnt
+
+        learnt((), request.learn_from, asked.space.factors)  # where it cannot be had, no folder is left
     ends.study = path
     trainer = Trainer(study, request, cluster, out, ends, epochs=asked.epochs)
     with study.writing(share=request.share):
@@ -238,6 +243,8 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     from ablate.analysis.names import trial_labels
     from ablate.part import label_of
     from ablate.runners.execution.standing import score_trivial
+    from ablate.runners.search.beliefs import unheeded
+    from ablate.runners.search.samplers.base import sampler_part
     from ablate.runners.search.study_search import Search, make_queue
     from ablate.runners.watch.progress import Progress
 
@@ -271,6 +278,8 @@ def _search(trainer: Trainer, asked: _Asked, request: Request) -> None:
     )
     what = f"Up to {several(search.trials, 'configuration')} proposed by {label_of(search.sampler)}, "
     _say_of_search(trainer, f"{what}{asked.epochs} epochs", asked, dataset)
+    if note := unheeded(asked.space, sampler_part(search.sampler)):
+        out.print(f"Note: {note}", style="yellow", soft_wrap=True)
     if queue.over:
         out.print("All of them are in the study already")
         return
@@ -319,11 +328,14 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
         score_trivial(study, [trial.config for trial in trials], asked.dataset_of)
         return trivial_bar(load(study).trials)
 
+    ask = Asked(
+        request.sampler_seed, request.trials, trainer.at_once, request.costs, request.retry_failed, request.learn_from
+    )
     with waiting(f"pricing {asked.space.name}"):
         queue = make_thaw_queue(
             study,
             planner,
-            Asked(request.sampler_seed, request.trials, trainer.at_once, request.costs, request.retry_failed),
+            ask,
             place,
             times=times,
             bar_of=bar_of,
@@ -332,6 +344,9 @@ def _thaw(trainer: Trainer, asked: _Asked, request: Request) -> None:
         )
     by = "" if request.costs == KNOWN else f" by {', '.join(request.costs)}"
     _say_of_search(trainer, f"A search{by}, up to {asked.epochs} epochs each", asked, dataset)
+    if request.learn_from:
+        names = ", ".join(path.resolve().name for path in request.learn_from)
+        out.print(f"It learns from {names}, as they were when it began", markup=False, soft_wrap=True)
     if queue.budget.is_over:
         out.print(queue.budget.said())
         return

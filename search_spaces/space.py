@@ -14,6 +14,7 @@ factors:
 when:                                       # a factor that is there only at some levels of another
   model.expansion: {model.block: bottleneck}
 constraints: [params <= 1e6]                # what may be trained at all
+promising: {model.width: 32}                # what is believed to be good: a search begins there
 """
 
 from __future__ import annotations
@@ -22,21 +23,23 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
 
 from ablate.errors import brief
-from ablate.settings import MOST_SEED, Whole, explain, not_a_truth_value
+from ablate.search_spaces.promising import Promising, beliefs
+from ablate.search_spaces.ranges import Range
+from ablate.settings import MOST_SEED, Whole, explain
 from ablate.yaml_files import packaged_or_own, read_yaml
 
 Fields = dict[str, Any]
@@ -50,43 +53,9 @@ Bounded = Literal["params", "macs", "latency_ms"]
 
 MOST_CONFIGURATIONS = 100_000
 MOST_SEEDS = 1000
-_MOST_STEPS = 1_000_000
-_MOST_BOUND = 1e15
-"""Of a range, up or down: whole numbers are told apart as fractions are, and arithmetic on them stays exact."""
 _MOST_NAME = 200
 _MOST_DEPTH = 6
 """How deep the value of a field lies: model, stages, levels."""
-
-Bound = Annotated[int | float, BeforeValidator(not_a_truth_value)]
-
-
-class Range(BaseModel):
-    """A continuous factor, or an integer one if both bounds are integers. Both bounds belong to it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    low: Bound = Field(ge=-_MOST_BOUND, le=_MOST_BOUND)
-    high: Bound = Field(ge=-_MOST_BOUND, le=_MOST_BOUND)
-    log: bool = False
-    step: Bound | None = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Range:
-        if not self.low < self.high:
-            raise ValueError(f"range from {self.low} to {self.high}: low must be below high")
-        if self.step is not None and not (self.high - self.low) / _MOST_STEPS <= self.step <= self.high - self.low:
-            raise ValueError(
-                f"range from {self.low} to {self.high}: a step of {self.step} is none in it; expected a positive one, "
-                f"at most {self.high - self.low:g} and not more than a million of them"
-            )
-        if self.log and (self.low <= 0 or self.step is not None):
-            raise ValueError("a log range needs a positive low and takes no step")
-        return self
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is a range of whole numbers."""
-        return isinstance(self.low, int) and isinstance(self.high, int) and isinstance(self.step, int | None)
 
 
 class Constraint(BaseModel):
@@ -147,6 +116,8 @@ class Space(BaseModel):
     when: dict[str, dict[str, tuple[str, ...]]] = Field(default_factory=dict)
     """The factors that are there only at certain levels of others: all of the named ones must be at such a level."""
     constraints: tuple[Constraint, ...] = ()
+    promising: Promising | None = None
+    """What is believed to be good, by factor. For searches alone: it decides nothing of a trial."""
 
     def options(self, factor: str) -> list[str] | Range:
         """What a factor may be: its levels' names, or its range."""
@@ -191,6 +162,13 @@ class Space(BaseModel):
             }
             for name, others in when.items()
         }
+
+    @field_validator("promising", mode="before")
+    @classmethod
+    def _believed(cls, given: Any, info: ValidationInfo) -> Any:
+        factors = info.data.get("factors", {})  # none where they are wrong themselves, which is said first
+        also = (WITH,) if info.data.get("design") == "leave_one_out" else ()
+        return beliefs(given, factors, also) if factors else None
 
     @model_validator(mode="after")
     def _conditions_hold(self) -> Space:

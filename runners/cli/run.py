@@ -73,6 +73,13 @@ from ablate.runners.cli.training import ending
     type=click.FloatRange(0, min_open=True),
     help="Train so many hours; with --decide, no look is begun that would end later.",
 )
+@click.option(
+    "--learn-from",
+    metavar="STUDY",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="An earlier study of the same factors, on other data say, from which --search learns; give it again for more.",
+)
 def run(**options: Any) -> None:
     """Train what a space asks for and a study does not have yet; then report.
 
@@ -92,6 +99,7 @@ def run(**options: Any) -> None:
       ablate run --space baselines --address auto --storage-path s3://lab/scratch
       ablate run --space search_pyconvunet --search --budget-hours 8
       ablate run --space search_pyconvunet --search --cost params --cost latency_ms
+      ablate run --space my_space.yaml --search --learn-from studies/earlier
       ablate run --space search_pyconvunet --sampler known_cost --trials 24
       ablate run --space baselines --decide lightweight --budget-hours 12
     """

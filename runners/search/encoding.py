@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,12 @@ class Encoding:
             _unit(found, params[name]) if name in params else math.nan for name, found in self.distributions.items()
         )
         return [*factors, *(math.log10(cost) if cost > 0 else 0.0 for cost in costs)]
+
+    def place(self, levels: Mapping[str, str]) -> list[float]:
+        """Where levels of another space lie in the factors' columns; NaN for a factor that it does not have."""
+        return [
+            _place(found, levels[name]) if name in levels else math.nan for name, found in self.distributions.items()
+        ]
 
 
 def changed(space: Space, parent: Mapping[str, Any], rng: np.random.Generator) -> Choice:
@@ -82,3 +89,35 @@ def _unit(distribution: BaseDistribution, value: Any) -> float:
     scaled = math.log if distribution.log else float
     low, high = scaled(distribution.low), scaled(distribution.high)
     return (scaled(value) - low) / (high - low) if high > low else 0.5
+
+
+def _place(distribution: BaseDistribution, level: str) -> float:
+    if isinstance(distribution, CategoricalDistribution):
+        return placed(level, list(map(str, distribution.choices)))
+    try:
+        return _unit(distribution, float(level))
+    except ValueError:  # no number, or none that has a logarithm
+        return math.nan
+
+
+def are_numbers(levels: Iterable[str]) -> bool:
+    """Whether levels have an order."""
+    return bool(_numbers(levels))
+
+
+def placed(level: str, known: Sequence[str]) -> float:
+    """Where a level lies among `known` ones, of which it need not be one: as `Encoding.row` has these.
+
+    Between two numbers it lies between them, beyond the last a step further. A name that is none of them is a level of
+    its own; text among numbers has no place: NaN.
+    """
+    numbers = sorted(set(_numbers(known)))
+    if not numbers:
+        return float(known.index(level) if level in known else len(known) + zlib.crc32(level.encode()))
+    try:
+        number = float(level)
+    except ValueError:
+        return math.nan
+    steps = max(len(numbers) - 1, 1)
+    beyond = (number > numbers[-1]) - (number < numbers[0])
+    return float(np.interp(number, numbers, np.arange(len(numbers)) / steps)) + beyond / steps

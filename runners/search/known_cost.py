@@ -15,10 +15,11 @@ from optuna.trial import FrozenTrial, TrialState
 from scipy.stats import norm
 
 from ablate.errors import InputError
+from ablate.runners.search.beliefs import doubt_of, draw_believing, weights
 from ablate.runners.search.catalogue import Catalogue, Priced, as_params, chosen
 from ablate.runners.search.encoding import Encoding, changed, redrawn
 from ablate.runners.search.surrogate import Floats, differences, fit, improvement
-from ablate.search_spaces.designs import draw, variant
+from ablate.search_spaces.designs import variant
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -80,7 +81,8 @@ class KnownCostSampler(BaseSampler):
             gains = _distances(candidates, np.concatenate([points, started]), self._named)
         else:
             gains = self._improvements(candidates, points, values[:, 0], started)
-        return pool[int(np.argmax(gains * chances))][0]
+        doubts = np.array([doubt_of(self._catalogue.space, params) for params, _ in pool])
+        return pool[int(np.argmax(gains * chances * weights(doubts, len(points) + len(started))))][0]
 
     def _chances(self, candidates: Floats, seen: list[FrozenTrial]) -> Floats:
         """How likely the candidates are to come to a score, and within a bound on latency; the gain is times that, as
@@ -126,7 +128,7 @@ class KnownCostSampler(BaseSampler):
         priced_ones = 0
         for _ in range(4 * self._most):
             parent = front[int(self._rng.integers(len(front)))] if front and self._rng.random() < 0.5 else None
-            choice = changed(space, parent, self._rng) if parent else draw(space, self._rng)
+            choice = changed(space, parent, self._rng) if parent else draw_believing(space, self._rng)
             priced = self._priced(as_params(choice, self._distributions))
             if priced is None:
                 continue

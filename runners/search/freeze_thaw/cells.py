@@ -33,6 +33,8 @@ class Offered(NamedTuple):
     """Whether the seconds are from the shapes of its layers, or were measured; else they are from MACs alone."""
     chance: float = 1.0
     """How likely it is to be within the bounds on what is measured."""
+    doubt: float = 0.0
+    """How much of what the space calls promising does not hold for it, from 0 to 1."""
 
 
 class Price(NamedTuple):

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from ablate.runners.search.freeze_thaw.cells import Offered, Price, rungs
 from ablate.runners.search.freeze_thaw.curves import Parameters
 from ablate.runners.search.freeze_thaw.decider import BUDGET, Decider
-from ablate.runners.search.freeze_thaw.journal import Ended, Event, Failed, Fitted, Retried, Saw, Took, Went
+from ablate.runners.search.freeze_thaw.journal import Ended, Event, Failed, Fitted, Learnt, Retried, Saw, Took, Went
 from ablate.search_spaces.designs import Choice
 
 _MEASURING = 30.0
@@ -271,5 +271,5 @@ class Conductor:
                 decider.cells[self._cells[key]].failed = True
             case Retried(cell=name):
                 decider.cells[name].failed = False
-            case Ended():
+            case Ended() | Learnt():
                 pass

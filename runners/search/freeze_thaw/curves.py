@@ -11,7 +11,7 @@ exponentially, and have no common part.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from ablate.runners.search.surrogate import Floats, difference, matern, matern_s
 
 _GROWTH = 0.5
 """Prior variance of the growth from the first epoch to the last, of scores standardised."""
+HIGHEST = 1 - 1e-4
+"""Scores above count as this: −log(1 − score) stays finite."""
 _JITTER = 1e-6
 _MOST_FITTED = 160
 """Observations by which parameters are fitted: the time grows by their cube."""
@@ -40,6 +42,19 @@ class Observed(NamedTuple):
 
     def at(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Observed:
         return Observed(self.cells[rows], self.times[rows], self.values[rows], self.seeds[rows])
+
+
+class Beforehand(Protocol):
+    """What is known of curves before any is observed: they are `expected`, and beside that each column of `basis` times
+    a number that is standard normal and the same for all. Of values that are standardised."""
+
+    def expected(self, cells: NDArray[np.intp], times: Floats) -> Floats:
+        """Of `cells` (m,) at `times` (m,): (m,)."""
+        ...
+
+    def basis(self, cells: NDArray[np.intp], times: Floats) -> Floats:
+        """The same: (m, columns)."""
+        ...
 
 
 class Parameters(NamedTuple):
@@ -83,31 +98,50 @@ class Curves(NamedTuple):
     """Cholesky's, lower (n, n)."""
     alpha: Floats
     """(n,), or (n, samples)."""
+    beforehand: Beforehand | None = None
+    centre: float = 0.0
+    """The mean of what was expected beforehand of what was observed."""
 
     @classmethod
-    def given(cls, features: Floats, named: NDArray[np.bool_], observed: Observed, parameters: Parameters) -> Curves:
+    def given(
+        cls,
+        features: Floats,
+        named: NDArray[np.bool_],
+        observed: Observed,
+        parameters: Parameters,
+        beforehand: Beforehand | None = None,
+    ) -> Curves:
         shift, spread = standard_of(observed.values)
-        covariance = _covariance(features, named, parameters, observed.cells, observed.times, None)
+        empty = np.zeros((0, 0))
+        new = cls(features, named, parameters, observed, shift, spread, empty, empty, beforehand)
+        standard = (observed.values - shift) / spread
+        if beforehand is not None:
+            expected = beforehand.expected(observed.cells, observed.times)
+            new = new._replace(centre=float(expected.mean()))
+            standard -= expected - new.centre
+        covariance = new._covariance(observed.cells, observed.times, None)
         covariance[np.diag_indices_from(covariance)] += math.exp(parameters.noise) / observed.seeds + _JITTER
         factor: Floats = np.linalg.cholesky(covariance).astype(np.float64)
-        alpha = cho_solve((factor, True), (observed.values - shift) / spread, check_finite=False)
-        return cls(features, named, parameters, observed, shift, spread, factor, alpha)
+        alpha = cho_solve((factor, True), standard, check_finite=False)
+        return new._replace(factor=factor, alpha=alpha)
 
     def at(self, cells: NDArray[np.intp], times: Floats) -> tuple[Floats, Floats]:
         """Mean (m,) and standard deviation (m,) of the values of `cells` (m,) at `times` (m,); the mean is (m, samples)
         of what `believes` several."""
         across, explained = self._explained(cells, times)
         alone = np.exp(self.parameters.scales).sum() + _GROWTH * times**2
+        if self.beforehand is not None:
+            alone = alone + np.sum(self.beforehand.basis(cells, times) ** 2, axis=1)
         variance = np.maximum(alone - np.sum(explained**2, axis=0), 1e-9)
-        return self.shift + self.spread * (across @ self.alpha), self.spread * np.sqrt(variance)
+        return self._mean(across, cells, times), self.spread * np.sqrt(variance)
 
     def drawn(self, cells: NDArray[np.intp], times: Floats, samples: int, rng: np.random.Generator) -> Floats:
         """Samples of the values of `cells` (m,) at `times` (m,) together: (m, samples)."""
         across, explained = self._explained(cells, times)
-        prior = _covariance(self.features, self.named, self.parameters, cells, times, None)
+        prior = self._covariance(cells, times, None)
         factor = np.linalg.cholesky(prior - explained.T @ explained + _JITTER * np.eye(len(cells)))
-        mean = (across @ self.alpha)[:, None]
-        return self.shift + self.spread * (mean + factor @ rng.standard_normal((len(cells), samples)))
+        mean = self._mean(across, cells, times)[:, None]
+        return mean + self.spread * (factor @ rng.standard_normal((len(cells), samples)))
 
     def believing(self, cells: NDArray[np.intp], times: Floats, values: Floats) -> Curves:
         """What would be known once `cells` (m,) had one of these `values` (m, samples) at `times` (m,); parameters
@@ -121,20 +155,38 @@ class Curves(NamedTuple):
             np.concatenate([seen.seeds, np.ones(len(cells))]),
         )
         _, explained = self._explained(cells, times)
-        own = _covariance(self.features, self.named, self.parameters, cells, times, None)
+        own = self._covariance(cells, times, None)
         own[np.diag_indices_from(own)] += math.exp(self.parameters.noise) + _JITTER
         count = len(seen.cells)
         factor = np.zeros((count + len(cells),) * 2)
         factor[:count, :count], factor[count:, :count] = self.factor, explained.T
         factor[count:, count:] = np.linalg.cholesky(own - explained.T @ explained)
-        alpha = cho_solve((factor, True), (more.values - self.shift) / self.spread, check_finite=False)
+        standard = (more.values - self.shift) / self.spread
+        if self.beforehand is not None:
+            standard -= (self.beforehand.expected(more.cells, more.times) - self.centre)[:, None]
+        alpha = cho_solve((factor, True), standard, check_finite=False)
         return self._replace(observed=more, factor=factor, alpha=alpha)
 
     def _explained(self, cells: NDArray[np.intp], times: Floats) -> tuple[Floats, Floats]:
         """The covariance with what was observed (m, n), and L⁻¹ times that (n, m)."""
         seen = self.observed
-        across = _covariance(self.features, self.named, self.parameters, cells, times, (seen.cells, seen.times))
+        across = self._covariance(cells, times, (seen.cells, seen.times))
         return across, solve_triangular(self.factor, across.T, lower=True, check_finite=False)
+
+    def _mean(self, across: Floats, cells: NDArray[np.intp], times: Floats) -> Floats:
+        found = across @ self.alpha
+        if self.beforehand is not None:
+            found += (self.beforehand.expected(cells, times) - self.centre).reshape(-1, *[1] * (found.ndim - 1))
+        return self.shift + self.spread * found
+
+    def _covariance(
+        self, cells: NDArray[np.intp], times: Floats, others: tuple[NDArray[np.intp], Floats] | None
+    ) -> Floats:
+        found = _covariance(self.features, self.named, self.parameters, cells, times, others)
+        if self.beforehand is not None:
+            basis = self.beforehand.basis(cells, times)
+            found += basis @ (basis if others is None else self.beforehand.basis(*others)).T
+        return found
 
 
 def standard_of(values: Floats) -> tuple[float, float]:
@@ -176,7 +228,11 @@ def _covariance(
 
 
 def fitted(
-    features: Floats, named: NDArray[np.bool_], observed: Observed, start: Parameters | None = None
+    features: Floats,
+    named: NDArray[np.bool_],
+    observed: Observed,
+    start: Parameters | None = None,
+    beforehand: Beforehand | None = None,
 ) -> Parameters:
     """The most probable parameters, given what was observed, from the prior's centre and from `start`.
 
@@ -184,8 +240,9 @@ def fitted(
     """
     few = _thinned(observed)
     rows, places = np.unique(few.cells, return_inverse=True)
-    few = few._replace(cells=places)
-    posterior = _Posterior(features[rows], named, few)
+    posterior = _Posterior(features[rows], named, few._replace(cells=places))
+    if beforehand is not None:
+        posterior.know(beforehand.expected(few.cells, few.times), beforehand.basis(few.cells, few.times))
     starts = [Parameters.prior(features.shape[1]).flat, *([] if start is None else [start.flat])]
     found = [
         minimize(posterior, at, jac=True, method="L-BFGS-B", bounds=posterior.bounds, options={"maxiter": 60})
@@ -226,6 +283,11 @@ class _Posterior:
         self._centre = Parameters.prior(len(named)).flat
         self._variance = variances(len(named))
         self.bounds = [(-12.0, 6.0)] * len(named) + [(-8.0, 5.0)] * 3 + [(-5.0, 6.0)] * 3 + [(-12.0, 2.0)]
+
+    def know(self, expected: Floats, basis: Floats) -> None:
+        """Go by what is known beforehand; as of `Beforehand`."""
+        self._standard = self._standard - (expected - expected.mean())
+        self._growth = self._growth + basis @ basis.T
 
     def __call__(self, flat: Floats) -> tuple[float, Floats]:
         now = Parameters.of(flat)

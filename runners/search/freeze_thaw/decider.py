@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablate.runners.search.freeze_thaw.cells import Cell, Offered, Price, Step, rungs
-from ablate.runners.search.freeze_thaw.curves import Observed, Parameters, fitted
+from ablate.runners.search.freeze_thaw.curves import Beforehand, Observed, Parameters, fitted
+from ablate.runners.search.freeze_thaw.earlier import Earlier
 from ablate.runners.search.freeze_thaw.gains import Prices, volume
 from ablate.runners.search.freeze_thaw.outlook import Outlook, View
 from ablate.runners.search.surrogate import Floats
@@ -31,7 +32,15 @@ class Decider:
     """Knows what was started and what came of it; the same decides the same."""
 
     def __init__(
-        self, named: NDArray[np.bool_], prices: Prices, *, bar: float, last: int, restart: float, seed: int = 0
+        self,
+        named: NDArray[np.bool_],
+        prices: Prices,
+        *,
+        bar: float,
+        last: int,
+        restart: float,
+        seed: int = 0,
+        earlier: Earlier | None = None,
     ) -> None:
         """
         Args:
@@ -46,7 +55,7 @@ class Decider:
         self.fitted_at = 0
         """How many observations there were."""
         self._prices, self._bar, self._last, self._restart = prices, bar, last, restart
-        self._named, self._seed = named, seed
+        self._named, self._seed, self._earlier = named, seed, earlier
         self._gained: list[tuple[float, str, float]] = []
         """At each rung that was reached: seconds spent by then, the cell, and what it scored."""
 
@@ -55,14 +64,16 @@ class Decider:
 
     def outlook(self, fresh: Iterable[Offered]) -> Outlook:
         """Of everything that could be started, or go on."""
-        view = View(self.cells, list(fresh), self._prices, self._named, bar=self._bar, last=self._last)
+        view = View(
+            self.cells, list(fresh), self._prices, self._named, bar=self._bar, last=self._last, earlier=self._earlier
+        )
         rng = np.random.default_rng([self._seed, len(self._gained), len(self.cells)])
         start = int(np.random.default_rng(self._seed).integers(2**31))
         return view.outlook(self._to_end, self._fitted, rng, start)
 
-    def _fitted(self, features: Floats, observed: Observed) -> Parameters:
+    def _fitted(self, features: Floats, observed: Observed, beforehand: Beforehand | None) -> Parameters:
         if self.parameters is None or self._seen >= _REFIT * self.fitted_at:
-            self.take(fitted(features, self._named, observed, self.parameters))
+            self.take(fitted(features, self._named, observed, self.parameters, beforehand))
         assert self.parameters is not None
         return self.parameters
 
@@ -83,7 +94,7 @@ class Decider:
         if not why:
             if worth.max() < _PATIENCE * outlook.under_way:
                 return None, "nothing compares with what is under way"
-            for at in np.argsort(-worth, kind="stable"):
+            for at in np.argsort(-worth * outlook.beliefs, kind="stable"):
                 step = self._step(outlook.cells[at], fresh)
                 if fits(self._price([step, *self._to_finish(but=step.cell)], fresh)):
                     return step, ""

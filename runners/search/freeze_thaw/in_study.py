@@ -16,7 +16,8 @@ from ablate.runners.search.freeze_thaw.costs import KNOWN, Costs
 from ablate.runners.search.freeze_thaw.decider import Decider
 from ablate.runners.search.freeze_thaw.gains import Prices, box_of
 from ablate.runners.search.freeze_thaw.in_tune import ThawQueue
-from ablate.runners.search.freeze_thaw.journal import Event, Took, Went, append_event, read_events
+from ablate.runners.search.freeze_thaw.journal import Event, Learnt, Took, Went, append_event, read_events
+from ablate.runners.search.freeze_thaw.learning import learnt, memory_of
 from ablate.runners.search.freeze_thaw.offers import Had, Offers
 from ablate.search_spaces.designs import Variant
 from ablate.search_spaces.plan import run_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ablate.runners.execution.budget import Budget
     from ablate.search_spaces.plan import Planned, Planner
     from ablate.search_spaces.schedule import Times
+    from ablate.search_spaces.space import Space
     from ablate.study.study import Study
 
 RESTART_SECONDS = 1.0
@@ -34,13 +36,15 @@ RESTART_SECONDS = 1.0
 
 class Asked(NamedTuple):
     """What a search is asked for. `most`: configurations; `workers`: trials at a time; `costs`: by which it searches,
-    in the order of `costs.KNOWN` and `MEASURED`; `retry_failed`: what failed is trained once more."""
+    in the order of `costs.KNOWN` and `MEASURED`; `retry_failed`: what failed is trained once more;
+    `learn_from`: earlier studies."""
 
     seed: int
     most: int | None
     workers: int
     costs: Sequence[str] = KNOWN
     retry_failed: bool = False
+    learn_from: Sequence[Path] = ()
 
 
 class Place(NamedTuple):
@@ -56,12 +60,15 @@ class Place(NamedTuple):
         return {"threads": self.threads, "data_dir": self.data_dir, "storage": self.storage}
 
 
-def journal_file(study: Study, space: str, profile: str, seed: int, costs: Costs) -> Path:
-    """Where a search remembers: by its costs too, but for parameters and MACs, and by what is measured for a bound."""
+def journal_file(
+    study: Study, space: str, profile: str, seed: int, costs: Costs, learn_from: Sequence[Path] = ()
+) -> Path:
+    """Where a search remembers: by its costs too, but for parameters and MACs, by what is measured for a bound, and by
+    what it learns from."""
     by = "" if costs.names == KNOWN else f"-{'+'.join(costs.names)}"
     within = "+".join(name for name in costs.measured if name not in costs.names)
     within = f"-within_{within}" if within else ""
-    return study.path / "searches" / f"{space}-{profile}-freeze_thaw{by}{within}-{seed}.jsonl"
+    return study.path / "searches" / f"{space}-{profile}-freeze_thaw{by}{within}{memory_of(learn_from)}-{seed}.jsonl"
 
 
 def make_thaw_queue(
@@ -83,12 +90,13 @@ def make_thaw_queue(
         budget_of: what may be spent, where these trials' epochs so far count.
         proposed: is told of each configuration's trials before they start.
 
-    Raises `InputError` where what is remembered is damaged, and where nothing of the space can be had.
+    Raises `InputError` where what is remembered is damaged, nothing of the space can be had, and as `learnt` does.
     """
     space, trials = planner.space, _Trials(study, planner, place, times, proposed)
     offers = Offers(space, trials.have, asked.costs, asked.seed, measure=trials.measured)
-    file = journal_file(study, space.name, place.profile, asked.seed, offers.costs)
+    file = journal_file(study, space.name, place.profile, asked.seed, offers.costs, asked.learn_from)
     past = read_events(file)
+    known = _learnt(asked, space, past, file)
     _check_device(past, file)
     begun = [offers.cell(event.choice) for event in past if isinstance(event, Went) and event.choice is not None]
     budget = budget_of([planned for cell in begun for planned in trials.of[cell]])
@@ -100,6 +108,7 @@ def make_thaw_queue(
         last=max(offered.epochs for offered in first.values()),
         restart=RESTART_SECONDS,
         seed=asked.seed,
+        earlier=None if known is None else offers.earlier(list(known.studies.values())),
     )
     if begun:
         trials.plan(*begun)
@@ -122,6 +131,18 @@ def make_thaw_queue(
         retry_failed=asked.retry_failed,
     )
     return ThawQueue(conductor, trials.planned.get, budget)
+
+
+def _learnt(asked: Asked, space: Space, past: list[Event], file: Path) -> Learnt | None:
+    """What is known of earlier studies. As a search begins, that is added to `past` and `file`, before anything else.
+
+    Raises `InputError` as `learning.learnt` does.
+    """
+    known = learnt(past, asked.learn_from, space.factors)
+    if known is not None and not past:
+        append_event(file, known)
+        past.append(known)
+    return known
 
 
 def _first(offers: Offers, past: list[Event], file: Path) -> dict[str, Offered]:

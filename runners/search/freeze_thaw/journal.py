@@ -10,11 +10,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from ablate.runners.search.freeze_thaw.earlier import EarlierCurve
 from ablate.runners.search.remembered import read_remembered, remember
 
 
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Learnt(_Event):
+    """What is known of earlier studies, by their names: before anything else, and for good."""
+
+    event: Literal["learnt"] = "learnt"
+    studies: dict[str, tuple[EarlierCurve, ...]]
 
 
 class Went(_Event):
@@ -79,7 +87,7 @@ class Ended(_Event):
     why: str
 
 
-Event = Went | Took | Fitted | Saw | Failed | Retried | Ended
+Event = Learnt | Went | Took | Fitted | Saw | Failed | Retried | Ended
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 

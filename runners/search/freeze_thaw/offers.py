@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from ablate.errors import InputError, TrialError
 from ablate.progress import counted
+from ablate.runners.search.beliefs import doubt_of, draw_believing
 from ablate.runners.search.catalogue import as_params, combinations
 from ablate.runners.search.encoding import Encoding, changed
 from ablate.runners.search.freeze_thaw.cells import Offered
 from ablate.runners.search.freeze_thaw.costs import KNOWN, SPREAD, Basis, Costs, figures_of
+from ablate.runners.search.freeze_thaw.earlier import Earlier, EarlierCurve
 from ablate.runners.search.freeze_thaw.journal import Took
-from ablate.search_spaces.designs import Choice, Variant, draw, variant
+from ablate.search_spaces.designs import Choice, Variant, variant
 from ablate.search_spaces.space import Space
 
 if TYPE_CHECKING:
@@ -74,6 +76,12 @@ class Offers:
     def named(self) -> NDArray[np.bool_]:
         """Which of `Offered.features` have no order."""
         return self._encoding.named
+
+    def earlier(self, studies: Sequence[Sequence[EarlierCurve]]) -> Earlier:
+        """What earlier studies say of this space's configurations."""
+        factors, names = len(self._encoding.distributions), self.costs.names
+        params = names.index("params") if "params" in names else None
+        return Earlier(studies, self._encoding.place, self.named[:factors], params)
 
     def cell(self, choice: Mapping[str, Any]) -> str:
         """A configuration's, by its choice. Raises `InputError` for what cannot be had."""
@@ -166,7 +174,7 @@ class Offers:
         found: dict[str, None] = {}
         for _ in range(_TRIES * POOL):
             parent = self.choices[front[int(rng.integers(len(front)))]] if front and rng.random() < 0.5 else None
-            choice = draw(self._space, rng) if parent is None else changed(self._space, parent, rng)
+            choice = draw_believing(self._space, rng) if parent is None else changed(self._space, parent, rng)
             found |= dict.fromkeys(self._found([choice]))
             if len(found) >= POOL:
                 break
@@ -188,7 +196,8 @@ class Offers:
             for cell, prices, chance in zip(new, costs.tolist(), chances.tolist(), strict=True):
                 had = self._had[cell]
                 row = self._encoding.row(self._params(cell), prices)
-                self._offered[cell] = Offered(cell, tuple(row), tuple(prices), *had[2:], chance=chance)
+                doubt = doubt_of(self._space, self.choices[cell])
+                self._offered[cell] = Offered(cell, tuple(row), tuple(prices), *had[2:], chance=chance, doubt=doubt)
         return {cell: self._offered[cell] for cell in cells}
 
     def _basis(self, cell: str) -> Basis:

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from ablate.runners.search.beliefs import weights
 from ablate.runners.search.freeze_thaw.cells import Cell, Offered, rungs
-from ablate.runners.search.freeze_thaw.curves import Curves, Observed, Parameters
+from ablate.runners.search.freeze_thaw.curves import HIGHEST, Beforehand, Curves, Observed, Parameters
+from ablate.runners.search.freeze_thaw.earlier import Earlier
 from ablate.runners.search.freeze_thaw.gains import Prices, expected, volume
 from ablate.runners.search.surrogate import Floats, fit, weighed
 
@@ -22,8 +24,6 @@ _POWER = 0.5
 _FANTASIES = 8
 """Ways in which what is under way may end."""
 _LEAST_CHANCE = 0.05
-_HIGHEST = 1 - 1e-4
-"""Scores above count as this: −log(1 − score) stays finite."""
 
 
 class Outlook(NamedTuple):
@@ -40,6 +40,8 @@ class Outlook(NamedTuple):
     """The hypervolume that is had."""
     under_way: float = 0.0
     """The worth of the best of what is under way."""
+    beliefs: Floats | float = 1.0
+    """What worths count times, by what is believed beforehand: see `ablate.runners.search.beliefs`."""
 
     @property
     def worth(self) -> Floats:
@@ -58,6 +60,7 @@ class View:
         *,
         bar: float,
         last: int,
+        earlier: Earlier | None = None,
     ) -> None:
         """`last`: the most epochs of any trial; the rest as of `decider.Decider`."""
         self._cells, self._prices, self._named, self._bar = cells, prices, named, bar
@@ -68,6 +71,7 @@ class View:
         self._had[: len(cells)] = [0.0 if cell.failed else cell.score() for cell in cells.values()]
         self._scale = math.log(max(last, 2))
         self._ends = np.array([math.log(offered.epochs) / self._scale for offered in self._everything])
+        self._foreseen = earlier.foreseen(self._everything, last, len(cells)) if earlier else None
         self.options = [row for row, cell in enumerate(cells.values()) if cell.may_go_on]
         self.options += range(len(cells), len(self._everything))
         """Rows of what could be done."""
@@ -85,7 +89,7 @@ class View:
             for rung in rungs(cell.offered.epochs):
                 scores = [best[rung] for best in cell.best.values() if rung in best]
                 if scores:
-                    value = -math.log1p(-min(float(np.mean(scores)), _HIGHEST))
+                    value = -math.log1p(-min(float(np.mean(scores)), HIGHEST))
                     found.append((row, math.log(rung) / self._scale, value, len(scores)))
         columns = np.array(found, dtype=np.float64).reshape(-1, 4).T
         return Observed(columns[0].astype(np.intp), columns[1], columns[2], columns[3])
@@ -93,7 +97,7 @@ class View:
     def outlook(
         self,
         seconds: Callable[[Offered], float],
-        fitted: Callable[[Floats, Observed], Parameters],
+        fitted: Callable[[Floats, Observed, Beforehand | None], Parameters],
         rng: np.random.Generator,
         start: int,
     ) -> Outlook:
@@ -112,12 +116,15 @@ class View:
         reached = self.reached
         if not len(at):
             return Outlook([], np.zeros(0), np.zeros(0), took, reached)
+        beliefs = self._beliefs(at)
         if len(np.unique(observed.cells)) < STARTUP:
             gains = self._spread(at, start) * chances[at]
-            return Outlook(names, gains, gains, took, reached)
-        curves = Curves.given(self._features, self._named, observed, fitted(self._features, observed))
+            return Outlook(names, gains, gains, took, reached, beliefs=beliefs)
+        curves = Curves.given(
+            self._features, self._named, observed, fitted(self._features, observed, self._foreseen), self._foreseen
+        )
         gains, hoped = (found * chances[at] for found in self._gains(curves, at, rng))
-        return Outlook(names, gains, hoped, took, reached, self._under_way(curves, seconds))
+        return Outlook(names, gains, hoped, took, reached, self._under_way(curves, seconds), beliefs)
 
     def _gains(self, curves: Curves, at: NDArray[np.intp], rng: np.random.Generator) -> tuple[Floats, Floats]:
         """What cells are expected to add, and would with twice the deviation. What is under way is taken to end in one
@@ -155,6 +162,12 @@ class View:
         apart = weighed(self._features[at], self._features[begun], self._named, np.ones(len(self._named)))
         nearest: Floats = apart.min(axis=1)
         return np.where(at < len(self._cells), 0.0, nearest) + 1e-9
+
+    def _beliefs(self, at: NDArray[np.intp]) -> Floats:
+        """Of options that were started, what was seen of them speaks."""
+        begun = len(self._cells)
+        doubts = np.array([0.0 if row < begun else self._everything[row].doubt for row in at])
+        return weights(doubts, begun)
 
     def _chances(self) -> Floats:
         """How likely each is not to fail: a Gaussian process of what did not, 1, and what did, −1, over 0.
