@@ -110,7 +110,8 @@ class Decider:
 
         It is where nothing that could be done promises 0.2 % of the hypervolume, were its deviation doubled, and the
         last three quarters of the seconds spent brought less than 0.5 %. The model alone is sometimes sure too early,
-        and what was gained lately alone says nothing of what was never tried.
+        and what was gained lately alone says nothing of what was never tried. With fewer than `_LEAST_BEGUN` begun the
+        model's own parameters are too uncertain for either.
         """
         if len(self.cells) < _LEAST_BEGUN and any(cell not in self.cells for cell in outlook.cells):
             return False
