@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ablate.analysis.confirmation import candidates, searched_and_fresh
-from ablate.analysis.format import several
+from ablate.analysis.format import listing, several
 from ablate.analysis.names import Named
 from ablate.analysis.pareto import MARGIN, hypervolume
 from ablate.study.searches import FREEZE_THAW, Search, Step, searches
@@ -226,9 +226,21 @@ def seconds_of(value: float) -> str:
 
 def called(search: Search) -> str:
     """A search, by what it was asked for."""
-    by = search.strategy.removeprefix(FREEZE_THAW).lstrip("-")
-    how = f"--search{f' ({by})' * bool(by)}" if _is_search(search) else f"--sampler {search.strategy}"
+    how = f"--search{_settings(search)}" if _is_search(search) else f"--sampler {search.strategy}"
     return f"{search.space or 'a search'} ({search.profile} profile), {how}, seed {search.seed}"
+
+
+def _settings(search: Search) -> str:
+    """What a `--search` goes by, as its file's name has it, in brackets; nothing where it is as by default."""
+    said = []
+    for part in filter(None, search.strategy.removeprefix(FREEZE_THAW).split("-")):
+        if part.startswith("within_"):
+            said.append(f"within bounds of {listing(part.removeprefix('within_').split('+'))}")
+        elif part.startswith("learnt_"):
+            said.append(f"learning from {listing(search.learnt)}")
+        else:
+            said.append(f"by {listing(part.split('+'))}")
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _is_search(search: Search) -> bool:

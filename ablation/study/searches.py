@@ -42,6 +42,8 @@ class Search(NamedTuple):
     """Configurations that it began, in order."""
     steps: tuple[Step, ...] = ()
     """Rungs that trials reached, in order; none of a sampler's search, which knows of no rungs."""
+    learnt: tuple[str, ...] = ()
+    """Earlier studies that it learns from, by their folders' names."""
     ended: str = ""
     """Why its last run ended by itself; empty if it did not, or if it does not say."""
     fault: str = ""
@@ -82,6 +84,7 @@ def _told(named: Search, events: list[dict[str, Any]]) -> Search:
     """The search with what its events say. Raises `ValueError`, `TypeError` or `KeyError` for what are none."""
     cells: dict[str, None] = {}
     steps: list[Step] = []
+    learnt: tuple[str, ...] = ()
     ended = ""
     for event in events:
         kind = event.get("event")
@@ -92,9 +95,11 @@ def _told(named: Search, events: list[dict[str, Any]]) -> Search:
                 cells[_key(event["cell"])] = None
             case "saw":
                 steps.append(Step(_key(event["key"]), _epoch(event["epoch"])))
+            case "learnt":
+                learnt = tuple(str(name)[:_LONGEST_WHY] for name in event["studies"])
             case "ended":
                 ended = str(event["why"])[:_LONGEST_WHY]
-    return named._replace(cells=tuple(cells), steps=tuple(steps), ended=ended)
+    return named._replace(cells=tuple(cells), steps=tuple(steps), learnt=learnt, ended=ended)
 
 
 def _key(value: Any) -> str:

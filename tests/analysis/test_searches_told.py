@@ -23,7 +23,7 @@ from ablate.analysis.frames import load
 from ablate.analysis.pareto import fronts
 from ablate.analysis.report.content import About, Content, Evidence
 from ablate.analysis.report.sections.search import Searches, networks_table
-from ablate.analysis.searches import searched_networks, spendings, standing
+from ablate.analysis.searches import called, searched_networks, spendings, standing
 from ablate.analysis.summary import front_summary
 from ablate.runners.cli.pareto import pareto as pareto_command
 from ablate.runners.cli.status import status as status_command
@@ -119,6 +119,17 @@ def test_what_a_plan_had_trained_before_costs_the_search_nothing(tmp_path: Path)
     }  # fmt: skip
     (found,) = spendings(study, frames)
     assert ([one.named.name for one in found.networks], found.kept) == (["n1"], 1)
+
+
+def test_what_a_search_goes_by_is_told(tmp_path: Path) -> None:
+    study = searched_study(tmp_path / "study", Made(4, CURVE))
+    learnt = json.dumps({"event": "learnt", "studies": {"last_year": [], "elsewhere": []}})
+    journal(study, learnt, name="s-quick-freeze_thaw-params+latency_ms-within_latency_ms-learnt_0a1b2c3d-7")
+    (found,) = searches(study)
+    assert called(found) == (
+        "s (quick profile), --search (by params and latency_ms, within bounds of latency_ms, learning from last_year "
+        "and elsewhere), seed 7"
+    )
 
 
 def test_a_samplers_search_is_told_in_the_order_of_its_proposals(tmp_path: Path) -> None:
