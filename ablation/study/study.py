@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
     from ablate.cost.measured import Measured
 
+RAY = "ray"
+"""The folder of what is under way."""
 _OWN = (manifest.MANIFEST, manifest.COPY, plans.PLANS, plans.COPY, registrations.FILE, registrations.COPY)
 _OF_OTHERS = (SET_ASIDE, "wandb")
 """Folders that nothing here reads: what `ablate verify` set aside, and a tracker's, which makes links in it."""
@@ -104,7 +106,7 @@ class Study:
         """The study at `path`, or a new one, which exists on disk once something is planned."""
         if is_study(path):
             return cls.open(path)
-        if path.exists() and (not path.is_dir() or any(f.name not in LOCKS for f in path.iterdir())):
+        if path.exists() and (not path.is_dir() or not _is_bare(path)):
             raise InputError(f"'{path}' is neither a study nor an empty directory: give --study another path")
         return cls(path, Manifest(id=new_id()), Plans())
 
@@ -326,7 +328,7 @@ class Study:
 
     @property
     def ray_dir(self) -> Path:
-        return self.path / "ray"
+        return self.path / RAY
 
     def interrupted(self) -> set[str]:
         """Keys of the trials that left a checkpoint in the study, whether they are running or not."""
@@ -369,6 +371,12 @@ class Study:
     def logged_as_ended(self) -> set[str]:
         """The keys whose logs say, as the last thing, that they ended: where one has no folder, it was lost."""
         return logged_as_ended(self.path)
+
+
+def _is_bare(path: Path) -> bool:
+    """Whether a directory has nothing but what a command leaves that found nothing to plan."""
+    left = [entry for entry in path.iterdir() if entry.name not in LOCKS]
+    return all(entry.name == RAY and entry.is_dir() and not any(entry.iterdir()) for entry in left)
 
 
 def _put_in_place(arriving: Path, home: Path) -> None:

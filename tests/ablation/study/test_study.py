@@ -268,6 +268,15 @@ def test_trials_that_two_runs_accept_at_a_time_are_all_in_the_table(study, one):
 # Opening -------------------------------------------------------------------------------------------------------------
 
 
+def test_a_command_that_found_nothing_to_plan_does_not_block_the_next(tmp_path):
+    with Study.open_or_new(tmp_path).writing():
+        (tmp_path / "ray").mkdir()
+    assert Study.open_or_new(tmp_path).records() == {}
+    (tmp_path / "ray" / "mine").write_text("x")
+    with pytest.raises(InputError, match="neither a study nor an empty directory"):
+        Study.open_or_new(tmp_path)
+
+
 def test_opening_what_is_no_study(tmp_path):
     with pytest.raises(InputError, match=r"is not a study \(it has no study.yaml\)"):
         Study.open(tmp_path / "nowhere")
