@@ -59,8 +59,12 @@ def read_yaml(path: Path, model: type[Model], what: str, expected: str) -> Model
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()
+        strange = next((one for one in found if one["type"] == "extra_forbidden"), None)
+        first = strange or found[0]  # what is misspelt is also missing, which says less
         line, place = _found(tree, first["loc"], missing=first["type"] == "missing")
+        if strange and len(first["loc"]) == 1:
+            raise InputError(f"{path}, line {line}: {unknown('field', place, model.model_fields)}") from None
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(f"{path}, line {line}: {place + ': ' if place else ''}{message}") from None
 

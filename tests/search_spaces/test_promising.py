@@ -29,6 +29,11 @@ def test_beliefs_are_levels_and_parts_of_ranges_and_a_definition_reads_back(tmp_
     assert "promising" not in written(tmp_path).model_dump(mode="json", exclude_none=True)
 
 
+def test_a_list_says_nothing_of_factors(tmp_path):
+    with pytest.raises(InputError, match=r"mine\.yaml, line \d+: promising: expected factor: its promising level"):
+        written(tmp_path, SEARCHED + "promising: [small]\n")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -42,7 +47,6 @@ def test_beliefs_are_levels_and_parts_of_ranges_and_a_definition_reads_back(tmp_
             "model.stages: [2]\n  stage 1",
             "expected a number, or low and high, of its range",
         ),
-        ("promising:\n  model.stages: 2", "promising: [small]\nx:\n  y: 2", "expected factor: its promising level"),
     ],
 )
 def test_a_slip_is_one_line_with_its_place(tmp_path, old, new, message):

@@ -59,7 +59,7 @@ def test_a_space_of_ones_own(tmp_path):
         ("question: Does it help?\n", "", "line 1: question: Field required"),
         ("design: grid", "design: gird", "line 3: design: Input should be 'grid'"),
         ("{name: unet, width: 8}", "{name: unet, width: 8", "line 6: "),
-        ("factors:", "factor:", "line 6: factor: Extra inputs are not permitted|line 1: factors: Field required"),
+        ("factors:", "factor:", "line 6: unknown field 'factor': did you mean 'factors'?"),
         ("base:\n  model:", "base:\n  modle:", "line 4: base: field 'modle' belongs to no part .*did you mean 'model'"),
         ("protocol.batch_size: [2, 4]", "batch: [2, 4]", "line 6: factors: field 'batch' belongs to no part"),
         ("model.stages: 2", "stages: 2", "line 6: factors: field 'stages' belongs to no part"),
