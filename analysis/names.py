@@ -16,6 +16,7 @@ from ablate.study.short_names import is_short
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+    from rich.table import Table
 
     from ablate.search_spaces.plan import Planned
     from ablate.study.study import Study
@@ -116,3 +117,16 @@ def trial_labels(study: Study, trials: Iterable[Planned]) -> dict[str, str]:
         trial.key: short.get(trial.key) or of_cells.get(trial.config.cell) or level_label(trial.levels)
         for trial in asked
     }
+
+
+def key_table(named: Iterable[Named]) -> Table:
+    """A row a network: its short name and its configuration."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    for one in named:
+        table.add_row(Text(one.name), Text(one.configuration))
+    return table

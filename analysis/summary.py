@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -13,7 +13,7 @@ from ablate.analysis.crossed import counted
 from ablate.analysis.failure_words import failed_of, failed_trainings
 from ablate.analysis.format import CHOSEN, between, listing, model_name, score, several
 from ablate.analysis.front_words import best_of_all, chosen_note, told_apart
-from ablate.analysis.names import Named
+from ablate.analysis.names import Named, key_table
 from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, Pareto, Score, amount, cells, pareto, tasks, value
 from ablate.analysis.uncertainty import UncertainFront, with_chosen
 from ablate.metrics.counts import METRICS, MetricName
@@ -145,16 +145,6 @@ def _task_summary(
     console.print()
     for text in _in_words(found, uncertain):
         console.print(text)
-
-
-def key_table(named: Iterable[Named]) -> Table:
-    """A row a network: its short name and its configuration."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1), show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold", ratio=1)
-    for one in named:
-        table.add_row(Text(one.name), Text(one.configuration))
-    return table
 
 
 def _key(found: Pareto, console: Console, named: Mapping[str, Named]) -> None:

@@ -143,7 +143,7 @@ def _conclude(study: Study, ends: Ends, *, as_json: bool) -> None:
     from ablate.analysis.confirmation import confirmation, searched_and_fresh, table
     from ablate.analysis.format import si
     from ablate.analysis.frames import load
-    from ablate.analysis.summary import key_table
+    from ablate.analysis.names import key_table
     from ablate.runners.cli.report import write_report
     from ablate.runners.conclusion import costing_no_training
 

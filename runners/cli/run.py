@@ -98,7 +98,7 @@ def run(**options: Any) -> None:
       ablate run --space my_space.yaml --profile standard --gpus-per-trial auto
       ablate run --space baselines --address auto --storage-path s3://lab/scratch
       ablate run --space search_pyconvunet --search --budget-hours 8
-      ablate run --space search_pyconvunet --search --cost params --cost latency_ms
+      ablate run --space my_space.yaml --search --cost macs --cost latency_ms
       ablate run --space my_space.yaml --search --learn-from studies/earlier
       ablate run --space search_pyconvunet --sampler known_cost --trials 24
       ablate run --space baselines --decide lightweight --budget-hours 12

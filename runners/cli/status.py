@@ -162,9 +162,8 @@ def _show(opened: Study, as_json: bool) -> None:
 
 def _say_of_searches(out: Console, study: Study, planned: list[dict[str, Any]]) -> None:
     """What short names stand for, and how far each search came and why it ended."""
-    from ablate.analysis.names import Named
-    from ablate.analysis.searches import standing
-    from ablate.analysis.summary import key_table
+    from ablate.analysis.names import Named, key_table
+    from ablate.analysis.search_words import standing
     from ablate.study.searches import searches
 
     named = {trial["name"]: Named(trial["name"], trial["levels"]) for trial in planned if trial["name"]}

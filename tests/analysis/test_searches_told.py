@@ -23,7 +23,8 @@ from ablate.analysis.frames import load
 from ablate.analysis.pareto import fronts
 from ablate.analysis.report.content import About, Content, Evidence
 from ablate.analysis.report.sections.search import Searches, networks_table
-from ablate.analysis.searches import called, searched_networks, spendings, standing
+from ablate.analysis.search_words import called, standing
+from ablate.analysis.searches import searched_networks, spendings
 from ablate.analysis.summary import front_summary
 from ablate.runners.cli.pareto import pareto as pareto_command
 from ablate.runners.cli.status import status as status_command

@@ -15,7 +15,8 @@ from ablate.analysis.report.content import Content
 from ablate.analysis.report.page import NOTHING, Part, laid_out, plot, together
 from ablate.analysis.report.sections.base import Section
 from ablate.analysis.report.table import Header, Table, TableRow, headed, number, worded
-from ablate.analysis.searches import Network, Spending, called, ending, searched_networks, seconds_of, spendings
+from ablate.analysis.search_words import called, ending
+from ablate.analysis.searches import Network, Spending, searched_networks, seconds_of, spendings
 from ablate.settings import Number
 
 if TYPE_CHECKING:
