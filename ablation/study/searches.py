@@ -42,12 +42,12 @@ class Search(NamedTuple):
     """Configurations that it began, in order."""
     steps: tuple[Step, ...] = ()
     """Rungs that trials reached, in order; none of a sampler's search, which knows of no rungs."""
-    learnt: tuple[str, ...] = ()
-    """Earlier studies that it learns from, by their folders' names."""
     ended: str = ""
     """Why its last run ended by itself; empty if it did not, or if it does not say."""
     fault: str = ""
     """Why its memory cannot be read; then nothing else is known of it."""
+    learnt: tuple[str, ...] = ()
+    """Earlier studies that it learns from, by their folders' names."""
 
 
 def searches(study: Study) -> tuple[Search, ...]:

@@ -78,7 +78,7 @@ def test_a_changed_line_is_a_fault_and_one_that_a_kill_cut_short_is_not_there(st
     file = journal(study, json.dumps({"event": "went", "cell": "b" * 12}), '{"event":"ended","why":"enough"}')
     whole = file.read_bytes()
     file.write_bytes(whole[:-10])
-    assert searches(study)[0][4:] == (("b" * 12,), (), "", "")
+    assert searches(study)[0][4:8] == (("b" * 12,), (), "", "")
     file.write_bytes(whole.replace(b"bbbbbb", b"cccccc"))
     assert searches(study)[0].fault
 
