@@ -19,10 +19,10 @@ import ablate
 from ablate.data.store import cache_folder
 from ablate.errors import InputError
 from ablate.files import sha256, write_whole
-from ablate.study.locks import LOCKS
+from ablate.study.locks import LOCKS, RAY
 
 _LIBRARIES = ("jinja2", "moocore", "numpy", "pandas", "plotly", "pyarrow", "scipy")
-_APART = (*LOCKS, "ray")
+_APART = (*LOCKS, RAY)
 """Of a study: what no report is made of."""
 _SOURCES = (".css", ".html", ".js", ".py", ".yaml")
 

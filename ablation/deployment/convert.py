@@ -33,7 +33,7 @@ def converted(model: nn.Module, form: Format, channels: int, size: tuple[int, in
     example = torch.zeros(_EXAMPLES, channels, *size, device=like.device)
     model.eval()
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             return _BY_FORM[form.name](model, example)
     except Exception as error:  # exporters raise what they like
         raise InputError(f"the network cannot be exported as {form.name}: {_why(error)}") from None
@@ -77,7 +77,7 @@ def _exported(model: nn.Module, example: torch.Tensor) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the words of exporters, which are about their own next versions."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

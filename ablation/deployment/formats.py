@@ -12,7 +12,6 @@ from ablate.errors import InputError, unknown
 class Format(NamedTuple):
     name: str
     suffix: str
-    runs_in: str
     needs: tuple[str, ...] = ()
     """Modules that are not installed with this project, but by its extra `onnx`."""
 
@@ -20,9 +19,9 @@ class Format(NamedTuple):
 FORMATS = {
     form.name: form
     for form in (
-        Format("onnx", ".onnx", "ONNX Runtime", ("onnx", "onnxscript", "onnxruntime")),
-        Format("torchscript", ".pt", "PyTorch, from C++ too (torch.jit.load)"),
-        Format("pt2", ".pt2", "PyTorch (torch.export.load), and what builds on it: AOTInductor, ExecuTorch"),
+        Format("onnx", ".onnx", ("onnx", "onnxscript", "onnxruntime")),
+        Format("torchscript", ".pt"),
+        Format("pt2", ".pt2"),
     )
 }
 

@@ -6,8 +6,6 @@ which a runtime replaces by whole-number kernels where it has these. It has few 
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ablate.deployment.convert import INPUT
+from ablate.deployment.convert import INPUT, quiet
 from ablate.errors import InputError
 
 CALIBRATED_ON = 64
@@ -41,7 +39,7 @@ def quantised(content: bytes, images: Iterator[NDArray[np.float32]]) -> bytes:
             image = next(images, None)
             return None if image is None else {INPUT: np.ascontiguousarray(image[None])}
 
-    with tempfile.TemporaryDirectory(prefix="ablate-int8-") as folder, _quiet():
+    with tempfile.TemporaryDirectory(prefix="ablate-int8-") as folder, quiet():
         given, ready, made = (Path(folder) / name for name in ("given.onnx", "ready.onnx", "made.onnx"))
         given.write_bytes(content)
         try:
@@ -59,13 +57,3 @@ def quantised(content: bytes, images: Iterator[NDArray[np.float32]]) -> bytes:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(f"the network cannot be made int8: {reason}") from None
         return made.read_bytes()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

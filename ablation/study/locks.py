@@ -20,6 +20,8 @@ from ablate.files import open_in_place
 from ablate.study.runs import is_key
 
 LOCKS = (".lock", ".sharing", ".changing")
+RAY = "ray"
+"""A study's folder of what is under way."""
 
 
 class Locks:
@@ -88,7 +90,7 @@ class Locks:
         if not is_key(key):
             return False
         if self._claims is None:
-            folder = self._path / "ray"
+            folder = self._path / RAY
             folder.mkdir(parents=True, exist_ok=True)
             self._claims = open_in_place(folder / "claims")
         try:

@@ -35,7 +35,7 @@ from ablate.origin import Origin
 from ablate.study import manifest, plans, registrations
 from ablate.study.index import REPLACED, Index, damaged
 from ablate.study.journal import JOURNAL_LOCK
-from ablate.study.locks import LOCKS, Locks
+from ablate.study.locks import LOCKS, RAY, Locks
 from ablate.study.logs import append_to_log, logged_as_ended
 from ablate.study.manifest import VERSION, Manifest, is_kept_twice, is_study, new_id, write_manifest
 from ablate.study.measurements import read_measurements, write_measurements
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
 
     from ablate.cost.measured import Measured
 
-RAY = "ray"
-"""The folder of what is under way."""
 _OWN = (manifest.MANIFEST, manifest.COPY, plans.PLANS, plans.COPY, registrations.FILE, registrations.COPY)
 _OF_OTHERS = (SET_ASIDE, "wandb")
 """Folders that nothing here reads: what `ablate verify` set aside, and a tracker's, which makes links in it."""

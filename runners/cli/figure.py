@@ -11,6 +11,7 @@ from ablate.errors import InputError, brief
 from ablate.runners.cli.output import check_target, console, print_json, say, write
 from ablate.runners.cli.shared import (
     class_option,
+    cost_option,
     json_option,
     metric_option,
     notes,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ablate.analysis.scores import Unit
     from ablate.metrics.counts import MetricName
 
-_WIDTHS = {"column": 85.0, "page": 174.0}
 _LEAST, _MOST = 40.0, 400.0
 
 
@@ -35,13 +35,7 @@ _LEAST, _MOST = 40.0, 400.0
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file: .pdf, .svg or .png.")
 @click.option("--width", default="column", show_default=True, help="column (85 mm), page (174 mm), or millimetres.")
 @click.option("--data", help="Of several data sets, which.")
-@click.option(
-    "--x",
-    type=click.Choice(["params", "macs", "latency_ms", "peak_memory_mb"]),
-    default="params",
-    show_default=True,
-    help="The cost.",
-)
+@cost_option
 @metric_option("--y")
 @class_option
 @unit_option
@@ -105,8 +99,11 @@ def figure(
 
 def _millimetres(text: str) -> float:
     """Raises `InputError` for what is no width."""
-    if text in _WIDTHS:
-        return _WIDTHS[text]
+    from ablate.analysis.printed.sheet import COLUMN, PAGE
+
+    named = {"column": COLUMN, "page": PAGE}
+    if text in named:
+        return named[text]
     try:
         found = float(text.removesuffix("mm"))
     except ValueError:

@@ -14,6 +14,7 @@ from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import check_target, console, print_json, write
 from ablate.runners.cli.shared import (
     class_option,
+    cost_option,
     empty_option,
     json_option,
     metric_option,
@@ -42,13 +43,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @study_argument
-@click.option(
-    "--x",
-    type=click.Choice(["params", "macs", "latency_ms", "peak_memory_mb"]),
-    default="params",
-    show_default=True,
-    help="The cost.",
-)
+@cost_option
 @metric_option("--y")
 @click.option(
     "--resamples",

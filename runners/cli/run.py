@@ -9,7 +9,7 @@ import click
 
 from ablate.runners.cli.named_parts import named_part
 from ablate.runners.cli.output import console
-from ablate.runners.cli.shared import parse_settings, space_options, training_options
+from ablate.runners.cli.shared import COSTS, parse_settings, space_options, training_options
 from ablate.runners.cli.training import ending
 
 
@@ -35,7 +35,7 @@ from ablate.runners.cli.training import ending
 )
 @click.option(
     "--cost",
-    type=click.Choice(["params", "macs", "latency_ms", "peak_memory_mb"]),
+    type=click.Choice(COSTS),
     multiple=True,
     help="A cost that --search goes by; give it again, for up to four [default: params, macs]. Latency and memory are "
     "measured of what it starts.",
