@@ -84,7 +84,11 @@ def interruptible(words: Callable[[], None]) -> Iterator[None]:
         yield
         return
 
+    mine = os.getpid()
+
     def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != mine:  # what was forked and is not yet another program, as Ray's daemons for a moment
+            os._exit(130)
         end_at_once(130, words)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

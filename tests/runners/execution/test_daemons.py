@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -123,3 +124,23 @@ def test_a_cluster_that_does_not_answer_is_lost_only_after_some_time(monkeypatch
     assert reach() == ""
     now[0] += 10
     assert reach() == f"the Ray cluster at {address} has not answered for 45 s"
+
+
+FORKS = """
+import os, signal
+from ablate.runners.execution.ending import at_last, interruptible
+
+with interruptible(lambda: print("words")), at_last(lambda: print("step")):
+    child = os.fork()
+    if child == 0:
+        os.kill(os.getpid(), signal.SIGINT)
+        os._exit(1)
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status), flush=True)
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_what_was_forked_and_is_interrupted_with_its_parent_says_nothing_and_undoes_nothing():
+    ended = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "130\nstep\nwords\n", "")
