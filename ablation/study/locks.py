@@ -10,18 +10,36 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from ablate.errors import InputError
-from ablate.files import open_in_place
+from ablate.files import open_in_place, read_regular
 from ablate.study.runs import is_key
 
 LOCKS = (".lock", ".sharing", ".changing")
 RAY = "ray"
 """A study's folder of what is under way."""
+_HOLDER = re.compile(r"process ([1-9][0-9]{0,9}) on (\S{1,255})")
+
+
+class Holder(NamedTuple):
+    """Who wrote that it holds a study: one that was killed could not take it back."""
+
+    process: int
+    host: str
+
+
+def holder(study: Path) -> Holder | None:
+    """Who holds the study at this path, as its lock's file says. Nothing is locked for it, and nothing written."""
+    try:
+        match = _HOLDER.fullmatch(read_regular(study / ".lock").decode(errors="replace").strip())
+    except OSError:
+        return None
+    return Holder(int(match[1]), match[2]) if match else None
 
 
 class Locks:
@@ -53,7 +71,7 @@ class Locks:
             if holds:
                 lock.truncate(0)
                 lock.seek(0)
-                lock.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
+                lock.write(f"process {os.getpid()} on {socket.gethostname()}".encode())  # as `holder` reads it
                 lock.flush()
                 fcntl.flock(sharing, fcntl.LOCK_UN)
             else:

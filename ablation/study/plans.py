@@ -155,7 +155,7 @@ class Plans:
 
         Raises `OSError`.
         """
-        self._catch_up(study)
+        self.catch_up(study)
         line = self._added_by(run)
         if line is None:
             return
@@ -183,16 +183,18 @@ class Plans:
             return False
         return True
 
-    def _catch_up(self, study: Path) -> None:
-        """Add what was appended since this was read; what was written anew has nothing less."""
+    def catch_up(self, study: Path) -> None:
+        """Add what was appended since this was read; what was written anew has nothing less. Raises `OSError`."""
         try:
             status = (study / PLANS).stat()
             inode, size = self._read
             if (status.st_ino, status.st_size) != self._read:
                 content = read_regular(study / PLANS)
                 start = size if status.st_ino == inode and len(content) >= size else 0
-                for line in read_lines(content[start:]).lines:
+                whole = content.rfind(b"\n") + 1  # another may be in the middle of a line
+                for line in read_lines(content[start:whole]).lines:
                     self.take(line)
+                self._read = status.st_ino, whole
         except FileNotFoundError:
             pass
 

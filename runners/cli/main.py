@@ -38,6 +38,7 @@ _COMMANDS = {
     "cost": "parameters and MACs of a network, or of a space's networks",
     "run": "train what a space asks for and a study does not have yet; then report",
     "status": "what a study has, what is running, what is missing",
+    "watch": "a page that shows a study as it grows, in your browser",
     "verify": "check that a study is what was written, and set aside what is not",
     "export": "write one of a study's tables",
     "pareto": "the Pareto front of a study, printed or as an interactive page",

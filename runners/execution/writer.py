@@ -14,6 +14,7 @@ from ablate.runners.execution.storage import PathStorage, StorageError
 from ablate.runners.execution.trainable import arrival_name, checkpoint_name, make_record
 from ablate.runners.watch.live import LiveNode
 from ablate.search_spaces.plan import Planned
+from ablate.study.logs import epoch_line
 from ablate.study.records import Record
 from ablate.study.study import Study
 from ablate.study.trial_folder import pack
@@ -93,11 +94,7 @@ class StudyWriter(tune.Callback):
             self._take_arrival(planned)
         else:
             epoch = Epoch(**{name: result[name] for name in Epoch._fields})
-            self._log(
-                key,
-                f"epoch {epoch.epoch}: train loss {epoch.train_loss:.4f}, val loss {epoch.val_loss:.4f}, "
-                f"val Dice {epoch.val_dice:.4f}, {epoch.seconds:.6f} s",
-            )
+            self._log(key, epoch_line(epoch))
             self._epochs.setdefault(key, {})[epoch.epoch] = epoch
             self._observer.epoch(key, epoch, result.get("node_ip", ""), restored=result.get("restored", False))
 
