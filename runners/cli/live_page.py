@@ -142,12 +142,13 @@ def _standing(now: Now, states: Mapping[str, str]) -> dict[str, str]:
     """How things stand, in a word for the page and in a sentence for who reads it."""
     missing = sum(state in ("running", "interrupted", "planned") for state in states.values())
     all_ended = f"All {len(states)} planned trials have ended"
+    done = f"{len(states) - missing} of {len(states)} planned trials have ended"
     rest = f"{missing} of {len(states)} planned trials have not ended"
     again = "give the run's command again, and this page goes on with it"
     alive = [live for live in now.drivers if not live.dead]
     if alive:
         told = max(live.ended + len(live.running) for live in alive)
-        return {"kind": "running", "said": "Training." if told else "A run is starting Ray."}
+        return {"kind": "running", "said": f"Training: {done}." if told else "A run is starting Ray."}
     if now.held and missing:
         return {"kind": "starting", "said": f"A run is starting, or another command is at work. {rest}."}
     if now.held:

@@ -267,6 +267,7 @@ function showUnderWay(drivers) {
     key: curve.key,
     cells: [`${curve.name} (interrupted)`, number(String(curve.epoch.at(-1))), "", number(score(curve.val_dice.at(-1))), number(curve.seconds === null ? "–" : `${curve.seconds.toPrecision(3)} s`), "–"],
   }))));
+  element("running-table").classList.toggle("here", new Set(rows.map((row) => row.node)).size < 2);
   tell(element("more-running"), rows.length > MOST_FAILED ? `And ${rows.length - MOST_FAILED} more.` : "");
   drawRunning(rows);
 }
@@ -351,7 +352,27 @@ const figures = new Map();  // by their boxes: the figure as it came, its form, 
 // A figure says in its `meta` how it is laid out when narrow and when wide, and which traces are labels, which a narrow
 // one has no room for. What a person did to it stays over new data: zoom and legend by `uirevision`, for which a trace
 // must be known by a name of its own, and menus by their buttons' labels.
+// One is drawn after the other: what comes meanwhile waits, and of several the last is drawn.
+const drawing = new Map();
+
 async function draw(box, figure) {
+  if (drawing.has(box)) {
+    drawing.set(box, figure);
+    return;
+  }
+  for (let next = figure; next; next = drawing.get(box)) {
+    drawing.set(box, null);
+    try {
+      await drawNow(box, next);
+    } catch (error) {
+      drawing.delete(box);
+      throw error;
+    }
+  }
+  drawing.delete(box);
+}
+
+async function drawNow(box, figure) {
   const known = figures.get(box);
   const menus = known?.menus ?? new Map();
   const form = box.parentElement.clientWidth < NARROW ? "narrow" : "wide";
@@ -379,12 +400,14 @@ async function draw(box, figure) {
   }
 }
 
+// Plotly makes a class and a selector of a trace's name: so it has no sign that means something there.
 function nameTraces(data) {
   const used = new Map();
   for (const trace of data) {
-    const what = [trace.legendgroup ?? trace.name ?? "", ...Object.keys(trace.meta ?? {}), trace.xaxis ?? "", trace.yaxis ?? ""].join("|");
-    used.set(what, (used.get(what) ?? 0) + 1);
-    trace.uid = `${what}|${used.get(what)}`;
+    const parts = [trace.legendgroup ?? trace.name ?? "", ...Object.keys(trace.meta ?? {}), trace.xaxis ?? "", trace.yaxis ?? ""];
+    const name = parts.join("_").replace(/[^A-Za-z0-9]/g, (sign) => `-${sign.codePointAt(0)}-`);
+    used.set(name, (used.get(name) ?? 0) + 1);
+    trace.uid = `${name}_${used.get(name)}`;
   }
 }
 
