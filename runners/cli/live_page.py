@@ -284,7 +284,7 @@ def _trials(now: Now) -> list[dict[str, Any]]:
         if record:
             row |= {
                 "name": f"{label}, {seed_and_fold(record.seed, record.fold)}",
-                **record.model_dump(include={"state", "epochs", "best_epoch", "val_dice", "train_seconds", "error"}),
+                **record.model_dump(include={"state", "epochs", "val_dice", "train_seconds", "error"}),
             }
         rows.append(row)
     return rows
