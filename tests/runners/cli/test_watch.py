@@ -193,7 +193,7 @@ def driver(study: Study, *keys: str, **changes: object) -> None:
     running = {
         key: Running(key=key, name=f"seed={n}, seed {n}", epoch=1, epochs=2, val_dice=0.5, node="10.0.0.1")
         for n, key in enumerate(keys, 1)
-    }  # noqa: E501
+    }
     now = time.time()
     nodes = [LiveNode(address="10.0.0.1", cpus=2, gpus=1), LiveNode(address="10.0.0.2", cpus=2, gpus=0, alive=False)]
     told = {"began": now - 60, "updated": now, "total": 3, "epochs_done": 6, "running": running, "nodes": nodes}
