@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ablate.deployment.formats import Format
-from ablate.errors import InputError, brief
+from ablate.deployment.formats import ExportError, Format
+from ablate.errors import brief
 
 INPUT, OUTPUT = "image", "logits"
 """What a file calls them: (batch, channels, height, width) float32 both."""
@@ -27,7 +27,7 @@ _EXAMPLES = 2
 def converted(model: nn.Module, form: Format, channels: int, size: tuple[int, int]) -> bytes:
     """The file of `model`, in evaluation mode, for images (batch, channels, *size).
 
-    Raises `InputError` for a network that the form cannot hold, with the operation where the exporter names it.
+    Raises `ExportError` for a network that the form cannot hold, with the operation where the exporter names it.
     """
     like = next(model.parameters())
     example = torch.zeros(_EXAMPLES, channels, *size, device=like.device)
@@ -36,7 +36,7 @@ def converted(model: nn.Module, form: Format, channels: int, size: tuple[int, in
         with quiet(), torch.no_grad():
             return _BY_FORM[form.name](model, example)
     except Exception as error:  # exporters raise what they like
-        raise InputError(f"the network cannot be exported as {form.name}: {_why(error)}") from None
+        raise ExportError(f"the network cannot be exported as {form.name}: {_why(error)}") from None
 
 
 def _torchscript(model: nn.Module, example: torch.Tensor) -> bytes:

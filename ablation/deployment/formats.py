@@ -9,6 +9,10 @@ from typing import NamedTuple
 from ablate.errors import InputError, unknown
 
 
+class ExportError(InputError):
+    """A network that a format has no form for, or not the network's: the message names what it lacks."""
+
+
 class Format(NamedTuple):
     name: str
     suffix: str
