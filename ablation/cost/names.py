@@ -11,11 +11,11 @@ RUNTIMES = {"onnx": "ONNX", "onnx-int8": "ONNX int8"}
 """Where exported files run, and what each is called. Before `-int8` is the format of the file."""
 PYTORCH = "torch"
 """Where networks are trained: what it takes there has a name without a runtime."""
-COSTS = {"params": "Parameters", "macs": "MACs", "latency_ms": "Latency", "peak_memory_mb": "Peak memory"}
+COSTS_OF_NETWORKS = {"params": "Parameters", "macs": "MACs", "latency_ms": "Latency", "peak_memory_mb": "Peak memory"}
 """Of a network. The first two are known before training; the others are there once `ablate measure` was run."""
 OF_FILES = {"latency_ms": "Latency", "peak_memory_mb": "Peak memory", "file_mb": "File size"}
 """Of a file in a runtime, once `ablate measure --runtime` was run."""
-ALL_COSTS = COSTS | {
+ALL_COSTS = COSTS_OF_NETWORKS | {
     f"{cost}@{runtime}": f"{word} in {called}"
     for runtime, called in RUNTIMES.items()
     for cost, word in OF_FILES.items()
@@ -28,7 +28,7 @@ UNITS = {cost: _UNITS[stem] for cost in ALL_COSTS if (stem := cost.partition("@"
 def cost_named(name: str) -> str:
     """The name itself. Raises `InputError` for one that no cost has, with the nearest that does."""
     stem, at, runtime = name.partition("@")
-    if at and runtime == PYTORCH and stem in COSTS:
+    if at and runtime == PYTORCH and stem in COSTS_OF_NETWORKS:
         raise InputError(f"unknown cost '{name}': PyTorch's is called {stem}")
     if name not in ALL_COSTS:
         raise unknown("cost", name, ALL_COSTS)

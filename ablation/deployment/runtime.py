@@ -20,8 +20,8 @@ class Exported(nn.Module):
     """
 
     def __init__(self, form: Format, content: bytes | Path, threads: int | None = None) -> None:
-        """`content`: of a file, or where it is. `threads`: of ONNX Runtime, by default PyTorch's; of the others PyTorch's
-        is what holds."""
+        """`content`: of a file, or where it is. `threads`: of ONNX Runtime, by default PyTorch's; of the others
+        PyTorch's is what holds."""
         super().__init__()
         self._run = _LOADED[form.name](content, threads or torch.get_num_threads())
 

@@ -24,6 +24,7 @@ from ablate.analysis.report.pictures import pictures
 from ablate.analysis.scores import cell_scores
 from ablate.analysis.significance import mean_interval
 from ablate.analysis.uncertainty import uncertain_fronts, with_chosen
+from ablate.cost.names import how_to_measure
 from ablate.errors import InputError, unknown
 from ablate.metrics.counts import MetricName
 
@@ -84,8 +85,8 @@ class _Drawing:
         found: Pareto = fronts(tasks(self.seeds)[self.task], self.asked.cost, self.asked.metric)[0]
         if (found.x, found.y) != (self.asked.cost, self.asked.metric) or not found.points:
             raise InputError(
-                f"no network has both {self.asked.cost} and {self.asked.metric}: latency and memory are there once "
-                "`ablate measure` was run"
+                f"no network has both {self.asked.cost} and {self.asked.metric}: what is measured is there once "
+                f"`{how_to_measure(self.asked.cost)}` was run"
             )
         return found
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ablate.errors import InputError, brief
+from ablate.runners.cli.costs import cost_option, in_runtime, runtime_option
 from ablate.runners.cli.output import check_target, console, print_json, say, write
 from ablate.runners.cli.shared import (
     class_option,
-    cost_option,
     json_option,
     metric_option,
     notes,
@@ -38,6 +38,7 @@ _LEAST, _MOST = 40.0, 400.0
 @cost_option
 @metric_option("--y")
 @class_option
+@runtime_option
 @unit_option
 @json_option
 def figure(
@@ -49,6 +50,7 @@ def figure(
     x: Cost,
     y: MetricName,
     of_class: str,
+    runtime: str | None,
     unit: Unit | None,
     as_json: bool,
 ) -> None:
@@ -84,6 +86,7 @@ def figure(
     millimetres = _millimetres(width)
     opened = open_study(study)
     frames, y = tables_with(opened, y, of_class, unit, None)
+    frames = in_runtime(frames, opened, runtime)
     made = printed(opened, frames, name, output.suffix.lower(), Asked(data, x, y, millimetres))
     write(output, made.content)
     if as_json:

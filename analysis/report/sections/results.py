@@ -14,7 +14,7 @@ from ablate.analysis.failure_words import percent
 from ablate.analysis.failures import Failures
 from ablate.analysis.format import CHOSEN, listing, model_name, score
 from ablate.analysis.front_words import chosen_note
-from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered
+from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered, value
 from ablate.analysis.report.content import Content, Intervals, best_first, interval_of
 from ablate.analysis.report.page import NOTHING, Part, laid_out
 from ablate.analysis.report.sections.base import Section
@@ -155,7 +155,7 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
         headed(found.label, more.configurations.get(found.id, found.configuration), link),
         *(_score(found, metric, more) for metric in (*METRICS, *found.more)),
         *([_fails(more.failures.get(found.id))] if more.failures else []),
-        *(number(getattr(found, cost), amount(cost, getattr(found, cost))) for cost in costs),
+        *(number(value(found, cost), amount(cost, value(found, cost))) for cost in costs),
         *([number(chance, f"{chance:.2f}")] if more.chances else []),
         number(found.seeds if trained else None, str(found.seeds)),
         number(found.epochs if trained else None, f"{found.epochs:.0f}"),
