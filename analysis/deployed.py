@@ -182,12 +182,30 @@ def file_words(front: Pareto) -> list[str]:
             f"{metric} is of the networks' masks in {RUNTIMES.get(files.scored_in, 'PyTorch')}, not of their files' in "
             f"{called}{_apart(files)}: --runtime {files.runtime} takes those."
         )
-    for why, labels in files.no_file.items():
-        said.append(f"No file for {called} has {listing([shortened(label, 60) for label in labels], 6)}: {why}.")
+    said += [_without(files.runtime, why, labels) for why, labels in files.no_file.items()]
     if files.unmeasured:
         names = listing([shortened(label, 60) for label in files.unmeasured], 6)
         said.append(f"Not measured in {called}: {names}. Run `{how_to_measure(front.x)}`.")
     return said
+
+
+def caption_words(fronts: Iterable[Pareto]) -> list[str]:
+    """The same of many fronts together, as a caption has it."""
+    of_files = [front.of_files for front in fronts if front.of_files is not None]
+    if not of_files:
+        return []
+    called = listing(list(dict.fromkeys(RUNTIMES[files.runtime] for files in of_files)))
+    where = RUNTIMES.get(of_files[0].scored_in)
+    whose = f"of the masks that files find in {where}" if where else "of the networks' own masks, in PyTorch"
+    said = [f"Costs in {called} are of the networks' files; scores are {whose}."]
+    no_file = {(files.runtime, why): labels for files in of_files for why, labels in files.no_file.items()}
+    said += [_without(runtime, why, labels) for (runtime, why), labels in no_file.items()]
+    return said
+
+
+def _without(runtime: str, why: str, labels: Iterable[str]) -> str:
+    names = listing([shortened(label, 60) for label in labels], 6)
+    return f"No file for {RUNTIMES[runtime]} has {names}: {why}."
 
 
 def _apart(files: OfFiles) -> str:

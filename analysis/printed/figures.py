@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.analysis.by_seed import by_seed
 from ablate.analysis.confirmation import DESIGN
+from ablate.analysis.deployed import file_words
 from ablate.analysis.effects import effects
 from ablate.analysis.figures.curves import curves
 from ablate.analysis.figures.heatmap import level_means
@@ -51,6 +52,8 @@ class Printed(NamedTuple):
 
     content: bytes
     key: dict[str, str]
+    said: tuple[str, ...] = ()
+    """What must be said of it."""
 
 
 _Drawn = tuple["Figure", list[str]]
@@ -172,4 +175,5 @@ def printed(study: Study, frames: Frames, name: str, suffix: str, asked: Asked |
     with in_print():
         drawing = _Drawing(study, frames, asked or Asked())
         figure, used = FIGURES[name][1](drawing)
-        return Printed(content(figure, suffix), key_of(drawing.called, used) if used else {})
+        said = tuple(file_words(drawing.front)) if name == "front" else ()
+        return Printed(content(figure, suffix), key_of(drawing.called, used) if used else {}, said)

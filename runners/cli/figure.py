@@ -76,6 +76,7 @@ def figure(
       ablate figure STUDY front --x macs --y miou -o front.svg
       ablate figure STUDY effects --width page -o effects.pdf
     """
+    from ablate.analysis.deployed import scored_where
     from ablate.analysis.printed.figures import FIGURES, Asked, printed
     from ablate.analysis.printed.sheet import SUFFIXES
     from ablate.errors import unknown
@@ -96,7 +97,7 @@ def figure(
     out.print(f"{output}: {FIGURES[name][0]}, {millimetres:g} mm wide", soft_wrap=True)
     for letter, stands_for in made.key.items():
         out.print(f"  {letter}  {stands_for}", soft_wrap=True, markup=False)
-    for line in notes(opened):
+    for line in [*made.said, *scored_where(frames), *notes(opened)]:
         say(line, err=True)
 
 
