@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from ablate.analysis.measured import Disagreement
     from ablate.cost.measured import Device, Measured
     from ablate.runners.cli.measured_jobs import Figures, Job
+    from ablate.study.in_runtimes import InRuntime
 
 _MOST_PAIRS = 12
-_RAN = {PYTORCH: "torch", "onnx": "onnxruntime", "onnx-int8": "onnxruntime"}
-"""The distribution whose version is told."""
+_RAN = ("onnxruntime", "torch")
+"""Distributions whose version is told."""
 
 
 @click.command()
@@ -133,9 +134,9 @@ def measure(
         _print_files(out, jobs, named, figures, trials)
     else:
         _print_table(out, jobs, figures.networks, figures.failed)
-    shown = figures.networks if PYTORCH in named else {}
-    for doubt in doubted({job.cell: shown[job.cell] for job in jobs if job.cell in shown}, trials):
-        out.print(doubt, style="yellow")
+        known = {job.cell: figures.networks[job.cell] for job in jobs if job.cell in figures.networks}
+        for doubt in doubted(known, trials):
+            out.print(doubt, style="yellow")
     if len(new) < len(jobs):
         out.print(f"{_counted(len(jobs) - len(new))} measured before: left as they are (--again measures them too).")
     if PYTORCH in named:
@@ -155,7 +156,13 @@ def _document(
             if cell in figures.files
         },
         "left_as_they_are": [cell for job in jobs if job not in new for cell in job.cells],
-        "doubts": {cell: one.doubt for cell, one in found.items() if one.doubt is not None},
+        "doubts": {cell: one.doubt for cell, one in found.items() if one.doubt is not None}
+        | {
+            f"{cell}@{name}": files.measured.doubt
+            for cell in cells
+            for name, files in figures.files.get(cell, {}).items()
+            if name in named and files.measured and files.measured.doubt is not None
+        },
         "failed": figures.failed,
         "disagreements": [pair._asdict() | {"a": pair.a._asdict(), "b": pair.b._asdict()} for pair in pairs],
     }
@@ -213,42 +220,51 @@ def _print_table(out: Console, jobs: Sequence[Job], results: dict[str, Measured]
 def _print_files(
     out: Console, jobs: Sequence[Job], named: Sequence[str], figures: Figures, trials: pd.DataFrame
 ) -> None:
-    """A row for each network and runtime; the device, what ran the files, and what has none, beneath."""
+    """Of each network a row in each runtime; beneath, what ran them, what has no file, and what is in doubt."""
     columns = ("latency ms", "CPU ms", "memory MB", "file MB", "Dice", "differs")
-    table = plain_table("network", "in", *columns, right=columns)
+    table = plain_table("network", *columns, right=columns)
     dice = trials[trials["state"] == "complete"].groupby("cell")["dice"].mean()
-    on: dict[str, None] = {}
-    without, several = [], False
+    on, ran = dict[str, None](), dict[str, None]()
+    doubts, timed = [], 0
     for job in jobs:
+        table.add_row(job.label, style="bold")
         for name in named:
             files = figures.files.get(job.cell, {}).get(name)
             taken = figures.networks.get(job.cell) if name == PYTORCH else files and files.measured
-            if files and files.why_not is not None:
-                without.append(f"{job.label} has no file for {RUNTIMES[name]}: {files.why_not}")
             if taken is None:
                 continue
             row = [_digits(taken.latency_ms), _digits(taken.latency_cpu_ms), f"{taken.peak_memory_mb:.0f}"]
-            if name == PYTORCH or not files or files.file_mb is None:
-                row += ["", f"{dice[job.cell]:.4f}", ""]
-            else:
-                found = files.trials.values()
-                several = several or len(found) > 1
-                share = sum(one.others for one in found) / max(1, sum(one.pixels for one in found))
-                row += [f"{files.file_mb:.1f}", f"{sum(one.dice for one in found) / max(1, len(found)):.4f}"]
-                row.append(f"{share:.2%}")
-            table.add_row(job.label, name, *row)
-            ran = [f"{library} {version}" for library, version in taken.versions.items() if library == _RAN[name]]
-            on[", ".join([name, taken.device, taken.input, *ran])] = None
+            table.add_row(f"  {name}", *row, *(_of_file(files) if files else ("", f"{dice[job.cell]:.4f}", "")))
+            on |= dict.fromkeys((taken.device, taken.input))
+            ran |= {f"{library} {taken.versions[library]}": None for library in _RAN if library in taken.versions}
+            doubts += [taken.others or 0.0] if taken.doubt is not None else []
+            timed += 1
     out.print(table)
-    for line in on:
-        out.print(f"{line}, batch 1, median of rounds", style="dim", soft_wrap=True)
-    over = ", mean over its trials" if several else ""
-    out.print(f"Dice: of the test images{over}. differs: pixels of another class than the network's.", style="dim")
-    for line in without:
-        out.print(line, style="red")
+    out.print(
+        f"{', '.join((*on, *ran))}: batch 1, median of rounds, of one trial's file. Dice is of the test images, mean "
+        "over a network's trials; differs: pixels of another class than the network's.",
+        style="dim",
+    )
     for job in jobs:
+        for name, found in figures.files.get(job.cell, {}).items():
+            if name in named and found.why_not is not None:
+                out.print(f"{job.label} has no file for {RUNTIMES[name]}: {found.why_not}", style="red")
         if job.cell in figures.failed:
             out.print(f"{job.label} could not be measured: {figures.failed[job.cell]}", style="red")
+    if doubts:
+        out.print(
+            f"{len(doubts)} of {timed} latencies are in doubt: others kept up to {max(doubts):.1f} cores busy. CPU ms "
+            "hang less on that. Measure again (--again) on an idle machine; --json says why of each.",
+            style="yellow",
+        )
+
+
+def _of_file(files: InRuntime) -> tuple[str, str, str]:
+    """Its size, Dice, and the share of pixels of another class."""
+    found = files.trials.values()
+    share = sum(one.others for one in found) / max(1, sum(one.pixels for one in found))
+    mean = sum(one.dice for one in found) / max(1, len(found))
+    return f"{files.file_mb or 0.0:.1f}", f"{mean:.4f}", f"{share:.2%}"
 
 
 def _digits(milliseconds: float | None) -> str:
