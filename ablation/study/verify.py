@@ -87,7 +87,7 @@ def repair(study: Study, problems: Iterable[Problem]) -> None:
         with contextlib.suppress(OSError):  # it is no file: then it says nothing
             study.log(key, "set aside by ablate verify: to be trained anew")
         set_aside(study.path, f"trials/{key}", key)
-    for name in subjects["set aside"]:
+    for name in subjects["set aside"] | subjects["measure"]:
         set_aside(study.path, name, name.replace("/", "_"))
     for name in sorted(subjects["picture"]):
         folder = study.path.joinpath(*name.split("/")[:2])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ablate.cost.measured import Device, Measured
     from ablate.runners.cli.measured_jobs import Figures, Job
     from ablate.study.in_runtimes import InRuntime
+    from ablate.study.study import Study
 
 _MOST_PAIRS = 12
 _RAN = ("onnxruntime", "torch")
@@ -85,14 +86,13 @@ def measure(
     disturbed, is said. CPU ms is what a pass takes of the processor, over all
     threads. Have nothing else run on the machine meanwhile.
 
-    In a runtime other than torch, what is measured is the file that a network
-    leaves as (`ablate export-model`): latency, memory and size of one trial's,
-    a round of each runtime in turn, and the scores that the files of all its
-    trials reach on the test images. They are costs on fronts and in claims,
-    latency_ms@onnx say.
+    In other runtimes than torch the files that networks leave as are measured
+    (`ablate export-model`): latency, memory and size of one trial's, a round
+    of each runtime in turn, and the scores of all trials' on the test images.
+    They are costs on fronts and in claims: latency_ms@onnx, say.
 
     The figures go into the study, with the device they are of. What was
-    measured on this device, so and by these versions, is left as it is.
+    measured before on it, so and by these versions, is left as it is.
 
     \b
     Examples:
@@ -101,46 +101,71 @@ def measure(
       ablate measure STUDY --runtime torch,onnx,onnx-int8
       ablate pareto STUDY --x latency_ms@onnx-int8 --runtime onnx-int8
     """
-    from ablate.analysis.frames import load
-    from ablate.analysis.measured import disagreements, doubted
-    from ablate.cost.measured import choose_device
     from ablate.runners.cli.measured_jobs import Asked, Figures, jobs_of, measured
 
     named = tuple(runtimes_named(runtimes))
     opened = open_study(study)
     if opened.is_being_written():
         raise InputError(f"a run is writing '{study}': measure when it has ended, with the machine idle")
-    files = [name for name in named if name != PYTORCH]
-    if files:
-        from ablate.deployment.measured import check_runtimes
-
-        check_runtimes(files)
     use_own_code(code)
-    place = choose_device(device or ("cpu" if files else None))
-    asked = Asked(named, place, threads, repeats, seconds, again, data_dir)
+    asked = Asked(named, _device(named, device), threads, repeats, seconds, again, data_dir)
     jobs = jobs_of(opened, None if size is None else parse_input(size), asked)
     figures = Figures(opened)
     _say_if_busy()
     with opened.writing():
         new = measured(opened, jobs, asked, figures, quiet=as_json)
-    trials = load(opened).trials
-    timed = {cell for job in jobs for cell in job.cells if PYTORCH in named and cell in figures.networks}
-    pairs = [pair for pair in disagreements(trials) if pair.a.cell in timed and pair.b.cell in timed]
+    pairs = _disagreements(opened, jobs) if PYTORCH in named else []
     if as_json:
         print_json({"study": str(study)} | _document(jobs, new, named, figures, pairs))
-        return
-    out = console()
-    if files:
-        _print_files(out, jobs, named, figures, trials)
     else:
+        _print(opened, jobs, new, named, figures, pairs)
+
+
+def _device(named: Sequence[str], asked: Device | None) -> Device:
+    """Where PyTorch runs. Raises `InputError` where a runtime, or the device, is not there."""
+    from ablate.cost.measured import choose_device
+
+    files = [name for name in named if name != PYTORCH]
+    if files:
+        from ablate.deployment.measured import check_runtimes
+
+        check_runtimes(files)
+    return choose_device(asked or ("cpu" if files else None))
+
+
+def _disagreements(study: Study, jobs: Sequence[Job]) -> list[Disagreement]:
+    from ablate.analysis.frames import load
+    from ablate.analysis.measured import disagreements
+
+    cells = {cell for job in jobs for cell in job.cells}
+    return [pair for pair in disagreements(load(study).trials) if {pair.a.cell, pair.b.cell} <= cells]
+
+
+def _print(
+    study: Study,
+    jobs: Sequence[Job],
+    new: Sequence[Job],
+    named: Sequence[str],
+    figures: Figures,
+    pairs: Sequence[Disagreement],
+) -> None:
+    from ablate.analysis.frames import load
+    from ablate.analysis.measured import doubted
+
+    out, trials = console(), load(study).trials
+    if named == (PYTORCH,):
         _print_table(out, jobs, figures.networks, figures.failed)
         known = {job.cell: figures.networks[job.cell] for job in jobs if job.cell in figures.networks}
         for doubt in doubted(known, trials):
             out.print(doubt, style="yellow")
-    if len(new) < len(jobs):
-        out.print(f"{_counted(len(jobs) - len(new))} measured before: left as they are (--again measures them too).")
+    else:
+        _print_files(out, jobs, named, figures, trials)
+    if left := len(jobs) - len(new):
+        networks = "1 network was" if left == 1 else f"{left} networks were"
+        out.print(f"{networks} measured before: left as they are (--again measures them too).")
     if PYTORCH in named:
-        _print_disagreements(out, [pair.text for pair in pairs], len(timed))
+        timed = sum(cell in figures.networks for job in jobs for cell in job.cells)
+        _print_disagreements(out, [pair.text for pair in pairs], timed)
 
 
 def _document(
@@ -166,10 +191,6 @@ def _document(
         "failed": figures.failed,
         "disagreements": [pair._asdict() | {"a": pair.a._asdict(), "b": pair.b._asdict()} for pair in pairs],
     }
-
-
-def _counted(networks: int) -> str:
-    return f"{networks} network{' was' if networks == 1 else 's were'}"
 
 
 def _say_if_busy() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,6 @@ def pareto(
       ablate pareto STUDY -o front.html
     """
     from ablate.analysis.by_seed import by_seed, remarks
-    from ablate.analysis.deployed import file_words
     from ablate.analysis.failure_words import failed_trainings, legend
     from ablate.analysis.failures import failing, failures
     from ablate.analysis.scores import metrics_of
@@ -104,9 +103,7 @@ def pareto(
     wanted = known if output else [y]  # a page has every pair of axes; the terminal has one
     intervals, uncertain = _sure(frames, records, wanted, resamples)
     firsts = {task: (found[0], uncertain[task][0]) for task, found in records.items()}
-    resampled = dict.fromkeys(f"Resamples: {sure.note}." for _, sure in firsts.values() if sure.note)
-    of_files = dict.fromkeys(line for found, _ in firsts.values() for line in file_words(found))
-    said = [*remarks(frames), *of_files, *notes(opened), *resampled]
+    said = [*remarks(frames), *_of_fronts(firsts.values(), notes(opened))]
     explained = legend(lost, frames, y)
     everything = [*failed_trainings(frames.trials), explained, *said]
     if output:
@@ -122,6 +119,15 @@ def pareto(
     _print_sureness(out, firsts)
     if output:
         out.print(f"Page: {output}", soft_wrap=True)
+
+
+def _of_fronts(firsts: Iterable[tuple[Pareto, UncertainFront]], noted: Sequence[str]) -> list[str]:
+    """What must be said of fronts over what files cost; then of the study, and of resamples."""
+    from ablate.analysis.deployed import file_words
+
+    pairs = list(firsts)
+    of_files = dict.fromkeys(line for found, _ in pairs for line in file_words(found))
+    return [*of_files, *noted, *dict.fromkeys(f"Resamples: {sure.note}." for _, sure in pairs if sure.note)]
 
 
 def _print_sureness(out: Console, firsts: Mapping[str, tuple[Pareto, UncertainFront]]) -> None:
