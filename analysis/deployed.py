@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ablate.analysis.pareto import Cell, Pareto
     from ablate.study.study import Study
 
-_TEXTS = "latency_device", "latency_input", "no_file"
+_TEXTS = "latency_device", "latency_input", "no_file", "in_doubt"
 _TIMES = "latency_ms", "latency_low_ms", "latency_high_ms", "latency_cpu_ms", "peak_memory_mb"
 
 
@@ -33,8 +33,8 @@ def with_files(trials: pd.DataFrame, study: Study) -> pd.DataFrame:
     """A trial table with columns for each runtime in which something was measured, after `peak_memory_mb`.
 
     `latency_ms@RUNTIME` and so on, `file_mb`, `latency_device` (with the runtime's version), `latency_input`, `dice`
-    (of the trial's masks there, mean over images), and `no_file` (why there is none). What is damaged is noted in
-    `study.faults`.
+    (of the trial's masks there, mean over images), `no_file` (why there is none), and `in_doubt` (why latency is). What
+    is damaged is noted in `study.faults`.
     """
     try:
         known = read_runtimes(study.path)
@@ -77,7 +77,7 @@ def _columns(found: InRuntime | None, key: str, runtime: str) -> dict[str, Any]:
         row |= {name: bounded(getattr(taken, name)) for name in _TIMES}
         ran = [f"{name} {taken.versions[name]}" for name in ("onnxruntime",) if name in taken.versions]
         row |= {"latency_device": ", ".join([taken.device, *ran]), "latency_input": taken.input}
-        row["file_mb"] = found.file_mb
+        row |= {"file_mb": found.file_mb, "in_doubt": taken.doubt}
     if key in found.trials:
         row["dice"] = found.trials[key].dice
     return {f"{name}@{runtime}": value for name, value in row.items()}
@@ -87,12 +87,13 @@ def _columns(found: InRuntime | None, key: str, runtime: str) -> dict[str, Any]:
 
 
 class Files(NamedTuple):
-    """What is known of a cell's files: costs, and Dice, by column; on what they were measured and why there is none, by
-    runtime."""
+    """What is known of a cell's files: costs, and Dice, by column; on what they were measured, why there is none,
+    and why a latency is in doubt, by runtime."""
 
     costs: Mapping[str, float] = {}
     devices: Mapping[str, str] = {}
     no_file: Mapping[str, str] = {}
+    in_doubt: Mapping[str, str] = {}
     scored_in: str = ""
     """The runtime whose masks the cell's scores are of; '' of the network's own."""
 
@@ -116,7 +117,7 @@ def files_of(trials: pd.DataFrame) -> dict[str, Files]:
             return {runtime: ", ".join(parts) for runtime, parts in found.items() if parts}
 
         devices, no_file = by_runtime("latency_device", "latency_input"), by_runtime("no_file")
-        return Files(numbers.get(cell, {}), devices, no_file, known.get("scored_in", ""))
+        return Files(numbers.get(cell, {}), devices, no_file, by_runtime("in_doubt"), known.get("scored_in", ""))
 
     return {str(cell): files(cell) for cell in groups.groups}
 
@@ -130,6 +131,8 @@ class OfFiles(NamedTuple):
     """Labels of networks that have none, by why."""
     unmeasured: tuple[str, ...]
     """Labels of networks of which nothing is known there."""
+    in_doubt: tuple[str, ...]
+    """Labels of networks whose latency is, where the cost is that."""
     apart: float | None
     """How far Dice of a network's files is from its own, at most; None where it is not known, or not the question."""
 
@@ -140,7 +143,7 @@ def about_files(cost: str, trained: Iterable[Cell]) -> OfFiles | None:
     if not runtime:
         return None
     no_file: dict[str, tuple[str, ...]] = {}
-    unmeasured, apart, scored_in = [], [], ""
+    unmeasured, in_doubt, apart, scored_in = [], [], [], ""
     for cell in trained:
         files = cell.files
         scored_in = files.scored_in
@@ -148,9 +151,12 @@ def about_files(cost: str, trained: Iterable[Cell]) -> OfFiles | None:
             no_file[why] = (*no_file.get(why, ()), cell.label)
         elif math.isnan(files.costs.get(cost, math.nan)):
             unmeasured.append(cell.label)
+        if runtime in files.in_doubt and cost.startswith("latency"):
+            in_doubt.append(cell.label)
         apart.append(abs(files.costs.get(f"dice@{runtime}", math.nan) - cell.dice.mean))
     known = [one for one in apart if math.isfinite(one)]
-    return OfFiles(runtime, scored_in, no_file, tuple(unmeasured), max(known) if known and not scored_in else None)
+    off = max(known) if known and not scored_in else None
+    return OfFiles(runtime, scored_in, no_file, tuple(unmeasured), tuple(in_doubt), off)
 
 
 # In words ------------------------------------------------------------------------------------------------------------
@@ -186,6 +192,12 @@ def file_words(front: Pareto) -> list[str]:
     if files.unmeasured:
         names = listing([shortened(label, 60) for label in files.unmeasured], 6)
         said.append(f"Not measured in {called}: {names}. Run `{how_to_measure(front.x)}`.")
+    if files.in_doubt:
+        names = listing([shortened(label, 60) for label in files.in_doubt], 6)
+        said.append(
+            f"Latency in {called} is in doubt of {names}, for the machine was busy or unsteady: measure again on an "
+            f"idle one (`{how_to_measure(front.x)} --again`)."
+        )
     return said
 
 

@@ -385,4 +385,6 @@ def _measure(cost: Cost, cells: Sequence[Cell]) -> str:
 
 
 def _shown(amount: float, cost: Cost) -> str:
-    return f"{amount:.3g} {UNITS[cost]}" if cost in UNITS else si(amount)
+    if cost not in UNITS:
+        return si(amount)
+    return f"{amount:,.0f} {UNITS[cost]}" if amount >= 1000 else f"{amount:.3g} {UNITS[cost]}"
