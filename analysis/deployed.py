@@ -75,7 +75,7 @@ def _columns(found: InRuntime | None, key: str, runtime: str) -> dict[str, Any]:
     taken, row = found.measured, dict[str, Any](no_file=found.why_not)
     if taken is not None:
         row |= {name: bounded(getattr(taken, name)) for name in _TIMES}
-        ran = [f"{name} {taken.versions[name]}" for name in ("onnxruntime",) if name in taken.versions]
+        ran = [f"{name} {taken.versions[name]}" for name in ("onnxruntime", "executorch") if name in taken.versions]
         row |= {"latency_device": ", ".join([taken.device, *ran]), "latency_input": taken.input}
         row |= {"file_mb": found.file_mb, "in_doubt": taken.doubt}
     if key in found.trials:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ablate.errors import InputError, unknown
 
-RUNTIMES = {"onnx": "ONNX", "onnx-int8": "ONNX int8"}
+RUNTIMES = {"onnx": "ONNX", "onnx-int8": "ONNX int8", "executorch": "ExecuTorch"}
 """Where exported files run, and what each is called. Before `-int8` is the format of the file."""
 PYTORCH = "torch"
 """Where networks are trained: what it takes there has a name without a runtime."""

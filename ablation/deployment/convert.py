@@ -25,7 +25,7 @@ _EXAMPLES = 2
 
 
 def converted(model: nn.Module, form: Format, channels: int, size: tuple[int, int]) -> bytes:
-    """The file of `model`, in evaluation mode, for images (batch, channels, *size).
+    """The file of `model`, in evaluation mode, for images (batch, channels, *size); of ExecuTorch the batch is 1.
 
     Raises `ExportError` for a network that the form cannot hold, with the operation where the exporter names it.
     """
@@ -68,7 +68,16 @@ def _onnx(model: nn.Module, example: torch.Tensor) -> bytes:
     return content
 
 
-_BY_FORM = {"onnx": _onnx, "torchscript": _torchscript, "pt2": _pt2}
+def _executorch(model: nn.Module, example: torch.Tensor) -> bytes:
+    """For one image at a time: a runtime for devices plans its memory for the largest batch."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    program = torch.export.export(model, (example[:1],))
+    return bytes(to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
+
+
+_BY_FORM = {"onnx": _onnx, "torchscript": _torchscript, "pt2": _pt2, "executorch": _executorch}
 _BATCH_IS_FREE = ({0: torch.export.Dim("batch", min=1)},)
 
 
@@ -96,7 +105,10 @@ def _why(error: BaseException) -> str:
     while cause is not None:
         said.append(str(cause))
         cause = cause.__cause__ or cause.__context__
-    operation = re.search(r"OpOverload\(op='([\w.]+)'|[Uu]nsupported operator:? '?([\w.:]+)", "\n".join(said))
+    operation = re.search(
+        r"OpOverload\(op='([\w.]+)'|[Uu]nsupported operator:? '?([\w.:]+)|Operator torch\._ops\.([\w.]+) is not in",
+        "\n".join(said),
+    )
     if operation:
         return f"it has no form of the operation {next(filter(None, operation.groups()))}"
     lines = [line.strip() for text in reversed(said) for line in text.splitlines() if line.strip()]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -72,6 +74,35 @@ def _pt2(content: bytes | Path, threads: int) -> Callable[[Tensor], Tensor]:
     return run
 
 
-LIBRARIES = {"onnx": ("onnxruntime", "onnx", "onnxscript", "torch")}
+def _executorch(content: bytes | Path, threads: int) -> Callable[[Tensor], Tensor]:
+    with _without_native_words():
+        from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
+        from executorch.runtime import Runtime
+
+        program = Runtime.get().load_program(_source(content))
+        method = program.load_method("forward")
+        _unsafe_reset_threadpool(threads)
+
+    def run(images: Tensor, program: object = program) -> Tensor:  # which the method needs to be alive
+        found = [method.execute([images[at : at + 1]])[0] for at in range(len(images))]
+        return found[0] if len(found) == 1 else torch.cat(found)
+
+    return run
+
+
+@contextlib.contextmanager
+def _without_native_words() -> Iterator[None]:
+    """Without what a library in C++ writes to standard error: which processor this is, where it cannot tell."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+LIBRARIES = {"onnx": ("onnxruntime", "onnx", "onnxscript", "torch"), "executorch": ("executorch", "torch")}
 """Distributions that run a format's files, and then those that make them."""
-_LOADED = {"onnx": _onnx, "torchscript": _torchscript, "pt2": _pt2}
+_LOADED = {"onnx": _onnx, "torchscript": _torchscript, "pt2": _pt2, "executorch": _executorch}

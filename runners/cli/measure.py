@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ablate.study.study import Study
 
 _MOST_PAIRS = 12
-_RAN = ("onnxruntime", "torch")
+_RAN = ("onnxruntime", "executorch", "torch")
 """Distributions whose version is told."""
 
 
