@@ -76,12 +76,13 @@ def _pt2(content: bytes | Path, threads: int) -> Callable[[Tensor], Tensor]:
 
 def _executorch(content: bytes | Path, threads: int) -> Callable[[Tensor], Tensor]:
     with _without_native_words():
-        from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
+        from executorch.extension.pybindings.portable_lib import _threadpool_get_thread_count, _unsafe_reset_threadpool
         from executorch.runtime import Runtime
 
+        if _threadpool_get_thread_count() != threads:  # before anything is loaded that would hold on to its threads
+            _unsafe_reset_threadpool(threads)
         program = Runtime.get().load_program(_source(content))
         method = program.load_method("forward")
-        _unsafe_reset_threadpool(threads)
 
     def run(images: Tensor, program: object = program) -> Tensor:  # which the method needs to be alive
         found = [method.execute([images[at : at + 1]])[0] for at in range(len(images))]
