@@ -146,6 +146,7 @@ def _judge(study: Judged, task: str) -> ClaimResult:
         outcome: sum(v.outcome == outcome for v in verdicts) for outcome in ("supported", "refuted", "inconclusive")
     }
     found = whole(verdicts)
+    where = f" (by the masks that files find in {RUNTIMES[study.claim.runtime]})" if study.claim.runtime else ""
     tally = listing([f"{count} {name}" for name, count in counts.items() if count])
     return ClaimResult(
         name=study.claim.name,
@@ -153,7 +154,7 @@ def _judge(study: Judged, task: str) -> ClaimResult:
         task=task,
         outcome=found.outcome,
         verdicts=verdicts,
-        sentence=f"On {task} the claim is {found.outcome}: of {len(verdicts)} verdicts {tally}.",
+        sentence=f"On {task} the claim is {found.outcome}{where}: of {len(verdicts)} verdicts {tally}.",
         p_supported=found.p_supported,
         p_refuted=found.p_refuted,
         power=found.power,

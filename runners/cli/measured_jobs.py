@@ -14,9 +14,11 @@ from ablate.runners.cli.shared import say_imports
 
 if TYPE_CHECKING:
     from ablate.cost.measured import Device, Measured
-    from ablate.part import Part
+    from ablate.data.dataset import Dataset
+    from ablate.part import DataPart, Part
     from ablate.study.in_runtimes import InRuntime
     from ablate.study.study import Study
+    from ablate.study.where_data_are import DatasetOf
 
 
 class Asked(NamedTuple):
@@ -161,6 +163,20 @@ def measured(study: Study, jobs: Sequence[Job], asked: Asked, figures: Figures, 
     return [job for job, _ in left]
 
 
+def _once(dataset_of: DatasetOf) -> DatasetOf:
+    """The same, for trials one after the other of which most have the same data: these are read once."""
+    last: dict[tuple[str, tuple[int, int] | None], Dataset] = {}
+
+    def once(data: DataPart, size: tuple[int, int] | None = None) -> Dataset:
+        key = data.text, size
+        if key not in last:
+            last.clear()
+            last[key] = dataset_of(data, size)
+        return last[key]
+
+    return once
+
+
 def _measure(study: Study, job: Job, asked: Asked, figures: Figures, what: str) -> None:
     from ablate.cost.measured import measure
 
@@ -173,7 +189,7 @@ def _measure(study: Study, job: Job, asked: Asked, figures: Figures, what: str) 
 
         timing = Timing(job.size, asked.threads, asked.repeats, asked.seconds, in_turn)
         with waiting(what):
-            found = measure_files(study, job.keys, asked.files, data_of(study, asked.data_dir), timing)
+            found = measure_files(study, job.keys, asked.files, _once(data_of(study, asked.data_dir)), timing)
         network, files = found.network, found.files
     if PYTORCH in asked.runtimes and not in_turn:
         place = asked.device, asked.repeats, asked.threads, asked.seconds

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from ablate.analysis.crossed import counted
+from ablate.analysis.deployed import caption_words
 from ablate.analysis.failure_words import percent
 from ablate.analysis.failures import Failures
 from ablate.analysis.format import CHOSEN, listing, model_name, score
@@ -96,6 +97,8 @@ class _Said(NamedTuple):
     chances: bool
     devices: str
     """What latency and memory were measured on, or nothing."""
+    files: str
+    """Whose costs in runtimes are, and whose scores, or nothing."""
     shown: str
     shown_of: str
     """How many rows there are, where not all are shown."""
@@ -190,6 +193,7 @@ def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
         spreads=any(one.dice.spread is not None for one in shown),
         chances=bool(more.chances),
         devices=listing(devices) if devices else "",
+        files=" ".join(caption_words(more.fronts)),
         shown=f"{len(shown):,}",
         shown_of=f"{len(known):,}" if len(shown) < len(known) else "",
         pictured=bool(more.pictured),
