@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _TEXTS = "latency_device", "latency_input", "no_file", "in_doubt"
 _TIMES = "latency_ms", "latency_low_ms", "latency_high_ms", "latency_cpu_ms", "peak_memory_mb"
+_NAMES = *_TIMES, "file_mb", "dice", *_TEXTS
 
 
 def with_files(trials: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -52,6 +53,25 @@ def with_files(trials: pd.DataFrame, study: Study) -> pd.DataFrame:
     return placed(trials, columns)
 
 
+def is_of_files(column: str) -> bool:
+    """Whether a column of a trial table is one of these."""
+    return column.partition("@")[0] in _NAMES and runtime_of(column) in RUNTIMES
+
+
+def given(trials: pd.DataFrame) -> dict[str, list[Any]]:
+    """These columns of a table made elsewhere, as far as they can be."""
+    found: dict[str, list[Any]] = {}
+    for name in filter(is_of_files, map(str, trials)):
+        values = list(trials[name])
+        texts = [value if isinstance(value, str) else None for value in values]
+        found[name] = texts if _is_text(name) else [bounded(value) for value in values]
+    return found
+
+
+def _is_text(column: str) -> bool:
+    return column.partition("@")[0] in _TEXTS
+
+
 def placed(trials: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
     """The table with these columns after `peak_memory_mb`."""
     if not columns:
@@ -59,14 +79,13 @@ def placed(trials: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
     names = [str(name) for name in trials]
     after = names.index("peak_memory_mb") + 1
     found = pd.DataFrame(dict(columns), index=trials.index)
-    numbers = [name for name in found if str(name).partition("@")[0] not in _TEXTS]
+    numbers = [name for name in found if not _is_text(str(name))]
     found = found.astype(dict.fromkeys(numbers, np.float64))
     return pd.concat([trials[names[:after]], found, trials[names[after:]]], axis=1)
 
 
 def _names(runtime: str) -> list[str]:
-    names = *_TIMES, "file_mb", "dice", *_TEXTS
-    return [f"{name}@{runtime}" for name in names]
+    return [f"{name}@{runtime}" for name in _NAMES]
 
 
 def _columns(found: InRuntime | None, key: str, runtime: str) -> dict[str, Any]:
@@ -100,11 +119,11 @@ class Files(NamedTuple):
 
 def files_of(trials: pd.DataFrame) -> dict[str, Files]:
     """Of each cell of a trial table."""
-    columns = [str(name) for name in trials if runtime_of(str(name)) in RUNTIMES]
+    columns = [str(name) for name in trials if is_of_files(str(name))]
     where = ["scored_in"] if "scored_in" in trials else []
     if not columns and not where:
         return {}
-    texts = [name for name in columns if name.partition("@")[0] in _TEXTS]
+    texts = [name for name in columns if _is_text(name)]
     groups = trials.groupby("cell", sort=False)
     numbers = groups[[name for name in columns if name not in texts]].mean().to_dict("index")
     words = groups[[*texts, *where]].first().to_dict("index")

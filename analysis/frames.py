@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
-from ablate.analysis.deployed import placed, with_files
+from ablate.analysis.deployed import given, placed, with_files
 from ablate.analysis.format import MIXED
 from ablate.analysis.names import Named, labels_of, short_names_of, told_apart
 from ablate.analysis.scores import Unit, image_scores, metrics_of
 from ablate.analysis.scoring import AS_EVER, Scoring, names_of, stacks_of
-from ablate.cost.names import RUNTIMES, runtime_of
 from ablate.data.value_settings import in_words
 from ablate.errors import InputError
 from ablate.foreign import LARGEST, bounded, keys, need, numbers_of, whole
@@ -201,8 +200,7 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
     scoring = Scoring.of(judged, dict(zip(found["key"], found["data"], strict=True)), stacks=stacks)
     found = found.merge(scores_by_trial(judged, scoring), how="left", left_on="key", right_index=True)
     factors = [name for name in found.columns if str(name).startswith("factor.")]
-    files = {name: [bounded(value) for value in found[name]] for name in found if runtime_of(str(name)) in RUNTIMES}
-    found = placed(found.reindex(columns=_trial_columns(factors, own_metrics(judged))), files)
+    found = placed(found.reindex(columns=_trial_columns(factors, own_metrics(judged))), given(found))
     for name in VALIDATION:
         found[name] = [bounded(value, 1) for value in found[name]]
     several = judged[CASE].nunique() < judged["image"].nunique()

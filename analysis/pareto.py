@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from ablate.analysis.deployed import Files, OfFiles, about_files, files_of
 from ablate.analysis.format import NO_BREAK, si
 from ablate.analysis.scores import metrics_of
-from ablate.cost.names import ALL_COSTS, COSTS_OF_NETWORKS, UNITS, runtime_of
+from ablate.cost.names import ALL_COSTS, COSTS_OF_NETWORKS, runtime_of
+from ablate.cost.names import UNITS as UNITS
 from ablate.errors import InputError, unknown
 from ablate.metrics.counts import METRICS, MetricName
 from ablate.study.tables import JUDGED, own_metrics

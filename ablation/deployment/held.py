@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +12,11 @@ from torch import Tensor, nn
 from ablate.data.dataset import Dataset
 from ablate.data.ragged import Chosen, chosen
 from ablate.data.spacing import spacings_at
+from ablate.metrics.base import MetricFunction
 from ablate.metrics.counts import class_count, scores
 from ablate.training.inference import predictions_of
 from ablate.training.judging import counts_of, measured_all
 from ablate.training.loop import Result
-from ablate.training.recipe import metrics_of
 from ablate.trial import TrialConfig
 
 TOLERANCE = 1e-4
@@ -68,9 +69,18 @@ class Judged(NamedTuple):
     """What the file finds, as what a network finds is kept."""
 
 
-def judged(network: nn.Module, exported: nn.Module, trial: TrialConfig, dataset: Dataset) -> Judged:
-    """`trial`: whose data are prepared as `dataset` is. Images go through as they did when the trial was judged: in
-    batches, by windows where patches are drawn, with its flips."""
+def judged(
+    network: nn.Module,
+    exported: nn.Module,
+    trial: TrialConfig,
+    dataset: Dataset,
+    metrics: Mapping[str, MetricFunction] | None = None,
+) -> Judged:
+    """What a file finds in the test images, beside its network. They go through as they did when the trial was judged: in
+    batches, by windows where patches are drawn, with its flips.
+
+    `trial`: whose data are prepared as `dataset` is. `metrics`: its own, by label, to be kept too.
+    """
     beside, test = _Beside(network, exported), dataset.split(trial.protocol.split).test
     own_sizes = [dataset.own_sizes[i] for i in test] if dataset.own_sizes else []
     images, masks, cpu = Chosen(dataset.images, test), chosen(dataset.judged_by, test), torch.device("cpu")
@@ -78,7 +88,6 @@ def judged(network: nn.Module, exported: nn.Module, trial: TrialConfig, dataset:
     expected = predictions_of(network, images, own_sizes, trial, cpu)
     classes = class_count(trial.data.classes)
     counts = counts_of(found, masks, classes)
-    metrics = {label: metric.build() for label, metric in metrics_of(trial)}
     result = Result(
         epochs=[],
         best_epoch=0,
@@ -87,7 +96,7 @@ def judged(network: nn.Module, exported: nn.Module, trial: TrialConfig, dataset:
         counts=counts,
         predictions=found,
         weights={},
-        more=measured_all(metrics, found, masks, classes, spacings_at(dataset, test)),
+        more=measured_all(metrics or {}, found, masks, classes, spacings_at(dataset, test)),
     )
     held = Held(
         images=len(test),

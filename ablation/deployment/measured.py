@@ -21,6 +21,7 @@ from ablate.study.in_runtimes import Finds, InRuntime, keep_images
 from ablate.study.study import Study
 from ablate.study.trial_folder import image_table
 from ablate.study.where_data_are import DatasetOf
+from ablate.training.recipe import metrics_of
 
 MEASURING = "ablate.deployment.measuring"
 
@@ -65,13 +66,14 @@ def found_in(
     Raises `InputError` for a trial without weights, and data that are not there.
     """
     own = trained(study, key, dataset_of)
+    metrics = {label: metric.build() for label, metric in metrics_of(own.trial)}
     whole: dict[str, bytes] = {}
     found: dict[str, Finds | str] = {}
     for runtime in runtimes:
         try:
             content = _file(own, runtime, own.trial.data.size, whole)
             form = FORMATS[format_of_runtime(runtime)]
-            held, result = judged(own.network, Exported(form, content), own.trial, own.dataset)
+            held, result = judged(own.network, Exported(form, content), own.trial, own.dataset, metrics)
             if not is_int8(runtime):
                 checked(held)
             if size is not None:
@@ -136,10 +138,11 @@ def _timed(study: Study, key: str, files: Mapping[str, Path], asked: Asked, fold
         peaks[PYTORCH] = peak_memory(network, channels, classes, asked.size, "cpu", asked.threads)
     if not files and not peaks:
         return {}
-    small = folder / "small"
-    wanted = request(network, channels, classes, asked.size, "cpu", asked.threads) | {"small": str(small)}
+    wanted = request(network, channels, classes, asked.size, "cpu", asked.threads)
+    for form in dict.fromkeys(map(format_of_runtime, files)):
+        (folder / f"small.{form}").write_bytes(small_file(FORMATS[form]))
     for runtime, file in files.items():
-        small.write_bytes(small_file(FORMATS[format_of_runtime(runtime)]))
+        wanted["small"] = str(folder / f"small.{format_of_runtime(runtime)}")
         peaks[runtime] = float(in_child(MEASURING, "memory", wanted | {"files": {runtime: str(file)}}))
     wanted |= {"files": {name: str(file) for name, file in files.items()}, "peaks": peaks}
     found = json.loads(in_child(MEASURING, "time", wanted | {"repeats": asked.repeats, "seconds": asked.seconds}))

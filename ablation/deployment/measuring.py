@@ -30,7 +30,7 @@ def _main(what: str, watched: int) -> None:
     request: dict[str, Any] = json.load(sys.stdin)
     files = {runtime: Path(file) for runtime, file in request.pop("files").items()}
     peaks: dict[str, float] = request.pop("peaks", {})
-    small = Path(request.pop("small"))
+    small = Path(request.pop("small", ""))
     asked = Asked.of(request)
     if what == "memory":
         [(runtime, file)] = files.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_studies import Trained, made_study, trained, trivial
 
@@ -14,7 +15,7 @@ from ablate.analysis.claims.evaluate import evaluate
 from ablate.analysis.claims.registered import canonical, digest
 from ablate.analysis.claims.schema import Claim, load_claim
 from ablate.analysis.deployed import caption_words, file_words
-from ablate.analysis.frames import Frames, load
+from ablate.analysis.frames import Frames, from_tables, load
 from ablate.analysis.pareto import front, fronts, pareto
 from ablate.analysis.tables import results_table
 from ablate.analysis.typeset import comma_separated, markdown
@@ -232,3 +233,19 @@ def test_registered_claims_are_what_they_were_and_a_runtime_is_part_of_what_is_a
     plain, of_files = (asked(where, {"kind": "fewest", "cost": "params"}) for where in (None, "onnx"))
     assert "runtime" not in canonical(plain)
     assert digest(plain) != digest(of_files)
+
+
+def test_tables_made_elsewhere_may_have_costs_of_files():
+    """And a column that only looks like one is no cost."""
+    trials = pd.DataFrame(
+        {
+            "key": ["a", "b"], "cell": ["a", "b"], "seed": [0, 0], "model": ["a", "b"], "params": [1, 2], "macs": [1, 2],
+            "latency_ms@onnx": [3.0, None], "latency_device@onnx": ["cpu", None], "factor.x@onnx": ["p", "q"],
+        }
+    )  # fmt: skip
+    row = {"image": "i", "class": 1, "tp": 3, "fp": 1, "fn": 1, "tn": 5}
+    images = pd.DataFrame([{"key": key, **row} for key in ("a", "b")])
+    found = pareto(from_tables(trials, images).trials, "latency_ms@onnx", "dice")
+    assert [(point.cell, point.x) for point in found.points] == [("a", 3.0)]
+    assert found.device == "cpu"
+    assert file_words(found)[-1] == "Not measured in ONNX: b. Run `ablate measure STUDY --runtime onnx`."
