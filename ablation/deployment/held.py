@@ -76,8 +76,9 @@ def judged(
     dataset: Dataset,
     metrics: Mapping[str, MetricFunction] | None = None,
 ) -> Judged:
-    """What a file finds in the test images, beside its network. They go through as they did when the trial was judged: in
-    batches, by windows where patches are drawn, with its flips.
+    """What a file finds in the test images, beside its network.
+
+    They go through as when the trial was judged: in batches, by windows where patches are drawn, with its flips.
 
     `trial`: whose data are prepared as `dataset` is. `metrics`: its own, by label, to be kept too.
     """

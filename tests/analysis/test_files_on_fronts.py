@@ -239,8 +239,9 @@ def test_tables_made_elsewhere_may_have_costs_of_files():
     """And a column that only looks like one is no cost."""
     trials = pd.DataFrame(
         {
-            "key": ["a", "b"], "cell": ["a", "b"], "seed": [0, 0], "model": ["a", "b"], "params": [1, 2], "macs": [1, 2],
-            "latency_ms@onnx": [3.0, None], "latency_device@onnx": ["cpu", None], "factor.x@onnx": ["p", "q"],
+            "key": ["a", "b"], "cell": ["a", "b"], "seed": [0, 0], "model": ["a", "b"], "params": [1, 2],
+            "macs": [1, 2], "latency_ms@onnx": [3.0, None], "latency_device@onnx": ["cpu", None],
+            "factor.x@onnx": ["p", "q"],
         }
     )  # fmt: skip
     row = {"image": "i", "class": 1, "tp": 3, "fp": 1, "fn": 1, "tn": 5}
