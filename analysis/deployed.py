@@ -215,7 +215,7 @@ def file_words(front: Pareto) -> list[str]:
         names = listing([shortened(label, 60) for label in files.in_doubt], 6)
         said.append(
             f"Latency in {called} is in doubt of {names}, for the machine was busy or unsteady: measure again on an "
-            f"idle one (`{how_to_measure(front.x)} --again`)."
+            f"idle one (`{how_to_measure(front.x)}`)."
         )
     return said
 

@@ -77,5 +77,5 @@ def doubted(measurements: Mapping[str, Measured], trials: pd.DataFrame) -> tuple
     for cell, label in trials.drop_duplicates("cell")[["cell", "label"]].itertuples(index=False):
         doubt = measurements[cell].doubt if cell in measurements else None
         if doubt is not None:
-            found.append(f"The latency of {label} is in doubt: {doubt}. Measure it again (--again) on an idle machine.")
+            found.append(f"The latency of {label} is in doubt: {doubt}. Measure it again on an idle machine.")
     return tuple(found)

@@ -92,7 +92,8 @@ def measure(
     They are costs on fronts and in claims: latency_ms@onnx, say.
 
     The figures go into the study, with the device they are of. What was
-    measured before on it, so and by these versions, is left as it is.
+    measured before on it, so and by these versions, is left as it is; but
+    what is in doubt is measured again where the machine is idle now.
 
     \b
     Examples:
@@ -110,10 +111,9 @@ def measure(
     use_own_code(code)
     asked = Asked(named, _device(named, device), threads, repeats, seconds, again, data_dir)
     jobs = jobs_of(opened, None if size is None else parse_input(size), asked)
-    figures = Figures(opened)
-    _say_if_busy()
+    figures, idle = Figures(opened), _is_idle()
     with opened.writing():
-        new = measured(opened, jobs, asked, figures, quiet=as_json)
+        new = measured(opened, jobs, asked._replace(idle=idle), figures, quiet=as_json)
     pairs = _disagreements(opened, jobs) if PYTORCH in named else []
     if as_json:
         print_json({"study": str(study)} | _document(jobs, new, named, figures, pairs))
@@ -193,7 +193,8 @@ def _document(
     }
 
 
-def _say_if_busy() -> None:
+def _is_idle() -> bool:
+    """Whether nothing else uses the machine; that it is busy is said."""
     from ablate.cost.measured import busy
 
     load_average = busy()
@@ -203,6 +204,7 @@ def _say_if_busy() -> None:
             "Measure again when it is idle.",
             err=True,
         )
+    return load_average is None
 
 
 def _print_disagreements(out: Console, pairs: list[str], measured: int) -> None:
@@ -275,7 +277,7 @@ def _print_files(
     if doubts:
         out.print(
             f"{len(doubts)} of {timed} latencies are in doubt: others kept up to {max(doubts):.1f} cores busy. CPU ms "
-            "hang less on that. Measure again (--again) on an idle machine; --json says why of each.",
+            "hang less on that. Measure again on an idle machine; --json says why of each.",
             style="yellow",
         )
 

@@ -32,6 +32,8 @@ class Asked(NamedTuple):
     seconds: float
     again: bool = False
     data_dir: Path | None = None
+    idle: bool = False
+    """Nothing else uses the machine now: what is in doubt can be known better."""
 
     @property
     def files(self) -> list[str]:
@@ -79,7 +81,7 @@ class Figures:
     def _has(self, job: Job, runtime: str, asked: Asked) -> bool:
         if runtime == PYTORCH:
             known = [self.networks.get(cell) for cell in job.cells]
-            return all(one is not None and _alike(one, job, asked.device, asked.threads) for one in known)
+            return all(one is not None and _alike(one, job, asked.device, asked) for one in known)
         from ablate.deployment.measured import versions_in
 
         for cell, keys in job.cells.items():
@@ -87,7 +89,7 @@ class Figures:
             if found is None or found.versions != versions_in(runtime):
                 return False
             if found.why_not is None and not (
-                found.measured and _alike(found.measured, job, "cpu", asked.threads) and set(keys) <= set(found.trials)
+                found.measured and _alike(found.measured, job, "cpu", asked) and set(keys) <= set(found.trials)
             ):
                 return False
         return True
@@ -110,12 +112,14 @@ class Figures:
             self.files |= {cell: self.files.get(cell, {}) | new for cell, new in by_cell.items()}
 
 
-def _alike(known: Measured, job: Job, device: Device, threads: int) -> bool:
+def _alike(known: Measured, job: Job, device: Device, asked: Asked) -> bool:
+    """Whether measuring now would say the same: on this device, so, by these versions; or better, where it is idle."""
     from ablate.cost.machine import Machine, processor_of
 
-    here = str(Machine(device, processor_of(device), threads))
+    here = str(Machine(device, processor_of(device), asked.threads))
     now = all(importlib.metadata.version(name) == of for name, of in known.versions.items() if name != "ablate")
-    return now and (known.device, known.channels, known.size) == (here, job.channels, job.size)
+    known_enough = known.doubt is None or not asked.idle
+    return known_enough and now and (known.device, known.channels, known.size) == (here, job.channels, job.size)
 
 
 def jobs_of(study: Study, given: tuple[int, int, int] | None, asked: Asked) -> list[Job]:

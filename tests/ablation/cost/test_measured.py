@@ -353,9 +353,7 @@ def test_a_doubt_is_said_and_kept(study, capsys, monkeypatch):
         module, "measure", lambda network, *_: made(others=1.7 if network.width == 2 else 0.0, latency_ms=12.345)
     )
     out, _ = call(capsys, opened.path)
-    said = (
-        "The latency of width=2 is in doubt: others kept 1.7 cores busy. Measure it again (--again) on an idle machine."
-    )
+    said = "The latency of width=2 is in doubt: others kept 1.7 cores busy. Measure it again on an idle machine."
     assert said in " ".join(out.split())
     assert "width=4 is in doubt" not in out
     document = json.loads(call(capsys, opened.path, "--json")[0])

@@ -87,6 +87,7 @@ def test_the_dice_of_int8_is_that_of_its_own_masks(one, tmp_path):
 
 def test_what_was_measured_is_left_as_it_is_unless_it_is_asked_for_again(kept, monkeypatch):
     study, document, _ = kept
+    monkeypatch.setattr(cost_measured, "busy", lambda: 3.0)
     asked = []
     monkeypatch.setattr(measured, "measure_files", lambda *given: asked.append(given) or pytest.fail("measured again"))
     done = run(study, "--runtime", "torch,onnx,onnx-int8", "--json", *QUICK)
@@ -132,6 +133,25 @@ def test_a_network_that_does_not_export_is_recorded_with_the_operation_and_asked
     assert "has no file for ONNX: the network cannot be exported as onnx: it has no form of the operation" in told
     monkeypatch.setattr(measured, "measure_files", lambda *given: pytest.fail("asked again"))
     assert "1 network was measured before" in run(Study.open(study.path), "--runtime", "onnx", *QUICK).output
+
+
+def test_a_latency_in_doubt_is_measured_again_on_a_machine_that_is_idle_now(kept, monkeypatch):
+    study, document, _ = kept
+    cell, files = next(iter(document["files"].items()))
+    measure_again = []
+    monkeypatch.setattr(measured, "versions_in", lambda runtime: files[runtime]["versions"])
+
+    def broken(*given: object):
+        measure_again.append(given)
+        raise TrialError("its process was ended")
+
+    monkeypatch.setattr(measured, "measure_files", broken)
+    for busy, doubt, expected in ((3.0, "unsteady", 0), (None, None, 0), (None, "unsteady", 1)):
+        monkeypatch.setattr(cost_measured, "busy", lambda busy=busy: busy)
+        monkeypatch.setattr(cost_measured.Measured, "doubt", property(lambda self, doubt=doubt: doubt))
+        run(study, "--runtime", "onnx", *QUICK)
+        assert len(measure_again) == expected, (busy, doubt)
+    assert cell in read_runtimes(study.path)
 
 
 def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch):
