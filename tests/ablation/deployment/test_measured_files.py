@@ -154,11 +154,24 @@ def test_a_latency_in_doubt_is_measured_again_on_a_machine_that_is_idle_now(kept
     assert cell in read_runtimes(study.path)
 
 
+def test_an_executorch_file_finds_what_its_network_does(one, tmp_path):
+    """Where the extra is installed, which takes gigabytes: its files are of one image, and take any number in turn."""
+    pytest.importorskip("executorch", reason="an extra, which is not a part of the development's")
+    study = made_study(tmp_path / "study", one)
+    found = measured.found_in(study, one.trial.key, ["executorch"], data_of(study), tmp_path, (16, 16))["executorch"]
+    assert found.difference <= 1e-4
+    assert found.others == 0
+    assert found.dice == pytest.approx(found.network_dice)
+
+
 def test_a_runtime_that_is_not_installed_names_its_extra(monkeypatch):
     there = formats.find_spec
     monkeypatch.setattr(formats, "find_spec", lambda name: None if name == "onnxruntime" else there(name))
     with pytest.raises(InputError, match=r"format onnx needs onnxruntime: pip install -c constraints.txt '\.\[onnx\]'"):
         check_runtimes(["onnx-int8"])
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"format executorch needs executorch: .*'\.\[executorch\]'"):
+        check_runtimes(["executorch"])
     check_runtimes([])
 
 
