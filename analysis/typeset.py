@@ -6,12 +6,13 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ablate.analysis.failure_words import failed_of
 from ablate.analysis.format import CHOSEN, PREFIXES
 from ablate.analysis.tables import ResultsTable, Row, TableScore, device_marks, printed
+from ablate.cost.names import ALL_COSTS, UNITS
 from ablate.metrics.counts import METRICS
 
 
@@ -36,7 +37,21 @@ def _columns(table: ResultsTable) -> list[_Column]:
             return f"{row.latency_ms:.1f}{mark}" if math.isfinite(row.latency_ms) else "–"
 
         columns.append(_Column("Latency (ms)", latency))
+    columns += [_of_files(cost) for cost in _file_costs(rows) if cost.startswith("latency_ms")]
     return columns
+
+
+def _file_costs(rows: Iterable[Row]) -> list[str]:
+    """What is known of some row's files."""
+    known = {cost for row in rows for cost in row.files}
+    return [cost for cost in ALL_COSTS if cost in known]
+
+
+def _of_files(cost: str) -> _Column:
+    def text(row: Row) -> str:
+        return f"{row.files[cost]:.1f}" if cost in row.files else "–"
+
+    return _Column(f"{ALL_COSTS[cost]} ({UNITS[cost]})", text)
 
 
 def _scaled(title: str, field: str, values: list[float]) -> _Column:
@@ -214,6 +229,8 @@ def comma_separated(table: ResultsTable) -> str:
     head = ["data", "cell", "label", "model", "trivial", "seeds", "images", *costs, "device"]
     head += ["fails", "fails_of", "fails_at_most", "fails_below", "empty_predictions", "failed_seeds"]
     head += [f"{metric}{kind}" for metric in table.metrics for kind in kinds]
+    of_files = _file_costs(row for section in table.sections for row in section.rows)
+    head += of_files
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(head)
@@ -228,6 +245,7 @@ def comma_separated(table: ResultsTable) -> str:
                 score = row.scores[metric]
                 cells += [*map(_known, score.interval[:3]), score.chosen, score.best, _known(score.to_best)]
                 cells.append("" if score.p_best is None else score.p_best)
+            cells += [row.files.get(cost, "") for cost in of_files]
             writer.writerow(cells)
     return file.getvalue()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.analysis.by_seed import by_seed
 from ablate.analysis.confirmation import DESIGN
+from ablate.analysis.deployed import file_words
 from ablate.analysis.effects import effects
 from ablate.analysis.figures.curves import curves
 from ablate.analysis.figures.heatmap import level_means
@@ -24,6 +25,7 @@ from ablate.analysis.report.pictures import pictures
 from ablate.analysis.scores import cell_scores
 from ablate.analysis.significance import mean_interval
 from ablate.analysis.uncertainty import uncertain_fronts, with_chosen
+from ablate.cost.names import how_to_measure
 from ablate.errors import InputError, unknown
 from ablate.metrics.counts import MetricName
 
@@ -50,6 +52,8 @@ class Printed(NamedTuple):
 
     content: bytes
     key: dict[str, str]
+    said: tuple[str, ...] = ()
+    """What must be said of it."""
 
 
 _Drawn = tuple["Figure", list[str]]
@@ -84,8 +88,8 @@ class _Drawing:
         found: Pareto = fronts(tasks(self.seeds)[self.task], self.asked.cost, self.asked.metric)[0]
         if (found.x, found.y) != (self.asked.cost, self.asked.metric) or not found.points:
             raise InputError(
-                f"no network has both {self.asked.cost} and {self.asked.metric}: latency and memory are there once "
-                "`ablate measure` was run"
+                f"no network has both {self.asked.cost} and {self.asked.metric}: what is measured is there once "
+                f"`{how_to_measure(self.asked.cost)}` was run"
             )
         return found
 
@@ -171,4 +175,5 @@ def printed(study: Study, frames: Frames, name: str, suffix: str, asked: Asked |
     with in_print():
         drawing = _Drawing(study, frames, asked or Asked())
         figure, used = FIGURES[name][1](drawing)
-        return Printed(content(figure, suffix), key_of(drawing.called, used) if used else {})
+        said = tuple(file_words(drawing.front)) if name == "front" else ()
+        return Printed(content(figure, suffix), key_of(drawing.called, used) if used else {}, said)

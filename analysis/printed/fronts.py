@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ablate.analysis.uncertainty import UncertainFront
 
 _MOST_NAMED = 24
+_LETTERS = 0.55
+"""Of an axis' title, for a millimetre of the figure's width."""
 _SPREAD = 8.0
 """Times the least cost from which costs are drawn by their logarithms."""
 
@@ -65,7 +68,7 @@ def front_figure(
             axes.plot([point.x, point.x], [interval.low, interval.high], color=INK, lw=0.8, solid_capstyle="butt")
         axes.plot(point.x, point.y, MARKERS.get(look[point.cell].symbol, "o"), color=look[point.cell].colour, ms=5)
     _trivial(axes, front, points)
-    axes.set_xlabel(axis_title(front.x, front.device))
+    axes.set_xlabel(textwrap.fill(axis_title(front.x, front.device), round(_LETTERS * width)))
     axes.set_ylabel(f"Test {METRICS[front.y].heading}")
     axes.xaxis.set_major_formatter(lambda value, _: amount(front.x, value) if value > 0 else "0")
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -65,6 +65,7 @@ def claim(
     Examples:
       ablate claim studies/baselines-isbi2012-quick
       ablate claim STUDY --claim lightweight_strict
+      ablate claim STUDY --claim lightweight_deployed
       ablate claim STUDY --claim my_network.yaml
       ablate claim STUDY --class liver --empty skip
       ablate claim studies/lung studies/liver studies/isbi2012 --json
@@ -82,9 +83,9 @@ def claim(
     for called, path in by_name(studies).items():
         opened = open_study(path)
         found = tables(opened, unit, parsed.empty)
-        notes_too = *failed_trainings(found.trials), *remarks(found), *notes(opened)
+        frames[called] = judged_on(opened, found, parsed.runtime)
+        notes_too = *failed_trainings(found.trials), *remarks(frames[called]), *notes(opened)
         said += [f"{called}: {one}" if len(studies) > 1 else one for one in notes_too]
-        frames[called] = judged_on(opened, found)
         stands[called] = standing(opened, parsed)
         looks[called] = looks_of(opened, stands[called].digest)
     judged = across(parsed, frames)

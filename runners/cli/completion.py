@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from ablate.cost.names import ALL_COSTS, RUNTIMES
 from ablate.errors import InputError
 
 Completed = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -124,3 +125,13 @@ def folders_or_spaces(context: click.Context, parameter: click.Parameter, typed:
     """Folders, the packaged spaces, and files."""
     found = spaces(context, parameter, typed)
     return found if typed and found[0].type != "file" else [*found, CompletionItem(typed, type="file")]
+
+
+@_those
+def costs(context: click.Context) -> Iterable[tuple[str, str]]:
+    return ALL_COSTS.items()
+
+
+@_those
+def runtimes(context: click.Context) -> Iterable[tuple[str, str]]:
+    return RUNTIMES.items()

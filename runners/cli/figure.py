@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ablate.errors import InputError, brief
+from ablate.runners.cli.costs import cost_option, in_runtime, runtime_option
 from ablate.runners.cli.output import check_target, console, print_json, say, write
 from ablate.runners.cli.shared import (
     class_option,
-    cost_option,
     json_option,
     metric_option,
     notes,
@@ -38,6 +38,7 @@ _LEAST, _MOST = 40.0, 400.0
 @cost_option
 @metric_option("--y")
 @class_option
+@runtime_option
 @unit_option
 @json_option
 def figure(
@@ -49,6 +50,7 @@ def figure(
     x: Cost,
     y: MetricName,
     of_class: str,
+    runtime: str | None,
     unit: Unit | None,
     as_json: bool,
 ) -> None:
@@ -74,6 +76,7 @@ def figure(
       ablate figure STUDY front --x macs --y miou -o front.svg
       ablate figure STUDY effects --width page -o effects.pdf
     """
+    from ablate.analysis.deployed import scored_where
     from ablate.analysis.printed.figures import FIGURES, Asked, printed
     from ablate.analysis.printed.sheet import SUFFIXES
     from ablate.errors import unknown
@@ -84,6 +87,7 @@ def figure(
     millimetres = _millimetres(width)
     opened = open_study(study)
     frames, y = tables_with(opened, y, of_class, unit, None)
+    frames = in_runtime(frames, opened, runtime)
     made = printed(opened, frames, name, output.suffix.lower(), Asked(data, x, y, millimetres))
     write(output, made.content)
     if as_json:
@@ -93,7 +97,7 @@ def figure(
     out.print(f"{output}: {FIGURES[name][0]}, {millimetres:g} mm wide", soft_wrap=True)
     for letter, stands_for in made.key.items():
         out.print(f"  {letter}  {stands_for}", soft_wrap=True, markup=False)
-    for line in notes(opened):
+    for line in [*made.said, *scored_where(frames), *notes(opened)]:
         say(line, err=True)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from ablate.cost.names import COSTS_OF_NETWORKS
 from ablate.runners.cli.named_parts import named_part
 from ablate.runners.cli.output import console
-from ablate.runners.cli.shared import COSTS, parse_settings, space_options, training_options
+from ablate.runners.cli.shared import parse_settings, space_options, training_options
 from ablate.runners.cli.training import ending
 
 
@@ -35,7 +36,7 @@ from ablate.runners.cli.training import ending
 )
 @click.option(
     "--cost",
-    type=click.Choice(COSTS),
+    type=click.Choice(list(COSTS_OF_NETWORKS)),
     multiple=True,
     help="A cost that --search goes by; give it again, for up to four [default: params, macs]. Latency and memory are "
     "measured of what it starts.",

@@ -23,9 +23,15 @@ def by_name(studies: tuple[Path, ...]) -> dict[str, Path]:
     return {name if names.count(name) == 1 else str(study): study for name, study in zip(names, studies, strict=True)}
 
 
-def judged_on(study: Study, frames: Frames) -> Frames:
-    """What claims are judged on: of a search that was confirmed the fresh seeds, for its own flatter it."""
+def judged_on(study: Study, frames: Frames, runtime: str | None = None) -> Frames:
+    """What claims are judged on: of a search that was confirmed the fresh seeds, for its own flatter it; scored by the
+    masks that files find in a runtime, where the claim names one."""
     from ablate.analysis.confirmation import of_fresh_seeds, searched_and_fresh
 
     _, fresh = searched_and_fresh(study.manifest.runs)
-    return of_fresh_seeds(frames, fresh) if fresh else frames
+    found = of_fresh_seeds(frames, fresh) if fresh else frames
+    if not runtime:
+        return found
+    from ablate.analysis.by_runtime import scored_in
+
+    return scored_in(found, study, runtime)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ablate.trial import TrialConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
-COSTS = ("params", "macs", "latency_ms", "peak_memory_mb")
 
 
 def space_options(command: F, *, required: bool = True, named: bool = True) -> F:
@@ -92,11 +91,6 @@ def metric_option(name: str) -> Callable[[F], F]:
         callback=lambda context, option, text: metric_name(text),
         help="The score: dice, iou, miou, sensitivity, precision, specificity, or a metric of the trials' own (hd95).",
     )
-
-
-def cost_option(command: F) -> F:
-    """What is on the axis of cost."""
-    return click.option("--x", type=click.Choice(COSTS), default="params", show_default=True, help="The cost.")(command)
 
 
 def unit_option(command: F) -> F:

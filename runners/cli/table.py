@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ablate.runners.cli.costs import in_runtime, runtime_option
 from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import check_target, data, say, write
 from ablate.runners.cli.shared import (
@@ -53,6 +54,7 @@ _ENDINGS = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
 @partial(class_option, several=True)
 @empty_option
 @fail_below_option
+@runtime_option
 @unit_option
 def table(
     study: Path,
@@ -62,6 +64,7 @@ def table(
     classes: tuple[str, ...],
     empty: Empty | None,
     fail_below: FailBelow | None,
+    runtime: str | None,
     unit: Unit | None,
 ) -> None:
     """A study's results as a paper prints them.
@@ -88,7 +91,7 @@ def table(
     check_target(output, *(ending for ending, written in _ENDINGS.items() if kind in (None, written)))
     named = metric_names(metrics) or [metric_name(metrics)]  # which says that this is none
     opened = open_study(study)
-    frames = failing(tables(opened, unit, empty), fail_below)
+    frames = failing(in_runtime(tables(opened, unit, empty), opened, runtime), fail_below)
     chosen, left_out = _columns(frames, named, classes)
     frames = scored(frames, chosen)
     said = [*remarks(frames), *left_out, *notes(opened)]

@@ -10,11 +10,12 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from ablate.analysis.crossed import counted
+from ablate.analysis.deployed import caption_words
 from ablate.analysis.failure_words import percent
 from ablate.analysis.failures import Failures
 from ablate.analysis.format import CHOSEN, listing, model_name, score
 from ablate.analysis.front_words import chosen_note
-from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered
+from ablate.analysis.pareto import COSTS, Cell, Cost, Pareto, amount, offered, value
 from ablate.analysis.report.content import Content, Intervals, best_first, interval_of
 from ablate.analysis.report.page import NOTHING, Part, laid_out
 from ablate.analysis.report.sections.base import Section
@@ -96,6 +97,8 @@ class _Said(NamedTuple):
     chances: bool
     devices: str
     """What latency and memory were measured on, or nothing."""
+    files: str
+    """Whose costs in runtimes are, and whose scores, or nothing."""
     shown: str
     shown_of: str
     """How many rows there are, where not all are shown."""
@@ -155,7 +158,7 @@ def _row(found: Cell, costs: Sequence[Cost], marks: Sequence[str], more: Results
         headed(found.label, more.configurations.get(found.id, found.configuration), link),
         *(_score(found, metric, more) for metric in (*METRICS, *found.more)),
         *([_fails(more.failures.get(found.id))] if more.failures else []),
-        *(number(getattr(found, cost), amount(cost, getattr(found, cost))) for cost in costs),
+        *(number(value(found, cost), amount(cost, value(found, cost))) for cost in costs),
         *([number(chance, f"{chance:.2f}")] if more.chances else []),
         number(found.seeds if trained else None, str(found.seeds)),
         number(found.epochs if trained else None, f"{found.epochs:.0f}"),
@@ -190,6 +193,7 @@ def _said(known: Sequence[Cell], shown: Sequence[Cell], more: Results) -> _Said:
         spreads=any(one.dice.spread is not None for one in shown),
         chances=bool(more.chances),
         devices=listing(devices) if devices else "",
+        files=" ".join(caption_words(more.fronts)),
         shown=f"{len(shown):,}",
         shown_of=f"{len(known):,}" if len(shown) < len(known) else "",
         pictured=bool(more.pictured),
