@@ -56,8 +56,11 @@ def run(space: str | Path | Mapping[str, Any], *, console: Console | None = None
         raise KeyboardInterrupt(str(interrupt) or ends.how_to_go_on()) from None
 
 
-def carry_out(request: Request, out: Console, ends: Ends) -> Study:
-    """What `run` does, for a request as a whole. Raises as `run` does."""
+def carry_out(request: Request, out: Console, ends: Ends, results: Console | None = None) -> Study:
+    """What `run` does, for a request as a whole; `results`: where the front is printed, if not where all else is.
+
+    Raises as `run` does.
+    """
     from ablate.study.manifest import is_study
     from ablate.study.study import Study
 
@@ -80,7 +83,7 @@ def carry_out(request: Request, out: Console, ends: Ends) -> Study:
         trainer.take_arrivals()
         out.print(asked.space.question, style="bold")
         train(trainer, asked, request)
-        conclude(study, out, ends)
+        conclude(study, results or out, ends)
         check_that_some_succeeded(study, _planned(study, asked))
     return study
 

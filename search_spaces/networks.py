@@ -6,6 +6,7 @@ from ablate.errors import InputError
 from ablate.part import Part
 from ablate.search_spaces.designs import expand
 from ablate.search_spaces.fields import assign, network_of_space
+from ablate.search_spaces.located import located
 from ablate.search_spaces.space import Fields, Space, nested
 
 
@@ -23,7 +24,8 @@ def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], P
         try:
             for path, value in {**made.fields, **overrides}.items():
                 assign(tree, path, value)
-            model = network_of_space(tree, space.name)
+            with located(space, made.levels, {path: f"--set {path}" for path in overrides}):
+                model = network_of_space(tree, space.name)
             if model not in found:
                 check_can_be_built(model, 1, 1)
                 found[model] = made.levels

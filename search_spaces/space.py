@@ -19,7 +19,6 @@ promising: {model.width: 32}                # what is believed to be good: a sea
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -29,6 +28,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -36,11 +36,12 @@ from pydantic import (
     model_validator,
 )
 
-from ablate.errors import brief
+from ablate.errors import brief, did_you_mean
+from ablate.places import PlaceError, Source, in_place
 from ablate.search_spaces.promising import Promising, beliefs
 from ablate.search_spaces.ranges import Range
-from ablate.settings import MOST_SEED, Whole, explain
-from ablate.yaml_files import packaged_or_own, read_yaml
+from ablate.settings import MOST_SEED, Whole, complaint, explain
+from ablate.yaml_files import packaged_or_own, read_with_source
 
 Fields = dict[str, Any]
 """Configuration fields by dotted path: `model.width`, or `model` for the whole part."""
@@ -119,6 +120,19 @@ class Space(BaseModel):
     promising: Promising | None = None
     """What is believed to be good, by factor. For searches alone: it decides nothing of a trial."""
 
+    _source: Source | None = PrivateAttr(None)
+
+    @property
+    def source(self) -> Source | None:
+        """The file that it is from, if it is from one, and where what is in it."""
+        return self._source
+
+    def but_for(self, *base: str) -> Space:
+        """The same, whose file does not have these fields of the base."""
+        found = self.model_copy()
+        found._source = self._source and self._source.without(*(("base", path) for path in base))
+        return found
+
     def options(self, factor: str) -> list[str] | Range:
         """What a factor may be: its levels' names, or its range."""
         levels = self.factors[factor]
@@ -148,7 +162,17 @@ class Space(BaseModel):
     def _spell_out(cls, factors: Any) -> Any:
         if not isinstance(factors, dict) or not factors:
             raise ValueError("expected at least one factor")
-        return {_name("factor", name): _spell_out_factor(str(name), factor) for name, factor in factors.items()}
+        found = {}
+        for name, factor in factors.items():
+            with in_place(name):
+                found[_name("factor", name)] = _spell_out_factor(str(name), factor)
+        return found
+
+    @field_validator("reference", mode="before")
+    @classmethod
+    def _as_names(cls, reference: Any) -> Any:
+        plain = isinstance(reference, dict) and not any(isinstance(level, dict | list) for level in reference.values())
+        return {name: str(reference[name]) for name in reference} if plain else reference
 
     @field_validator("when", mode="before")
     @classmethod
@@ -179,42 +203,50 @@ class Space(BaseModel):
         for name, others in self.when.items():
             for factor in (name, *others):
                 if factor not in places:
-                    raise ValueError(f"when {brief(name)}: there is no factor '{brief(factor)}'")
+                    said = f"there is no factor '{brief(factor)}'{did_you_mean(factor, places)}"
+                    raise PlaceError(f"when {brief(name)}: {said}", "when", name, factor)
             for other, wanted in others.items():
-                if places[other] >= places[name]:
-                    raise ValueError(f"when {name}: factor {other} must come before {name} in factors")
-                if not wanted:
-                    raise ValueError(f"when {name}: expected at least one level of {other}")
-                known = self.factors[other]
-                if isinstance(known, dict):
-                    strange = [level for level in wanted if level not in known]
-                    if strange:
-                        raise ValueError(
-                            f"when {name}: {other} has no level '{brief(strange[0])}', only {_listed(known)}"
-                        )
-                elif not known.whole:
-                    raise ValueError(f"when {name}: {other} is a range of fractions; name levels of a factor instead")
+                with in_place("when", name, other):
+                    if places[other] >= places[name]:
+                        raise ValueError(f"when {name}: factor {other} must come before {name} in factors")
+                    self._check_condition(name, other, wanted)
         return self
+
+    def _check_condition(self, name: str, other: str, wanted: tuple[str, ...]) -> None:
+        if not wanted:
+            raise ValueError(f"when {name}: expected at least one level of {other}")
+        known = self.factors[other]
+        if isinstance(known, dict):
+            strange = [level for level in wanted if level not in known]
+            if strange:
+                raise ValueError(f"when {name}: {other} has no level '{brief(strange[0])}', only {_listed(known)}")
+        elif not known.whole:
+            raise ValueError(f"when {name}: {other} is a range of fractions; name levels of a factor instead")
 
     @model_validator(mode="after")
     def _fits_design(self) -> Space:
         ranges = [name for name, factor in self.factors.items() if isinstance(factor, Range)]
         if ranges and self.design != "random":
-            raise ValueError(f"factor {ranges[0]} is a range: design {self.design} needs levels, use design: random")
+            with in_place("factors", ranges[0]):
+                raise ValueError(
+                    f"factor {ranges[0]} is a range: design {self.design} needs levels, use design: random"
+                )
         if self.design == "random" and self.samples is None:
             raise ValueError("design random needs samples: the number of configurations to draw")
-        if self.design == "one_factor" and set(self.reference) != set(self.factors):
-            raise ValueError("design one_factor needs reference: one level for each factor")
         for name, level in self.reference.items():
-            if name not in self.factors:
-                raise ValueError(f"reference {brief(name)}: there is no such factor")
-            levels = self.factors[name]
-            if isinstance(levels, dict) and level not in levels:
-                raise ValueError(f"reference {name}: there is no level '{brief(level)}', only {_listed(levels)}")
+            with in_place("reference", name):
+                if name not in self.factors:
+                    raise ValueError(f"reference {brief(name)}: there is no such factor{did_you_mean(name, self.factors)}")
+                levels = self.factors[name]
+                if isinstance(levels, dict) and level not in levels:
+                    raise ValueError(f"reference {name}: there is no level '{brief(level)}', only {_listed(levels)}")
+        if self.design == "one_factor" and set(self.reference) != set(self.factors):
+            raise PlaceError("design one_factor needs reference: one level for each factor", "reference")
         if self.design == "leave_one_out":
             for name, levels in self.factors.items():
                 if not isinstance(levels, dict) or set(levels) != {WITHOUT}:
-                    raise ValueError(f"factor {name}: design leave_one_out takes one level, '{WITHOUT}'")
+                    said = f"factor {name}: design leave_one_out takes one level, '{WITHOUT}'"
+                    raise PlaceError(said, "factors", name)
         return self
 
 
@@ -225,7 +257,7 @@ def _spell_out_factor(name: str, factor: Any) -> Any:
         try:
             found = Range.model_validate(factor)
         except ValidationError as error:
-            raise ValueError(f"factor {name}: {explain(error)}") from None
+            raise PlaceError(f"factor {name}: {explain(error, Range)}", *complaint(error)["loc"]) from None
         nested({name: found.low})
         return found
     if not isinstance(factor, dict) or not all(isinstance(fields, dict) for fields in factor.values()):
@@ -238,9 +270,10 @@ def _levels(factor: str, named: list[tuple[str, Fields]]) -> dict[str, Fields]:
         raise ValueError(f"factor {factor}: expected at least one level")
     levels: dict[str, Fields] = {}
     for level, fields in named:
-        if level in levels:
-            raise ValueError(f"factor {factor}: two levels are called '{brief(level)}'; take one out, or rename it")
-        nested(fields)
+        with in_place(level):
+            if level in levels:
+                raise ValueError(f"factor {factor}: two levels are called '{brief(level)}'; take one out, or rename it")
+            nested(fields)
         wholes_first = sorted(fields, key=lambda path: path.count("."))
         levels[level] = {path: fields[path] for path in wholes_first}
     return levels
@@ -345,9 +378,8 @@ def _put(tree: dict[str, Any], way: list[str], value: Any, path: str) -> None:
 def _check_path(path: Any) -> None:
     part, *rest = str(path).split(".")
     if part not in PARTS:
-        nearest = difflib.get_close_matches(part[:100], PARTS, n=1)
-        hint = f", did you mean '{nearest[0]}'?" if nearest else ""
-        raise ValueError(f"field '{brief(str(path))}' belongs to no part of a trial ({', '.join(PARTS)}){hint}")
+        hint = did_you_mean(part, PARTS)
+        raise PlaceError(f"field '{brief(str(path))}' belongs to no part of a trial ({', '.join(PARTS)}){hint}", path)
     if not all(rest) or len(rest) > _MOST_DEPTH:
         raise ValueError(f"field '{brief(path)}' is no path: expected names and single dots, such as model.width")
 
@@ -364,4 +396,5 @@ def load_space(name_or_path: str) -> Space:
         InputError: unknown name, unreadable file, or a slip in it, with file and line.
     """
     path = packaged_or_own(name_or_path, packaged(), "space")
-    return read_yaml(path, Space, "space", "name, question, design and factors")
+    space, space._source = read_with_source(path, Space, "space", "name, question, design and factors")
+    return space

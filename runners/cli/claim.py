@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablate.runners.cli import completion
 from ablate.runners.cli.failures import fail_below_option
+from ablate.runners.cli.naming import studies_argument
 from ablate.runners.cli.output import console, print_json
 from ablate.runners.cli.several import by_name, judged_on
 from ablate.runners.cli.shared import (
@@ -37,8 +39,15 @@ _STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
 
 
 @click.command()
-@click.argument("studies", nargs=-1, required=True, metavar="STUDY...", type=click.Path(path_type=Path))
-@click.option("--claim", "name", default="lightweight", show_default=True, help="A packaged claim, or a YAML file.")
+@studies_argument
+@click.option(
+    "--claim",
+    "name",
+    default="lightweight",
+    show_default=True,
+    help="A packaged claim, or a YAML file.",
+    shell_complete=completion.claims,
+)
 @class_option
 @empty_option
 @fail_below_option

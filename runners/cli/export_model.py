@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablate.errors import InputError, brief
+from ablate.runners.cli import completion
+from ablate.runners.cli.naming import trial_named
 from ablate.runners.cli.output import check_place, console, print_json, waiting, write
 from ablate.runners.cli.shared import (
     code_option,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @study_argument
-@click.argument("key")
+@click.argument("key", shell_complete=completion.trials)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file: .onnx, .pt or .pt2.")
 @click.option("--format", "form", help="onnx, torchscript or pt2 [default: as the file's name ends].")
 @click.option("--int8", is_flag=True, help="In whole numbers of 8 bits, calibrated on training images; onnx alone.")
@@ -64,7 +66,6 @@ def export_model(
       ablate export-model STUDY 1f0c -o net.pt2 --size 512x512
     """
     from ablate.deployment.formats import format_of
-    from ablate.study.chosen import trial_called
     from ablate.study.where_data_are import data_of
 
     chosen = format_of(output, form)
@@ -74,7 +75,7 @@ def export_model(
             check_place(path)
     sides = None if size is None else _sides(size)
     opened = open_study(study)
-    trial = trial_called(opened, key)
+    trial = trial_named(opened, key)
     use_own_code(code)
     say_imports([opened.config(trial)])
     from ablate.deployment.export import export_network

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from ablate.errors import InputError, TrialError
-from ablate.runners.cli.output import console, plain_table, print_json, say
+from ablate.runners.cli.output import console, note, plain_table, print_json
 from ablate.runners.cli.shared import (
     code_option,
     json_option,
@@ -133,10 +133,9 @@ def _say_if_busy() -> None:
 
     load_average = busy()
     if load_average is not None:
-        say(
+        note(
             f"The machine is busy (load average {load_average:.1f}): latencies will be too high and unsteady. "
-            "Measure again when it is idle.",
-            err=True,
+            "Measure again when it is idle."
         )
 
 
@@ -189,7 +188,7 @@ def _measured(
     for number, job in enumerate(jobs, start=1):
         if not quiet:
             sides = f"{job.channels}x{job.size[0]}x{job.size[1]}"
-            say(f"measuring {number} of {len(jobs)}: {job.label} at {sides}", err=True)
+            note(f"measuring {number} of {len(jobs)}: {job.label} at {sides}")
         try:
             yield job, measure(job)
         except TrialError as error:

@@ -31,6 +31,18 @@ if TYPE_CHECKING:
 
 _PIPED_WIDTH = 80
 
+
+class _Manner:
+    """How this process speaks. `quiet`: nothing but errors and results; `plain`: without colours and bold text."""
+
+    def __init__(self) -> None:
+        self.quiet = False
+        self.plain = bool(os.environ.get("NO_COLOR"))
+
+
+MANNER = _Manner()
+
+
 # Streams -------------------------------------------------------------------------------------------------------------
 
 _SIMPLER = {
@@ -136,15 +148,24 @@ def console() -> Console:
     """Standard output: as wide as the terminal, 80 columns and no colour codes when piped."""
     from ablate.runners.cli.terminal import PlainConsole
 
-    stdout = PlainConsole()
-    return stdout if stdout.is_terminal else PlainConsole(width=_PIPED_WIDTH)
+    stdout = PlainConsole(plain=MANNER.plain)
+    return stdout if stdout.is_terminal else PlainConsole(width=_PIPED_WIDTH, plain=MANNER.plain)
+
+
+def telling(*, err: bool = False) -> Console:
+    """For what is said on the way to a result: standard output, or error; nowhere where a command is to be quiet."""
+    from ablate.runners.cli.terminal import PlainConsole
+
+    if MANNER.quiet:
+        return PlainConsole(silent=True)
+    return err_console() if err else console()
 
 
 def err_console() -> Console:
     """Standard error, for what is said beside a command's results: progress, notes."""
     from ablate.runners.cli.terminal import PlainConsole
 
-    return PlainConsole(stderr=True)
+    return PlainConsole(stderr=True, plain=MANNER.plain, silent=MANNER.quiet)
 
 
 def say(text: object, *, err: bool = False) -> None:
@@ -152,6 +173,12 @@ def say(text: object, *, err: bool = False) -> None:
     stream = sys.stderr if err else sys.stdout
     stream.write(shown(str(text), most=sys.maxsize) + "\n")
     stream.flush()
+
+
+def note(text: object) -> None:
+    """Print a line beside a command's results, on standard error; nothing where it is to be quiet."""
+    if not MANNER.quiet:
+        say(text, err=True)
 
 
 def data(content: bytes) -> None:

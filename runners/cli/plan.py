@@ -10,6 +10,7 @@ import click
 
 from ablate.errors import InputError
 from ablate.runners.cli.design import write_design
+from ablate.runners.cli.naming import StudyName
 from ablate.runners.cli.output import console, plain_table, print_json
 from ablate.runners.cli.shared import (
     Prepared,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 @partial(space_options, required=False)  # --design writes one
 @click.option(
     "--study",
-    type=click.Path(path_type=Path),
+    type=StudyName(begun=True),
     help="Say what of it this study has [default: studies/SPACE-DATA-PROFILE, if it is there].",
 )
 @click.option("--design", type=click.Choice(["leave_one_out"]), help="Write out this design of --model as a space.")

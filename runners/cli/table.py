@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ablate.runners.cli.failures import fail_below_option
-from ablate.runners.cli.output import check_target, data, say, write
+from ablate.runners.cli.output import check_target, data, note, write
 from ablate.runners.cli.shared import (
     class_option,
     empty_option,
@@ -102,8 +102,8 @@ def table(
     else:
         data(content)
     if kind == "csv":
-        for note in [*said, *stand_for]:
-            say(note, err=True)
+        for line in [*said, *stand_for]:
+            note(line)
 
 
 def _columns(frames: Frames, named: list[str], classes: tuple[str, ...]) -> tuple[list[str], list[str]]:

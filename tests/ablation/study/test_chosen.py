@@ -76,7 +76,7 @@ def test_the_beginning_of_a_key_stands_for_it(three, tmp_path):
     with pytest.raises(InputError, match=rf"key '{a.trial.key[:3]}': give at least 4 characters of {a.trial.key}"):
         trial_called(study, a.trial.key[:3])
     for wrong in ("", "zzzz", a.trial.key + "0", a.trial.key[1:], "BEST"):
-        with pytest.raises(InputError, match="unknown key"):
+        with pytest.raises(InputError, match="unknown trial"):
             trial_called(study, wrong)
 
 
