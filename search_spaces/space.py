@@ -22,10 +22,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
@@ -51,6 +52,8 @@ SEVERAL = ("augmentation", "metrics")
 WITH, WITHOUT = "with", "without"
 Bounded = Literal["params", "macs", "latency_ms"]
 """What a constraint may bound: the first two are known before training, the third is measured."""
+
+_LevelName = Annotated[str, BeforeValidator(lambda given: given if isinstance(given, dict | list) else str(given))]
 
 MOST_CONFIGURATIONS = 100_000
 MOST_SEEDS = 1000
@@ -105,7 +108,7 @@ class Space(BaseModel):
     design: Literal["grid", "one_factor", "leave_one_out", "random"]
     base: Fields = Field(default_factory=dict)
     factors: dict[str, dict[str, Fields] | Range]
-    reference: dict[str, str] = Field(default_factory=dict)
+    reference: dict[str, _LevelName] = Field(default_factory=dict)
     """The level each factor has where it is not varied (`one_factor` needs it)."""
     samples: Whole | None = Field(None, ge=1, le=MOST_CONFIGURATIONS)
     """How many configurations a `random` design draws."""
@@ -167,12 +170,6 @@ class Space(BaseModel):
             with in_place(name):
                 found[_name("factor", name)] = _spell_out_factor(str(name), factor)
         return found
-
-    @field_validator("reference", mode="before")
-    @classmethod
-    def _as_names(cls, reference: Any) -> Any:
-        plain = isinstance(reference, dict) and not any(isinstance(level, dict | list) for level in reference.values())
-        return {name: str(reference[name]) for name in reference} if plain else reference
 
     @field_validator("when", mode="before")
     @classmethod
@@ -236,7 +233,8 @@ class Space(BaseModel):
         for name, level in self.reference.items():
             with in_place("reference", name):
                 if name not in self.factors:
-                    raise ValueError(f"reference {brief(name)}: there is no such factor{did_you_mean(name, self.factors)}")
+                    hint = did_you_mean(name, self.factors)
+                    raise ValueError(f"reference {brief(name)}: there is no such factor{hint}")
                 levels = self.factors[name]
                 if isinstance(levels, dict) and level not in levels:
                     raise ValueError(f"reference {name}: there is no level '{brief(level)}', only {_listed(levels)}")

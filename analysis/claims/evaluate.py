@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.analysis.by_seed import by_seed
-from ablate.analysis.claims.judge import Judged, named, rivals_of, select, verdicts_on
+from ablate.analysis.claims.judge import Judged, named, rivals_of, select, verdicts_on, which
 from ablate.analysis.claims.registered import digest, registered_claims, standing
 from ablate.analysis.claims.schema import Claim, Fewest, Hypothesis, load_claim, packaged
 from ablate.analysis.claims.verdict import ClaimResult
@@ -55,7 +55,7 @@ def judged_on(claim: Claim, frames: Frames) -> dict[str, Judged]:
         if len(chosen) > 1:
             raise InputError(
                 f"claim {claim.name}: subject {named(claim.subject)} is {len(chosen)} cells of {task} "
-                f"({listing([str(rows.at[cell, 'label']) for cell in chosen], 4)}); narrow it by another column"
+                f"({which(rows, chosen)}): choose one by --subject, or one space by --space"
             )
         if chosen:
             part = frames._replace(trials=trials)

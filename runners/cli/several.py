@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablate.errors import InputError
+from ablate.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
@@ -21,6 +21,16 @@ def by_name(studies: tuple[Path, ...]) -> dict[str, Path]:
         raise InputError("a study is named twice: name each once")
     names = [study.resolve().name for study in studies]
     return {name if names.count(name) == 1 else str(study): study for name, study in zip(names, studies, strict=True)}
+
+
+def of_space(study: Study, frames: Frames, space: str) -> Frames:
+    """The trials of one of a study's spaces, and the trivial rows. Raises `InputError` for a space that it has not."""
+    from ablate.analysis.confirmation import of_fresh_seeds
+
+    runs = study.manifest.runs
+    if space not in {run.space for run in runs}:
+        raise unknown("space", space, {run.space for run in runs})
+    return of_fresh_seeds(frames, [key for run in runs if run.space == space for key in run.trials])
 
 
 def judged_on(study: Study, frames: Frames) -> Frames:

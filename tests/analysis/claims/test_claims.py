@@ -217,6 +217,14 @@ def test_packaged_claims_are_sound_and_apply_where_their_cells_are():
     [
         ("kind: fewest", "kind: least", "line 5: hypotheses.0"),
         ("cost: params", "cost: parameters", "line 5: hypotheses.0.*cost: Input should be 'params'"),
+        ("cost: params", "cost: parms", "line 5: hypotheses.0.cost: Input should be .*, did you mean 'params'"),
+        ("cost: params", "cots: params", "line 5: hypotheses.0: unknown field 'cots': did you mean 'cost'"),
+        ("kind: fewest", "kind: fewst", "line 5: hypotheses.0: .*, did you mean 'fewest'"),
+        (
+            "kind: fewest, cost: params",
+            "kind: non_inferior, metric: dice, margin: 0.1, failures: {tolerence: 0.1}",
+            "line 5: hypotheses.0.failures: unknown field 'tolerence': did you mean 'tolerance'",
+        ),
         ("statement: s\n", "", "statement: Field required"),
         ("name: c", "name: [c", "line "),
     ],
