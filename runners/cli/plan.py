@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     help="Say what of it this study has [default: studies/SPACE-DATA-PROFILE, if it is there].",
 )
 @click.option("--design", type=click.Choice(["leave_one_out"]), help="Write out this design of --model as a space.")
-@click.option("-o", "output", type=click.Path(path_type=Path), help="With --design: the space's file [default: print].")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="With --design: the space's file [default: print]."
+)
 @json_option
 def plan(study: Path | None, as_json: bool, design: str | None, output: Path | None, **options: Any) -> None:
     """Price a space, and reject what cannot be built, before anything is spent.
