@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--model", help="A network by name.", shell_complete=completion.networks)
 @click.option("--space", help="A space: every network in it.", shell_complete=completion.spaces)
-@click.option("--input", "size", default="3x512x512", show_default=True, help="Channels x height x width.")
+@click.option(
+    "--input", "size", metavar="CxHxW", default="3x512x512", show_default=True, help="Channels x height x width."
+)
 @click.option(
     "--set",
     "settings",

@@ -34,9 +34,19 @@ _MOST = 255
 @click.command()
 @study_argument
 @click.option("--table", type=click.Choice(["trials", "epochs", "images"]), help="Which table.")
-@click.option("--format", "kind", type=click.Choice(["csv", "parquet", "json"]), help="[default: -o's ending, or csv]")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["csv", "parquet", "json"]),
+    help="The kind of file [default: -o's ending, or csv].",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write [default: standard output].")
-@click.option("--metrics", default="", help="Columns of these too, with commas: sensitivity, precision, specificity.")
+@click.option(
+    "--metrics",
+    metavar="METRIC,…",
+    default="",
+    help="Columns of these too, with commas: sensitivity, precision, specificity.",
+)
 @partial(class_option, several=True)
 @empty_option
 @click.option("--to", type=(click.Choice(["optuna"]), str), metavar="optuna URL", help="A database for Optuna's tools.")

@@ -52,8 +52,10 @@ def export_model(
 ) -> None:
     """Write a trained network as a file that runs without ablate.
 
-    KEY is a trial's key, its first four or more characters, or "best", as for
-    `ablate predict`. The batch is free, the size of images is not.
+    KEY is a trial's key, its first four or more characters, the short name
+    (n7) or the label (levels=4) of a cell with one trial, or "best": the trial
+    of the latest space with the highest Dice on its validation images. The
+    batch is free, the size of images is not.
 
     The file segments the trial's test images before it counts as made: each
     of its outputs must be within 1e-4 of the network's. An int8 file differs,

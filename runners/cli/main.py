@@ -98,6 +98,9 @@ def ablate() -> None:
       ablate report studies/pyramid_levels-mni152-quick
       ablate init mine                            a network of your own to start from
 
+    A STUDY is the folder of a run, or its name in studies/, of which the
+    beginning is enough.
+
     \b
     Completion in bash (or zsh_source, fish_source):
       eval "$(_ABLATE_COMPLETE=bash_source ablate)"

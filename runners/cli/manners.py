@@ -28,9 +28,24 @@ def options() -> list[click.Option]:
     ]
 
 
+def _stands_for(option: click.Option) -> str | None:
+    """What a value is called in the help: by its option's name where click says that it is text; N a whole number, X
+    another."""
+    if option.is_flag or option.count:
+        return None
+    if isinstance(option.type, click.types.IntParamType):
+        return "N"
+    if isinstance(option.type, click.types.FloatParamType):
+        return "X"
+    return option.opts[0].strip("-").upper() if isinstance(option.type, click.types.StringParamType) else None
+
+
 def with_options(command: click.Command) -> click.Command:
     """The same command, which has these options if it had not; of a group, all of its commands."""
     if not any(option.name == "quiet" for option in command.params):
+        for option in command.params:
+            if isinstance(option, click.Option) and option.metavar is None:
+                option.metavar = _stands_for(option)
         command.params += options()
     if isinstance(command, click.Group):
         for one in command.commands.values():

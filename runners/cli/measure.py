@@ -47,7 +47,7 @@ class _Job(NamedTuple):
 @click.command()
 @study_argument
 @click.option("--input", "size", metavar="CxHxW", help="Channels x height x width [default: each trial's own].")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is a GPU]")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Where [default: cuda where there is a GPU].")
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
 @click.option("--repeats", type=click.IntRange(5, 10_000), default=20, show_default=True, help="Rounds at least.")
 @click.option(

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     shell_complete=completion.cells,
 )
 @click.option(
-    "--all", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Every image below a folder, no IMAGE."
+    "--all", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Every image below a folder, without IMAGE."
 )
 @click.option("--probabilities", is_flag=True, help="Also write the probabilities, as float32.")
 @code_option
@@ -70,9 +70,9 @@ def predict(
     """Segment images with a trained trial, or with the mean of several.
 
     KEY is a trial's key, its first four or more characters, the short name
-    of a network that a search proposed (n7), or "best": the trial of the
-    latest space with the highest Dice on its validation images. Of several,
-    with commas between, the probabilities are averaged.
+    (n7) or the label (levels=4) of a cell with one trial, or "best": the trial
+    of the latest space with the highest Dice on its validation images. Of
+    several, with commas between, the probabilities are averaged.
 
     Each IMAGE comes back as a mask of its own kind, size and name: NIfTI with
     the scan's geometry, TIFF with its pages, NPY, PNG; JPEG as PNG. A mask

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("claim", shell_complete=completion.claims)
 @click.argument("study", type=StudyName(begun=True))
-@click.option("--by", help="Who registers it [default: this machine's user].")
+@click.option("--by", metavar="NAME", help="Who registers it [default: this machine's user].")
 @class_option
 @empty_option
 @fail_below_option

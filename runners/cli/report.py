@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     help="Show this section too: my_code:Section or my_code:function, looked for in the current folder; or one that "
     "is there, with settings. Give it again for more.",
 )
-@click.option("--metrics", default="", help="These too, with commas: sensitivity, precision, specificity.")
+@click.option(
+    "--metrics", metavar="METRIC,…", default="", help="These too, with commas: sensitivity, precision, specificity."
+)
 @partial(class_option, several=True)
 @empty_option
 @fail_below_option

@@ -95,6 +95,7 @@ def metric_option(name: str) -> Callable[[F], F]:
         name,
         default="dice",
         show_default=True,
+        metavar="METRIC",
         callback=lambda context, option, text: metric_name(text),
         shell_complete=completion.metrics,
         help="The score: dice, iou, miou, sensitivity, precision, specificity, or a metric of the trials' own (hd95).",

@@ -21,6 +21,7 @@ def spaces(as_json: bool) -> None:
     \b
     Example:
       ablate spaces
+
     A space of your own is a YAML file: copy one of these (the path is shown
     with --json) and give its path to --space.
     """

@@ -40,10 +40,11 @@ _ENDINGS = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
     "--format",
     "kind",
     type=click.Choice(["latex", "markdown", "csv"]),
-    help="[default: -o's ending (.tex, .md, .csv), or markdown]",
+    help="The kind of file [default: -o's ending (.tex, .md, .csv), or markdown]",
 )
 @click.option(
     "--metrics",
+    metavar="METRIC,…",
     default="dice,miou",
     show_default=True,
     help="Any of dice, iou, miou, sensitivity, precision, specificity and the trials' own metrics, with commas. Where "
