@@ -115,6 +115,10 @@ def _asked_for(request: Request) -> _Asked:
         configs = [trial.config for trial in plan.trials]
         epochs = max(config.protocol.epochs for config in configs)
         return _Asked(found.space, found.profile_name, configs[0].data, epochs, found.dataset_of, plan)
+    if request.sampler is not None:
+        from ablate.runners.search.samplers.base import sampler_part
+
+        sampler_part(request.sampler)  # a name that is none is said before a study is begun
     planner = Planner(found.space, found.profile, dataset_of=found.dataset_of, **found.arguments)
     dataset, protocol = planner.base()
     return _Asked(found.space, found.profile_name, dataset.config, protocol.epochs, found.dataset_of, planner=planner)

@@ -19,10 +19,9 @@ promising: {model.width: 32}                # what is believed to be good: a sea
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -33,12 +32,12 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
 from ablate.errors import brief, did_you_mean
 from ablate.places import PlaceError, Source, in_place
+from ablate.search_spaces.constraints import Constraint
 from ablate.search_spaces.promising import Promising, beliefs
 from ablate.search_spaces.ranges import Range
 from ablate.settings import MOST_SEED, Whole, complaint, explain
@@ -50,8 +49,6 @@ PARTS = ("model", "data", "protocol", "loss", "optimizer", "schedule", "augmenta
 SEVERAL = ("augmentation", "metrics")
 """Parts of which a trial has several, each under a name: that of the part, where it has no other."""
 WITH, WITHOUT = "with", "without"
-Bounded = Literal["params", "macs", "latency_ms"]
-"""What a constraint may bound: the first two are known before training, the third is measured."""
 
 _LevelName = Annotated[str, BeforeValidator(lambda given: given if isinstance(given, dict | list) else str(given))]
 
@@ -60,42 +57,6 @@ MOST_SEEDS = 1000
 _MOST_NAME = 200
 _MOST_DEPTH = 6
 """How deep the value of a field lies: model, stages, levels."""
-
-
-class Constraint(BaseModel):
-    """A bound on what a configuration may cost: `params <= 1e6`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    cost: Bounded
-    most: float = Field(gt=0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _parse(cls, text: Any) -> Any:
-        if not isinstance(text, str):
-            return text
-        found = re.fullmatch(r"\s*(\w+)\s*<=\s*([0-9.eE+_-]+)\s*", text)
-        try:
-            cost, most = (found[1], float(found[2])) if found else ("", 0.0)
-        except ValueError:
-            most = 0.0
-        if not found or cost not in get_args(Bounded) or not most > 0:
-            raise ValueError(
-                f"constraint '{brief(text)}': expected {', '.join(get_args(Bounded))} <= a positive number"
-            )
-        return {"cost": cost, "most": most}
-
-    @model_serializer
-    def _text(self) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
-        return f"{self.cost} <= {self.most:g}"
-
-    def excess(self, value: float) -> float:
-        """By how much `value` is over the bound, as a share of it: 0 or less where it is met."""
-        return value / self.most - 1
 
 
 class Space(BaseModel):
@@ -129,6 +90,9 @@ class Space(BaseModel):
     def source(self) -> Source | None:
         """The file that it is from, if it is from one, and where what is in it."""
         return self._source
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Space) and self.__dict__ == other.__dict__  # wherever each is written
 
     def but_for(self, *base: str) -> Space:
         """The same, whose file does not have these fields of the base."""

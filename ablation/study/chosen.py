@@ -91,7 +91,8 @@ def best_trial(study: Study) -> str:
         if (record := records.get(key)) and record.state == "complete" and record.val_dice is not None
     }
     if not scores:
-        raise InputError(f"'{study.path}' has no complete trial of its latest space: give a KEY")
+        latest = f", {study.manifest.runs[-1].space}" if study.manifest.runs else ""
+        raise InputError(f"'{study.path}' has no complete trial of its latest space{latest}: give a KEY")
     if len({study.config(key).data.fingerprint for key in scores}) > 1:
         raise InputError(
             "the trials of the latest space are of several data sets, whose scores have no best: give a KEY"
@@ -115,7 +116,7 @@ def _cell(study: Study, name: str, labels: Callable[[], Mapping[str, str]]) -> s
     if not is_short(name) and (cell := _whole("cell", name, {one.cell for one in records.values()})):
         return cell
     for named in (short_names_of_cells(study), labels()):
-        found = sorted(cell for cell, one in named.items() if one == name)
+        found = sorted(cell for cell, one in named.items() if one == name != "")
         if len(found) > 1:  # under several settings, say
             raise InputError(f"{brief(name)} is {len(found)} cells: give the key of one ({_listed(found)})")
         if found:

@@ -8,6 +8,7 @@ import errno
 import importlib
 import os
 import platform
+import re
 import shlex
 import signal
 import sys
@@ -162,13 +163,22 @@ def _run(arguments: list[str]) -> _Ended:
 
 def _of_usage(error: click.ClickException) -> str:
     """What was wrong with a command line, and where it is told what would be right."""
-    said = error.format_message()
-    tells = isinstance(error, click.NoSuchOption) and error.possibilities
+    said = error.format_message().removesuffix(".")
     if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
-        tells = True  # it says what was expected
-    if tells or not isinstance(error, click.UsageError) or error.ctx is None:
+        return said + _nearest_choice(said)
+    if "Did you mean" in said or not isinstance(error, click.UsageError) or error.ctx is None:
         return said
-    return f"{said.rstrip('.')}: `{error.ctx.command_path} --help` says what there is"
+    return f"{said}: `{error.ctx.command_path} --help` says what there is"
+
+
+def _nearest_choice(said: str) -> str:
+    """Of a value that is none of an option's choices, the nearest that is."""
+    _, *quoted = re.findall("'([^']*)'", said)
+    if " is not one of " not in said or not quoted:
+        return ""
+    from ablate.errors import did_you_mean
+
+    return did_you_mean(quoted[0], quoted[1:])
 
 
 def _of_the_system(error: OSError, arguments: list[str]) -> _Ended:

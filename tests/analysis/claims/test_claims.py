@@ -189,7 +189,7 @@ def test_each_data_set_is_judged_apart():
 
 def test_a_selector_must_find_one_cell():
     tables = study({"ours-1": (0.8, 1), "ours-2": (0.8, 2), "rival": (0.8, 3)})
-    with pytest.raises(InputError, match=r"subject ours is 2 cells of slices \(ours-1 and ours-2\); narrow it"):
+    with pytest.raises(InputError, match=r"subject ours is 2 cells of slices \(ours-1 and ours-2\): choose one by"):
         evaluate(claim(NON_INFERIOR), tables)
     narrowed = verdict(tables, NON_INFERIOR, subject={"model": "ours", "width": 2})
     assert narrowed.outcome == "supported"
