@@ -53,9 +53,10 @@ def judged_on(claim: Claim, frames: Frames) -> dict[str, Judged]:
         rows = _complete(trials)
         chosen = select(rows, claim.subject)
         if len(chosen) > 1:
+            or_space = ", or one space by --space" if rows.loc[chosen, "space"].nunique() > 1 else ""
             raise InputError(
                 f"claim {claim.name}: subject {named(claim.subject)} is {len(chosen)} cells of {task} "
-                f"({which(rows, chosen)}): choose one by --subject, or one space by --space"
+                f"({which(rows, chosen)}): choose one by --subject{or_space}"
             )
         if chosen:
             part = frames._replace(trials=trials)

@@ -14,7 +14,7 @@ from ablate.runners.cli import completion
 from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.naming import cell_named, studies_argument
 from ablate.runners.cli.output import console, print_json
-from ablate.runners.cli.several import by_name, judged_on, of_space
+from ablate.runners.cli.several import by_name, judged_in
 from ablate.runners.cli.shared import (
     class_option,
     empty_option,
@@ -114,10 +114,10 @@ def claim(
     for called, path in by_name(studies).items():
         opened = open_study(path)
         found = tables(opened, unit, parsed.empty)
-        found = of_space(opened, found, space) if space is not None else found
-        notes_too = *failed_trainings(found.trials), *remarks(found), *notes(opened)
+        frames[called], cautions = judged_in(opened, found, space)
+        found = found if space is None else frames[called]
+        notes_too = *cautions, *failed_trainings(found.trials), *remarks(found), *notes(opened)
         said += [f"{called}: {one}" if len(studies) > 1 else one for one in notes_too]
-        frames[called] = judged_on(opened, found)
         stands[called] = standing(opened, parsed)
         looks[called] = looks_of(opened, stands[called].digest)
     judged = across(parsed, frames)

@@ -78,8 +78,10 @@ def cost(model: str | None, space: str | None, size: str, settings: tuple[str, .
     out.print(table)
     out.print(f"for an input of {size} and one output channel", style="dim")
     if marked:
-        out.print("* the paper's column is not reproducible: its published code cannot run, and no reading of it")
-        out.print("  gives both figures (see docs/networks.md)")
+        out.print(
+            "* the paper's column is not reproducible: its published code cannot run, and no reading of it gives both "
+            "figures (see docs/networks.md)"
+        )
 
 
 def _networks(

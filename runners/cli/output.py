@@ -26,6 +26,7 @@ from ablate.progress import told_to
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.padding import Padding
     from rich.progress import Progress
     from rich.table import Table
 
@@ -227,6 +228,13 @@ def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
+
+
+def indented(text: str) -> Padding:
+    """A paragraph below a heading, all of its lines set in."""
+    from rich.padding import Padding
+
+    return Padding(text, (0, 0, 0, 2), expand=False)
 
 
 # Files ---------------------------------------------------------------------------------------------------------------

@@ -23,19 +23,27 @@ def by_name(studies: tuple[Path, ...]) -> dict[str, Path]:
     return {name if names.count(name) == 1 else str(study): study for name, study in zip(names, studies, strict=True)}
 
 
-def of_space(study: Study, frames: Frames, space: str) -> Frames:
-    """The trials of one of a study's spaces, and the trivial rows. Raises `InputError` for a space that it has not."""
-    from ablate.analysis.confirmation import of_fresh_seeds
-
-    runs = study.manifest.runs
-    if space not in {run.space for run in runs}:
-        raise unknown("space", space, {run.space for run in runs})
-    return of_fresh_seeds(frames, [key for run in runs if run.space == space for key in run.trials])
-
-
 def judged_on(study: Study, frames: Frames) -> Frames:
     """What claims are judged on: of a search that was confirmed the fresh seeds, for its own flatter it."""
     from ablate.analysis.confirmation import of_fresh_seeds, searched_and_fresh
 
     _, fresh = searched_and_fresh(study.manifest.runs)
     return of_fresh_seeds(frames, fresh) if fresh else frames
+
+
+def judged_in(study: Study, frames: Frames, space: str | None) -> tuple[Frames, list[str]]:
+    """As `judged_on`, or the trials of one space alone, whatever they are; and what is to be said of those.
+
+    Raises `InputError` for a space that the study has not.
+    """
+    from ablate.analysis.confirmation import DESIGN, of_fresh_seeds, searched_and_fresh
+
+    if space is None:
+        return judged_on(study, frames), []
+    runs = study.manifest.runs
+    chosen = [run for run in runs if run.space == space]
+    if not chosen:
+        raise unknown("space", space, {run.space for run in runs})
+    flatters = searched_and_fresh(runs)[1] and all(run.design != DESIGN for run in chosen)
+    said = [f"Judged on the seeds by which {space} was searched, which flatter what it found."] if flatters else []
+    return of_fresh_seeds(frames, [key for run in chosen for key in run.trials]), said

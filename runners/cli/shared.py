@@ -297,12 +297,12 @@ def counted(trials: Sequence[Planned]) -> str:
     configs = [trial.config for trial in trials]
     cells, seeds = {config.cell for config in configs}, {config.seed for config in configs}
     folds = {config.fold for config in configs}
-    product = f"{len(cells)} configurations x {len(seeds)} seeds"
+    product = f"{several(len(cells), 'configuration')} x {several(len(seeds), 'seed')}"
     if folds != {None}:
         product += f" x {several(len(folds), 'fold')}"
     if len(cells) * len(seeds) * len(folds) != len(trials):  # splits differ
-        return f"{len(cells)} configurations, {len(trials)} trials"
-    return f"{product} = {len(trials)} trials"
+        return f"{several(len(cells), 'configuration')}, {several(len(trials), 'trial')}"
+    return f"{product} = {several(len(trials), 'trial')}"
 
 
 def extent(trials: Sequence[Planned]) -> str:
