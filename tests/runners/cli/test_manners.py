@@ -203,3 +203,10 @@ def test_every_command_is_a_module_of_its_own() -> None:
     for name in _COMMANDS:
         module = importlib.import_module(f"ablate.runners.cli.{name.replace('-', '_')}")
         assert isinstance(getattr(module, name.replace("-", "_")), click.Command)
+
+
+def test_the_page_on_the_command_line_lists_the_commands_that_print_json() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "command_line.md").read_text()
+    listed = set(re.findall(r"`([^`]+)`", re.search(r"prints one document and nothing else: (.*?)\.\n", page, re.S)[1]))
+    have = {" ".join(words) for words in EVERY if any("--json" in one.opts for one in command_of(words).params)}
+    assert listed == have
