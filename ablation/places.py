@@ -42,11 +42,11 @@ class Source(NamedTuple):
         return f"{self.path}, line {self.lines.get(place, 1)}"
 
     def reached(self, *place: object) -> Place:
-        """As far as the file has `place`. What is not in it on the way there is passed over: the name of the kind of
-        thing that a model tried, say."""
+        """As far as the file has `place`, where whole numbers are those of list items. What is not in it on the way
+        there is passed over: the name of the kind of thing that a model tried, say."""
         here: Place = ()
         for part in place:
-            here = self._below(here, str(part)) or here
+            here = self._below(here, part) or here
         return here
 
     def field(self, within: Place, field: str) -> Place:
@@ -63,7 +63,8 @@ class Source(NamedTuple):
         kept = {at: line for at, line in self.lines.items() if not any(at[: len(one)] == one for one in gone)}
         return self._replace(lines=kept)
 
-    def _below(self, here: Place, name: str) -> Place | None:
-        there = (*here, name)
-        there = self.called.get(there, there)
+    def _below(self, here: Place, name: object) -> Place | None:
+        there = (*here, str(name))
+        if not isinstance(name, int):
+            there = self.called.get(there, there)
         return there if there in self.lines else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 from ablate.data.load import load_data
 from ablate.errors import InputError
@@ -12,6 +13,7 @@ from ablate.search_spaces.networks import networks_of
 from ablate.search_spaces.plan import Plan, make_plan
 from ablate.search_spaces.profiles import PROFILES
 from ablate.search_spaces.space import load_space
+from ablate.yaml_files import read_with_source
 
 SPACE = """\
 name: s
@@ -39,6 +41,10 @@ constraints:
   - macs <= 1e12
 promising: {model.width: 8}
 """
+
+
+class Anything(BaseModel):
+    model_config = ConfigDict(extra="allow")
 
 
 def planned(folder: Path, text: str = SPACE, **options: object) -> Plan:
@@ -96,6 +102,15 @@ def test_what_an_option_set_is_said_of_the_option_and_not_of_the_file(tmp_path: 
         planned(tmp_path, overrides={"model.stagse": 4})
     with pytest.raises(InputError, match=r"^--set protocol\.epochs: protocol: epochs: "):
         planned(tmp_path, overrides={"protocol.epochs": "many"})
+
+
+def test_a_level_is_found_by_its_value_and_an_item_by_its_number(tmp_path: Path) -> None:
+    """Values that are numbers of other places: level 1 is the last item, item 1 is level 0."""
+    levels = "model.width:\n    - 2\n    - 0\n    - 1"
+    (tmp_path / "s.yaml").write_text(SPACE.replace("model.width: [4, 8]", levels))
+    source = read_with_source(tmp_path / "s.yaml", Anything, "test", "anything")[1]
+    lines = {name: source.lines[source.reached("factors", "model.width", name)] for name in ("1", 1, "0", 0)}
+    assert lines == {"1": 18, 1: 17, "0": 17, 0: 16}
 
 
 def test_a_default_that_no_file_has_is_of_no_line(tmp_path: Path) -> None:
