@@ -13,6 +13,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,6 +118,27 @@ class _Stream(io.TextIOBase):
             os.close(nowhere)
 
 
+class _Trimmed(io.TextIOBase):
+    """A stream whose lines have no spaces at their ends: rich fills them up, which a terminal does not show."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        self._stream.write(re.sub(" +\n", "\n", text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
 def open_streams() -> None:
     """Make standard output and error such that printing never fails. To be called before anything is printed."""
     for descriptor in (0, 1, 2):
@@ -150,7 +172,9 @@ def console() -> Console:
     from ablate.runners.cli.terminal import PlainConsole
 
     stdout = PlainConsole(plain=MANNER.plain)
-    return stdout if stdout.is_terminal else PlainConsole(width=_PIPED_WIDTH, plain=MANNER.plain)
+    if stdout.is_terminal:
+        return stdout
+    return PlainConsole(width=_PIPED_WIDTH, plain=MANNER.plain, file=_Trimmed(sys.stdout))
 
 
 def telling(*, err: bool = False) -> Console:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -20,7 +20,13 @@ class PlainConsole(Console):
     """
 
     def __init__(
-        self, *, stderr: bool = False, width: int | None = None, plain: bool = False, silent: bool = False
+        self,
+        *,
+        stderr: bool = False,
+        width: int | None = None,
+        plain: bool = False,
+        silent: bool = False,
+        file: IO[str] | None = None,
     ) -> None:
         """`plain`: without colours and bold text; `silent`: what is printed goes nowhere."""
         super().__init__(
@@ -31,6 +37,7 @@ class PlainConsole(Console):
             highlight=False,
             color_system=None if plain else "auto",
             quiet=silent,
+            file=file,
             force_terminal=False if silent else None,
         )
 

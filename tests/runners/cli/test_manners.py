@@ -188,6 +188,7 @@ def test_piped_output_fits_and_is_plain_whatever_names_hold(
     shown = called(command[0], name, *command[1:])
     assert shown.code == 0, shown.err
     assert "\x1b" not in shown.out + shown.err
+    assert not re.search(r" $", shown.out, re.MULTILINE)
     wide = [line for line in shown.out.splitlines() if len(line) > 80 and name not in line]
     assert not wide
 
