@@ -36,7 +36,7 @@ def place_of(space: Space, field: str, levels: Mapping[str, str], options: Mappi
     source = space.source
     if source is None:
         return ""
-    for factor, level in reversed(levels.items()):
+    for factor, level in reversed(list(levels.items())):
         given = space.factors.get(factor, {})
         fields = [factor] if isinstance(given, Range) else list(given.get(level, ()))
         if any(_is_within(field, path) for path in fields):

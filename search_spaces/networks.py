@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ablate.errors import InputError
 from ablate.part import Part
 from ablate.search_spaces.designs import expand
@@ -10,10 +12,12 @@ from ablate.search_spaces.located import located
 from ablate.search_spaces.space import Fields, Space, nested
 
 
-def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], Part]]:
+def networks_of(
+    space: Space, overrides: Fields, refused: Callable[[dict[str, str], str], None] = lambda levels, reason: None
+) -> list[tuple[dict[str, str], Part]]:
     """The distinct networks of `space` that can be built, each with the levels it has first.
 
-    Raises `InputError` where none can be.
+    `refused` is told of each configuration that cannot be, by its levels, and why. Raises `InputError` where none can.
     """
     from ablate.cost.counted import check_can_be_built
 
@@ -31,6 +35,7 @@ def networks_of(space: Space, overrides: Fields) -> list[tuple[dict[str, str], P
                 found[model] = made.levels
         except InputError as error:
             reason = error
+            refused(made.levels, str(error))
     if not found:
         raise reason
     return [(levels, model) for model, levels in found.items()]

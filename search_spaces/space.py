@@ -358,5 +358,6 @@ def load_space(name_or_path: str) -> Space:
         InputError: unknown name, unreadable file, or a slip in it, with file and line.
     """
     path = packaged_or_own(name_or_path, packaged(), "space")
-    space, space._source = read_with_source(path, Space, "space", "name, question, design and factors")
+    space, source = read_with_source(path, Space, "space", "name, question, design and factors")
+    space._source = source
     return space

@@ -104,7 +104,7 @@ def which(rows: pd.DataFrame, cells: Sequence[str], most: int = 4) -> str:
     spaces = {str(rows.at[cell, "space"]) for cell in cells}
     labels = [str(rows.at[cell, "label"]) for cell in cells]
     if len(spaces) > 1:
-        labels = [f"{label} of {rows.at[cell, 'space']}" for label, cell in zip(labels, cells, strict=True)]
+        labels = [f"{label} of {rows.at[cell, 'space']!s}" for label, cell in zip(labels, cells, strict=True)]
     return listing(labels, most)
 
 

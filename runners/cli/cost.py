@@ -8,11 +8,14 @@ import click
 
 from ablate.errors import InputError
 from ablate.runners.cli import completion
-from ablate.runners.cli.output import console, plain_table, print_json
+from ablate.runners.cli.output import console, note, plain_table, print_json
 from ablate.runners.cli.shared import json_option, parse_input, parse_settings
 
 if TYPE_CHECKING:
     from ablate.part import Part
+
+_MOST_REFUSED = 4
+"""Configurations that cannot be, of which it is said why."""
 
 
 @click.command()
@@ -88,7 +91,7 @@ def _networks(
     model: str | None, space: str | None, settings: tuple[str, ...]
 ) -> list[tuple[str, dict[str, str], Part]]:
     """Each distinct network with its label and levels."""
-    from ablate.analysis.format import level_label
+    from ablate.analysis.format import cut, level_label
     from ablate.models.network import network
     from ablate.search_spaces.networks import networks_of
     from ablate.search_spaces.space import load_space
@@ -101,4 +104,9 @@ def _networks(
         found = network(model, **{path.removeprefix("model."): value for path, value in fields.items()})
         return [(model, {}, found)]
     assert space is not None
-    return [(level_label(levels), levels, n) for levels, n in networks_of(load_space(space), fields)]
+    refused: list[str] = []
+    found = networks_of(load_space(space), fields, lambda levels, why: refused.append(f"{level_label(levels)}: {why}"))
+    shown, others = cut(refused, _MOST_REFUSED)
+    for line in [*(f"left out {one}" for one in shown), *([f"left out {others} others"] if others else [])]:
+        note(line)
+    return [(level_label(levels), levels, one) for levels, one in found]

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ablate.analysis.format import shown
 from ablate.errors import InputError
@@ -174,7 +174,7 @@ def console() -> Console:
     stdout = PlainConsole(plain=MANNER.plain)
     if stdout.is_terminal:
         return stdout
-    return PlainConsole(width=_PIPED_WIDTH, plain=MANNER.plain, file=_Trimmed(sys.stdout))
+    return PlainConsole(width=_PIPED_WIDTH, plain=MANNER.plain, file=cast("TextIO", _Trimmed(sys.stdout)))
 
 
 def telling(*, err: bool = False) -> Console:

@@ -128,6 +128,18 @@ def test_a_field_merged_from_an_anchor_has_the_line_where_it_is_written(tmp_path
         planned(tmp_path, text)
 
 
+def test_a_network_that_cannot_be_priced_is_told_of_where_others_can(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(
+        SPACE.replace("model.width: [4, 8]", "model.width: [4, eight]").replace("8}", "4}")
+    )
+    refused: dict[str, str] = {}
+    space = load_space(str(tmp_path / "s.yaml"))
+    found = networks_of(space, {}, lambda levels, why: refused.__setitem__(levels["model.width"], why))
+    assert {levels["model.width"] for levels, _ in found} == {"4"}
+    assert list(refused) == ["eight"]
+    assert "s.yaml, line 15: model unet: width: " in refused["eight"]
+
+
 def test_the_price_of_networks_is_refused_with_the_line_too(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(SPACE.replace("stages", "stagse"))
     with pytest.raises(InputError, match=r"s\.yaml, line 6: model unet: there is no field 'stagse'"):
