@@ -94,10 +94,10 @@ def ablate() -> None:
 
     \b
     Examples:
-      ablate run --space pyramid_levels           a whole study, on packaged data
-      ablate plan --space baselines               what it would cost
+      ablate run --space pyramid_levels      a whole study, on packaged data
+      ablate plan --space baselines          what it would cost
       ablate report studies/pyramid_levels-mni152-quick
-      ablate init mine                            a network of your own to start from
+      ablate init mine                       a network of your own to start from
 
     A STUDY is the folder of a run, or its name in studies/, of which the
     beginning is enough.

@@ -93,8 +93,8 @@ def test_every_option_says_what_it_is_and_common_ones_say_the_same(words: tuple[
 def test_without_a_command_help_is_printed() -> None:
     bare, asked = called(), called("--help")
     assert bare == asked
-    assert bare.code == 0
-    assert bare.err == ""
+    assert (bare.code, bare.err) == (0, "")
+    assert max(map(len, bare.out.splitlines())) <= 80
     assert all(re.search(rf"^  {name} ", bare.out, re.MULTILINE) for name in _COMMANDS)
     for words in EVERY:
         if isinstance(command_of(words), click.Group):
