@@ -105,9 +105,7 @@ def _networks(
         return [(model, {}, found)]
     assert space is not None
     refused: list[str] = []
-    networks = networks_of(
-        load_space(space), fields, lambda levels, why: refused.append(f"{level_label(levels)}: {why}")
-    )
+    made = networks_of(load_space(space), fields, lambda levels, why: refused.append(f"{level_label(levels)}: {why}"))
     shown, others = cut(refused, _MOST_REFUSED)
     for line in [*(f"left out {one}" for one in shown), *([f"left out {others} others"] if others else [])]:
         note(line)
