@@ -55,7 +55,7 @@ def test_only_the_latest_space_and_complete_trials_count(three, tmp_path):
 def test_a_study_without_a_complete_trial_has_no_best(three, tmp_path):
     a, *_ = three
     study = study_of(tmp_path / "s", [(a, 0.9)], seed_0="failed")
-    with pytest.raises(InputError, match="has no complete trial of its latest space: give a KEY"):
+    with pytest.raises(InputError, match="has no complete trial of its latest space, space0: give a KEY"):
         best_trial(study)
     with pytest.raises(InputError, match=f"cell {a.trial.cell} has no complete trial"):
         trials_of_cell(study, a.trial.cell)
