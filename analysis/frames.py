@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -126,6 +127,15 @@ def load(study: Study) -> Frames:
         study, records, configs, measurements, images, tasks, scoring, labels_of(study, configs, tasks, named)
     )
     return Frames(with_files(trials, study), _concat(tables["epochs"], EPOCH_COLUMNS), images, unit, scoring, named)
+
+
+def cell_labels(study: Study) -> dict[str, str]:
+    """What tables and figures call each cell of the trials that ended, by its key."""
+    configs: dict[str, TrialConfig] = {}
+    for key in study.sound().records:
+        with contextlib.suppress(InputError):  # it is in no table either
+            configs[key] = study.config(key)
+    return labels_of(study, configs, _tasks(configs, study.data_records()), short_names_of(study, configs))
 
 
 _IMAGE_COLUMNS = (*IMAGE_COLUMNS[:2], CASE, *IMAGE_COLUMNS[2:])

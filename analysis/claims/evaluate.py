@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.analysis.by_runtime import scored_in
 from ablate.analysis.by_seed import by_seed
-from ablate.analysis.claims.judge import Judged, named, rivals_of, select, verdicts_on
+from ablate.analysis.claims.judge import Judged, named, rivals_of, select, verdicts_on, which
 from ablate.analysis.claims.registered import digest, registered_claims, standing
 from ablate.analysis.claims.schema import Claim, Fewest, Hypothesis, load_claim, packaged
 from ablate.analysis.claims.verdict import ClaimResult
@@ -58,9 +58,10 @@ def judged_on(claim: Claim, frames: Frames) -> dict[str, Judged]:
         rows = _complete(trials)
         chosen = select(rows, claim.subject)
         if len(chosen) > 1:
+            or_space = ", or one space by --space" if rows.loc[chosen, "space"].nunique() > 1 else ""
             raise InputError(
                 f"claim {claim.name}: subject {named(claim.subject)} is {len(chosen)} cells of {task} "
-                f"({listing([str(rows.at[cell, 'label']) for cell in chosen], 4)}); narrow it by another column"
+                f"({which(rows, chosen)}): choose one by --subject{or_space}"
             )
         if chosen:
             part = frames._replace(trials=trials)

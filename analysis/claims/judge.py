@@ -103,6 +103,15 @@ def select(rows: pd.DataFrame, selector: Selector) -> list[str]:
     return [str(cell) for cell in rows["cell"][chosen]]
 
 
+def which(rows: pd.DataFrame, cells: Sequence[str], most: int = 4) -> str:
+    """Cells by their labels, with the space of each where they are of several."""
+    spaces = {str(rows.at[cell, "space"]) for cell in cells}
+    labels = [str(rows.at[cell, "label"]) for cell in cells]
+    if len(spaces) > 1:
+        labels = [f"{label} of {rows.at[cell, 'space']!s}" for label, cell in zip(labels, cells, strict=True)]
+    return listing(labels, most)
+
+
 def named(selector: Selector) -> str:
     if list(selector) == ["model"]:
         return str(selector["model"])
@@ -120,7 +129,8 @@ def rivals_of(study: Judged, hypothesis: Hypothesis) -> Rivals:
         if len(found) > 1:
             raise InputError(
                 f"claim {study.claim.name}: rival {named(selector)} is {len(found)} cells "
-                f"({listing([cell.label for cell in found], 4)}); narrow it by another column"
+                f"({which(study.rows, [cell.id for cell in found])}): choose one space by --space, or write a claim "
+                "that names one by its label"
             )
         there += found
         missing += [] if found else [named(selector)]

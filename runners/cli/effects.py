@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablate.errors import unknown
+from ablate.runners.cli import completion
 from ablate.runners.cli.costs import in_runtime, runtime_option
 from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import console, print_json
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 @click.command()
 @study_argument
 @metric_option("--metric")
-@click.option("--space", help="Only this space of the study.")
+@click.option("--space", help="Only this space of the study.", shell_complete=completion.spaces_of_study)
 @class_option
 @empty_option
 @fail_below_option

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablate.errors import InputError, brief
+from ablate.runners.cli import completion
+from ablate.runners.cli.naming import trial_named
 from ablate.runners.cli.output import check_place, console, print_json, waiting, write
 from ablate.runners.cli.shared import (
     code_option,
@@ -27,11 +29,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @study_argument
-@click.argument("key")
+@click.argument("key", shell_complete=completion.trials)
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file: .onnx, .pt, .pt2 or .pte."
 )
-@click.option("--format", "form", help="onnx, torchscript, pt2, executorch [default: as the file ends].")
+@click.option("--format", "form", help="onnx, torchscript, pt2, executorch [default: as the file's name ends].")
 @click.option("--int8", is_flag=True, help="In whole numbers of 8 bits, calibrated on training images; onnx alone.")
 @click.option("--size", metavar="HxW", help="Height x width of the images [default: the trial's].")
 @click.option("--with-script", is_flag=True, help="Also a Python file that segments pictures without ablate.")
@@ -52,9 +54,11 @@ def export_model(
 ) -> None:
     """Write a trained network as a file that runs without ablate.
 
-    KEY is a trial's key, its first four or more characters, or "best", as for
-    `ablate predict`. The batch is free (but for .pte, which takes one image),
-    the size of images is not.
+    KEY is a trial's key, its first four or more characters, the short name
+    (n7) or the label (levels=4) of a cell with one trial, or "best": the trial
+    of the latest space with the highest Dice on its validation images. The
+    batch is free (but for .pte, which takes one image), the size of images is
+    not.
 
     The file segments the trial's test images before it counts as made: each
     of its outputs must be within 1e-4 of the network's. An int8 file differs,
@@ -68,7 +72,6 @@ def export_model(
       ablate export-model STUDY best -o net.pte
     """
     from ablate.deployment.formats import format_of
-    from ablate.study.chosen import trial_called
     from ablate.study.where_data_are import data_of
 
     chosen = format_of(output, form)
@@ -78,7 +81,7 @@ def export_model(
             check_place(path)
     sides = None if size is None else _sides(size)
     opened = open_study(study)
-    trial = trial_called(opened, key)
+    trial = trial_named(opened, key)
     use_own_code(code)
     say_imports([opened.config(trial)])
     from ablate.deployment.export import export_network

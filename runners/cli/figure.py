@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ablate.errors import InputError, brief
+from ablate.runners.cli import completion
 from ablate.runners.cli.costs import cost_option, in_runtime, runtime_option
-from ablate.runners.cli.output import check_target, console, print_json, say, write
+from ablate.runners.cli.output import check_target, console, note, print_json, write
 from ablate.runners.cli.shared import (
     class_option,
     json_option,
@@ -31,7 +32,7 @@ _LEAST, _MOST = 40.0, 400.0
 
 @click.command()
 @study_argument
-@click.argument("name")
+@click.argument("name", shell_complete=completion.figures)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file: .pdf, .svg or .png.")
 @click.option("--width", default="column", show_default=True, help="column (85 mm), page (174 mm), or millimetres.")
 @click.option("--data", help="Of several data sets, which.")
@@ -98,7 +99,7 @@ def figure(
     for letter, stands_for in made.key.items():
         out.print(f"  {letter}  {stands_for}", soft_wrap=True, markup=False)
     for line in [*made.said, *scored_where(frames), *notes(opened)]:
-        say(line, err=True)
+        note(line)
 
 
 def _millimetres(text: str) -> float:

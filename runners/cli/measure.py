@@ -9,7 +9,7 @@ import click
 
 from ablate.cost.names import PYTORCH, RUNTIMES, runtimes_named
 from ablate.errors import InputError
-from ablate.runners.cli.output import console, plain_table, print_json, say
+from ablate.runners.cli.output import console, note, plain_table, print_json
 from ablate.runners.cli.shared import (
     code_option,
     json_option,
@@ -199,10 +199,9 @@ def _is_idle() -> bool:
 
     load_average = busy()
     if load_average is not None:
-        say(
+        note(
             f"The machine is busy (load average {load_average:.1f}): latencies will be too high and unsteady. "
-            "Measure again when it is idle.",
-            err=True,
+            "Measure again when it is idle."
         )
     return load_average is None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.cost.names import PYTORCH
 from ablate.errors import InputError, TrialError
-from ablate.runners.cli.output import say, waiting
+from ablate.runners.cli.output import note, waiting
 from ablate.runners.cli.shared import say_imports
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def measured(study: Study, jobs: Sequence[Job], asked: Asked, figures: Figures, 
         what = f"measuring {number} of {len(left)}: {job.label} at {job.input}"
         what += f" in {', '.join(missing)}" if asked.files else ""
         if not quiet:
-            say(what, err=True)
+            note(what)
         try:
             _measure(study, job, asked._replace(runtimes=tuple(missing)), figures, what)
         except TrialError as error:

@@ -10,7 +10,7 @@ import click
 
 from ablate.runners.cli.costs import in_runtime, runtime_option
 from ablate.runners.cli.failures import fail_below_option
-from ablate.runners.cli.output import check_target, data, say, write
+from ablate.runners.cli.output import check_target, data, note, write
 from ablate.runners.cli.shared import (
     class_option,
     empty_option,
@@ -41,10 +41,11 @@ _ENDINGS = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
     "--format",
     "kind",
     type=click.Choice(["latex", "markdown", "csv"]),
-    help="[default: -o's ending (.tex, .md, .csv), or markdown]",
+    help="The kind of file [default: -o's ending (.tex, .md, .csv), or markdown]",
 )
 @click.option(
     "--metrics",
+    metavar="METRIC,…",
     default="dice,miou",
     show_default=True,
     help="Any of dice, iou, miou, sensitivity, precision, specificity and the trials' own metrics, with commas. Where "
@@ -105,8 +106,8 @@ def table(
     else:
         data(content)
     if kind == "csv":
-        for note in [*said, *stand_for]:
-            say(note, err=True)
+        for line in [*said, *stand_for]:
+            note(line)
 
 
 def _columns(frames: Frames, named: list[str], classes: tuple[str, ...]) -> tuple[list[str], list[str]]:
