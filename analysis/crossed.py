@@ -163,7 +163,8 @@ def standard_error(found: Components, seeds: int | None = None) -> tuple[float, 
     both = found.seed > 0 and found.image > 0
     if found.images > 1 and (both or seeds == 2):
         variance = of_seed + of_image - found.residual
-        weights = of_seed / (seeds - 1) + of_image / found.df_images
+        by_image = of_image / found.df_images if found.df_images > 0 else math.inf  # as sure as a single image
+        weights = of_seed / (seeds - 1) + by_image
         df = (of_seed + of_image) / weights if weights > 0 else found.df_images
     elif found.seed:
         variance, df = of_seed, seeds - 1
