@@ -1,4 +1,4 @@
-"""What MkDocs cannot know of these pages: which files of the repository are pages of the site, the command line, a notebook.
+"""What MkDocs cannot know: which files of the repository are pages of the site, the command line, a notebook.
 
 Links in docs/ are right where the files lie. A file outside docs/ that they name has a place in the site too: README.md
 is its first page, CONTRIBUTING.md and CHANGELOG.md are pages, and others are beside them, in files/.

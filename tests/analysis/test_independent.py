@@ -217,7 +217,6 @@ def test_slices_that_are_as_sure_as_a_single_image_are_compared_without_an_inter
     assert "on these slices alone" in found.note
 
 
-
 @pytest.mark.parametrize(
     ("looks", "stack"),
     [

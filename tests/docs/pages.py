@@ -1,7 +1,7 @@
 """The pages of docs/ as a user follows them: their files, and the commands that they give.
 
 A block with a title is a file, and the blocks of one YAML file add up. In a block of `console`, lines that begin with
-`$` are commands.
+`$` are commands; of one of `sh`, all are. A block that no test runs has `<!-- not run: why -->` on the line before it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from typing import Any, NamedTuple
 import yaml
 
 DOCS = Path(__file__).parents[2] / "docs"
+ROOT = DOCS.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 _BLOCK = re.compile(r'^```(\w+)(?: title="([^"\n]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+_COMMANDS = re.compile(
+    r"^(?: *<!-- not run: (?P<why>.+?) -->\n)?"
+    r"(?P<indent> *)```(?P<kind>console|sh)\n(?P<text>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
+)
+_PROMPT = re.compile(r"^ *(?:\w*\$|#) ")
 _RUNS = """
 import json, sys
 from ablate.runners.cli.main import _run
@@ -34,6 +42,34 @@ class Said(NamedTuple):
     out: str
     code: int
     line: str
+
+
+class Block(NamedTuple):
+    """Commands of a page, by its path and line; `why` nothing runs them, '' where a test does."""
+
+    page: str
+    line: int
+    commands: tuple[str, ...]
+    why: str
+
+    @property
+    def ours(self) -> list[str]:
+        return [command for command in self.commands if command.startswith("ablate ")]
+
+
+def blocks() -> list[Block]:
+    """Every block of commands of README.md, CONTRIBUTING.md and docs/."""
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        for block in _COMMANDS.finditer(text):
+            lines = block["text"].replace("\\\n", " ").splitlines()
+            if block["kind"] == "console":
+                lines = [_PROMPT.sub("", line) for line in lines if _PROMPT.match(line)]
+            commands = [part.strip() for line in lines for part in line.split(" && ")]
+            line = text[: block.start()].count("\n") + 1
+            found.append(Block(str(page.relative_to(ROOT)), line, tuple(commands), block["why"] or ""))
+    return found
 
 
 def files_of(page: str) -> dict[str, str]:
