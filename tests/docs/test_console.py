@@ -34,21 +34,23 @@ RUN_ELSEWHERE = {
 }
 """Pages of which another test runs the unmarked blocks, as they stand there."""
 HERE = [block for block in BLOCKS if not block.why and block.page not in RUN_ELSEWHERE]
-READS = set("check claim cost data effects figure init pareto paper parts plan report table".split())
-    "check",
-    "claim",
-    "cost",
-    "data",
-    "effects",
-    "figure",
-    "init",
-    "pareto",
-    "paper",
-    "parts",
-    "plan",
-    "report",
-    "table",
-}
+READS = set(
+    [
+        "check",
+        "claim",
+        "cost",
+        "data",
+        "effects",
+        "figure",
+        "init",
+        "pareto",
+        "paper",
+        "parts",
+        "plan",
+        "report",
+        "table",
+    ]
+)
 """Commands that end by themselves within seconds; `plan` and `init` among them, for neither trains."""
 
 
