@@ -90,27 +90,27 @@ def commands() -> str:
     """Every command as Markdown, from the commands themselves."""
     from ablate.runners.cli.main import ablate
 
-    return "\n\n".join(_command(name, command) for name, command in _walked(ablate, "ablate"))
+    return "\n\n".join(map(_command, _walked(ablate)))
 
 
-def _walked(group: click.Group, name: str) -> Iterator[tuple[str, click.Command]]:
-    context = click.Context(group, info_name=name)
-    for own in group.list_commands(context):
-        command = group.get_command(context, own)
+def _walked(group: click.Group, above: click.Context | None = None) -> Iterator[click.Context]:
+    context = click.Context(group, above, info_name=group.name, **group.context_settings)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         assert command is not None
         if isinstance(command, click.Group):
-            yield from _walked(command, f"{name} {own}")
+            yield from _walked(command, context)
         else:
-            yield f"{name} {own}", command
+            yield click.Context(command, context, info_name=name, **command.context_settings)
 
 
-def _command(name: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=name)
+def _command(context: click.Context) -> str:
+    command, name = context.command, context.command_path
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     help_text = re.sub(r"^ {4}", "", command.help or "", flags=re.MULTILINE)
     told = [_paragraph(text) for text in re.split(r"\n\s*\n", help_text.strip())]
-    records = [record for parameter in command.get_params(context) if (record := parameter.get_help_record(context))]
-    options = [f"`{option}`\n:   {_plain(' '.join(text.split())) or '&nbsp;'}" for option, text in records]
+    records = [own.get_help_record(context) for own in command.get_params(context) if isinstance(own, click.Option)]
+    options = [f"`{option}`\n:   {_plain(' '.join(text.split()))}" for option, text in filter(None, records)]
     return "\n\n".join([f"## {name}", f"```text\n{usage}\n```", *told, *options])
 
 
