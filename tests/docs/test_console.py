@@ -44,8 +44,8 @@ def notebook(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
     """The notebook after it was run, in the folder that its metadata name."""
     folder = tmp_path_factory.mktemp("notebook")
     read = nbformat.read(NOTEBOOK, as_version=4)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    nbclient.NotebookClient(read, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    client = nbclient.NotebookClient(read, timeout=300, resources={"metadata": {"path": str(folder)}})
+    client.execute(env={**os.environ, "OMP_NUM_THREADS": "1"})
     read.metadata["folder"] = str(folder)
     return read
 
