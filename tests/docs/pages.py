@@ -49,6 +49,7 @@ class Block(NamedTuple):
 
     page: str
     line: int
+    kind: str
     commands: tuple[str, ...]
     why: str
 
@@ -68,7 +69,7 @@ def blocks() -> list[Block]:
                 lines = [_PROMPT.sub("", line) for line in lines if _PROMPT.match(line)]
             commands = [part.strip() for line in lines for part in line.split(" && ")]
             line = text[: block.start()].count("\n") + 1
-            found.append(Block(str(page.relative_to(ROOT)), line, tuple(commands), block["why"] or ""))
+            found.append(Block(str(page.relative_to(ROOT)), line, block["kind"], tuple(commands), block["why"] or ""))
     return found
 
 

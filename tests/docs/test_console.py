@@ -32,7 +32,7 @@ RUN_ELSEWHERE = {
     "docs/recipe.md": "test_recipe_page.py",
     "docs/tour.md": "tour.py, by .ci/run",
 }
-"""Pages of which another test runs the unmarked blocks, as they stand there."""
+"""Pages of which another test runs all unmarked blocks of `console`, as they stand there."""
 HERE = [block for block in BLOCKS if not block.why and block.page not in RUN_ELSEWHERE]
 READS = {"claim", "effects", "figure", "pareto", "report", "table"}
 PREPARES = {"check", "cost", "data", "init", "paper", "parts", "plan"}
@@ -75,6 +75,9 @@ def folder(notebook: nbformat.NotebookNode, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page}:{block.line}")
 def test_a_block_is_run_or_says_why_not(block: Block):
     assert block.commands, "a block without commands is one of `text`"
+    if block.page in RUN_ELSEWHERE and not block.why:
+        in_ci = [one.line for one in BLOCKS if one.page == "README.md" and one.kind == "sh"][:2]
+        assert block.kind == "console" or (block.page == "README.md" and block.line in in_ci)
     if block.why or block.page in RUN_ELSEWHERE:
         return
     strange = [command for command in block.commands if shlex.split(command)[:1] != ["ablate"]]

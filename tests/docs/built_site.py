@@ -1,4 +1,4 @@
-"""The built site: `python tests/docs/site.py build/site`, as .ci/run does after `mkdocs build --strict`.
+"""The built site: `python tests/docs/built_site.py build/site`, as .ci/run does after `mkdocs build --strict`.
 
 Nothing of it is loaded from elsewhere; the pages of the command line, of Python and of the notebook hold what they are
 made of; and in a browser that has it from the disk, without a server, the search finds.
