@@ -69,6 +69,13 @@ def searched(site: Path) -> str:
                 "all.length || !n ? done(all) : setTimeout(look, 100, n - 1); }; look(50); })"
             )
             assert any(where in link for link in links), f"a search for {asked} finds {links[:5]}, not {where}"
+        browser.open(site / "tour.html")
+        copied = browser.js(
+            "(() => { const code = [...document.querySelectorAll('.highlight code')]"
+            ".find(code => code.textContent.includes('ablate plan')); code.setAttribute('data-md-copying', '');"
+            "return code.innerText.trim(); })()"
+        )
+        assert copied == "ablate plan --space pyramid_levels", f"the button copies {copied}"
         for page in ("index.html", "tour.html", "search.html", "reference/commands.html", "reference/python.html"):
             browser.open(site / page, 390, 844, phone=True)
             assert browser.js("document.documentElement.scrollWidth") <= 390, f"{page} is cut at 390 px"

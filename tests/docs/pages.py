@@ -45,17 +45,20 @@ class Said(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Commands of a page, by its path and line; `why` nothing runs them, '' where a test does."""
+    """Commands of a page, by its path and line, each with the lines that it is shown to print.
+
+    `why` nothing runs them, '' where a test does. A line that is `…` stands for others, and is left out.
+    """
 
     page: str
     line: int
     kind: str
-    commands: tuple[str, ...]
+    shown: dict[str, list[str]]
     why: str
 
     @property
     def ours(self) -> list[str]:
-        return [command for command in self.commands if command.startswith("ablate ")]
+        return [command for command in self.shown if command.startswith("ablate ")]
 
 
 def blocks() -> list[Block]:
@@ -64,12 +67,17 @@ def blocks() -> list[Block]:
     for page in PAGES:
         text = page.read_text()
         for block in _COMMANDS.finditer(text):
-            lines = block["text"].replace("\\\n", " ").splitlines()
-            if block["kind"] == "console":
-                lines = [_PROMPT.sub("", line) for line in lines if _PROMPT.match(line)]
-            commands = [part.strip() for line in lines for part in line.split(" && ")]
-            line = text[: block.start()].count("\n") + 1
-            found.append(Block(str(page.relative_to(ROOT)), line, block["kind"], tuple(commands), block["why"] or ""))
+            shown: dict[str, list[str]] = {}
+            printed: list[str] = []
+            for line in block["text"].replace("\\\n", " ").splitlines():
+                prompt = _PROMPT.match(line) if block["kind"] == "console" else re.match("", line)
+                if prompt:
+                    printed = []
+                    shown |= {part.strip(): printed for part in line[prompt.end() :].split(" && ")}
+                elif line.strip() != "…":
+                    printed.append(line)
+            at = text[: block.start()].count("\n") + 1
+            found.append(Block(str(page.relative_to(ROOT)), at, block["kind"], shown, block["why"] or ""))
     return found
 
 

@@ -34,7 +34,7 @@ RUN_ELSEWHERE = {
 }
 """Pages of which another test runs all unmarked blocks of `console`, as they stand there."""
 HERE = [block for block in BLOCKS if not block.why and block.page not in RUN_ELSEWHERE]
-READS = {"claim", "effects", "figure", "pareto", "report", "table"}
+READS = {"claim", "effects", "export", "figure", "pareto", "report", "status", "table", "verify"}
 PREPARES = {"check", "cost", "data", "init", "paper", "parts", "plan"}
 """Commands that end by themselves within seconds: of a study that is there, and before anything is trained."""
 
@@ -54,7 +54,8 @@ def notebook(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
 def folder(notebook: nbformat.NotebookNode, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the pages suppose to be there: a study, a network and a space of one's own, images, sections, a claim."""
     folder = tmp_path_factory.mktemp("pages")
-    shutil.copytree(Path(notebook.metadata["folder"]) / "study", folder / "STUDY")
+    for name in ("STUDY", "studies/pyramid_levels-mni152-quick"):
+        shutil.copytree(Path(notebook.metadata["folder"]) / "study", folder / name)
     random = np.random.default_rng(0)
     for name in ("my_images/images", "my_images/masks", "images/images", "images/masks"):
         (folder / name).mkdir(parents=True)
@@ -74,13 +75,13 @@ def folder(notebook: nbformat.NotebookNode, tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page}:{block.line}")
 def test_a_block_is_run_or_says_why_not(block: Block):
-    assert block.commands, "a block without commands is one of `text`"
+    assert block.shown, "a block without commands is one of `text`"
     if block.page in RUN_ELSEWHERE and not block.why:
         in_ci = [one.line for one in BLOCKS if one.page == "README.md" and one.kind == "sh"][:2]
         assert block.kind == "console" or (block.page == "README.md" and block.line in in_ci)
     if block.why or block.page in RUN_ELSEWHERE:
         return
-    strange = [command for command in block.commands if shlex.split(command)[:1] != ["ablate"]]
+    strange = [command for command in block.shown if shlex.split(command)[:1] != ["ablate"]]
     strange += [command for command in block.ours if shlex.split(command)[1] not in READS | PREPARES]
     assert not strange, (
         f"nothing runs these: mark the block with <!-- not run: why -->, or name them in READS: {strange}"
@@ -88,13 +89,20 @@ def test_a_block_is_run_or_says_why_not(block: Block):
 
 
 def test_what_is_unmarked_runs(folder: Path):
-    commands = list(dict.fromkeys(command for block in HERE for command in block.ours))
-    assert len(commands) > 15
-    said = run(commands, folder)
-    assert not {command: end.line for command, end in said.items() if end.code}
+    refusals = {command: refusal(block.shown[command]) for block in HERE for command in block.ours}
+    assert len(refusals) > 15
+    said = run(list(refusals), folder)
+    assert {command: end.line for command, end in said.items()} == refusals
+    assert all(end.code == (2 if end.line else 0) for end in said.values())
     assert "refuted" in said["ablate claim STUDY --claim my_claim.yaml"].out
     for written in ("look.html", "components.yaml", "results.tex", "front.pdf", "images.pdf", "mine/space.yaml"):
         assert (folder / written).stat().st_size, written
+
+
+def refusal(printed: list[str]) -> str:
+    """The line of an error that a command is shown to end with; '' of one that does what it is asked."""
+    said = " ".join(line.strip() for line in printed)
+    return said.removeprefix("ablate: ") if said.startswith("ablate: ") else ""
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.ours], ids=lambda block: f"{block.page}:{block.line}")

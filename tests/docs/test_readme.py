@@ -13,7 +13,7 @@ def test_the_network_is_checked_and_what_is_asked_of_it_is_planned(tmp_path):
     for name, text in files_of(README).items():
         (tmp_path / name).write_text(text)
     unmarked = [block for block in blocks() if block.page == "README.md" and block.kind == "console" and not block.why]
-    own = [command for block in unmarked for command in block.commands]
+    own = [command for block in unmarked for command in block.shown]
     said = run([command.replace("ablate run", "ablate plan") for command in own], tmp_path)
     assert len(said) == 3
     assert not {command: end.line for command, end in said.items() if end.code}

@@ -12,22 +12,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pages import DOCS, blocks, files_of, run
+from pages import blocks, files_of, run
 
 PAGE = "tour.md"
-LEFT_OUT = "…"
-_CONSOLE = re.compile(r"(?<!-->\n)^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def main(studies: str) -> None:
-    shown = commands_with_output((DOCS / PAGE).read_text())
-    listed = [command for block in blocks() if block.page == f"docs/{PAGE}" and not block.why for command in block.ours]
-    assert list(shown) == listed
+    unmarked = [block for block in blocks() if block.page == f"docs/{PAGE}" and not block.why]
+    shown = {command: lines for block in unmarked for command, lines in block.shown.items()}
     with tempfile.TemporaryDirectory(prefix="ablate-tour-") as scratch:
         shutil.copytree(studies, Path(scratch) / "studies")
         for name, text in files_of(PAGE).items():
             (Path(scratch) / name).write_text(text)
-        said = run(listed, Path(scratch))
+        said = run(list(shown), Path(scratch))
     for command, lines in shown.items():
         end = said[command]
         assert end.code == 0, f"{command}: {end.line}"
@@ -35,18 +32,6 @@ def main(studies: str) -> None:
         for line in lines:
             assert bare(line) in printed, f"{command} does not print, there: {line}\n{end.out}"
     print(f"{len(shown)} commands of the tour, with {sum(map(len, shown.values()))} lines that they print")
-
-
-def commands_with_output(text: str) -> dict[str, list[str]]:
-    """What a page shows of each command's output, without the lines that stand for others."""
-    found: dict[str, list[str]] = {}
-    for block in _CONSOLE.findall(text):
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                lines = found.setdefault(line.removeprefix("$ "), [])
-            elif line != LEFT_OUT:
-                lines.append(line)
-    return found
 
 
 def bare(line: str) -> str:
