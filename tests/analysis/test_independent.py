@@ -206,6 +206,17 @@ def test_fewer_than_twenty_slices_of_one_volume_have_no_interval():
     assert math.isfinite(mean_interval(cell(values, of._replace(stack=False))).low)
 
 
+def test_slices_that_are_as_sure_as_a_single_image_are_compared_without_an_interval():
+    """As in the packaged study with three seeds: 12 slices whose differences hardly change from one to the next."""
+    along = np.linspace(-0.05, 0.05, 12) + np.random.default_rng(0).normal(0, 0.01, (3, 1))
+    of = columns(*[1] * 12, stack=True)
+    found = difference(cell(0.5 + along, of), cell(np.full((3, 12), 0.5), of, "b"), "dice")
+    assert math.isnan(found.interval.low)
+    assert found.p_value is None
+    assert "12 slices of one volume are too few" in found.note
+    assert "on these slices alone" in found.note
+
+
 @pytest.mark.parametrize(
     ("looks", "stack"),
     [
