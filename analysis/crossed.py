@@ -163,6 +163,8 @@ def standard_error(found: Components, seeds: int | None = None) -> tuple[float, 
     both = found.seed > 0 and found.image > 0
     if found.images > 1 and (both or seeds == 2):
         variance = of_seed + of_image - found.residual
+        if not found.df_images:  # images that count as one tell nothing of others: nor do both together
+            return math.sqrt(variance / (seeds * found.images)), 0.0
         weights = of_seed / (seeds - 1) + of_image / found.df_images
         df = (of_seed + of_image) / weights if weights > 0 else found.df_images
     elif found.seed:

@@ -82,11 +82,8 @@ _LATEX = {
 }  # fmt: skip
 
 
-def latex(table: ResultsTable, label: str = "results", *, wide: bool = False) -> str:
-    """A `table` environment, its caption above and the details beneath; its first line says what packages it
-    needs. `wide`: across both columns of a page of two.
-    """
-    float_ = "table*" if wide else "table"
+def latex(table: ResultsTable, label: str = "results") -> str:
+    """A `table` environment, its caption above and the details beneath; its first line says what packages it needs."""
     columns = _columns(table)
     long = any(len(row.name) > _LONG_NAME for section in table.sections for row in section.rows)
     width = 1 + len(table.metrics) + len(columns)
@@ -95,7 +92,7 @@ def latex(table: ResultsTable, label: str = "results", *, wide: bool = False) ->
     environment, total, names = ("tabularx", r"{\linewidth}", "X") if long else ("tabular", "", "l")
     lines = [
         r"% needs \usepackage{booktabs" + (",tabularx}" if long else "}"),
-        rf"\begin{{{float_}}}[t]",
+        r"\begin{table}[t]",
         r"\centering",
         r"\setlength{\belowcaptionskip}{6pt}",
         rf"\caption{{{latex_text(' '.join(table.caption))}}}",
@@ -133,7 +130,7 @@ def latex(table: ResultsTable, label: str = "results", *, wide: bool = False) ->
         rf"\end{{{environment}}}",
         r"\par\vspace{4pt}",
         rf"\parbox{{\linewidth}}{{\footnotesize {latex_text(' '.join(table.details))}}}",
-        rf"\end{{{float_}}}",
+        r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
 

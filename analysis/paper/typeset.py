@@ -15,12 +15,11 @@ _WIDE = 4
 """Columns of numbers that fit a line at the usual size."""
 
 
-def latex(table: PaperTable, *, wide: bool = False) -> str:
+def latex(table: PaperTable) -> str:
     """A `table` environment, its caption above and the details beneath; its first line says what package it needs.
 
     `wide`: across both columns of a page of two.
     """
-    float_ = "table*" if wide else "table"
     numbers = sum(len(names) for _, names in table.groups)
     heads, rules, at = [""], [], 2
     for heading, names in table.groups:
@@ -29,7 +28,7 @@ def latex(table: PaperTable, *, wide: bool = False) -> str:
         at += len(names)
     lines = [
         r"% needs \usepackage{booktabs}",
-        rf"\begin{{{float_}}}[t]",
+        r"\begin{table}[t]",
         r"\centering",
         r"\setlength{\belowcaptionskip}{6pt}",
         rf"\caption{{{latex_text(' '.join(table.caption))}}}",
@@ -52,7 +51,7 @@ def latex(table: PaperTable, *, wide: bool = False) -> str:
         r"\end{tabular}",
         r"\par\vspace{4pt}",
         rf"\parbox{{\linewidth}}{{\footnotesize {latex_text(' '.join(table.details))}}}",
-        rf"\end{{{float_}}}",
+        r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
 

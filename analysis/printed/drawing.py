@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +15,7 @@ from ablate.analysis.figures.heatmap import level_means
 from ablate.analysis.figures.hypervolume import spent
 from ablate.analysis.figures.parallel import parallel
 from ablate.analysis.format import listing
+from ablate.analysis.levels import natural
 from ablate.analysis.paper.published import CITED
 from ablate.analysis.pareto import COST_WORDS, Cell, Cost, cells, fronts, tasks
 from ablate.analysis.printed.factors import effects_figure, levels_figure, networks_figure
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from ablate.analysis.crossed import Interval
     from ablate.analysis.frames import Frames
     from ablate.analysis.pareto import Pareto
     from ablate.analysis.report.content import Picture
@@ -98,7 +100,7 @@ class Drawing:
     @cached_property
     def ranked(self) -> list[Cell]:
         """The networks, best first."""
-        return best_first(cells(tasks(self.seeds)[self.task]))
+        return best_first([cell for cell in cells(tasks(self.seeds)[self.task]) if not cell.trivial])
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -126,8 +128,9 @@ class Drawing:
         shown = with_chosen(intervals, uncertain)[self.asked.metric]
         sure = next(iter(uncertain), None)
         figure, labels = front_figure(self.front, sure, shown, self.called, self.asked.width)
-        known = any(math.isfinite(shown[point.cell].low) for point in self.front.points if point.cell in shown)
-        bars = " Bars are 95 % intervals over seeds and test images." if known else " One seed: there are no intervals."
+        own = [shown[point.cell] for point in self.front.points if point.cell in shown]
+        known = any(math.isfinite(interval.low) for interval in own)
+        bars = " Bars are 95 % intervals over seeds and test images." if known else _without(own)
         band = " The band is the front's 95 % interval, of all costs at once." if sure and sure.band.costs else ""
         return Drawn(
             figure,
@@ -142,16 +145,14 @@ class Drawing:
         if not own:
             raise InputError("no factor of the study was varied against a reference: there are no effects to draw")
         own = [effect for effect in own if effect.space == own[-1].space]
-        known = any(math.isfinite(effect.difference.interval.low) for effect in own)
-        marks = (
-            "Bars are 95 % intervals; filled marks are significant after Holm's correction, open ones are not."
-            if known
-            else "One seed: nothing can be said of chance."
-        )
+        intervals = [effect.difference.interval for effect in own]
+        known = any(math.isfinite(interval.low) for interval in intervals)
+        marks = " Bars are 95 % intervals; filled marks are significant after Holm's correction, open ones are not."
         return Drawn(
             effects_figure(own, self.asked.width),
             f"Difference in mean test {self.score} of each level from its factor's reference on {self.task}, all else "
-            f"equal, paired by seed and image, and the level's cost in units of the reference's. {marks}",
+            f"equal, paired by seed and image, and the level's cost in units of the reference's."
+            f"{marks if known else _without(intervals)}",
         )
 
     def of_levels(self) -> Drawn:
@@ -191,16 +192,18 @@ class Drawing:
             "of what a free and perfect network would have, after so many epochs of all trials together.",
         )
 
-    def of_curves(self, panels: Mapping[str, str] = PANELS, first: Collection[str] = ()) -> Drawn:
-        own = {cell.id for cell in self.ranked}
-        found = [curve for curve in curves(self.frames, tuple(panels)) if curve.cell in own]
+    def of_curves(self, panels: Mapping[str, str] = PANELS, order: Sequence[str] = ()) -> Drawn:
+        """`order`: cells as the legend lists them, of many the first; without it by name, of many those of the front."""
+        listed = list(order) or [cell.id for cell in sorted(self.ranked, key=lambda cell: natural(cell.label))]
+        found = [curve for curve in curves(self.frames, tuple(panels)) if curve.cell in listed]
         if not found:
             raise InputError("no trial is complete: there is no curve to draw yet")
-        found.sort(key=lambda curve: list(first or own).index(curve.cell) if curve.cell in (first or own) else len(own))
-        chosen = list(first or self.front.front)
+        found.sort(key=lambda curve: listed.index(curve.cell))
+        chosen = order or self.front.front
         figure, labels = curves_figure(found, chosen, self.called, self.asked.width, panels)
         band = " Lines are means over seeds, bands reach from the least to the greatest." if found[0].seeds > 1 else ""
-        some = f" Of {len(own)} networks, {len(set(labels))} are drawn." if len(set(labels)) < len(own) else ""
+        drawn = len(set(labels))
+        some = f" Of {len(listed)} networks, {drawn} are drawn." if drawn < len(listed) else ""
         what = listing([text[0].lower() + text[1:] for text in panels.values()])
         return Drawn(figure, f"{what[0].upper()}{what[1:]} by epoch on {self.task}.{band}{some}", labels)
 
@@ -276,3 +279,9 @@ class Drawing:
         if not found:
             raise InputError("the study was not searched: `ablate run --space SPACE --search` does")
         return found[-1]
+
+
+def _without(intervals: Iterable[Interval]) -> str:
+    """Why there are no bars."""
+    reasons = dict.fromkeys(interval.why for interval in intervals if interval.why)
+    return f" Without intervals: {next(iter(reasons))}." if reasons else ""

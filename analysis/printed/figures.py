@@ -45,8 +45,8 @@ FIGURES: dict[str, tuple[str, Callable[[Drawing], Drawn]]] = {
     "paper-fig-4": ("predictions side by side, as the paper's Fig. 4", Drawing.of_paper_4),
 }
 """By name: what it shows, and how it is drawn."""
-ACROSS = ("images", "paper-fig-4")
-"""Those that are laid across both columns of a page."""
+ACROSS = ("curves", "images", "paper-fig-3", "paper-fig-4")
+"""Those that take a page's width, where all are laid out."""
 
 
 def printed(study: Study, frames: Frames, name: str, suffix: str, asked: Asked | None = None) -> Printed:
@@ -61,7 +61,7 @@ def printed(study: Study, frames: Frames, name: str, suffix: str, asked: Asked |
 
 
 def all_printed(study: Study, frames: Frames, asked: Asked) -> dict[str, Printed | str]:
-    """By name each figure of `FIGURES` as a PDF for a page of two columns, or in a line why there is none.
+    """By name each figure of `FIGURES` as a PDF, most at a column's width, or in a line why there is none.
 
     Raises `InputError` where no trial is complete.
     """

@@ -1,4 +1,4 @@
-"""A LaTeX page of two columns with a study's figures and tables, to go on from."""
+"""A LaTeX document with a study's figures and tables, to go on from."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 
 DOCUMENT = "paper.tex"
 _HEAD = rf"""% pdflatex {DOCUMENT}, twice
-\documentclass[10pt,twocolumn]{{article}}
-\usepackage[a4paper,textwidth={PAGE:g}mm,columnsep={PAGE - 2 * COLUMN:g}mm,textheight=247mm]{{geometry}}
+\documentclass[11pt]{{article}}
+\usepackage[a4paper,textwidth={PAGE:g}mm,textheight=247mm]{{geometry}}
 \usepackage{{booktabs,tabularx,graphicx}}
 \renewcommand{{\topfraction}}{{0.95}}
-\renewcommand{{\dbltopfraction}}{{0.95}}
+\renewcommand{{\bottomfraction}}{{0.95}}
 \renewcommand{{\textfraction}}{{0.05}}
-\renewcommand{{\floatpagefraction}}{{0.7}}
-\renewcommand{{\dblfloatpagefraction}}{{0.7}}
+\renewcommand{{\floatpagefraction}}{{0.8}}
 \setcounter{{topnumber}}{{4}}
-\setcounter{{dbltopnumber}}{{4}}
 \setcounter{{totalnumber}}{{6}}
+\makeatletter % a page of figures alone is filled from its top
+\setlength{{\@fptop}}{{0pt}}\setlength{{\@fpsep}}{{14pt}}\setlength{{\@fpbot}}{{0pt plus 1fil}}
+\makeatother
 """
 _METHOD = ("Data", "Split", "Training", "Selection", "Seeds", "Scores", "Statistics", "Device", "Made by")
 
@@ -52,12 +53,13 @@ def page(study: Study, frames: Frames, about: About, notes: Sequence[str], asked
     stand_for = [f"{one.name}: {one.configuration}." for one in frames.named.values()]
     metrics = list(dict.fromkeys([asked.metric, "dice", "miou"]))
     results = results_table(frames, metrics, facts=about.facts, notes=[*notes, *stand_for])
-    tables = {"results": latex(results, wide=True)}
+    tables = {"results": latex(results)}
     if any(name.startswith("paper-") for name in drawn):
         held = Held(study, frames, about.facts, notes)
         if held.papers:
-            tables |= {name: latex_of_paper(make([held]), wide=True) for name, make in TABLES.items()}
+            tables |= {name: latex_of_paper(make([held])) for name, make in TABLES.items()}
     files = {f"{name}.pdf": one.content for name, one in drawn.items()}
+    tables = {name: text.replace("{table}[t]", "{table}[htbp]") for name, text in tables.items()}
     files |= {f"{name}.tex": text.encode(errors="backslashreplace") for name, text in tables.items()}
     files[DOCUMENT] = _document(about, drawn, tables).encode(errors="backslashreplace")
     return Page(files, {name: one for name, one in figures.items() if isinstance(one, str)})
@@ -79,16 +81,25 @@ def _document(about: About, figures: Mapping[str, Printed], tables: Mapping[str,
             [r"Table~\ref{tab:results} has every network's scores and costs."]
             + [rf"Figure~\ref{{fig:{name}}} shows {latex_text(FIGURES[name][0])}." for name in figures]
         ),
-        *(rf"\input{{{name}}}" for name in tables),
     ]
-    for name, one in figures.items():
-        star = "*" if name in ACROSS else ""
-        lines += [
-            rf"\begin{{figure{star}}}[t]",
-            r"\centering",
-            rf"\includegraphics{{{name}.pdf}}",
-            rf"\caption{{{latex_text(one.whole_caption)}}}",
-            rf"\label{{fig:{name}}}",
-            rf"\end{{figure{star}}}",
-        ]
+    lines += [rf"\input{{{name}}}" for name in tables]
+    narrow = [name for name in figures if name not in ACROSS]
+    pairs = [narrow[at : at + 2] for at in range(0, len(narrow), 2)]
+    for names in [*pairs, *([name] for name in figures if name in ACROSS)]:
+        lines += [r"\begin{figure}[htbp]", r"\centering"]
+        lines.append("\\hfill\n".join(_figure(name, figures[name]) for name in names))
+        lines.append(r"\end{figure}")
     return "\n".join([*lines, r"\end{document}"]) + "\n"
+
+
+def _figure(name: str, one: Printed) -> str:
+    width = PAGE if name in ACROSS else COLUMN
+    return (
+        rf"\begin{{minipage}}[t]{{{width:g}mm}}"
+        "\n"
+        rf"\includegraphics{{{name}.pdf}}"
+        "\n"
+        rf"\caption{{{latex_text(one.whole_caption)}}}\label{{fig:{name}}}"
+        "\n"
+        r"\end{minipage}"
+    )

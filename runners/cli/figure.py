@@ -80,7 +80,7 @@ def figure(
                 training losses, scores by epoch, and predictions, as the
                 PyConvU-Net paper's Figs. 2, 3 and 4 have them
       all       each of these that the study has, with its tables and a
-                LaTeX page of two columns that has them all
+                LaTeX document that has them all
 
     At a column's width, in vectors with their fonts, legible in grey. The
     caption is printed, with what letters stand for where names are long.
@@ -145,11 +145,16 @@ def _all(study: Study, frames: Frames, asked: Asked, folder: Path) -> dict[str, 
 
 
 def _print(document: dict[str, Any], output: Path) -> None:
+    from ablate.analysis.format import listing
+
     out = console()
     if "files" in document:
         out.print(f"{output}: {len(document['files'])} files; to see them: pdflatex {document['page']}, there, twice")
+        by_reason: dict[str, list[str]] = {}
         for name, why in document["left_out"].items():
-            out.print(f"  no {name}: {why}", markup=False)
+            by_reason.setdefault(why, []).append(name)
+        for why, names in by_reason.items():
+            out.print(f"Without {listing(names)}: {why}.", markup=False)
         return
     out.print(f"{output}: {document['width_mm']:g} mm wide", soft_wrap=True)
     out.print(document["caption"], markup=False)
@@ -160,7 +165,7 @@ def _print(document: dict[str, Any], output: Path) -> None:
 def _check_folder(folder: Path, width: str) -> None:
     """Raises `InputError` for what cannot be the folder of `all`."""
     if width != "column":
-        raise InputError("`all` is a page of two columns: leave out --width")
+        raise InputError("`all` is laid out for a page: leave out --width")
     if folder.suffix.lower() in (".pdf", ".svg", ".png", ".tex"):
         raise InputError(f"-o {folder}: `all` writes a folder of files: give its name, without an ending")
     if folder.is_file():

@@ -148,7 +148,7 @@ def test_the_command_writes_it_and_says_what_letters_mean(study, tmp_path):
         (("front", "-o", "x.pdf", "--data", "liver"), "unknown data set 'liver'"),
         (("search", "-o", "x.pdf"), "the study was not searched: `ablate run --space SPACE --search` does"),
         (("all", "-o", "x.pdf"), "`all` writes a folder of files"),
-        (("all", "-o", "x", "--width", "page"), "`all` is a page of two columns: leave out --width"),
+        (("all", "-o", "x", "--width", "page"), "`all` is laid out for a page: leave out --width"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(arguments, said, study, tmp_path, monkeypatch):
