@@ -193,7 +193,7 @@ class Drawing:
         )
 
     def of_curves(self, panels: Mapping[str, str] = PANELS, order: Sequence[str] = ()) -> Drawn:
-        """`order`: cells as the legend lists them, of many the first; without it by name, of many those of the front."""
+        """`order`: cells as the legend has them, of many the first; without it by name, of many those of the front."""
         listed = list(order) or [cell.id for cell in sorted(self.ranked, key=lambda cell: natural(cell.label))]
         found = [curve for curve in curves(self.frames, tuple(panels)) if curve.cell in listed]
         if not found:
