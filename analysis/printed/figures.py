@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from ablate.analysis.paper.published import NAMES
+from ablate.analysis.paper.published import CITED, NAMES
 from ablate.analysis.printed.drawing import Asked, Drawing, Drawn
 from ablate.analysis.printed.labels import key_of
 from ablate.analysis.printed.sheet import COLUMN, PAGE, content, in_print
@@ -40,9 +40,9 @@ FIGURES: dict[str, tuple[str, Callable[[Drawing], Drawn]]] = {
     "images": ("test images with what was found and missed", Drawing.of_images),
     "search": ("hypervolume of a search by seconds", Drawing.of_search),
     "spending": ("seconds of each network that a search tried", Drawing.of_spending),
-    "paper-fig-2": ("training losses, as the paper's Fig. 2", Drawing.of_paper_2),
-    "paper-fig-3": ("IoU and Dice by epoch, as the paper's Fig. 3", Drawing.of_paper_3),
-    "paper-fig-4": ("predictions side by side, as the paper's Fig. 4", Drawing.of_paper_4),
+    "paper-fig-2": (f"training losses, as Fig. 2 of {CITED}", Drawing.of_paper_2),
+    "paper-fig-3": (f"IoU and Dice by epoch, as Fig. 3 of {CITED}", Drawing.of_paper_3),
+    "paper-fig-4": (f"predictions side by side, as Fig. 4 of {CITED}", Drawing.of_paper_4),
 }
 """By name: what it shows, and how it is drawn."""
 ACROSS = ("curves", "images", "paper-fig-3", "paper-fig-4")

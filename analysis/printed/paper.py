@@ -16,7 +16,7 @@ from ablate.analysis.report.content import Picture
 FIG_2 = {"train_loss": "Training loss"}
 FIG_3 = {"val_iou": "Validation IoU", "val_dice": "Validation Dice"}
 """What the paper calls MIoU is the foreground's IoU: `ablate.analysis.paper`."""
-_MOST_IMAGES = 4
+_MOST_IMAGES = 3
 _MOST_NETWORKS, _MOST_IN_A_COLUMN = 6, 3
 _OUTLINE = "#D55E00"
 
