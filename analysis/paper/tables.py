@@ -103,7 +103,7 @@ def paper_table_2(studies: Sequence[Held]) -> PaperTable:
                 if row.cell in held.papers:
                     ours[network] = held.papers[row.cell]
     rows: list[PaperRow] = []
-    for network in sorted(found, key=lambda network: (network[2], _place(network[0]))):
+    for network in sorted(found, key=lambda network: (network[2], _place(network[0]), network not in ours)):
         scores = [_score(found[network].get(task), metric) for task in theirs for metric in _METRICS]
         rows.append(PaperRow(network[1], TRIVIAL if network[2] else HERE, tuple(scores)))
         if network in ours and any(theirs.values()):
@@ -179,7 +179,7 @@ def paper_table_3(studies: Sequence[Held]) -> PaperTable:
     rows, inputs, seen = [], [], set()
     for held in studies:
         networks = [row for section in held.table.sections for row in section.rows if not row.trivial]
-        for row in sorted(networks, key=lambda row: _place(row.model)):
+        for row in sorted(networks, key=lambda row: (_place(row.model), row.cell not in held.papers)):
             data = held.configs[row.cell].data
             shape = "×".join(map(str, (data.channels, *data.size)))
             inputs.append(shape)

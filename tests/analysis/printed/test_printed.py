@@ -6,6 +6,8 @@ import io
 import itertools
 import json
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -165,3 +167,17 @@ def test_a_study_without_factors_has_no_effects(study):
     bare = type("Bare", (), {"manifest": type("Manifest", (), {"runs": [runs]})})
     with pytest.raises(InputError, match="no factor of the study was varied"):
         printed(bare, load(study), "effects", ".svg")
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex (texlive-latex-recommended)")
+def test_the_page_of_all_figures_is_set_by_latex(study, tmp_path):
+    done = ablate("figure", study.path, "all", "-o", tmp_path / "paper")
+    assert "Without search and spending: the study was not searched" in " ".join(done.stdout.split())
+    for _ in range(2):
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+        subprocess.run(command, cwd=tmp_path / "paper", capture_output=True, check=True)
+    log = (tmp_path / "paper/paper.log").read_text(errors="replace")
+    assert "undefined" not in log
+    assert "Overfull" not in log
+    text = (tmp_path / "paper/paper.tex").read_text()
+    assert [name for name in FIGURES if f"{{{name}.pdf}}" in text] == list(FIGURES)[:7]
