@@ -22,7 +22,7 @@ import yaml
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"ablation": "ablate", "analysis": "ablate/analysis", "runners": "ablate/runners"}
 FOLDERS["search_spaces"] = "ablate/search_spaces"
-NOT_PUBLISHED = (".ci/", ".dockerignore", ".github/", ".gitignore", ".pre-commit-config.yaml", "Dockerfile")
+NOT_PUBLISHED = (".ci/", ".github/", ".gitignore", ".pre-commit-config.yaml")
 
 
 def main() -> None:
