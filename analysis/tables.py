@@ -109,11 +109,12 @@ def results_table(
     facts: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     level: float = 0.95,
+    lost_too: bool = True,
 ) -> ResultsTable:
     """The table of every scored cell of `frames`.
 
     In each metric the cells of a task are compared with each other all at once, and all columns are one family.
-    `facts` (a study's, by name) and `notes` go into the caption.
+    `facts` (a study's, by name) and `notes` go into the caption. `lost_too`: with the test cases that each lost.
     Raises `InputError` where nothing was scored.
     """
     scores = {metric: cell_scores(frames, metric) for metric in metrics}
@@ -122,7 +123,7 @@ def results_table(
         raise InputError("no network has been scored: a table needs a complete trial")
     compared, columns = _compared(scores, level)
     costs = frames.trials.drop_duplicates("cell").set_index("cell")
-    lost = failures(frames, of_metrics(metrics))
+    lost = failures(frames, of_metrics(metrics)) if lost_too else {}
     by_task: dict[str, list[Row]] = {}
     for one in known.values():
         by_task.setdefault(one.task, []).append(_row(one, costs, compared, lost.get(one.cell)))
@@ -142,7 +143,7 @@ def results_table(
         devices=devices,
         caption=(
             *_caption(sections, columns, level, frames.unit),
-            legend(lost, frames, of_metrics(metrics)),
+            *([legend(lost, frames, of_metrics(metrics))] if lost_too else []),
             *failed_trainings(frames.trials),
             *notes,
         ),

@@ -68,7 +68,7 @@ def _scaled(title: str, field: str, values: list[float]) -> _Column:
     return _Column(f"{title} ({PREFIXES[step]})" if step else title, text)
 
 
-def _interval(row: Row, score: TableScore) -> str:
+def interval_text(row: Row, score: TableScore) -> str:
     """As printed; '' where there is none. A trivial predictor's interval is over images alone, so it is not printed."""
     if score.chosen:
         return f"[{score.interval.low:.3f}, {score.interval.high:.3f}]{CHOSEN}"
@@ -166,7 +166,7 @@ def latex_text(text: str, *, breakable: bool = False) -> str:
 
 
 def _latex_score(row: Row, score: TableScore) -> str:
-    mean, interval = printed(score.interval.estimate), _interval(row, score)
+    mean, interval = printed(score.interval.estimate), interval_text(row, score)
     mean = rf"\textbf{{{mean}}}" if score.best else latex_text(mean)
     dagger = r"\rlap{$^{\dagger}$}" if score.worse else ""
     return (f"{mean}~{latex_text(interval).replace(' ', '~')}" if interval else mean) + dagger
@@ -187,12 +187,12 @@ def markdown(table: ResultsTable) -> str:
     blocks = []
     for section in table.sections:
         lines = [f"**{markdown_text(section.task)}**", ""] if len(table.sections) > 1 else []
-        lines += [_pipes(heads), _pipes(rule)]
+        lines += [pipes(heads), pipes(rule)]
         for row in section.rows:
             cells = [markdown_text(row.name)]
             cells += [_markdown_score(row, row.scores[metric]) for metric in table.metrics]
             cells += [column.text(row) for column in columns]
-            lines.append(_pipes([f"*{cell}*" if cell and row.trivial else cell for cell in cells]))
+            lines.append(pipes([f"*{cell}*" if cell and row.trivial else cell for cell in cells]))
         blocks.append("\n".join(lines))
     texts = [markdown_text(" ".join(sentences)) for sentences in (table.caption, table.details)]
     return "\n\n".join([*blocks, *texts]) + "\n"
@@ -204,12 +204,12 @@ def markdown_text(text: str) -> str:
     return " ".join(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
 
 
-def _pipes(cells: Sequence[str]) -> str:
+def pipes(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
 def _markdown_score(row: Row, score: TableScore) -> str:
-    mean, interval = printed(score.interval.estimate), _interval(row, score)
+    mean, interval = printed(score.interval.estimate), interval_text(row, score)
     mean = f"**{mean}**" if score.best else mean
     return (f"{mean} {markdown_text(interval)}" if interval else mean) + ("†" if score.worse else "")
 
@@ -252,3 +252,6 @@ def comma_separated(table: ResultsTable) -> str:
 
 def _known(value: float) -> float | str:
     return value if math.isfinite(value) else ""
+
+
+FORMATS: dict[str, Callable[[ResultsTable], str]] = {"latex": latex, "markdown": markdown, "csv": comma_separated}

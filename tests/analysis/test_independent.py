@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablate.analysis.crossed import components, components_of, interval_of, p_value_of, seeds_needed
+from ablate.analysis.crossed import (
+    Components,
+    components,
+    components_of,
+    interval_of,
+    p_value_of,
+    seeds_needed,
+    standard_error,
+)
 from ablate.analysis.independent import FEWEST_SLICES, Columns, effective_number, in_order, units_of
 from ablate.analysis.scores import CellScores
 from ablate.analysis.scoring import stacks_of
@@ -247,3 +255,11 @@ def test_a_bootstrap_of_slices_draws_as_many_as_they_count_as():
         drawn.append((hierarchical_bootstrap([matrix], 200, rng, of).var(), matrix.mean() ** 2))
     ours, truth = np.mean(drawn, axis=0)
     assert ours >= 0.8 * truth  # a bootstrap of independent slices has an eighth of it
+
+
+def test_images_that_count_as_one_leave_no_degrees_of_freedom_and_no_interval():
+    one = Components(0.1, seeds=3, images=12, seed=1e-4, image=1e-4, residual=1e-4, effective=1.0)
+    error, df = standard_error(one)
+    assert error == pytest.approx(math.sqrt((1e-4 + 12e-4 + 1e-4 + 3e-4 - 1e-4) / 36))
+    assert df == 0
+    assert "count as 1.0" in interval_of(one).why
