@@ -232,6 +232,11 @@ def value(cell: Cell, objective: Objective) -> float:
     return float(getattr(cell, objective)) if objective in COSTS else cell.score(objective).mean
 
 
+def best_first(known: Iterable[Cell]) -> list[Cell]:
+    """By Dice, those without one last."""
+    return sorted(known, key=lambda one: -one.dice.mean if math.isfinite(one.dice.mean) else math.inf)
+
+
 # Fronts --------------------------------------------------------------------------------------------------------------
 
 

@@ -13,13 +13,12 @@ from ablate.analysis.figures.curves import curves
 from ablate.analysis.figures.heatmap import level_means
 from ablate.analysis.figures.hypervolume import spent
 from ablate.analysis.figures.parallel import parallel
-from ablate.analysis.pareto import Cost, cells, fronts, tasks
+from ablate.analysis.pareto import Cost, best_first, cells, fronts, tasks
 from ablate.analysis.printed.factors import effects_figure, levels_figure, networks_figure
 from ablate.analysis.printed.fronts import front_figure, spent_figure
 from ablate.analysis.printed.labels import key_of, short
 from ablate.analysis.printed.sheet import COLUMN, content, in_print
 from ablate.analysis.printed.training import curves_figure, images_figure
-from ablate.analysis.report.content import best_first
 from ablate.analysis.report.pictures import pictures
 from ablate.analysis.scores import cell_scores
 from ablate.analysis.significance import mean_interval

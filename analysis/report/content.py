@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ablate.analysis.failures import Failures
     from ablate.analysis.frames import Frames
     from ablate.analysis.measured import Disagreement
+    from ablate.analysis.scores import CellScores
     from ablate.analysis.uncertainty import UncertainFront
     from ablate.study.study import Study
 
@@ -59,6 +60,8 @@ class Evidence(NamedTuple):
     claims: Sequence[ClaimResult] = ()
     intervals: Mapping[MetricName, Mapping[str, Interval]] = {}
     """Of the mean scores, by metric and cell."""
+    scores: Mapping[str, CellScores] = {}
+    """By cell, the Dice of every seed on every test image or case."""
     uncertain: Mapping[str, Sequence[UncertainFront]] = {}
     """By data set."""
     failures: Mapping[str, Failures] = {}
@@ -179,8 +182,3 @@ def interval_of(intervals: Intervals, found: Cell, metric: MetricName) -> Interv
     """A cell's interval, unless nothing is known of its seeds."""
     interval = intervals.get(metric, {}).get(found.id)
     return interval if interval is not None and math.isfinite(interval.low) and not found.trivial else None
-
-
-def best_first(known: Sequence[Cell]) -> list[Cell]:
-    """By Dice, those without one last."""
-    return sorted(known, key=lambda one: -one.dice.mean if math.isfinite(one.dice.mean) else math.inf)

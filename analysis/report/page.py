@@ -77,7 +77,7 @@ def document(title: str, body: Markup) -> str:
         title=title,
         body=body,
         style=_file("report.css"),
-        script=_file("report.js"),
+        script=_script(body),
         plotly=Markup(get_plotlyjs()) if 'class="plot"' in body else NOTHING,
     )
     return page.encode(errors="replace").decode()  # no half of a character gets past `_visible`; a page must be written
@@ -95,6 +95,25 @@ def figure_page(
     """A page with figures by name, and their captions. `banner` is a caution, or nothing."""
     plots = [plot(drawn, f"figure{number or ''}", name) for number, (name, drawn) in enumerate(figures.items())]
     return document(title, laid_out("figures", title=title, banner=banner, plots=plots, captions=captions or {}))
+
+
+def networks_part(data: str) -> Markup:
+    """All networks at once, as `networks_data.json_of` writes them: a plot, a table and a comparison tied together.
+
+    A page has one.
+    """
+    return laid_out("networks", data=Markup(data))
+
+
+_NETWORKS = ("values", "look", "front", "labels", "views", "table", "compare")
+"""Scripts of the networks' part, in the order in which they need each other; `networks.js` is the last."""
+
+
+def _script(body: Markup) -> Markup:
+    if 'class="networks"' not in body:
+        return _file("report.js")
+    files = [*(f"networks_{name}.js" for name in _NETWORKS), "networks.js"]
+    return Markup("\n").join([_file("report.js"), Markup("(() => {"), *map(_file, files), Markup("})();")])
 
 
 def _file(name: str) -> Markup:
