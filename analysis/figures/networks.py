@@ -77,7 +77,10 @@ class Quantity(NamedTuple):
 
 
 class Factor(NamedTuple):
-    """What was varied: its `levels` in order, and the place there of each network's (-1: it has none)."""
+    """What was varied: its `levels` in order, and the place there of each network's (-1: it has none).
+
+    `log`: they are numbers of a range on a logarithmic scale, or, of no range, that span more than a decade.
+    """
 
     name: str
     levels: tuple[str, ...]
@@ -160,7 +163,7 @@ def networks(frames: Frames, trials: pd.DataFrame, known: Known | None = None) -
         return None
     rows = [*found, *best_first([cell for cell in cells(trials) if cell.trivial])]
     place = {cell.id: at for at, cell in enumerate(rows)}
-    called = _short_names(found, {cell: one.configuration for cell, one in frames.named.items()})
+    called = short_names(found, frames.named)
     ids = [cell.id for cell in rows]
     progress, stopped = progress_of(frames, trials, [cell.id for cell in found])
     return Networks(
@@ -201,7 +204,7 @@ def _network(cell: Cell, name: str, frames: Frames) -> Network:
     )
 
 
-def _short_names(found: Sequence[Cell], named: Mapping[str, str]) -> dict[str, str]:
+def short_names(found: Sequence[Cell], named: Mapping[str, object]) -> dict[str, str]:
     """What networks are called in figures: the labels, if all are short; or else n1, n2, … in the order of labels.
 
     Networks that a search proposed keep the names that the study gave them; others are counted on from there.
@@ -240,9 +243,11 @@ def _factor(name: str, texts: Sequence[str], runs: Sequence[Run]) -> Factor:
     known = [level for run in runs for level in declared(run, name)]
     levels = in_order([text for text in texts if text], known)
     place = {level: at for at, level in enumerate(levels)}
-    log = next((found for run in runs if (found := logarithmic(run, name)) is not None), False)
     numeric = bool(levels) and all(map(is_number, levels))
-    return Factor(name, tuple(levels), tuple(place.get(text, -1) for text in texts), numeric, bool(log))
+    log = next((found for run in runs if (found := logarithmic(run, name)) is not None), None)
+    if log is None:
+        log = numeric and 0 < 10 * float(levels[0]) <= float(levels[-1])
+    return Factor(name, tuple(levels), tuple(place.get(text, -1) for text in texts), numeric, log)
 
 
 # Costs and scores ----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from ablate.analysis.by_seed import by_seed
 from ablate.analysis.failure_words import failed_of
 from ablate.analysis.figures.heatmap import LevelMeans
 from ablate.analysis.figures.hypervolume import Spent
+from ablate.analysis.figures.networks import short_names
 from ablate.analysis.figures.parallel import Parallel
 from ablate.analysis.format import CHOSEN, between, score
 from ablate.analysis.pareto import Cell, Cost, Pareto, cells, fronts, tasks
@@ -50,6 +51,8 @@ class About(NamedTuple):
     """What was excluded, and why."""
     definitions: Mapping[str, str] = {}
     """By name of the space, its definition as YAML."""
+    head: Mapping[str, str] = {}
+    """Name to value, in a few lines under the title: date, versions, hardware, data, seeds."""
     cautions: Sequence[str] = ()
     """What must be known before anything is believed, at the head of the report: trials that are damaged, say."""
 
@@ -123,6 +126,14 @@ class Content:
     @cached_property
     def known(self) -> tuple[Cell, ...]:
         return cells(self.by_seed)
+
+    @cached_property
+    def called(self) -> Mapping[str, str]:
+        """By cell of every data set, what its network is called in the plots and the tables: a name that is short."""
+        names: dict[str, str] = {}
+        for trials in self.by_task.values():
+            names |= short_names([cell for cell in cells(trials) if not cell.trivial], self.frames.named)
+        return names
 
     @cached_property
     def by_task(self) -> Mapping[str, pd.DataFrame]:

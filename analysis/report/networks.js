@@ -6,7 +6,7 @@ const NARROW_PLOT = 640;
 
 const fresh = (data) => ({
   view: "front", x: startOf(data, "cost", 0), y: startOf(data, "score", 0), z: "", log: null, colour: data.factors[0]?.name ?? "", drag: "zoom",
-  step: null, text: "", hidden: new Map(), brush: null, marked: -1, compared: [], sort: { column: 1, order: "descending" }, rows: ROWS,
+  step: null, text: "", hidden: new Map(), brush: null, marked: -1, compared: [], sort: { column: 1, order: "descending" }, rows: ROWS, wide: false,
 });
 
 /** The quantity that an axis opens with: of Dice and parameters, or else the first two that there are. */
@@ -32,7 +32,9 @@ function showNetworks(root, given) {
     found.marked = [...new Set([state.marked, ...state.compared])].filter((one) => one >= 0);
     found.kept = new Set([...found.front, ...found.marked]);
     if (what !== "table" && what !== "brush") drawPlot();
-    const { rows, made } = fillTable(table, data, state, found, change);
+    const { rows, made, gone } = fillTable(table, data, state, found, change);
+    at("columns").hidden = !gone.length && !state.wide;
+    at("columns").textContent = state.wide ? "Show only the columns that fit" : `Show ${several(gone.length, "more column")}: ${shortened(gone.join(", "), 60)}`;
     at("more").hidden = made >= rows;
     at("more").textContent = `Show ${Math.min(ROWS, rows - made)} more of ${(rows - made).toLocaleString("en")}`;
     showMarked(card, data, state, change);
@@ -44,10 +46,10 @@ function showNetworks(root, given) {
     const figure = VIEWS[state.view](data, state, found, plot.clientWidth < NARROW_PLOT);
     found.omitted = figure.omitted;
     found.below = figure.below;
-    plot.style.height = `${state.view === "matrix" ? Math.min(Math.max(plot.clientWidth, 320), 760) : 520}px`;
     if (state.view === "front") Object.assign(figure.layout, { xaxis2: { overlaying: "x", range: [0, 1], visible: false, fixedrange: true } });
     if (matchMedia("(pointer: coarse)").matches && state.drag === "zoom") figure.layout.dragmode = false;
-    Plotly.react(plot, figure.traces, figure.layout, CONFIG);
+    layer.replaceChildren();
+    Plotly.react(plot, figure.traces, figure.layout, CONFIG).then(label);
   }
 
   function label() {
@@ -59,7 +61,7 @@ function showNetworks(root, given) {
   }
 
   function say() {
-    const objectives = found.objectives.map((one) => one.label).join(", ");
+    const objectives = found.objectives.length === 2 ? `${found.y.label} against ${found.x.label}` : found.objectives.map((one) => one.label).join(", ");
     const tested = found.step === null ? "tested" : "so far on validation images";
     const parts = [`${found.front.size} of ${several(found.shown.length, "network")} ${found.front.size === 1 ? "is" : "are"} on the front of ${objectives} (${tested}).`];
     if (found.filtered) parts.push(`Filtered: ${several(count(data) - found.shown.length, "network")} of ${count(data).toLocaleString("en")} left out, of the front too.`);
@@ -140,6 +142,7 @@ function showNetworks(root, given) {
   at("step").addEventListener("input", () => change({ step: Number(at("step").value) === data.progress.epochs.length ? null : Number(at("step").value) }));
   at("text").addEventListener("input", () => change({ text: at("text").value.trim().toLowerCase(), rows: ROWS }));
   at("more").addEventListener("click", () => change({ rows: state.rows + ROWS }, "table"));
+  at("columns").addEventListener("click", () => change({ wide: !state.wide }, "table"));
   at("clear").addEventListener("click", () => {
     Object.assign(state, { text: "", hidden: new Map(), brush: null, rows: ROWS });
     at("text").value = "";
@@ -162,6 +165,7 @@ function showNetworks(root, given) {
 
   Plotly.newPlot(plot, [], layoutOf({}), CONFIG);
   plot.on("plotly_afterplot", label);
+  plot.on("plotly_relayout", label);
   plot.on("plotly_click", ({ points: [point] }) => {
     const one = placeOf(point);
     if (one < 0) return;
@@ -176,6 +180,7 @@ function showNetworks(root, given) {
   new ResizeObserver(() => {
     const now = plot.clientWidth < NARROW_PLOT;
     if (plot.clientWidth && narrow !== null && now !== narrow) drawPlot();
+    if (narrow !== null) draw("table");
     narrow = now;
   }).observe(plot);
   addEventListener("beforeprint", () => Plotly.relayout(plot, { width: 680, autosize: false }));

@@ -93,7 +93,7 @@ function casesCompared(data, a, b) {
     ...[[x, y], [y, x]].map(([own, other]) => element("td", { className: `number${own[at] > other[at] ? " better" : ""}`, textContent: text(own[at]) })),
     element("td", { className: "number", textContent: signed((difference(at) / 1000).toFixed(3), difference(at)) }));
   const better = places.filter((at) => difference(at) > 0).length, worse = places.filter((at) => difference(at) < 0).length;
-  const said = `${quantityOf(data, tested.metric)?.label ?? "Dice"} of each test ${tested.unit}, means over seeds: ${data.names[a]} is ahead on ${better}, ${data.names[b]} on ${worse} of ${places.length}. Differences by their size.`;
+  const said = `▸ is the better one. ${quantityOf(data, tested.metric)?.label ?? "Dice"} of each test ${tested.unit}, means over seeds: ${data.names[a]} is ahead on ${better}, ${data.names[b]} on ${worse} of ${places.length}. Differences by their size.`;
   return element("div", {}, element("p", { className: "note", textContent: said }), tableOf("cases", "Scores of single cases", [tested.unit === "case" ? "Case" : "Image", data.names[a], data.names[b], "Difference"], places.map(row)));
 }
 

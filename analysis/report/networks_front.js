@@ -3,7 +3,7 @@
 const MOST_DRAWN = 2000;
 
 /** Figure of the chosen axes: traces, layout, and what must be said of it. */
-function frontFigure(data, state, found) {
+function frontFigure(data, state, found, narrow) {
   const { x, y, z } = found;
   const xs = found.values.get(x.name), ys = found.values.get(y.name);
   const drawn = thinned(found.drawn, MOST_DRAWN, found.kept);
@@ -17,39 +17,37 @@ function frontFigure(data, state, found) {
     ...scatter(data, found, drawn, xs, ys, { size }),
     ...errors(found, members, xs, ys), rings(members, xs, ys), marks(found, xs, ys), hovered(),
   ];
-  const { rows, below } = trivialRows(data, found, log);
+  const { rows, below } = trivialRows(data, found);
   const [xTitle, yTitle] = [x, y].map((each) => (each.kind === "score" ? `${found.step === null ? "Test" : "Validation"} ${each.title}` : each.title));
   return {
     traces: [...traces, ...rows], below,
     layout: layoutOf({
-      dragmode: state.drag,
-      xaxis: axis({ title: { text: wrapped(xTitle, 70), standoff: 8 }, type: log ? "log" : "linear", tickformat: x.kind === "cost" ? "~s" : ".3~f", nticks: log ? 5 : 0, range: fitted(found.drawn.map((at) => [xs[at], ...ends(x, at, found, false)]), log, rowsOf(rows, "x")) }),
-      yaxis: axis({ title: { text: wrapped(yTitle, 40), standoff: 8 }, tickformat: y.kind === "cost" ? "~s" : ".3~f", range: fitted(found.drawn.map((at) => [ys[at], ...ends(y, at, found, true)]), false, rowsOf(rows, "y")) }),
+      dragmode: state.drag, height: 520,
+      xaxis: axis({ title: { text: wrapped(xTitle, 70), standoff: 8 }, type: log ? "log" : "linear", tickformat: x.kind === "cost" ? "~s" : ".3~f", nticks: log ? (narrow ? 3 : 6) : 0, range: fitted(found.drawn.map((at) => xs[at]), log, []) }),
+      yaxis: axis({ title: { text: wrapped(yTitle, 40), standoff: 8 }, tickformat: y.kind === "cost" ? "~s" : ".3~f", range: fitted(found.drawn.map((at) => [ys[at], ...ends(y, at, found)]), false, rows.map((row) => row.y[0])) }),
     }),
     omitted: found.drawn.length - drawn.length,
   };
 }
 
 /** Whether values differ by so much that a linear axis would crowd the small ones. */
-function spreads(values, quantity) {
+function spreads(values, quantity, times = 4) {
   const known = values.filter((value) => value !== null);
   const low = Math.min(...known), high = Math.max(...known);
-  return quantity.kind === "cost" && known.length > 0 && low > 0 && high >= 4 * low;
+  return quantity.kind === "cost" && known.length > 0 && low > 0 && high >= times * low;
 }
 
 /** The ends of a network's error bar, where it is drawn. */
-function ends(quantity, at, found, vertical) {
-  if (!vertical || found.step !== null || !found.front.has(at)) return [];
+function ends(quantity, at, found) {
+  if (found.step !== null || !found.front.has(at)) return [];
   const bar = reach(quantity, at), value = quantity.values[at];
   return bar ? [value - bar[0], value + bar[1]] : [];
 }
 
-const rowsOf = (rows, name) => (name === "y" ? rows.map((row) => row.y[0]) : []);
-
 /** A range about the networks, with a margin; one point needs a margin as well. */
 function fitted(values, log, more) {
   const known = [...values.flat(), ...more].filter((value) => value !== null && (!log || value > 0));
-  if (!known.length) return log ? [0, 1] : [0, 1];
+  if (!known.length) return [0, 1];
   let low = Infinity, high = -Infinity;
   for (const value of known) [low, high] = [Math.min(low, value), Math.max(high, value)];
   if (log) [low, high] = [Math.log10(low), Math.log10(high)];

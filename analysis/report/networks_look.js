@@ -67,7 +67,9 @@ function scatter(data, found, at, xs, ys, { size, axes = {}, legend = true, hove
   if (!scale) return traces;
   const { factor } = scale;
   const value = (i) => (factor.log ? Math.log10(Number(levelOf(factor, i))) : Number(levelOf(factor, i)));
-  const ticks = factor.log ? { tickprefix: "10^" } : {};
+  const ends = [scale.at.map(value).reduce((a, b) => Math.min(a, b), Infinity), scale.at.map(value).reduce((a, b) => Math.max(a, b), -Infinity)];
+  const tickvals = factor.log ? [0, 1, 2, 3].map((third) => ends[0] + (third * (ends[1] - ends[0])) / 3) : [];
+  const ticks = factor.log ? { tickvals, ticktext: tickvals.map((each) => String(Number((10 ** each).toPrecision(2)))) } : {};
   return [...traces, trace(scale.at, {
     color: scale.at.map(value), colorscale: SCALE, showscale: legend, symbol: "circle", line: { color: FAINT, width: 0.5 },
     colorbar: { title: { text: plain(shortened(lastPart(factor.name), 18)), side: "right" }, thickness: 12, ...ticks },

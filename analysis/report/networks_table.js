@@ -1,28 +1,29 @@
 // Networks: the table. A page of rows is made at a time, so that ten thousand networks are as quick as ten.
 
 const ROWS = 100;
+const MOST_OF_A_LEVEL = 40, MOST_OF_A_KEY = 100;
 
-/** The columns: what a network is called, every quantity, every factor, what it took. */
+/** The columns: what a network is called, every quantity, every factor, what it took; `rank`: who goes first for room. */
 function columnsOf(data, found) {
   const trained = (at) => at < count(data);
-  const numbers = (name, values, text, first = "ascending") => ({ name, number: true, first, sort: (at) => (trained(at) ? values[at] : null), text });
+  const numbers = (name, rank, values, text, first = "ascending") => ({ name, rank, number: true, first, sort: (at) => (trained(at) ? values[at] : null), text });
   const sure = data.sure.find((each) => each.x === found.x.name && each.y === found.y.name);
   return [
-    { name: "Network", head: true, first: "ascending", sort: (at) => data.labels[at] },
+    { name: "Network", rank: 0, head: true, first: "ascending", sort: (at) => data.labels[at] },
     ...data.quantities.map((one) => ({
-      name: one.label, key: one.name, number: true, first: one.maximise ? "descending" : "ascending",
+      name: one.label, rank: found.objectives.includes(one) ? 1 : one.kind === "score" ? 6 : 4, number: true, first: one.maximise ? "descending" : "ascending",
       sort: (at) => one.values[at], text: (at) => amount(one, one.values[at]),
       below: (at) => (one.kind === "share" ? data.lost[at] ?? "" : around(one, at)),
     })),
-    ...(sure && sure.seeds > 1 && Object.keys(sure.chance).length ? [numbers("P(front)", data.cells.map((_, at) => sure.chance[at] ?? 0), (at) => (sure.chance[at] ?? 0).toFixed(2), "descending")] : []),
+    ...(sure && sure.seeds > 1 && Object.keys(sure.chance).length ? [numbers("P(front)", 3, data.cells.map((_, at) => sure.chance[at] ?? 0), (at) => (sure.chance[at] ?? 0).toFixed(2), "descending")] : []),
     ...data.factors.map((factor) => ({
-      name: lastPart(factor.name), title: factor.name, number: factor.numeric, first: "ascending", text: (at) => levelOf(factor, at) || "–",
+      name: lastPart(factor.name), rank: 5, title: factor.name, number: factor.numeric, first: "ascending", text: (at) => levelOf(factor, at) || "–",
       sort: (at) => (factor.at[at] < 0 ? null : factor.numeric ? Number(levelOf(factor, at)) : factor.at[at]),
     })),
-    numbers("Seeds", data.seeds, (at) => (trained(at) ? String(data.seeds[at]) : "–"), "descending"),
-    numbers("Epochs", data.epochs, (at) => (trained(at) && data.epochs[at] !== null ? data.epochs[at].toFixed(0) : "–")),
-    numbers("Train s", data.seconds, (at) => (trained(at) && data.seconds[at] !== null ? Math.round(data.seconds[at]).toLocaleString("en") : "–")),
-    ...(factorOf(data, "network") ? [] : [{ name: "Model", first: "ascending", sort: (at) => coded(data.models, at), text: (at) => (trained(at) ? coded(data.models, at) : "trivial") }]),
+    numbers("Seeds", 7, data.seeds, (at) => (trained(at) ? String(data.seeds[at]) : "–"), "descending"),
+    numbers("Epochs", 8, data.epochs, (at) => (trained(at) && data.epochs[at] !== null ? data.epochs[at].toFixed(0) : "–")),
+    numbers("Train s", 9, data.seconds, (at) => (trained(at) && data.seconds[at] !== null ? Math.round(data.seconds[at]).toLocaleString("en") : "–")),
+    ...(factorOf(data, "network") ? [] : [{ name: "Model", rank: 5, first: "ascending", sort: (at) => coded(data.models, at), text: (at) => (trained(at) ? coded(data.models, at) : "trivial") }]),
   ];
 }
 
@@ -71,7 +72,26 @@ function fillTable(table, data, state, found, change) {
   });
   table.tHead.replaceChildren(head);
   table.tBodies[0].replaceChildren(...rows.slice(0, many).map((at) => rowOf(data, state, found, columns, at, change)));
-  return { rows: rows.length, made: Math.min(many, rows.length) };
+  const gone = state.wide ? [] : fitColumns(table, columns, state.sort.column);
+  return { rows: rows.length, made: Math.min(many, rows.length), gone };
+}
+
+/** Hide the columns that matter least until the others have room, so that none is cut; returns their names. */
+function fitColumns(table, columns, sorted) {
+  table.style.width = "auto";
+  const [pick, ...widths] = [...table.tHead.rows[0].cells].map((cell) => cell.getBoundingClientRect().width);
+  table.style.width = "";
+  let room = table.parentElement.clientWidth - pick;
+  if (room <= 0) return [];
+  const rank = (at) => (at === sorted ? 0.5 : columns[at].rank);
+  const order = columns.map((_, at) => at).sort((a, b) => rank(a) - rank(b) || a - b);
+  const gone = new Set();
+  for (const at of order) {
+    if (gone.size || widths[at] > room) gone.add(at);
+    else room -= widths[at];
+  }
+  for (const row of gone.size ? table.rows : []) for (const at of gone) row.cells[at + 1].hidden = true;
+  return [...gone].sort((a, b) => a - b).map((at) => columns[at].name);
 }
 
 function rowOf(data, state, found, columns, at, change) {
@@ -88,7 +108,7 @@ function rowOf(data, state, found, columns, at, change) {
   for (const column of columns) {
     if (column.head) row.append(headOf(data, state, at, change));
     else {
-      const cell = element("td", { className: column.number ? "number" : "", textContent: column.text(at) });
+      const cell = element("td", { className: column.number ? "number" : "", textContent: shortened(column.text(at), MOST_OF_A_LEVEL), title: column.text(at).length > MOST_OF_A_LEVEL ? column.text(at) : "" });
       cell.dataset.sort = column.sort(at) ?? "";
       const below = column.below?.(at);
       if (below) cell.append(element("small", { textContent: below }));
@@ -111,7 +131,7 @@ function headOf(data, state, at, change) {
   const name = element("button", { type: "button", className: "name", textContent: data.names[at], "aria-pressed": String(state.marked === at) });
   name.addEventListener("click", () => change({ marked: state.marked === at ? -1 : at }, "marks"));
   head.append(name);
-  const words = data.labels[at] === data.names[at] && !data.names[at].match(/^n\d+$/) ? "" : data.names[at].match(/^n\d+$/) && data.labels[at] === data.names[at] ? inWords(data, at) : data.labels[at];
-  if (words) head.append(element("small", { className: "key", textContent: words }));
+  const words = /^n\d+$/.test(data.names[at]) ? inWords(data, at) : "";
+  if (words) head.append(element("small", { className: "words", textContent: shortened(words, MOST_OF_A_KEY), title: words }));
   return head;
 }

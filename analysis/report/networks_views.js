@@ -29,7 +29,7 @@ function parallelFigure(data, state, found) {
   return {
     traces, below: "", omitted: found.drawn.length - lines.length,
     layout: layoutOf({
-      dragmode: false, margin: { l: 40, r: 64, t: 56, b: 56 },
+      dragmode: false, height: 520, margin: { l: 40, r: 64, t: 56, b: 56 },
       xaxis: { tickvals: across, ticktext: axes.map((one) => `<b>${plain(shortened(one.name, 14))}</b>`), side: "top", range: [-0.1, axes.length - 0.9], gridcolor: FAINT, fixedrange: true, tickangle: axes.length > 5 ? -20 : 0, zeroline: false },
       yaxis: { visible: false, range: [-0.05, 1.05], fixedrange: true },
       annotations: axes.flatMap((one, x) => one.ticks.map(([y, text]) => ({ x, y, text: plain(shortened(text, 14)), xanchor: "left", xshift: 5, showarrow: false, font: { size: 11 }, bgcolor: "rgba(255,255,255,0.75)" }))),
@@ -84,11 +84,12 @@ function scaled({ factor, at }) {
 
 /** Each pair of quantities: the chosen objectives first, then others, as many as there is room for. */
 function matrixFigure(data, state, found, narrow) {
-  const others = data.quantities.filter((each) => !found.objectives.includes(each) && found.drawn.some((at) => found.values.get(each.name)[at] !== null));
+  const kinds = ["cost", "share", "score"];
+  const others = data.quantities.filter((each) => !found.objectives.includes(each) && found.drawn.some((at) => found.values.get(each.name)[at] !== null)).sort((a, b) => kinds.indexOf(a.kind) - kinds.indexOf(b.kind));
   const shown = [...found.objectives, ...others].slice(0, narrow ? 3 : 5);
   const drawn = thinned(found.drawn, MOST_IN_MATRIX, found.kept);
   const size = (at) => (found.front.has(at) ? 7 : 4);
-  const traces = [], layout = layoutOf({ dragmode: state.drag === "zoom" ? "select" : state.drag, margin: { l: 72, r: 12, t: 12, b: 72 } });
+  const traces = [], layout = layoutOf({ dragmode: state.drag, height: narrow ? 420 : 720, margin: { l: 72, r: 12, t: 12, b: 72 } });
   const panels = shown.length - 1, gap = 0.03, side = (1 - gap * (panels - 1)) / panels;
   for (let row = 1; row < shown.length; row++) {
     for (let column = 0; column < row; column++) {
@@ -101,7 +102,7 @@ function matrixFigure(data, state, found, narrow) {
       const ringed = [...found.front, ...found.marked].filter((i) => xs[i] !== null && ys[i] !== null);
       traces.push({ type: "scatter", mode: "markers", hoverinfo: "skip", showlegend: false, x: ringed.map((i) => xs[i]), y: ringed.map((i) => ys[i]), ...axes, marker: { symbol: ringed.map((i) => (found.marked.includes(i) ? "square-open" : "circle-open")), size: ringed.map((i) => (found.marked.includes(i) ? 16 : 11)), color: ringed.map((i) => (found.marked.includes(i) ? "#a84300" : INK)), line: { width: 1.2 } }, meta: { ringed } });
       const bottom = row === shown.length - 1, first = column === 0;
-      const log = (quantity, values) => (spreads(found.drawn.map((i) => values[i]), quantity) ? "log" : "linear");
+      const log = (quantity, values) => (spreads(found.drawn.map((i) => values[i]), quantity, 20) ? "log" : "linear");
       const format = (quantity) => (quantity.kind === "cost" ? "~s" : ".2~f");
       layout[`xaxis${id}`] = axis({ anchor: `y${id}`, domain: [column * (side + gap), column * (side + gap) + side], type: log(x, xs), nticks: 4, tickformat: format(x), showticklabels: bottom, title: bottom ? { text: plain(shortened(x.label, 18)) } : undefined, automargin: false });
       layout[`yaxis${id}`] = axis({ anchor: `x${id}`, domain: [1 - row * side - (row - 1) * gap, 1 - (row - 1) * (side + gap)], type: log(y, ys), nticks: 4, tickformat: format(y), showticklabels: first, title: first ? { text: plain(shortened(y.label, 18)) } : undefined, automargin: false });

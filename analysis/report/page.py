@@ -83,9 +83,18 @@ def document(title: str, body: Markup) -> str:
     return page.encode(errors="replace").decode()  # no half of a character gets past `_visible`; a page must be written
 
 
-def report_page(title: str, question: str, cautions: Sequence[str], sections: Iterable[Markup]) -> str:
-    """A page of sections, under its title, the question it answers and what must be known before it is believed."""
-    body = laid_out("report", title=title, question=question, cautions=cautions, sections=list(sections))
+def report_page(
+    title: str,
+    question: str,
+    cautions: Sequence[str],
+    sections: Iterable[Markup],
+    head: Mapping[str, str] | None = None,
+) -> str:
+    """A page of sections, under its title, the question it answers, what must be known before it is believed, and when
+    and how it was made (`head`)."""
+    body = laid_out(
+        "report", title=title, question=question, cautions=cautions, head=head or {}, sections=list(sections)
+    )
     return document(title, body)
 
 

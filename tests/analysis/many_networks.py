@@ -46,14 +46,28 @@ def many(networks: int = 150, seeds: int = 3, images: int = 12, epochs: int = 20
             })  # fmt: skip
     trials = len(rows)
     of = np.repeat(np.arange(networks), seeds)
-    dice = quality[of, None] + rng.normal(0, 0.05, images) + rng.normal(0, 0.01, (trials, 1)) + rng.normal(0, 0.02, (trials, images))
-    scored = pd.concat([_images([row["key"] for row in rows], dice), _images([row["key"] for row in trivial()], np.full((3, images), 0.3))])
-    table = pd.concat([pd.DataFrame(rows), pd.DataFrame([row | {"data": task} for row in trivial()])], ignore_index=True)
+    dice = (
+        quality[of, None]
+        + rng.normal(0, 0.05, images)
+        + rng.normal(0, 0.01, (trials, 1))
+        + rng.normal(0, 0.02, (trials, images))
+    )
+    scored = pd.concat(
+        [
+            _images([row["key"] for row in rows], dice),
+            _images([row["key"] for row in trivial()], np.full((3, images), 0.3)),
+        ]
+    )
+    table = pd.concat(
+        [pd.DataFrame(rows), pd.DataFrame([row | {"data": task} for row in trivial()])], ignore_index=True
+    )
     table = table.drop(columns=["dice", "iou", "miou"]).merge(
         scores_by_trial(scored), how="left", left_on="key", right_index=True
     )
     rise = quality[of, None] * (1 - np.exp(-np.arange(1, epochs + 1) / rng.uniform(2, 9, (trials, 1))))
-    curves = pd.DataFrame({"key": np.repeat([row["key"] for row in rows], epochs), "epoch": np.tile(np.arange(1, epochs + 1), trials)})
+    curves = pd.DataFrame(
+        {"key": np.repeat([row["key"] for row in rows], epochs), "epoch": np.tile(np.arange(1, epochs + 1), trials)}
+    )
     curves = curves.assign(train_loss=0.3, val_loss=0.3, seconds=1.0, images_per_second=10.0)
     curves = curves.assign(**{f"val_{name}": rise.ravel() for name in ("dice", "iou", "miou")})
     return Tables(table, curves, scored)
@@ -63,6 +77,8 @@ def _images(keys: list[str], dice: np.ndarray) -> pd.DataFrame:
     """Confusion counts of these Dice scores, (trials, images), of the foreground and the background."""
     images = dice.shape[1]
     hits = (np.clip(dice, 0.02, 0.99) * 4000).astype(np.int64).ravel()
-    front = pd.DataFrame({"key": np.repeat(keys, images), "image": np.tile([f"z{at:03d}" for at in range(images)], len(keys))})
+    front = pd.DataFrame(
+        {"key": np.repeat(keys, images), "image": np.tile([f"z{at:03d}" for at in range(images)], len(keys))}
+    )
     front = front.assign(**{"class": 1, "tp": hits, "fp": 4000 - hits, "fn": 4000 - hits, "tn": _PIXELS - 8000 + hits})
     return pd.concat([front, front.assign(**{"class": 0, "tp": front["tn"], "tn": front["tp"]})], ignore_index=True)
