@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ablate.analysis.figures.networks import Networks, Quantity
+from ablate.analysis.figures.networks import Factor, Networks, Quantity, Sure
 from ablate.analysis.format import shown
 
 _MOST_TEXT, _DECIMALS, _THOUSAND = 400, 4, 1000
@@ -39,28 +39,8 @@ def document(found: Networks) -> dict[str, Any]:
         "epochs": [_number(row.epochs, 1) for row in rows],
         "seconds": [_number(row.seconds, 1) for row in rows],
         "quantities": [_quantity(one) for one in found.quantities],
-        "factors": [
-            {
-                "name": _text(one.name),
-                "levels": [_text(level) for level in one.levels],
-                "at": one.at,
-                "numeric": one.numeric,
-                "log": one.log,
-            }
-            for one in found.factors
-        ],
-        "sure": [
-            {
-                "x": one.x,
-                "y": one.y,
-                "chance": {str(at): round(share, 2) for at, share in one.probability.items() if share >= 0.005},
-                "possible": one.possible,
-                "sure": one.sure,
-                "band": [[_number(value, 6) for value in line] for line in one.band],
-                "seeds": one.seeds,
-            }
-            for one in found.sure
-        ],
+        "factors": [_factor(one) for one in found.factors],
+        "sure": [_sure(one) for one in found.sure],
         "settings": {
             "shared": {_text(path): _text(text) for path, text in found.settings.shared.items()},
             "varied": {_text(path): _coded(texts) for path, texts in found.settings.varied.items()},
@@ -82,6 +62,23 @@ def document(found: Networks) -> dict[str, Any]:
         },
         "lost": {str(at): text for at, text in found.lost.items()},
         "leftOut": found.left_out,
+    }
+
+
+def _factor(one: Factor) -> dict[str, Any]:
+    levels = [_text(level) for level in one.levels]
+    return {"name": _text(one.name), "levels": levels, "at": one.at, "numeric": one.numeric, "log": one.log}
+
+
+def _sure(one: Sure) -> dict[str, Any]:
+    return {
+        "x": one.x,
+        "y": one.y,
+        "chance": {str(at): round(share, 2) for at, share in one.probability.items() if share >= 0.005},
+        "possible": one.possible,
+        "sure": one.sure,
+        "band": [[_number(value, 6) for value in line] for line in one.band],
+        "seeds": one.seeds,
     }
 
 

@@ -1,4 +1,4 @@
-"""The head of a report: when, by what, on which machines and of which data, in as many lines, as the records have it."""
+"""The head of a report: when, by what, on which machines and of which data, as the records have it."""
 
 from __future__ import annotations
 

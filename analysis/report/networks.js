@@ -15,11 +15,12 @@ function startOf(data, kind, at) {
   return (own[at] ?? data.quantities[kind === "cost" ? data.quantities.length - 1 : 0]).name;
 }
 
-/** Make the part of a page that is `root` live. Returns `update(sets)`, which takes new data and keeps what is chosen. */
+/** Make the part of a page that is `root` live. Returns `update(sets)`, which takes new data and keeps what is
+ * chosen, and `reset()`. */
 function showNetworks(root, given) {
   const at = (name) => root.querySelector(`[name=${name}]`);
   const [plot, layer, table, card, panel, status, below] = [".drawing", ".labels", "table.cells", ".marked-card", ".compare", ".status", ".below"].map((each) => root.querySelector(each));
-  let sets = given, data = given[0], state = fresh(data), found = null;
+  let sets = given, data = given[0], state = null, found = null;
 
   function change(patch, what = "all") {
     Object.assign(state, patch);
@@ -200,9 +201,17 @@ function showNetworks(root, given) {
     draw("all");
   }
 
-  fillMenus();
-  draw("all");
-  return { update };
+  /** All as it was at first. */
+  function reset() {
+    data = sets[0];
+    state = fresh(data);
+    for (const name of ["text", "scale", "drag"]) at(name).value = { text: "", scale: "fitting", drag: "zoom" }[name];
+    fillMenus();
+    draw("all");
+  }
+
+  reset();
+  return { update, reset };
 }
 
 const inBox = ({ x: [x0, x1], y: [y0, y1] }) => (x, y) => x >= Math.min(x0, x1) && x <= Math.max(x0, x1) && y >= Math.min(y0, y1) && y <= Math.max(y0, y1);

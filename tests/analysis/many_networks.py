@@ -39,35 +39,22 @@ def many(networks: int = 150, seeds: int = 3, images: int = 12, epochs: int = 20
                 **{f"factor.{name}": level for name, level in levels[at].items()},
                 "model": levels[at]["network"], "seed": seed, "state": "complete", "params": params[at],
                 "macs": float(round(params[at] * np.exp(rng.normal(6, 0.7)))) if seed == 0 else rows[-1]["macs"],
-                "latency_ms": 3 + params[at] ** 0.5 / 200, "latency_device": "cpu (made up)", "latency_input": "1x96x96",
+                "latency_ms": 3 + params[at] ** 0.5 / 200, "latency_device": "cpu (made up)",
+                "latency_input": "1x96x96",
                 "peak_memory_mb": 40 + params[at] / 1e5, "best_epoch": epochs, "epochs": epochs, "train_seconds": 60.0,
                 "val_dice": quality[at], "val_iou": quality[at], "val_miou": quality[at], "error": None,
                 "label": level_label(levels[at]), "configuration": level_label(levels[at]),
             })  # fmt: skip
-    trials = len(rows)
+    keys, fixed = [row["key"] for row in rows], [row | {"data": task} for row in trivial()]
     of = np.repeat(np.arange(networks), seeds)
-    dice = (
-        quality[of, None]
-        + rng.normal(0, 0.05, images)
-        + rng.normal(0, 0.01, (trials, 1))
-        + rng.normal(0, 0.02, (trials, images))
-    )
-    scored = pd.concat(
-        [
-            _images([row["key"] for row in rows], dice),
-            _images([row["key"] for row in trivial()], np.full((3, images), 0.3)),
-        ]
-    )
-    table = pd.concat(
-        [pd.DataFrame(rows), pd.DataFrame([row | {"data": task} for row in trivial()])], ignore_index=True
-    )
-    table = table.drop(columns=["dice", "iou", "miou"]).merge(
-        scores_by_trial(scored), how="left", left_on="key", right_index=True
-    )
-    rise = quality[of, None] * (1 - np.exp(-np.arange(1, epochs + 1) / rng.uniform(2, 9, (trials, 1))))
-    curves = pd.DataFrame(
-        {"key": np.repeat([row["key"] for row in rows], epochs), "epoch": np.tile(np.arange(1, epochs + 1), trials)}
-    )
+    noise = rng.normal(0, 0.05, images) + rng.normal(0, 0.01, (len(of), 1)) + rng.normal(0, 0.02, (len(of), images))
+    poor = _images([row["key"] for row in fixed], np.full((len(fixed), images), 0.3))
+    scored = pd.concat([_images(keys, quality[of, None] + noise), poor])
+    table = pd.concat([pd.DataFrame(rows), pd.DataFrame(fixed)], ignore_index=True)
+    table = table.drop(columns=["dice", "iou", "miou"])
+    table = table.merge(scores_by_trial(scored), how="left", left_on="key", right_index=True)
+    rise = quality[of, None] * (1 - np.exp(-np.arange(1, epochs + 1) / rng.uniform(2, 9, (len(of), 1))))
+    curves = pd.DataFrame({"key": np.repeat(keys, epochs), "epoch": np.tile(np.arange(1, epochs + 1), len(of))})
     curves = curves.assign(train_loss=0.3, val_loss=0.3, seconds=1.0, images_per_second=10.0)
     curves = curves.assign(**{f"val_{name}": rise.ravel() for name in ("dice", "iou", "miou")})
     return Tables(table, curves, scored)

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Literal
 
 from markupsafe import Markup
 
-from ablate.analysis.crossed import counted
 from ablate.analysis.figures.hypervolume import Spent, spent_figure
 from ablate.analysis.figures.networks import Known
 from ablate.analysis.figures.networks import by_task as networks_by_task
 from ablate.analysis.figures.networks_data import json_of
 from ablate.analysis.figures.networks_settings import settings_by_cell
-from ablate.analysis.format import listing, several
-from ablate.analysis.front_words import chosen_note, told_apart
-from ablate.analysis.pareto import COST_WORDS, Cell, Pareto, amount, most_dominated
-from ablate.analysis.report.content import Content, interval_of
+from ablate.analysis.format import CHOSEN, several
+from ablate.analysis.front_words import told_apart
+from ablate.analysis.pareto import COST_WORDS, Pareto, amount, most_dominated
+from ablate.analysis.report.content import Content
 from ablate.analysis.report.page import NOTHING, Part, laid_out, networks_part, plot
 from ablate.analysis.report.sections.base import Section, of_tasks
-from ablate.metrics.counts import METRICS, ON_REQUEST
+from ablate.metrics.counts import METRICS
 from ablate.settings import Number
+from ablate.study.short_names import is_short
 
 if TYPE_CHECKING:
     from ablate.analysis.uncertainty import UncertainFront
@@ -67,28 +67,18 @@ def sureness_section(content: Content, task: str) -> Markup:
 
 def front_marks(content: Content) -> Markup:
     """How to read the plot and the table."""
-    if not content.known or not any(records[0].points for records in content.fronts.values()):
+    if not any(records[0].points for records in content.fronts.values()):
         return NOTHING
-    found, devices = content.evidence, sorted({one.device for one in content.known if one.device})
-    intervals = any(found.intervals.values())
-    over = counted(filter(None, (interval_of(content.intervals, one, "dice") for one in content.known)))
+    epochs, intervals = content.frames.epochs, any(content.evidence.intervals.values())
+    called, named = content.called, content.frames.named
     return laid_out(
         "front_marks",
-        intervals=over if intervals else "",
-        spreads=not intervals and any(one.dice.spread is not None for one in content.known),
-        corrected=chosen_note("networks on a front") if content.all_corrected else "",
-        own=named_own(content.known),
-        lost=found.lost if found.failures else "",
-        devices=listing(devices) if devices else "",
-        chances=any(content.chances(task) for task in content.fronts),
-        epochs=any(len(record.epochs) > 1 for record in found.spent) or not content.frames.epochs.empty,
+        bars="95 % interval of the mean" if intervals else "standard deviation over seeds",
+        corrected=f", corrected for having been chosen, {CHOSEN}" if content.all_corrected else "",
+        epochs=not epochs.empty and int(epochs["epoch"].max()) > 1,
+        short=any(map(is_short, called.values())),
+        searched=all(cell in named for cell, name in called.items() if is_short(name)),
     )
-
-
-def named_own(known: Sequence[Cell]) -> str:
-    """Which of the scores are of the trials' own metrics, or nothing."""
-    own = [METRICS[name].label for name in known[0].more if not METRICS[name].only and name not in ON_REQUEST]
-    return listing(own) if own else ""
 
 
 def _sureness(front: Pareto, records: Sequence[UncertainFront]) -> Markup:
