@@ -157,8 +157,7 @@ function showNetworks(root, given) {
 
   /** The networks that are drawn within a box or a lasso, of all that are shown: of many some points are not drawn. */
   function within(event) {
-    if (!event) return null;
-    if (state.view !== "front" || (!event.range && !event.lassoPoints)) return new Set(event.points.map(placeOf).filter((one) => one >= 0));
+    if (state.view !== "front") return new Set(event.points.map(placeOf).filter((one) => one >= 0));
     const [xs, ys] = [found.values.get(found.x.name), found.values.get(found.y.name)];
     const inside = event.range ? inBox(event.range) : inLasso(event.lassoPoints, plot._fullLayout.xaxis.type === "log" ? Math.log10 : (value) => value);
     return new Set(found.drawn.filter((one) => inside(xs[one], ys[one])));
@@ -175,7 +174,8 @@ function showNetworks(root, given) {
   });
   plot.on("plotly_hover", ({ points: [point] }) => state.view === "front" && placeOf(point) >= 0 && showInterval(plot, found, placeOf(point)));
   plot.on("plotly_unhover", () => state.view === "front" && showInterval(plot, found, null));
-  plot.on("plotly_selected", (event) => event && change({ brush: within(event), rows: ROWS }, "brush"));
+  // A plot that is drawn again with points that are chosen says so too, without a box or a lasso.
+  plot.on("plotly_selected", (event) => (event?.range || event?.lassoPoints) && change({ brush: within(event), rows: ROWS }, "brush"));
   plot.on("plotly_deselect", () => change({ brush: null, rows: ROWS }, "brush"));
   let narrow = null;
   new ResizeObserver(() => {

@@ -111,7 +111,7 @@ const layoutOf = (more) => ({
   font: { family: FONT, size: 13, color: INK }, paper_bgcolor: "white", plot_bgcolor: "white", hovermode: "closest",
   hoverlabel: { bgcolor: "white", bordercolor: INK, align: "left", font: { family: FONT, color: INK } },
   legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0, font: { size: 12 } },
-  margin: { l: 64, r: 16, t: 12, b: 56 }, ...more,
+  margin: { l: 64, r: 16, t: 12, b: 56 }, selections: [], ...more,
 });
 
 /** Of more than `most` places some, evenly; all of those that must be there. */
