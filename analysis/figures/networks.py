@@ -58,9 +58,9 @@ class Network(NamedTuple):
 class Quantity(NamedTuple):
     """What networks can be held against each other by: `values` (networks,), NaN where it is not known.
 
-    `low` and `high` are 95 % intervals, `spread` the standard deviation over seeds where there is no interval; empty
-    where nothing is known. `corrected`: places of those intervals that are corrected for having been chosen. `kind` is
-    `cost`, `score` or `share`; `title` is what an axis says.
+    `low` and `high` are 95 % intervals, `spread` is the standard deviation over seeds of those without one; each is
+    empty where no network has it. `corrected`: places of those intervals that are corrected for having been chosen.
+    `kind` is `cost`, `score` or `share`; `title` is what an axis says.
     """
 
     name: str
@@ -282,7 +282,10 @@ def _cost(rows: Sequence[Cell], cost: Any, front: Pareto) -> Quantity:
 def _scored(rows: Sequence[Cell], metric: MetricName, plain: Intervals, intervals: Intervals) -> Quantity:
     of_cell, as_found = intervals.get(metric, {}), plain.get(metric, {})
     ends = [None if cell.trivial else of_cell.get(cell.id) for cell in rows]
-    spread = tuple(math.nan if (s := cell.score(metric).spread) is None else s for cell in rows)
+    spread = tuple(
+        math.nan if (of_seeds := cell.score(metric).spread) is None or _known(end) else of_seeds
+        for cell, end in zip(rows, ends, strict=True)
+    )
     return Quantity(
         name=metric,
         label=METRICS[metric].heading,
@@ -293,9 +296,13 @@ def _scored(rows: Sequence[Cell], metric: MetricName, plain: Intervals, interval
         values=tuple(value(cell, metric) for cell in rows),
         low=tuple(math.nan if one is None else one.low for one in ends) if of_cell else (),
         high=tuple(math.nan if one is None else one.high for one in ends) if of_cell else (),
-        spread=spread if not of_cell and any(map(math.isfinite, spread)) else (),
+        spread=spread if any(map(math.isfinite, spread)) else (),
         corrected=tuple(at for at, one in enumerate(ends) if one is not None and one != as_found.get(rows[at].id)),
     )
+
+
+def _known(one: Interval | None) -> bool:
+    return one is not None and math.isfinite(one.low) and math.isfinite(one.high)
 
 
 def _sure(found: UncertainFront, place: Mapping[str, int]) -> Sure:

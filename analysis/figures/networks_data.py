@@ -15,9 +15,14 @@ _ACTS = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 """What would end the element that holds the JSON, or begin another in it."""
 
 
-def json_of(found: Sequence[Networks]) -> str:
-    """What stands in a page's `<script type="application/json">`: it holds no `<`, whatever the names are."""
-    text = json.dumps([document(one) for one in found], ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+def json_of(found: Sequence[Networks], x: str = "params", y: str = "dice") -> str:
+    """What stands in a page's `<script type="application/json">`: it holds no `<`, whatever the names are.
+
+    `x` and `y` are the quantities that a plot opens with, where there are such.
+    """
+    text = json.dumps(
+        [document(one) | {"start": [x, y]} for one in found], ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
     return text.translate(_ACTS)
 
 

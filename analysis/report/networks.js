@@ -5,14 +5,14 @@ const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false, do
 const NARROW_PLOT = 640;
 
 const fresh = (data) => ({
-  view: "front", x: startOf(data, "cost", 0), y: startOf(data, "score", 0), z: "", log: null, colour: data.factors[0]?.name ?? "", drag: "zoom",
+  view: "front", x: startOf(data, 0, "cost"), y: startOf(data, 1, "score"), z: "", log: null, colour: data.factors[0]?.name ?? "", drag: "zoom",
   step: null, text: "", hidden: new Map(), brush: null, marked: -1, compared: [], sort: { column: 1, order: "descending" }, rows: ROWS, wide: false,
 });
 
-/** The quantity that an axis opens with: of Dice and parameters, or else the first two that there are. */
-function startOf(data, kind, at) {
-  const own = data.quantities.filter((each) => each.kind === kind);
-  return (own[at] ?? data.quantities[kind === "cost" ? data.quantities.length - 1 : 0]).name;
+/** The quantity that an axis opens with: the one that is asked for, or else the first of its kind, or any. */
+function startOf(data, axis, kind) {
+  const asked = data.quantities.find((each) => each.name === data.start?.[axis]);
+  return (asked ?? data.quantities.find((each) => each.kind === kind) ?? data.quantities[axis % data.quantities.length]).name;
 }
 
 /** Make the part of a page that is `root` live. Returns `update(sets)`, which takes new data and keeps what is
@@ -195,7 +195,7 @@ function showNetworks(root, given) {
     const [marked, ...compared] = marks.map((cell) => data.cells.indexOf(cell));
     const known = (name, otherwise) => (quantityOf(data, name) ? name : otherwise);
     Object.assign(state, { marked, compared: compared.filter((one) => one >= 0), brush: null, step: null, hidden: new Map() });
-    Object.assign(state, { x: known(state.x, startOf(data, "cost", 0)), y: known(state.y, startOf(data, "score", 0)), z: known(state.z, "") });
+    Object.assign(state, { x: known(state.x, startOf(data, 0, "cost")), y: known(state.y, startOf(data, 1, "score")), z: known(state.z, "") });
     if (state.colour && !factorOf(data, state.colour)) state.colour = data.factors[0]?.name ?? "";
     fillMenus();
     draw("all");

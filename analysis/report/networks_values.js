@@ -30,14 +30,15 @@ function around(quantity, at) {
   return quantity.spread.length && quantity.spread[at] !== null ? `±${NO_BREAK}${quantity.spread[at].toFixed(3)}` : "";
 }
 
-/** How far an error bar reaches down and up from a network's value, or null. */
+/** How far an error bar reaches down and up from a network's value, or null: where some have intervals, others have no bar,
+ * for a deviation over seeds in its place would be read as one. */
 function reach(quantity, at) {
   const value = quantity.values[at];
   if (value === null) return null;
   if (quantity.low.length && quantity.low[at] !== null && quantity.high[at] !== null) {
     return [Math.max(0, value - quantity.low[at]), Math.max(0, quantity.high[at] - value)];
   }
-  const spread = quantity.spread.length ? quantity.spread[at] : null;
+  const spread = quantity.spread.length && !quantity.low.length ? quantity.spread[at] : null;
   return spread === null ? null : [spread, spread];
 }
 

@@ -106,14 +106,6 @@ def figure_page(
     return document(title, laid_out("figures", title=title, banner=banner, plots=plots, captions=captions or {}))
 
 
-def networks_part(data: str) -> Markup:
-    """All networks at once, as `networks_data.json_of` writes them: a plot, a table and a comparison tied together.
-
-    A page has one.
-    """
-    return laid_out("networks", data=Markup(data))
-
-
 _NETWORKS = ("values", "look", "front", "labels", "views", "table", "compare")
 """Scripts of the networks' part, in the order in which they need each other; `networks.js` is the last."""
 

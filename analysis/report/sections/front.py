@@ -11,17 +11,16 @@ from markupsafe import Markup
 from ablate.analysis.figures.hypervolume import Spent, spent_figure
 from ablate.analysis.figures.networks import Known
 from ablate.analysis.figures.networks import by_task as networks_by_task
-from ablate.analysis.figures.networks_data import json_of
 from ablate.analysis.figures.networks_settings import settings_by_cell
-from ablate.analysis.format import CHOSEN, several
+from ablate.analysis.format import several
 from ablate.analysis.front_words import told_apart
 from ablate.analysis.pareto import COST_WORDS, Pareto, amount, most_dominated
 from ablate.analysis.report.content import Content
-from ablate.analysis.report.page import NOTHING, Part, laid_out, networks_part, plot
+from ablate.analysis.report.networks_part import networks_part
+from ablate.analysis.report.page import NOTHING, Part, laid_out, plot
 from ablate.analysis.report.sections.base import Section, of_tasks
 from ablate.metrics.counts import METRICS
 from ablate.settings import Number
-from ablate.study.short_names import is_short
 
 if TYPE_CHECKING:
     from ablate.analysis.uncertainty import UncertainFront
@@ -38,7 +37,6 @@ class Fronts(Section):
         return [
             lambda: networks_section(content),
             lambda: of_tasks(content, sureness_section),
-            lambda: front_marks(content),
             lambda: spent_section(content.evidence.spent),
         ]
 
@@ -54,8 +52,7 @@ def networks_section(content: Content) -> Markup:
         )
         for task in content.by_task
     }
-    found = networks_by_task(content.frames, content.by_task, known)
-    return networks_part(json_of(found)) if found else NOTHING
+    return networks_part(networks_by_task(content.frames, content.by_task, known))
 
 
 def sureness_section(content: Content, task: str) -> Markup:
@@ -63,22 +60,6 @@ def sureness_section(content: Content, task: str) -> Markup:
     points = tuple(point._replace(label=content.called.get(point.cell, point.label)) for point in record.points)
     said = _sureness(record._replace(points=points), uncertain) if points else NOTHING
     return laid_out("front", task=content.heading(task), sureness=said) if said else NOTHING
-
-
-def front_marks(content: Content) -> Markup:
-    """How to read the plot and the table."""
-    if not any(records[0].points for records in content.fronts.values()):
-        return NOTHING
-    epochs, intervals = content.frames.epochs, any(content.evidence.intervals.values())
-    called, named = content.called, content.frames.named
-    return laid_out(
-        "front_marks",
-        bars="95 % interval of the mean" if intervals else "standard deviation over seeds",
-        corrected=f", corrected for having been chosen, {CHOSEN}" if content.all_corrected else "",
-        epochs=not epochs.empty and int(epochs["epoch"].max()) > 1,
-        short=any(map(is_short, called.values())),
-        searched=all(cell in named for cell, name in called.items() if is_short(name)),
-    )
 
 
 def _sureness(front: Pareto, records: Sequence[UncertainFront]) -> Markup:

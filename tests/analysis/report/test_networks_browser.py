@@ -427,13 +427,12 @@ def test_the_file_is_small_enough(report: Path) -> None:
 
 def test_of_ten_thousand_networks_the_page_has_all_and_says_what_is_not_drawn(browser: Page, tmp_path: Path) -> None:
     from ablate.analysis.figures.networks import by_task
-    from ablate.analysis.figures.networks_data import json_of
-    from ablate.analysis.report.page import document, networks_part
+    from ablate.analysis.report.networks_part import networks_page
 
     frames = many(10_000, 1, images=2, epochs=4)
     found = by_task(frames, tasks(frames.trials), {})
     path = tmp_path / "many.html"
-    path.write_text(document("Many", networks_part(json_of(found))), encoding="utf-8")
+    path.write_text(networks_page("Many", found, "params", "dice"), encoding="utf-8")
     assert path.stat().st_size < _MOST_BYTES
     browser.complaints.clear()
     browser.open(path)

@@ -179,7 +179,7 @@ PARTS = {
     "sections.confirmation": ["confirmation_section"],
     "sections.findings": ["findings_section", "_findings"],
     "sections.front": [
-        *["networks_section", "networks_by_task", "json_of", "sureness_section", "front_marks", "spent_section"],
+        *["networks_section", "networks_by_task", "networks_part", "sureness_section", "spent_section"],
         "spent_figure",
     ],
     "sections.disagreements": ["disagreements_section"],
