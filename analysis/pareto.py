@@ -179,7 +179,7 @@ def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
     groups = scored.groupby("cell", sort=False)
     texts = groups[["label", "model", "configuration", "state", "device"]].first().to_dict("index")
     seeds = groups.size().to_dict()
-    metrics = metrics_of(scored)
+    metrics, own = metrics_of(scored), own_metrics(scored)
     means = groups[[*COSTS, "epochs", "train_seconds", *metrics]].mean().to_dict("index")
     spreads = groups[metrics].std(ddof=1).to_dict("index")
 
@@ -206,7 +206,7 @@ def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
             iou=score("iou"),
             epochs=float(mean["epochs"]),
             train_seconds=float(mean["train_seconds"]),
-            more={label: score(label) for label in own_metrics(scored)},
+            more={label: score(label) for label in own},
         )
 
     return tuple(sorted((cell(str(name)) for name in texts), key=lambda row: row.trivial))

@@ -58,7 +58,8 @@ def progress_of(frames: Frames, trials: pd.DataFrame, ids: Sequence[str]) -> tup
     last = int(curves["epoch"].max())
     keys = {key: at for at, key in enumerate(rows["key"])}
     row, column = curves["key"].map(keys).to_numpy(), curves["epoch"].to_numpy(dtype=int) - 1
-    cell = np.array([{one: at for at, one in enumerate(ids)}[cell] for cell in rows["cell"]], dtype=int)
+    place = {one: at for at, one in enumerate(ids)}
+    cell = np.array([place[one] for one in rows["cell"]], dtype=int)
     steps = _steps(last, len(ids))
     had = np.zeros((len(keys), last), dtype=int)
     had[row, column] = 1
