@@ -3,6 +3,7 @@
 const VIEWS = { front: frontFigure, parallel: parallelFigure, matrix: matrixFigure };
 const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false, doubleClick: "reset" };
 const NARROW_PLOT = 640;
+const FEW = 12; // networks that all have a name, as far as there is room
 
 const fresh = (data) => ({
   view: "front", x: startOf(data, 0, "cost"), y: startOf(data, 1, "score"), z: "", log: null, colour: data.factors[0]?.name ?? "", drag: "zoom",
@@ -56,8 +57,9 @@ function showNetworks(root, given) {
   function label() {
     if (state.view !== "front") return layer.replaceChildren();
     const [xs, ys] = [found.values.get(found.x.name), found.values.get(found.y.name)];
-    const wanted = [...found.marked.filter((one) => found.drawn.includes(one)), ...[...found.front].filter((one) => !found.marked.includes(one))];
-    const places = wanted.map((one) => ({ x: xs[one], y: ys[one], name: data.names[one], strong: found.marked.includes(one) }));
+    const few = found.drawn.length <= FEW ? found.drawn : [];
+    const wanted = new Set([...found.marked.filter((one) => found.drawn.includes(one)), ...found.front, ...few]);
+    const places = [...wanted].map((one) => ({ x: xs[one], y: ys[one], name: data.names[one], strong: found.marked.includes(one) }));
     return placeLabels(plot, layer, places.filter(({ x, y }) => x !== null && y !== null));
   }
 
