@@ -155,15 +155,19 @@ class Known(NamedTuple):
     runs: Sequence[Run] = ()
 
 
-def networks(frames: Frames, trials: pd.DataFrame, known: Known | None = None) -> Networks | None:
-    """The record of one data set, whose rows of `by_seed(frames)` are `trials`; None where no network is scored."""
+def networks(
+    frames: Frames, trials: pd.DataFrame, called: Mapping[str, str], known: Known | None = None
+) -> Networks | None:
+    """The record of one data set, whose rows of `by_seed(frames)` are `trials`; None where no network is scored.
+
+    `called` are the names of networks by cell (`short_names`), of all data sets together.
+    """
     known = known or Known()
     found = best_first([cell for cell in cells(trials) if not cell.trivial])
     if not found:
         return None
     rows = [*found, *best_first([cell for cell in cells(trials) if cell.trivial])]
     place = {cell.id: at for at, cell in enumerate(rows)}
-    called = short_names(found, frames.named)
     ids = [cell.id for cell in rows]
     progress, stopped = progress_of(frames, trials, [cell.id for cell in found])
     return Networks(
@@ -181,8 +185,10 @@ def networks(frames: Frames, trials: pd.DataFrame, known: Known | None = None) -
 
 
 def by_task(frames: Frames, tasks: Mapping[str, pd.DataFrame], known: Mapping[str, Known]) -> tuple[Networks, ...]:
-    """The records of the data sets that have a scored network."""
-    found = (networks(frames, rows, known.get(task)) for task, rows in tasks.items())
+    """The records of the data sets (`pareto.tasks`) that have a scored network."""
+    scored = (cell for rows in tasks.values() for cell in cells(rows) if not cell.trivial)
+    called = short_names(list({cell.id: cell for cell in scored}.values()), frames.named)
+    found = (networks(frames, rows, called, known.get(task)) for task, rows in tasks.items())
     return tuple(one for one in found if one is not None)
 
 

@@ -18,6 +18,7 @@ from ablate.analysis.format import CHOSEN, between, score
 from ablate.analysis.pareto import Cell, Cost, Pareto, cells, fronts, tasks
 from ablate.analysis.uncertainty import with_chosen
 from ablate.metrics.counts import MetricName
+from ablate.study.short_names import is_short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,15 +126,19 @@ class Content:
 
     @cached_property
     def known(self) -> tuple[Cell, ...]:
-        return cells(self.by_seed)
+        """By their short names, as all of the report has them."""
+        found = cells(self.by_seed)
+        return tuple(cell._replace(label=self.called.get(cell.id, cell.label)) for cell in found)
 
     @cached_property
     def called(self) -> Mapping[str, str]:
         """By cell of every data set, what its network is called in the plots and the tables: a name that is short."""
-        names: dict[str, str] = {}
-        for trials in self.by_task.values():
-            names |= short_names([cell for cell in cells(trials) if not cell.trivial], self.frames.named)
-        return names
+        return short_names([cell for cell in cells(self.by_seed) if not cell.trivial], self.frames.named)
+
+    @cached_property
+    def has_short_names(self) -> bool:
+        """Whether networks are called n1, n2, … in it."""
+        return any(map(is_short, self.called.values()))
 
     @cached_property
     def by_task(self) -> Mapping[str, pd.DataFrame]:
@@ -141,7 +146,11 @@ class Content:
 
     @cached_property
     def fronts(self) -> Mapping[str, tuple[Pareto, ...]]:
-        return {task: fronts(trials) for task, trials in self.by_task.items()}
+        return {task: tuple(map(self._named, fronts(trials))) for task, trials in self.by_task.items()}
+
+    def _named(self, record: Pareto) -> Pareto:
+        points = (point._replace(label=self.called.get(point.cell, point.label)) for point in record.points)
+        return record._replace(points=tuple(points))
 
     @cached_property
     def on_a_front(self) -> set[str]:

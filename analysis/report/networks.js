@@ -106,7 +106,24 @@ function showNetworks(root, given) {
     root.querySelector(".levels").replaceChildren(...data.factors.map(filterOf));
   }
 
+  /** Of numbers that are too many to tick: from which to which. */
+  function rangeOf(factor) {
+    const ends = ["from", "to"].map((word, end) => {
+      const field = element("input", { type: "number", step: "any", placeholder: factor.levels.at(end ? -1 : 0), "aria-label": `${factor.name} ${word}` });
+      field.addEventListener("input", () => {
+        const [low, high] = ends.map((each, one) => (each.value === "" ? (one ? Infinity : -Infinity) : Number(each.value)));
+        const outside = factor.levels.map((text, level) => [Number(text), level]).filter(([number]) => number < low || number > high);
+        const bound = low > -Infinity || high < Infinity;
+        state.hidden.set(factor.name, new Set([...outside.map(([, level]) => level), ...(bound ? [-1] : [])]));
+        change({ rows: ROWS });
+      });
+      return field;
+    });
+    return element("fieldset", {}, element("legend", { textContent: lastPart(factor.name), title: factor.name }), ends[0], " to ", ends[1]);
+  }
+
   function filterOf(factor) {
+    if (factor.numeric && factor.levels.length > MOST_TICKS) return rangeOf(factor);
     const without = data.factors.length && factor.at.slice(0, count(data)).some((level) => level < 0) ? [[-1, "without"]] : [];
     const boxes = [...factor.levels.map((text, level) => [level, text]), ...without].map(([level, text]) => {
       const box = element("input", { type: "checkbox", checked: !state.hidden.get(factor.name)?.has(level) });

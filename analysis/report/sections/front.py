@@ -57,8 +57,7 @@ def networks_section(content: Content) -> Markup:
 
 def sureness_section(content: Content, task: str) -> Markup:
     record, uncertain = content.fronts[task][0], content.evidence.uncertain.get(task, ())
-    points = tuple(point._replace(label=content.called.get(point.cell, point.label)) for point in record.points)
-    said = _sureness(record._replace(points=points), uncertain) if points else NOTHING
+    said = _sureness(record, uncertain) if record.points else NOTHING
     return laid_out("front", task=content.heading(task), sureness=said) if said else NOTHING
 
 

@@ -269,6 +269,15 @@ def test_levels_filter_plot_and_table(page: Page) -> None:
     assert _rows(page) == []
 
 
+def test_of_many_numbers_a_range_filters(page: Page) -> None:
+    page.js("document.querySelector('#networks .filters').open = true")
+    field = "document.querySelector('#networks [aria-label=\"optimizer.lr from\"]')"
+    page.js(f"{field}.value = 0.001; {field}.dispatchEvent(new Event('input'))")
+    trained = FRAMES.trials[FRAMES.trials["state"] == "complete"].drop_duplicates("cell")
+    left = (trained["factor.optimizer.lr"].astype(float) >= 0.001).sum()
+    assert f"of {left} networks" in _status(page)
+
+
 def test_headers_sort_levels_that_are_numbers_as_numbers(page: Page) -> None:
     header = "[...document.querySelectorAll('#cells th button')].find(b => b.textContent === 'width')"
     page.click(header)
