@@ -34,7 +34,7 @@ function showNetworks(root, given) {
     found.marked = [...new Set([state.marked, ...state.compared])].filter((one) => one >= 0);
     found.kept = new Set([...found.front, ...found.marked]);
     if (what !== "table" && what !== "brush") drawPlot();
-    const { rows, made, gone } = fillTable(table, data, state, found, change);
+    const { rows, made, gone } = keepingFocus(table, () => fillTable(table, data, state, found, change));
     at("columns").hidden = !gone.length && !state.wide;
     at("columns").textContent = state.wide ? "Show only the columns that fit" : `Show ${several(gone.length, "more column")}: ${shortened(gone.join(", "), 60)}`;
     at("more").hidden = made >= rows;
@@ -189,7 +189,7 @@ function showNetworks(root, given) {
     const one = placeOf(point);
     if (one < 0) return;
     change({ marked: state.marked === one ? -1 : one }, "marks");
-    table.querySelector("tr.marked")?.scrollIntoView({ block: "nearest" });
+    scrollTo(table.querySelector("tr.marked"), table.parentElement);
   });
   plot.on("plotly_hover", ({ points: [point] }) => state.view === "front" && placeOf(point) >= 0 && showInterval(plot, found, placeOf(point)));
   plot.on("plotly_unhover", () => state.view === "front" && showInterval(plot, found, null));
@@ -231,6 +231,20 @@ function showNetworks(root, given) {
 
   reset();
   return { update, reset };
+}
+
+/** Do what makes the rows anew, and keep the focus on the name or the box that had it. */
+function keepingFocus(table, make) {
+  const had = table.tBodies[0].contains(document.activeElement) ? document.activeElement : null;
+  const [at, kind] = [had?.closest("tr").dataset.at, had?.tagName.toLowerCase()];
+  const made = make();
+  if (had) table.querySelector(`tr[data-at="${at}"] ${kind}`)?.focus({ preventScroll: true });
+  return made;
+}
+
+/** Bring a row into view within its box: the page, with the plot in it, stays where it is. */
+function scrollTo(row, box) {
+  if (row) box.scrollTop += row.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 2;
 }
 
 const inBox = ({ x: [x0, x1], y: [y0, y1] }) => (x, y) => x >= Math.min(x0, x1) && x <= Math.max(x0, x1) && y >= Math.min(y0, y1) && y <= Math.max(y0, y1);

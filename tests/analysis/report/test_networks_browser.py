@@ -299,7 +299,13 @@ def test_a_page_of_rows_is_shown_and_more_when_asked(page: Page) -> None:
 
 def test_a_click_on_a_point_marks_its_row_and_one_on_a_row_its_point(page: Page) -> None:
     marked = "document.getElementById('pareto').data.find(t => t.meta?.marked).meta.marked"
-    page.mouse(*_place(page, 140), click=True)  # a row that is not made yet
+    place = _place(page, 140)
+    before = page.js("scrollY")
+    page.mouse(*place, click=True)  # a row that is not made yet
+    assert page.js("scrollY") == before
+    seen = "(e => { const [b, t] = [e.getBoundingClientRect(), e.closest('.wide').getBoundingClientRect()];"
+    seen += " return b.top >= t.top && b.bottom <= t.bottom; })(document.querySelector('#cells tr.marked'))"
+    assert page.js(seen)
     assert page.js(marked) == [140]
     assert page.js("[...document.querySelectorAll('#cells tr.marked')].map(r => r.dataset.at)") == ["140"]
     name = page.js("document.querySelector('#cells tr.marked .name').textContent")
@@ -315,6 +321,7 @@ def test_a_name_marks_by_keyboard(page: Page) -> None:
         page.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13)
     page.settle()
     assert page.js("document.querySelectorAll('#cells tr.marked').length") == 1
+    assert page.js("document.activeElement === document.querySelector('#cells tr.marked .name')")
 
 
 def _drag(page: Page, points: list[tuple[float, float]]) -> None:
