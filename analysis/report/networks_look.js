@@ -1,9 +1,16 @@
 // Networks: how they look. Every colour comes with a symbol, so that a grey print loses nothing.
 
-const INK = "#222222", FAINT = "#666666", GRID = "#e6e6e6";
+const INK = "#222222",
+  FAINT = "#666666",
+  GRID = "#e6e6e6";
 const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
 const SYMBOLS = ["circle", "diamond", "square", "triangle-up", "cross", "triangle-down", "x"];
-const SCALE = [[0, "#cfe1f2"], [0.35, "#6aaed6"], [0.7, "#1d6cb1"], [1, "#08224f"]];
+const SCALE = [
+  [0, "#cfe1f2"],
+  [0.35, "#6aaed6"],
+  [0.7, "#1d6cb1"],
+  [1, "#08224f"],
+];
 const FONT = 'system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, "Liberation Sans", sans-serif';
 
 /** Text as Plotly shows it literally: its strings are a small HTML. */
@@ -19,7 +26,7 @@ function shortened(text, most = 40) {
 function wrapped(text, width = 64) {
   const lines = [""];
   for (const word of shortened(text, 600).split(" ")) {
-    for (let rest = word; rest !== null; ) {
+    for (let rest = word; rest !== null;) {
       const part = rest.slice(0, width);
       rest = rest.length > width ? rest.slice(width) : null;
       if (lines.at(-1) && lines.at(-1).length + 1 + part.length > width) lines.push(part);
@@ -45,10 +52,14 @@ function groupsOf(data, factor, at) {
     groups.get(own).push(i);
   }
   const last = factor.levels.length > SYMBOLS.length ? SYMBOLS.length - 1 : -1;
-  const found = [...groups].sort(([a], [b]) => a - b).map(([own, members]) => ({
-    name: own === last ? `${factor.levels.length - last} other levels` : factor.levels[own],
-    colour: COLOURS[own], symbol: SYMBOLS[own], at: members,
-  }));
+  const found = [...groups]
+    .sort(([a], [b]) => a - b)
+    .map(([own, members]) => ({
+      name: own === last ? `${factor.levels.length - last} other levels` : factor.levels[own],
+      colour: COLOURS[own],
+      symbol: SYMBOLS[own],
+      at: members,
+    }));
   return { groups: [...found, ...rest], scale: null };
 }
 
@@ -56,24 +67,55 @@ function groupsOf(data, factor, at) {
 function scatter(data, found, at, xs, ys, { size, axes = {}, legend = true, hover = true }) {
   const { groups, scale } = groupsOf(data, found.colour, at);
   const trace = (members, marker, name, show) => ({
-    type: "scatter", mode: "markers", x: members.map((i) => xs[i]), y: members.map((i) => ys[i]),
-    name: plain(shortened(name)), legendgroup: name, showlegend: legend && show && name !== "",
+    type: "scatter",
+    mode: "markers",
+    x: members.map((i) => xs[i]),
+    y: members.map((i) => ys[i]),
+    name: plain(shortened(name)),
+    legendgroup: name,
+    showlegend: legend && show && name !== "",
     marker: { size: members.map(size), line: { color: "white", width: 0.5 }, ...marker },
     customdata: hover ? members.map((i) => hoverText(data, found, i)) : undefined,
-    hovertemplate: "%{customdata}<extra></extra>", hoverinfo: hover ? undefined : "skip",
-    meta: { at: members }, ...selected(found, members), ...axes,
+    hovertemplate: "%{customdata}<extra></extra>",
+    hoverinfo: hover ? undefined : "skip",
+    meta: { at: members },
+    ...selected(found, members),
+    ...axes,
   });
-  const traces = groups.map((group) => trace(group.at, { color: group.colour, symbol: group.symbol }, group.name, true));
+  const traces = groups.map((group) =>
+    trace(group.at, { color: group.colour, symbol: group.symbol }, group.name, true),
+  );
   if (!scale) return traces;
   const { factor } = scale;
   const value = (i) => (factor.log ? Math.log10(Number(levelOf(factor, i))) : Number(levelOf(factor, i)));
-  const ends = [scale.at.map(value).reduce((a, b) => Math.min(a, b), Infinity), scale.at.map(value).reduce((a, b) => Math.max(a, b), -Infinity)];
+  const ends = [
+    scale.at.map(value).reduce((a, b) => Math.min(a, b), Infinity),
+    scale.at.map(value).reduce((a, b) => Math.max(a, b), -Infinity),
+  ];
   const tickvals = factor.log ? [0, 1, 2, 3].map((third) => ends[0] + (third * (ends[1] - ends[0])) / 3) : [];
-  const ticks = factor.log ? { tickvals, ticktext: tickvals.map((each) => String(Number((10 ** each).toPrecision(2)))) } : {};
-  return [...traces, trace(scale.at, {
-    color: scale.at.map(value), colorscale: SCALE, showscale: legend, symbol: "circle", line: { color: FAINT, width: 0.5 },
-    colorbar: { title: { text: plain(shortened(lastPart(factor.name), 18)), side: "right" }, thickness: 12, ...ticks },
-  }, factor.name, false)];
+  const ticks = factor.log
+    ? { tickvals, ticktext: tickvals.map((each) => String(Number((10 ** each).toPrecision(2)))) }
+    : {};
+  return [
+    ...traces,
+    trace(
+      scale.at,
+      {
+        color: scale.at.map(value),
+        colorscale: SCALE,
+        showscale: legend,
+        symbol: "circle",
+        line: { color: FAINT, width: 0.5 },
+        colorbar: {
+          title: { text: plain(shortened(lastPart(factor.name), 18)), side: "right" },
+          thickness: 12,
+          ...ticks,
+        },
+      },
+      factor.name,
+      false,
+    ),
+  ];
 }
 
 /** Who a brush has chosen stays strong. */
@@ -100,7 +142,11 @@ function hoverText(data, found, at) {
   const on = found.front.has(at) ? "on the front" : "not on the front";
   if (!sure) return [...lines, on].join("<br>");
   const chance = sure.chance[at] === undefined ? "" : ` (probability ${sure.chance[at].toFixed(2)})`;
-  const standing = sure.sure.includes(at) ? ", surely" : !found.front.has(at) && sure.possible.includes(at) ? ", but not told apart from it" : "";
+  const standing = sure.sure.includes(at)
+    ? ", surely"
+    : !found.front.has(at) && sure.possible.includes(at)
+      ? ", but not told apart from it"
+      : "";
   return [...lines, on + standing + chance].join("<br>");
 }
 
@@ -108,16 +154,23 @@ const axis = (more) => ({ showgrid: true, gridcolor: GRID, zeroline: false, auto
 
 /** What all figures of networks share. */
 const layoutOf = (more) => ({
-  font: { family: FONT, size: 13, color: INK }, paper_bgcolor: "white", plot_bgcolor: "white", hovermode: "closest",
+  font: { family: FONT, size: 13, color: INK },
+  paper_bgcolor: "white",
+  plot_bgcolor: "white",
+  hovermode: "closest",
   hoverlabel: { bgcolor: "white", bordercolor: INK, align: "left", font: { family: FONT, color: INK } },
   legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0, font: { size: 12 } },
-  margin: { l: 64, r: 16, t: 12, b: 56 }, selections: [], ...more,
+  margin: { l: 64, r: 16, t: 12, b: 56 },
+  selections: [],
+  ...more,
 });
 
 /** Of more than `most` places some, evenly; all of those that must be there. */
 function thinned(at, most, kept) {
   if (at.length <= most) return at;
-  const must = at.filter((i) => kept.has(i)), rest = at.filter((i) => !kept.has(i));
-  const room = Math.max(most - must.length, 0), every = rest.length / Math.max(room, 1);
+  const must = at.filter((i) => kept.has(i)),
+    rest = at.filter((i) => !kept.has(i));
+  const room = Math.max(most - must.length, 0),
+    every = rest.length / Math.max(room, 1);
   return [...must, ...Array.from({ length: room }, (_, place) => rest[Math.floor(place * every)])];
 }

@@ -1,29 +1,70 @@
 // Networks: the table. A page of rows is made at a time, so that ten thousand networks are as quick as ten.
 
 const ROWS = 100;
-const MOST_OF_A_LEVEL = 40, MOST_OF_A_KEY = 100;
+const MOST_OF_A_LEVEL = 40,
+  MOST_OF_A_KEY = 100;
 
 /** The columns: what a network is called, every quantity, every factor, what it took; `rank`: who goes first for room. */
 function columnsOf(data, found) {
   const trained = (at) => at < count(data);
-  const numbers = (name, rank, values, text, first = "ascending") => ({ name, rank, number: true, first, sort: (at) => (trained(at) ? values[at] : null), text });
+  const numbers = (name, rank, values, text, first = "ascending") => ({
+    name,
+    rank,
+    number: true,
+    first,
+    sort: (at) => (trained(at) ? values[at] : null),
+    text,
+  });
   const sure = data.sure.find((each) => each.x === found.x.name && each.y === found.y.name);
   return [
     { name: "Network", rank: 0, head: true, first: "ascending", sort: (at) => data.labels[at] },
     ...data.quantities.map((one) => ({
-      name: one.label, rank: found.objectives.includes(one) ? 1 : one.kind === "score" ? 6 : 4, number: true, first: one.maximise ? "descending" : "ascending",
-      sort: (at) => one.values[at], text: (at) => amount(one, one.values[at]),
-      below: (at) => (one.kind === "share" ? data.lost[at] ?? "" : around(one, at)),
+      name: one.label,
+      rank: found.objectives.includes(one) ? 1 : one.kind === "score" ? 6 : 4,
+      number: true,
+      first: one.maximise ? "descending" : "ascending",
+      sort: (at) => one.values[at],
+      text: (at) => amount(one, one.values[at]),
+      below: (at) => (one.kind === "share" ? (data.lost[at] ?? "") : around(one, at)),
     })),
-    ...(sure && sure.seeds > 1 && Object.keys(sure.chance).length ? [numbers("P(front)", 3, data.cells.map((_, at) => sure.chance[at] ?? 0), (at) => (sure.chance[at] ?? 0).toFixed(2), "descending")] : []),
+    ...(sure && sure.seeds > 1 && Object.keys(sure.chance).length
+      ? [
+          numbers(
+            "P(front)",
+            3,
+            data.cells.map((_, at) => sure.chance[at] ?? 0),
+            (at) => (sure.chance[at] ?? 0).toFixed(2),
+            "descending",
+          ),
+        ]
+      : []),
     ...data.factors.map((factor) => ({
-      name: lastPart(factor.name), rank: 5, title: factor.name, number: factor.numeric, first: "ascending", text: (at) => levelOf(factor, at) || "–",
+      name: lastPart(factor.name),
+      rank: 5,
+      title: factor.name,
+      number: factor.numeric,
+      first: "ascending",
+      text: (at) => levelOf(factor, at) || "–",
       sort: (at) => (factor.at[at] < 0 ? null : factor.numeric ? Number(levelOf(factor, at)) : factor.at[at]),
     })),
     numbers("Seeds", 7, data.seeds, (at) => (trained(at) ? String(data.seeds[at]) : "–"), "descending"),
-    numbers("Epochs", 8, data.epochs, (at) => (trained(at) && data.epochs[at] !== null ? data.epochs[at].toFixed(0) : "–")),
-    numbers("Train s", 9, data.seconds, (at) => (trained(at) && data.seconds[at] !== null ? Math.round(data.seconds[at]).toLocaleString("en") : "–")),
-    ...(factorOf(data, "network") ? [] : [{ name: "Model", rank: 5, first: "ascending", sort: (at) => coded(data.models, at), text: (at) => (trained(at) ? coded(data.models, at) : "trivial") }]),
+    numbers("Epochs", 8, data.epochs, (at) =>
+      trained(at) && data.epochs[at] !== null ? data.epochs[at].toFixed(0) : "–",
+    ),
+    numbers("Train s", 9, data.seconds, (at) =>
+      trained(at) && data.seconds[at] !== null ? Math.round(data.seconds[at]).toLocaleString("en") : "–",
+    ),
+    ...(factorOf(data, "network")
+      ? []
+      : [
+          {
+            name: "Model",
+            rank: 5,
+            first: "ascending",
+            sort: (at) => coded(data.models, at),
+            text: (at) => (trained(at) ? coded(data.models, at) : "trivial"),
+          },
+        ]),
   ];
 }
 
@@ -58,12 +99,29 @@ function fillTable(table, data, state, found, change) {
   const rows = rowsInOrder(data, state, found, columns);
   const marked = rows.indexOf(state.marked);
   const many = Math.max(state.rows, marked < 0 ? 0 : Math.ceil((marked + 1) / ROWS) * ROWS);
-  const head = element("tr", {}, element("th", { scope: "col", className: "pick" }, element("span", { className: "unseen", textContent: "Compare" })));
+  const head = element(
+    "tr",
+    {},
+    element(
+      "th",
+      { scope: "col", className: "pick" },
+      element("span", { className: "unseen", textContent: "Compare" }),
+    ),
+  );
   columns.forEach((column, at) => {
     const sorts = element("button", { type: "button", textContent: column.name, title: column.title ?? "" });
     sorts.addEventListener("click", () => {
       const other = column.first === "ascending" ? "descending" : "ascending";
-      change({ sort: { column: at, order: state.sort.column === at && state.sort.order === column.first ? other : column.first }, rows: ROWS }, "table");
+      change(
+        {
+          sort: {
+            column: at,
+            order: state.sort.column === at && state.sort.order === column.first ? other : column.first,
+          },
+          rows: ROWS,
+        },
+        "table",
+      );
       table.tHead.querySelectorAll("button")[at].focus({ preventScroll: true });
     });
     const cell = element("th", { scope: "col", className: column.number ? "number" : "" }, sorts);
@@ -96,28 +154,46 @@ function fitColumns(table, columns, sorted) {
 
 function rowOf(data, state, found, columns, at, change) {
   const trained = at < count(data);
-  const row = element("tr", { className: [trained ? "" : "trivial", found.front.has(at) ? "front" : "", state.marked === at ? "marked" : ""].join(" ").trim() });
+  const row = element("tr", {
+    className: [trained ? "" : "trivial", found.front.has(at) ? "front" : "", state.marked === at ? "marked" : ""]
+      .join(" ")
+      .trim(),
+  });
   row.dataset.at = at;
   const pick = element("td", { className: "pick" });
   if (trained) {
-    const box = element("input", { type: "checkbox", checked: state.compared.includes(at), "aria-label": `Compare ${data.names[at]}` });
-    box.addEventListener("change", () => change({ compared: box.checked ? [...state.compared, at].slice(-2) : state.compared.filter((one) => one !== at) }, "marks"));
+    const box = element("input", {
+      type: "checkbox",
+      checked: state.compared.includes(at),
+      "aria-label": `Compare ${data.names[at]}`,
+    });
+    box.addEventListener("change", () =>
+      change(
+        { compared: box.checked ? [...state.compared, at].slice(-2) : state.compared.filter((one) => one !== at) },
+        "marks",
+      ),
+    );
     pick.append(box);
   }
   row.append(pick);
   for (const column of columns) {
     if (column.head) row.append(headOf(data, state, at, change));
     else {
-      const cell = element("td", { className: column.number ? "number" : "", textContent: shortened(column.text(at), MOST_OF_A_LEVEL), title: column.text(at).length > MOST_OF_A_LEVEL ? column.text(at) : "" });
+      const cell = element("td", {
+        className: column.number ? "number" : "",
+        textContent: shortened(column.text(at), MOST_OF_A_LEVEL),
+        title: column.text(at).length > MOST_OF_A_LEVEL ? column.text(at) : "",
+      });
       cell.dataset.sort = column.sort(at) ?? "";
       const below = column.below?.(at);
       if (below) cell.append(element("small", { textContent: below }));
       row.append(cell);
     }
   }
-  if (trained) row.addEventListener("click", (event) => {
-    if (!event.target.closest("a, button, input")) change({ marked: state.marked === at ? -1 : at }, "marks");
-  });
+  if (trained)
+    row.addEventListener("click", (event) => {
+      if (!event.target.closest("a, button, input")) change({ marked: state.marked === at ? -1 : at }, "marks");
+    });
   return row;
 }
 
@@ -128,10 +204,16 @@ function headOf(data, state, at, change) {
     head.append(data.labels[at]);
     return head;
   }
-  const name = element("button", { type: "button", className: "name", textContent: data.names[at], "aria-pressed": String(state.marked === at) });
+  const name = element("button", {
+    type: "button",
+    className: "name",
+    textContent: data.names[at],
+    "aria-pressed": String(state.marked === at),
+  });
   name.addEventListener("click", () => change({ marked: state.marked === at ? -1 : at }, "marks"));
   head.append(name);
   const words = /^n\d+$/.test(data.names[at]) ? inWords(data, at) : "";
-  if (words) head.append(element("small", { className: "words", textContent: shortened(words, MOST_OF_A_KEY), title: words }));
+  if (words)
+    head.append(element("small", { className: "words", textContent: shortened(words, MOST_OF_A_KEY), title: words }));
   return head;
 }

@@ -18,13 +18,18 @@ function amount(quantity, value) {
   if (quantity.kind === "score") return value.toFixed(3) + (quantity.unit ? NO_BREAK + quantity.unit : "");
   if (!quantity.unit) return si(value);
   const decimals = Math.abs(value) < 9.995 ? 2 : Math.abs(value) < 99.95 ? 1 : 0;
-  return value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }) + NO_BREAK + quantity.unit;
+  return (
+    value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }) +
+    NO_BREAK +
+    quantity.unit
+  );
 }
 
 /** What is known of how sure a network's value is: its interval, or the deviation over seeds; else nothing. */
 function around(quantity, at) {
   if (quantity.low.length && quantity.low[at] !== null && quantity.high[at] !== null) {
-    const digits = quantity.kind === "share" ? (v) => `${(100 * v).toFixed(0)}${NO_BREAK}%` : (v) => v.toFixed(3).replace("-", "−");
+    const digits =
+      quantity.kind === "share" ? (v) => `${(100 * v).toFixed(0)}${NO_BREAK}%` : (v) => v.toFixed(3).replace("-", "−");
     return `[${digits(quantity.low[at])},${NO_BREAK}${digits(quantity.high[at])}]${quantity.corrected.includes(at) ? "§" : ""}`;
   }
   return quantity.spread.length && quantity.spread[at] !== null ? `±${NO_BREAK}${quantity.spread[at].toFixed(3)}` : "";
@@ -71,7 +76,9 @@ function frontOf(at, columns) {
   const front = [];
   for (const point of points) {
     // What beats a point comes before it, and if something does, one of the front does.
-    const beaten = front.some((other) => columns.every((column) => column[other] <= column[point]) && order(other, point) !== 0);
+    const beaten = front.some(
+      (other) => columns.every((column) => column[other] <= column[point]) && order(other, point) !== 0,
+    );
     if (!beaten) front.push(point);
   }
   return new Set(front);
@@ -94,10 +101,17 @@ function derive(data, state) {
   const z = state.z ? quantityOf(data, state.z) : null;
   const objectives = [x, y, ...(z && z !== x && z !== y ? [z] : [])];
   const step = state.step === null || !objectives.every((each) => grows(data, each)) ? null : state.step;
-  const values = new Map(data.quantities.map((each) => [each.name, grows(data, each) ? valuesAt(data, each, step) : valuesAt(data, each, null)]));
+  const values = new Map(
+    data.quantities.map((each) => [
+      each.name,
+      grows(data, each) ? valuesAt(data, each, step) : valuesAt(data, each, null),
+    ]),
+  );
   const shown = [];
   for (let at = 0; at < count(data); at++) if (passes(data, state, at)) shown.push(at);
-  const columns = objectives.map((each) => values.get(each.name).map((value) => (value === null || !each.maximise ? value : -value)));
+  const columns = objectives.map((each) =>
+    values.get(each.name).map((value) => (value === null || !each.maximise ? value : -value)),
+  );
   const front = objectives.length === 2 ? frontOfTwo(shown, columns) : frontOf(shown, columns);
   const drawn = shown.filter((at) => values.get(x.name)[at] !== null && values.get(y.name)[at] !== null);
   return { x, y, z, objectives, step, values, shown, drawn, front, filtered: shown.length < count(data) };
@@ -112,8 +126,15 @@ function passes(data, state, at) {
 /** All that a search for text looks through, in small letters. */
 function textOf(data, at) {
   data.texts ??= [];
-  data.texts[at] ??= [data.names[at], data.labels[at], data.cells[at], coded(data.models, at), ...settingsOf(data, at).map(([path, text]) => `${path}=${text}`)]
-    .join(" ").toLowerCase();
+  data.texts[at] ??= [
+    data.names[at],
+    data.labels[at],
+    data.cells[at],
+    coded(data.models, at),
+    ...settingsOf(data, at).map(([path, text]) => `${path}=${text}`),
+  ]
+    .join(" ")
+    .toLowerCase();
   return data.texts[at];
 }
 
@@ -125,7 +146,9 @@ function settingsOf(data, at) {
 
 /** A network's configuration in a line: its levels, or where it has none what it is. */
 function inWords(data, at) {
-  const levels = data.factors.filter((factor) => factor.at[at] >= 0).map((factor) => `${lastPart(factor.name)}=${levelOf(factor, at)}`);
+  const levels = data.factors
+    .filter((factor) => factor.at[at] >= 0)
+    .map((factor) => `${lastPart(factor.name)}=${levelOf(factor, at)}`);
   return levels.join(", ") || (data.configurations ? coded(data.configurations, at) : data.labels[at]);
 }
 
