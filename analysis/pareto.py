@@ -178,7 +178,7 @@ def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
     groups = scored.groupby("cell", sort=False)
     texts = groups[["label", "model", "configuration", "state", "device"]].first().to_dict("index")
     seeds = groups.size().to_dict()
-    metrics = metrics_of(scored)
+    metrics, own = metrics_of(scored), own_metrics(scored)
     means = groups[[*COSTS_OF_NETWORKS, "epochs", "train_seconds", *metrics]].mean().to_dict("index")
     spreads = groups[metrics].std(ddof=1).to_dict("index")
 
@@ -205,7 +205,7 @@ def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
             iou=score("iou"),
             epochs=float(mean["epochs"]),
             train_seconds=float(mean["train_seconds"]),
-            more={label: score(label) for label in own_metrics(scored)},
+            more={label: score(label) for label in own},
             files=files.get(name, Files()),
         )
 
@@ -239,6 +239,11 @@ def device_of(cell: Cell, cost: Cost) -> str:
     if cost not in UNITS or cost.startswith("file_mb"):
         return ""
     return cell.files.devices.get(runtime_of(cost), "") if runtime_of(cost) else cell.device
+
+
+def best_first(known: Iterable[Cell]) -> list[Cell]:
+    """By Dice, those without one last."""
+    return sorted(known, key=lambda one: -one.dice.mean if math.isfinite(one.dice.mean) else math.inf)
 
 
 # Fronts --------------------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def pareto_figure(
         *points(record, costs, metrics),
         *trivial_rows(record, metrics),
     ]
-    texts = labels(record, scale) if len(shown.points) <= _MOST_LABELS else []
+    texts = labels(record, scale, all_of=len(shown.points) <= _MOST_LABELS)
     traces += texts
 
     x_axes = {cost: _x_axis(next(front for front in fronts if front.x == cost)) for cost in costs}

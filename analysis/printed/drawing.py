@@ -18,7 +18,7 @@ from ablate.analysis.figures.parallel import parallel
 from ablate.analysis.format import listing
 from ablate.analysis.levels import natural
 from ablate.analysis.paper.published import CITED
-from ablate.analysis.pareto import COST_WORDS, Cell, Cost, cells, fronts, tasks
+from ablate.analysis.pareto import COST_WORDS, Cell, Cost, best_first, cells, fronts, tasks
 from ablate.analysis.printed.factors import effects_figure, levels_figure, networks_figure
 from ablate.analysis.printed.fronts import front_figure, spent_figure
 from ablate.analysis.printed.labels import in_full, last_part, short
@@ -26,7 +26,6 @@ from ablate.analysis.printed.paper import FIG_2, FIG_3, in_its_order, prediction
 from ablate.analysis.printed.search import path_figure, spending_figure
 from ablate.analysis.printed.sheet import COLUMN
 from ablate.analysis.printed.training import curves_figure, images_figure
-from ablate.analysis.report.content import best_first
 from ablate.analysis.report.pictures import pictures
 from ablate.analysis.scores import cell_scores
 from ablate.analysis.searches import spendings

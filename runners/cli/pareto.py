@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ablate.analysis.crossed import Interval
     from ablate.analysis.failures import Failures
+    from ablate.analysis.figures.networks import Networks
     from ablate.analysis.frames import Frames
     from ablate.analysis.names import Named
     from ablate.analysis.pareto import Cost, Pareto
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from ablate.analysis.scoring import FailBelow
     from ablate.analysis.uncertainty import UncertainFront
     from ablate.metrics.counts import Empty, MetricName
+    from ablate.study.study import Study
 
 
 @click.command()
@@ -89,6 +91,7 @@ def pareto(
     from ablate.analysis.by_seed import by_seed, remarks
     from ablate.analysis.failure_words import failed_trainings, legend
     from ablate.analysis.failures import failing, failures
+    from ablate.analysis.report.networks_part import networks_page
     from ablate.analysis.scores import metrics_of
     from ablate.analysis.summary import front_summary
 
@@ -108,7 +111,8 @@ def pareto(
     everything = [*failed_trainings(frames.trials), explained, *said]
     if output:
         title = f"Pareto front: {', '.join(run.space for run in opened.manifest.runs)}"
-        write(output, _page(title, records, uncertain, intervals, lost, frames.named, " ".join(everything)))
+        found = _networks(opened, frames, seeds, uncertain, intervals, lost)
+        write(output, networks_page(title, found, x, y, " ".join(everything)).encode())
     if as_json:
         print_json(_as_json(x, y, resamples, firsts, intervals[y], lost, frames.named, everything))
         return
@@ -150,21 +154,25 @@ def _sure(
     return intervals, {task: uncertain_fronts(found, scores, resamples=resamples) for task, found in shown.items()}
 
 
-def _page(
-    title: str,
-    records: Mapping[str, Sequence[Pareto]],
+def _networks(
+    study: Study,
+    frames: Frames,
+    seeds: pd.DataFrame,
     uncertain: Mapping[str, Sequence[UncertainFront]],
     intervals: Intervals,
     lost: Mapping[str, Failures],
-    named: Mapping[str, Named],
-    said: str,
-) -> bytes:
-    from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
-    from ablate.analysis.report.report import figure_page
+) -> tuple[Networks, ...]:
+    """What the page shows, as the report does."""
+    from ablate.analysis.figures.networks import Known, by_task
+    from ablate.analysis.figures.networks_settings import settings_by_cell
+    from ablate.analysis.pareto import tasks
+    from ablate.analysis.scores import cell_scores
 
-    figures = {task: pareto_figure(found, uncertain[task], intervals, lost, named) for task, found in records.items()}
-    captions = {task: pareto_caption(found, uncertain[task], intervals) for task, found in records.items()}
-    return figure_page(figures, title, said, captions).encode()
+    scores, settings = cell_scores(frames, "dice"), settings_by_cell(study, frames.trials)
+    known = {
+        task: Known(intervals, found, lost, scores, settings, study.manifest.runs) for task, found in uncertain.items()
+    }
+    return by_task(frames, tasks(seeds), known)
 
 
 def _as_json(
