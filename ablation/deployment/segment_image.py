@@ -58,9 +58,7 @@ def load(path: Path, form: str) -> Network:
 
         program = Runtime.get().load_program(str(path))
         method = program.load_method("forward")  # of one image
-        return lambda images: np.concatenate(
-            [method.execute([torch.from_numpy(one[None])])[0].numpy() for one in images]
-        )
+        return lambda images: np.concatenate([method.execute([torch.tensor(one[None])])[0].numpy() for one in images])
     module = torch.jit.load(str(path)) if form == "torchscript" else torch.export.load(str(path)).module()
     with torch.no_grad():
         return lambda images: module(torch.from_numpy(images)).detach().numpy()

@@ -155,7 +155,7 @@ def test_a_latency_in_doubt_is_measured_again_on_a_machine_that_is_idle_now(kept
 
 
 def test_an_executorch_file_finds_what_its_network_does(one, tmp_path):
-    """Where the extra is installed, which takes 200 MB: its files are of one image, and take any number in turn."""
+    """Where the extra is installed, which takes some 200 MB: its files take one image at a time."""
     pytest.importorskip("executorch", reason="an extra, which is not a part of the development's")
     study = made_study(tmp_path / "study", one)
     found = measured.found_in(study, one.trial.key, ["executorch"], data_of(study), tmp_path, (16, 16))["executorch"]
