@@ -38,6 +38,17 @@ READS = {"claim", "effects", "export", "figure", "pareto", "report", "status", "
 PREPARES = {"check", "cost", "data", "init", "paper", "parts", "plan"}
 """Commands that end by themselves within seconds: of a study that is there, and before anything is trained."""
 
+SLIP = """\
+name: slip
+question: Do wider networks pay?
+design: grid
+base:
+  data: {name: phantom}
+  model: {name: unet, widht: 8}
+factors: {model.stages: [2, 3]}
+"""
+"""A space with the slip that docs/command_line.md shows."""
+
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
@@ -68,6 +79,7 @@ def folder(notebook: nbformat.NotebookNode, tmp_path_factory: pytest.TempPathFac
         for name, text in files_of(page).items():
             (folder / name).write_text(text)
     shutil.copy(folder / "space.yaml", folder / "my_space.yaml")
+    (folder / "slip.yaml").write_text(SLIP)
     [sections] = re.findall(r"^```python\n(# my_sections.py.*?)^```$", (DOCS / "analysis.md").read_text(), re.M | re.S)
     (folder / "my_sections.py").write_text(sections)
     return folder
@@ -114,8 +126,8 @@ def test_every_option_is_there_and_takes_what_it_is_given(block: Block):
 def test_an_option_that_is_not_there_is_found():
     with pytest.raises(click.UsageError, match="--sede"):
         parsed("ablate run --space baselines --sede 3")
-    with pytest.raises(click.UsageError, match="latencies"):
-        parsed("ablate pareto STUDY --x latencies")
+    with pytest.raises(click.UsageError, match="perhaps"):
+        parsed("ablate table STUDY --empty perhaps")
 
 
 def parsed(command: str) -> None:
