@@ -60,12 +60,15 @@ async function look() {
 
 let fetching = false;
 async function fetchResults() {
+  const ended = state.counts?.complete ?? 0;
+  tell(element("reading"), state.results && !results ? `What follows from ${counted(ended, "complete trial")} is being read.` : "");
   if (fetching || !state.results || state.results === results?.results) return;
   fetching = true;
   try {
     const found = await ask("results");
     if (found.results !== results?.results) {
       results = found;
+      tell(element("reading"), "");
       await showResults();
     }
   } catch (error) {
@@ -382,16 +385,14 @@ async function drawNow(box, figure) {
   for (const [path, value] of Object.entries(layout.meta?.[form] ?? {})) put(layout, path, value);
   if (form === "narrow") for (const at of layout.meta?.labels ?? []) data[at].visible = false;
   if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
-  const pressed = [];
   for (const [at, label] of menus) {
     const active = layout.updatemenus?.[at]?.buttons.findIndex((button) => button.label === label) ?? -1;
     if (active < 0) continue;
     layout.updatemenus[at].active = active;
-    pressed.push(layout.updatemenus[at].buttons[active]);
+    press(data, layout, layout.updatemenus[at].buttons[active]);
   }
   figures.set(box, { figure, form, menus });
   await Plotly.react(box, data, layout, results?.config ?? { displaylogo: false, displayModeBar: false, responsive: true });
-  for (const button of pressed) await Plotly[button.method](box, ...button.args);
   if (!known) {
     box.on("plotly_buttonclicked", ({ menu, button }) => {
       const at = box._fullLayout.updatemenus.findIndex((one) => one._index === menu._index);
@@ -409,6 +410,17 @@ function nameTraces(data) {
     used.set(name, (used.get(name) ?? 0) + 1);
     trace.uid = `${name}_${used.get(name)}`;
   }
+}
+
+// What a menu's button does, done to a figure before it is drawn: pressed afterwards, it would undo a zoom.
+function press(data, layout, { method, args }) {
+  const [first = {}, second = {}, which] = args;
+  if (method !== "relayout") {
+    for (const [path, values] of Object.entries(first)) {
+      (which ?? data.map((_, at) => at)).forEach((at, n) => put(data[at], path, Array.isArray(values) ? values[n % values.length] : values));
+    }
+  }
+  for (const [path, value] of Object.entries(method === "relayout" ? first : second)) put(layout, path, value);
 }
 
 function put(target, path, value) {
