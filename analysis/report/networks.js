@@ -2,6 +2,7 @@
 
 const VIEWS = { front: frontFigure, parallel: parallelFigure, matrix: matrixFigure };
 const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false, doubleClick: "reset" };
+const MOST_NAMED = 60; // of a front, evenly along it
 const NARROW_PLOT = 640;
 const WITHOUT = Symbol("without a level");
 const FEW = 12; // networks that all have a name, as far as there is room
@@ -89,7 +90,10 @@ function showNetworks(root, given) {
     if (state.view !== "front") return layer.replaceChildren();
     const [xs, ys] = [found.values.get(found.x.name), found.values.get(found.y.name)];
     const few = found.drawn.length <= FEW ? found.drawn : [];
-    const wanted = new Set([...found.marked.filter((one) => found.drawn.includes(one)), ...found.front, ...few]);
+    const ahead = [...found.front].sort((a, b) => xs[a] - xs[b]);
+    const step = Math.max(ahead.length / MOST_NAMED, 1);
+    const named = Array.from({ length: Math.min(ahead.length, MOST_NAMED) }, (_, place) => ahead[Math.floor(place * step)]);
+    const wanted = new Set([...found.marked.filter((one) => found.drawn.includes(one)), ...named, ...few]);
     const places = [...wanted].map((one) => ({
       x: xs[one],
       y: ys[one],
