@@ -2,7 +2,9 @@
 
 const VIEWS = { front: frontFigure, parallel: parallelFigure, matrix: matrixFigure };
 const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false, doubleClick: "reset" };
+const MOST_NAMED = 60; // of a front, evenly along it
 const NARROW_PLOT = 640;
+const WITHOUT = Symbol("without a level");
 const FEW = 12; // networks that all have a name, as far as there is room
 
 const fresh = (data) => ({
@@ -88,7 +90,10 @@ function showNetworks(root, given) {
     if (state.view !== "front") return layer.replaceChildren();
     const [xs, ys] = [found.values.get(found.x.name), found.values.get(found.y.name)];
     const few = found.drawn.length <= FEW ? found.drawn : [];
-    const wanted = new Set([...found.marked.filter((one) => found.drawn.includes(one)), ...found.front, ...few]);
+    const ahead = [...found.front].sort((a, b) => xs[a] - xs[b]);
+    const step = Math.max(ahead.length / MOST_NAMED, 1);
+    const named = Array.from({ length: Math.min(ahead.length, MOST_NAMED) }, (_, place) => ahead[Math.floor(place * step)]);
+    const wanted = new Set([...found.marked.filter((one) => found.drawn.includes(one)), ...named, ...few]);
     const places = [...wanted].map((one) => ({
       x: xs[one],
       y: ys[one],
@@ -303,6 +308,10 @@ function showNetworks(root, given) {
   function update(next) {
     const marks = [state.marked, ...state.compared].map((one) => data.cells[one]);
     const task = data.task;
+    const hidden = [...state.hidden].map(([name, levels]) => [
+      name,
+      [...levels].map((one) => factorOf(data, name).levels[one] ?? WITHOUT),
+    ]);
     sets = next;
     data = next.find((one) => one.task === task) ?? next[0];
     const [marked, ...compared] = marks.map((cell) => data.cells.indexOf(cell));
@@ -312,7 +321,7 @@ function showNetworks(root, given) {
       compared: compared.filter((one) => one >= 0),
       brush: null,
       step: null,
-      hidden: new Map(),
+      hidden: new Map(hidden.filter(([name]) => factorOf(data, name)).map(([name, texts]) => [name, levelsOf(name, texts)])),
     });
     Object.assign(state, {
       x: known(state.x, startOf(data, 0, "cost")),
@@ -322,6 +331,15 @@ function showNetworks(root, given) {
     if (state.colour && !factorOf(data, state.colour)) state.colour = data.factors[0]?.name ?? "";
     fillMenus();
     draw("all");
+  }
+
+  /** The places of levels by their texts, those that there are. */
+  function levelsOf(name, texts) {
+    const { levels } = factorOf(data, name);
+    return new Set([
+      ...texts.map((text) => levels.indexOf(text)).filter((level) => level >= 0),
+      ...(texts.includes(WITHOUT) ? [-1] : []),
+    ]);
   }
 
   /** All as it was at first. */
