@@ -131,7 +131,8 @@ def _state(now: Now) -> dict[str, Any]:
 def _states(now: Now) -> dict[str, str]:
     """In which state each planned trial is, by its key."""
     begun = dict.fromkeys(now.study.interrupted(), "interrupted")
-    begun |= {key: "interrupted" if live.dead else "running" for live in now.drivers for key in live.running}
+    begun |= {key: "interrupted" for live in now.drivers if live.dead for key in live.running}
+    begun |= {key: "running" for live in now.drivers if not live.dead for key in live.running}
     return {
         key: now.records[key].state if key in now.records else begun.get(key, "planned")
         for key in now.study.plans.levels

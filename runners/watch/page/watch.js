@@ -5,7 +5,7 @@
 
 const TOKEN = new URLSearchParams(location.search).get("token") ?? "";
 const EVERY = 2000, SELDOM = 5000, PATIENCE = 60000;
-const MOST_ROWS = 500, MOST_FAILED = 100;
+const MOST_ROWS = 500, MOST_FAILED = 100, MOST_NAMED = 12;
 const NARROW = 640;
 const STATES = ["complete", "stopped", "failed", "running", "interrupted", "planned"];
 const WORDS = {
@@ -111,9 +111,10 @@ const score = (value) => value === null || value === undefined ? "–" : value.t
 
 // Rows in place -------------------------------------------------------------------------------------------------------
 
-// Gives a list or a table's body one child for each of `rows`, which have a key, and `text` or `cells`; those that stay
-// are changed where they differ.
-function fill(parent, rows) {
+// Gives a list or a table's body one child for each of `rows`, which have a key each, and `text` or `cells`; those that
+// stay are changed where they differ.
+function fill(parent, asked) {
+  const rows = [...new Map(asked.map((row) => [row.key, row])).values()];
   const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let place = parent.firstElementChild;
   for (const row of rows) {
@@ -247,9 +248,18 @@ function machines(nodes) {
   return [...named, ...(lost.length ? [`lost: ${lost.slice(0, 8).join(", ")}`] : [])].join("; ");
 }
 
+// Trials that drivers told of, each once: what one that was killed told is not so where another trains it now.
+function underWay(drivers) {
+  const found = new Map();
+  for (const driver of [...drivers].sort((a, b) => b.dead - a.dead)) {
+    for (const trial of driver.running) found.set(trial.key, { ...trial, dead: driver.dead });
+  }
+  return [...found.values()];
+}
+
 function showUnderWay(drivers) {
   const curves = new Map(state.curves.map((curve) => [curve.key, curve]));
-  const rows = drivers.flatMap((driver) => driver.running.map((trial) => ({ ...trial, dead: driver.dead })));
+  const rows = underWay(drivers);
   const told = new Set(rows.map((row) => row.key));
   const left = state.curves.filter((curve) => !told.has(curve.key));
   element("under-way").hidden = !rows.length && !left.length;
@@ -278,8 +288,7 @@ function showUnderWay(drivers) {
 // Trials --------------------------------------------------------------------------------------------------------------
 
 function rowsOfTrials() {
-  const live = new Map();
-  for (const driver of state.drivers ?? []) for (const trial of driver.running) live.set(trial.key, { ...trial, state: driver.dead ? "interrupted" : "running" });
+  const live = new Map(underWay(state.drivers ?? []).map((trial) => [trial.key, { ...trial, state: trial.dead ? "interrupted" : "running" }]));
   return (results?.trials ?? []).map((row) => {
     const now = row.state ? null : live.get(row.key);
     if (now) return { ...row, name: now.name, state: now.state, epochs: now.epoch, of: now.epochs, val_dice: now.val_dice };
@@ -460,12 +469,13 @@ function drawRunning(rows) {
   const axis = { range: [0.5, last + 0.5], tickformat: "d", title: { text: "Epoch", standoff: 8 }, automargin: true, gridcolor: "#e6e6e6", zeroline: false, dtick: last <= 10 ? 1 : null };
   const value = (text) => ({ title: { text, standoff: 8 }, automargin: true, gridcolor: "#e6e6e6", zeroline: false });
   const font = { family: getComputedStyle(document.body).fontFamily, size: 13, color: "#222222" };
-  const wide = { height: 340, "xaxis.domain": [0, 0.455], "xaxis2.domain": [0.545, 1], "yaxis.domain": [0, 1], "yaxis2.domain": [0, 1] };
-  const narrow = { height: 560, "xaxis.domain": [0, 1], "xaxis2.domain": [0, 1], "yaxis.domain": [0.58, 1], "yaxis2.domain": [0, 0.42] };
+  const named = state.curves.length <= MOST_NAMED ? state.curves.length : 0;
+  const wide = { height: 320 + 20 * Math.ceil(named / 5), "xaxis.domain": [0, 0.455], "xaxis2.domain": [0.545, 1], "yaxis.domain": [0, 1], "yaxis2.domain": [0, 1] };
+  const narrow = { height: 500 + 20 * named, "xaxis.domain": [0, 1], "xaxis2.domain": [0, 1], "yaxis.domain": [0.58, 1], "yaxis2.domain": [0, 0.42] };
   draw(box, {
     data,
     layout: {
-      font, margin: { l: 56, r: 12, t: 12, b: 48 }, hovermode: "closest", meta: { wide, narrow },
+      font, margin: { l: 56, r: 12, t: 12, b: 48 }, hovermode: "closest", meta: { wide, narrow }, showlegend: named > 0,
       hoverlabel: { bgcolor: "white", bordercolor: "#222222", align: "left" },
       legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0, font: { size: 12 } },
       xaxis: { ...axis, anchor: "y" }, yaxis: { ...value("Training loss"), anchor: "x" },

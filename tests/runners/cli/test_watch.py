@@ -287,6 +287,30 @@ def test_results_are_those_of_the_trials_that_ended_and_are_made_anew_where_one_
     }  # fmt: skip
 
 
+@pytest.fixture
+def read_only(study, tmp_path) -> Iterator[Path]:
+    """The study, on a file system that cannot be written."""
+    seen = tmp_path / "read_only"
+    seen.mkdir()
+    for options in (["--bind", str(study.path), str(seen)], ["-o", "remount,ro,bind", str(seen)]):
+        mounted = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+        if mounted.returncode:
+            pytest.skip(f"only root can mount: {mounted.stderr.strip()}")
+    yield seen
+    subprocess.run(["umount", "-l", str(seen)], check=True)
+
+
+def test_a_study_that_cannot_be_written_is_watched_as_any(read_only):
+    with pytest.raises(OSError, match="Read-only"):
+        (read_only / "x").touch()
+    page = LivePage(read_only)
+    assert page.check() == "All 1 planned trials have ended."
+    page.state()
+    assert results(page)["fronts"]
+    shown = ablate("status", "--watch", read_only).stdout
+    assert "Nothing is running. All 1 planned trials have ended." in shown
+
+
 def test_a_trial_that_is_damaged_is_left_out_and_said_until_it_is_whole_again(study, one):
     file = study.path / "trials" / one.trial.key / "images.parquet"
     kept = file.read_bytes()

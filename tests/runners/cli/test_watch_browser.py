@@ -156,6 +156,23 @@ def test_it_grows_in_place_while_trials_begin_and_end(study, one, served, browse
     assert all(url.startswith(f"http://127.0.0.1:{served.server.server_port}/") for url in browser.requests)
 
 
+def test_a_trial_that_a_killed_driver_had_is_shown_once_where_another_trains_it(study, one, served, browser):
+    again = sized(one, 5)
+    with study.writing():
+        study.plan(run_of(again.trial), threads=1, data_dir=None)
+        tells(study, **{again.trial.key: "width=5, seed 0"})
+        (alive,) = (study.ray_dir / "drivers").iterdir()
+        killed = json.loads(alive.read_text()) | {"host": "another", "updated": 1}
+        (alive.parent / f"another-{killed['process']}.json").write_text(json.dumps(killed))
+        opened(browser, served)
+        for _ in range(3):
+            browser.js("look()")
+        assert browser.js("document.querySelectorAll('#running tr').length") == 1
+        assert browser.js("document.querySelector('#running th').textContent") == "width=5, seed 0"
+        assert served.page.state()["counts"] == {"complete": 1, "running": 1, "interrupted": 0, "planned": 0}
+    fall_silent(study)
+
+
 def test_what_a_person_did_to_it_stays_as_it_grows(study, one, served, browser):
     more = sized(one, 5)
     with study.writing():
