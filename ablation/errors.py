@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _SHOWN = 80
 """Characters of a value that was given, in a message."""
+_LISTED = 40
+"""Names to choose from, in a message."""
 
 
 class InputError(ValueError):
     """What was given cannot be used: exit code 2. The message says what was given, what was expected, what to do."""
+
+    field: tuple[str, ...] = ()
+    """Of what is wrong with a configuration, the way to the field, as far as that is known."""
 
 
 class PartError(InputError):
@@ -30,9 +36,31 @@ class TrialError(RuntimeError):
 def unknown(kind: str, given: str, known: Iterable[str], error: type[InputError] = InputError) -> InputError:
     """The error for a name that does not exist, naming the nearest one that does."""
     names = sorted(known)
-    nearest = difflib.get_close_matches(given[:_SHOWN], names, n=1, cutoff=0.4)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else "choose one of: " + ", ".join(names)
+    near = nearest(given, names, alike=0.4)
+    listed = ", ".join([*names[:_LISTED], *([f"… ({len(names)} in all)"] if len(names) > _LISTED else [])])
+    hint = f"did you mean '{near}'?" if near else f"choose one of: {listed}"
     return error(f"unknown {kind} '{brief(given)}': {hint}")
+
+
+@contextlib.contextmanager
+def within(*place: str) -> Iterator[None]:
+    """What is wrong in here is wrong with a field that lies in `place`."""
+    try:
+        yield
+    except InputError as error:
+        error.field = (*place, *error.field)
+        raise
+
+
+def nearest(given: str, known: Iterable[str], alike: float = 0.6) -> str:
+    """The one of `known` that is most like `given`, by difflib's ratio of at least `alike`; else nothing."""
+    return next(iter(difflib.get_close_matches(given[:_SHOWN], list(known), n=1, cutoff=alike)), "")
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that does not exist: the nearest that does, or nothing."""
+    near = nearest(given, known)
+    return f", did you mean '{near}'?" if near else ""
 
 
 def brief(value: object) -> str:

@@ -25,7 +25,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import PlainSerializer, PlainValidator, ValidationInfo
 
 from ablate.calls import call, without_defaults
-from ablate.errors import InputError, PartError, brief, unknown
+from ablate.errors import InputError, PartError, brief, unknown, within
 from ablate.modules import Found, check_may_be_called, load, named, used_code
 from ablate.part import MADE_BY, DataPart, Part
 from ablate.settings import Config
@@ -212,7 +212,8 @@ def parse(kind: Kind, fields: Mapping[str, Any], *, local: Mapping[str, Any] | N
         raise InputError(f"{kind.name}: expected a name, not {brief(name)}")
     if MADE_BY in settings:
         raise InputError(f"{kind.name} {name}: '{MADE_BY}' is not for you to set")
-    found = find(kind, name)
+    with within("name"):
+        found = find(kind, name)
     what = f"{_word(kind)} {name}"
     cls = DataPart if kind.name == "data set" else Part
     typed_by = _settings_class(kind, found.target)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -18,7 +18,10 @@ from pydantic import (
     model_serializer,
 )
 
-from ablate.errors import InputError, brief
+from ablate.errors import InputError, brief, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 # A configuration may be a stranger's, so every field is bounded, far above what anyone trains: what is within them can
 # be priced and refused by its cost, and no number overflows on the way there.
@@ -91,24 +94,59 @@ def parse(cls: type[Part], fields: dict[str, Any], what: str) -> Part:
     try:
         return cls.model_validate(fields)
     except ValidationError as error:
-        raise InputError(f"{what}: {explain(error)}{_nearest(error, cls)}") from None
+        found = InputError(f"{what}: {explain(error, cls)}")
+        found.field = tuple(map(str, complaint(error)["loc"]))
+        raise found from None
 
 
-def _nearest(error: ValidationError, cls: type[BaseModel]) -> str:
-    """Of a field that does not exist, the nearest that does."""
-    first = error.errors()[0]
-    if first["type"] != "extra_forbidden" or len(first["loc"]) != 1:
-        return ""
-    nearest = difflib.get_close_matches(str(first["loc"][0])[:100], cls.model_fields, n=1)
-    return f", did you mean '{nearest[0]}'?" if nearest else ""
+def complaint(error: ValidationError) -> ErrorDetails:
+    """The first of pydantic's complaints, but that of a field that does not exist before others: what is misspelt is
+    also missing, which says less."""
+    every = error.errors()
+    return next((one for one in every if one["type"] == "extra_forbidden"), every[0])
 
 
-def explain(error: ValidationError) -> str:
-    """The first of pydantic's complaints, as one line."""
-    first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
+def nearest_choice(of: ErrorDetails) -> str:
+    """Of a complaint about a text that is none of a few, the nearest that is, as the end of a message."""
+    about = of.get("ctx", {})
+    given = about.get("tag", of["input"])
+    known = re.findall(r"'([^']*)'", str(about.get("expected", about.get("expected_tags", ""))))
+    return did_you_mean(given, known) if isinstance(given, str) else ""
+
+
+def fields_at(model: type[BaseModel], place: Sequence[Any]) -> list[str]:
+    """The fields that what is at `place` of a model may have: of all alternatives there, as far as none is chosen."""
+    found: set[type[BaseModel]] = {model}
+    for part in place:
+        fields = [one.model_fields[part] for one in found if part in one.model_fields]
+        if fields:
+            found = {one for field in fields for one in _models(field.annotation)}
+        elif chosen := {one for one in found if part == one.__name__ or part in _tags(one)}:
+            found = chosen
+    return sorted({name for one in found for name in one.model_fields})
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models in a field's type: its own, of its items, its alternatives."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for one in get_args(annotation):
+        yield from _models(one)
+
+
+def _tags(model: type[BaseModel]) -> set[Any]:
+    """The values by which a model is told from its alternatives."""
+    return {tag for field in model.model_fields.values() for tag in get_args(field.annotation) if isinstance(tag, str)}
+
+
+def explain(error: ValidationError, cls: type[BaseModel] | None = None) -> str:
+    """The first of pydantic's complaints (`complaint`), as one line. `cls`: the model, to name the nearest field."""
+    first = complaint(error)
+    message = first["msg"].removeprefix("Value error, ") + nearest_choice(first)
     if first["type"] == "extra_forbidden":
-        return f"there is no field '{brief('.'.join(map(str, first['loc'])))}'"
+        *way, last = first["loc"]
+        hint = did_you_mean(str(last), fields_at(cls, way)) if cls else ""
+        return f"there is no field '{brief('.'.join(map(str, first['loc'])))}'{hint}"
     place = ".".join(str(part) for part in first["loc"] if not _TYPES.fullmatch(str(part)))
     shown = f"'{brief(first['input'])}'" if isinstance(first["input"], str) else brief(first["input"])
     given = "" if first["type"] == "value_error" else f" (given: {shown})"

@@ -17,6 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from ablate.errors import InputError, brief, unknown
 from ablate.files import read_regular
+from ablate.places import Place, PlaceError, Source
+from ablate.settings import complaint, fields_at, nearest_choice
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -48,6 +50,11 @@ def read_yaml(path: Path, model: type[Model], what: str, expected: str) -> Model
     `what` names the kind of file and `expected` its fields, for the messages of the `InputError` that is raised where
     the file cannot be read, is not YAML, or does not fit.
     """
+    return read_with_source(path, model, what, expected)[0]
+
+
+def read_with_source(path: Path, model: type[Model], what: str, expected: str) -> tuple[Model, Source]:
+    """As `read_yaml`, with where each of its fields is."""
     text = _text(path, what)
     try:
         tree = _composed(text)
@@ -56,17 +63,30 @@ def read_yaml(path: Path, model: type[Model], what: str, expected: str) -> Model
         raise InputError(f"{path}, line {slip.line}: {slip}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}, line 1: expected a mapping with {expected}")
+    assert tree is not None
+    source = Source(path, {}, {})
+    _places(tree, source)
     try:
-        return model.model_validate(content)
+        return model.model_validate(content), source
     except ValidationError as error:
-        found = error.errors()
-        strange = next((one for one in found if one["type"] == "extra_forbidden"), None)
-        first = strange or found[0]  # what is misspelt is also missing, which says less
-        line, place = _found(tree, first["loc"], missing=first["type"] == "missing")
-        if strange and len(first["loc"]) == 1:
-            raise InputError(f"{path}, line {line}: {unknown('field', place, model.model_fields)}") from None
-        message = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path}, line {line}: {place + ': ' if place else ''}{message}") from None
+        raise InputError(_slip(error, model, source)) from None
+
+
+def _slip(error: ValidationError, model: type[BaseModel], source: Source) -> str:
+    """What does not fit in a file, in one line, with where it is."""
+    first = complaint(error)
+    cause = first.get("ctx", {}).get("error")
+    deeper = cause.place if isinstance(cause, PlaceError) else ()
+    where = source.at(source.reached(*first["loc"], *deeper))
+    *way, last = first["loc"] or ("",)
+    if first["type"] == "extra_forbidden":
+        place = ".".join(map(brief, source.reached(*way)))
+        return f"{where}: {place + ': ' if place else ''}{unknown('field', str(last), fields_at(model, way))}"
+    shown = source.reached(*first["loc"])
+    shown += (str(last),) if first["type"] == "missing" else ()
+    place = ".".join(map(brief, shown))
+    message = first["msg"].removeprefix("Value error, ") + nearest_choice(first)
+    return f"{where}: {place + ': ' if place else ''}{message}"
 
 
 def yaml_value(text: str) -> Any:
@@ -261,27 +281,30 @@ def _refuse(node: yaml.Node, message: str) -> NoReturn:
 # Where in the tree ---------------------------------------------------------------------------------------------------
 
 
-def _found(tree: yaml.Node | None, place: tuple[Any, ...], *, missing: bool) -> tuple[int, str]:
-    """The line, counted from 1, of the deepest node on the way to `place`, and the way there as dotted text.
-
-    A part of `place` that is not in the file, such as the name of the alternative that pydantic tried, is passed over;
-    where something is missing that is the last part, which is kept.
-    """
-    line, node, way = 1, tree, []
-    for number, part in enumerate(place):
-        below = _child(node, part)
-        if below is not None:
-            line, node = below
-        if below is not None or (missing and number == len(place) - 1):
-            way.append(brief(str(part)))
-    return line, ".".join(way)
-
-
-def _child(node: yaml.Node | None, part: Any) -> tuple[int, yaml.Node] | None:
+def _places(node: yaml.Node, source: Source, here: Place = ()) -> None:
+    """Add each place below a node; what is merged into a mapping (`<<`) comes before its own."""
     if isinstance(node, yaml.MappingNode):
+        for merged in (value for key, value in node.value if _tag(key) == "merge"):
+            for one in merged.value if isinstance(merged, yaml.SequenceNode) else [merged]:
+                _places(one, source, here)
         for key, value in node.value:
-            if _key(key) == str(part):
-                return key.start_mark.line + 1, value
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part].start_mark.line + 1, node.value[part]
-    return None
+            if _tag(key) != "merge":
+                there = (*here, _key(key))
+                source.lines[there] = key.start_mark.line + 1
+                _places(value, source, there)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, one in enumerate(node.value):
+            there = (*here, str(number))
+            source.lines[there] = one.start_mark.line + 1
+            source.called[*here, _called(one)] = there
+            _places(one, source, there)
+
+
+def _called(node: yaml.Node) -> str:
+    """What an item of a list is called: its value, or its `name` (of `module:attribute` the attribute)."""
+    if isinstance(node, yaml.SequenceNode):
+        return "-".join(map(_called, node.value))
+    if isinstance(node, yaml.MappingNode):
+        names = [_called(value) for key, value in node.value if _key(key) == "name"]
+        return names[0].rpartition(":")[2] if names else ""
+    return str(_scalar(node)) if isinstance(node, yaml.ScalarNode) else ""

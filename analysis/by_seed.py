@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ablate.analysis.deployed import scored_where
 from ablate.analysis.format import listing, several
 from ablate.analysis.frames import scores_by_trial
 from ablate.analysis.independent import FEWEST_SLICES
@@ -49,6 +50,7 @@ def remarks(frames: Frames) -> list[str]:
         said.append("Scores are by case: the pixels of its images are counted together, and each case counts once.")
     return [
         *said,
+        *scored_where(frames),
         *_counted(frames),
         *_lacking(frames),
         *scoring_notes(frames._replace(images=of_unit(frames.images, frames.unit))),

@@ -156,14 +156,15 @@ def standard_error(found: Components, seeds: int | None = None) -> tuple[float, 
     weighted by the mean squares. Satterthwaite's weights are the squares of these; with three seeds they trust a seed
     variance that came out small by chance, and the interval is too narrow (`benchmarks/coverage.py`). Linear weights
     are those that Cochran and Cox (Experimental Designs, 1950) give the t quantiles of two unequal variances. Two seeds
-    can hardly show that seeds make no difference, so they always count.
+    can hardly show that seeds make no difference, so they always count. Of images that are worth no more than one
+    independent one there are no degrees of freedom, and no interval (`why_none`).
     """
     seeds = found.seeds if seeds is None else seeds
     of_seed, of_image = found.residual + found.images * found.seed, found.residual + seeds * found.image
     both = found.seed > 0 and found.image > 0
     if found.images > 1 and (both or seeds == 2):
         variance = of_seed + of_image - found.residual
-        weights = of_seed / (seeds - 1) + of_image / found.df_images
+        weights = of_seed / (seeds - 1) + (of_image / found.df_images if found.df_images else math.inf)
         df = (of_seed + of_image) / weights if weights > 0 else found.df_images
     elif found.seed:
         variance, df = of_seed, seeds - 1

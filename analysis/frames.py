@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
+from ablate.analysis.deployed import given, placed, with_files
 from ablate.analysis.format import MIXED
 from ablate.analysis.names import Named, labels_of, short_names_of, told_apart
 from ablate.analysis.scores import Unit, image_scores, metrics_of
@@ -62,6 +64,8 @@ class Frames(NamedTuple):
     unit: Unit = "image"
     scoring: Scoring = AS_EVER
     named: Mapping[str, Named] = {}
+    runtime: str = ""
+    """In which the masks were found that the scores are of; '' of the networks' own."""
 
     def by(self, unit: Unit | None) -> Frames:
         """The same, scored by another unit; None leaves it. An image whose case is not known is its own."""
@@ -73,14 +77,19 @@ def scored(frames: Frames, asked: Sequence[MetricName] = (), empty: Empty | None
     own = own_metrics(frames.images)
     new = [name for name in dict.fromkeys((*frames.scoring.asked, *asked)) if name not in (*METRICS, *own)]
     scoring = frames.scoring._replace(asked=tuple(new), empty=empty or frames.scoring.empty)
-    if scoring == frames.scoring:
-        return frames
+    return frames if scoring == frames.scoring else with_scores(frames._replace(scoring=scoring))
+
+
+def with_scores(frames: Frames) -> Frames:
+    """The same tables, the trials with the scores that follow from the images."""
+    scoring, own, new = frames.scoring, own_metrics(frames.images), frames.scoring.asked
     others = [name for name in frames.trials if name not in metrics_of(frames.trials)]
     after = others.index(VALIDATION[0])
     found = scores_by_trial(frames.images, scoring)
     trials = frames.trials[others].merge(found, how="left", left_on="key", right_index=True)
     order = ["dice", "iou", "miou", *own, *new]
-    return frames._replace(trials=trials[[*others[:after], *order, *others[after:]]], scoring=scoring)
+    trials = trials[[*others[:after], *order, *others[after:]]]
+    return frames._replace(trials=trials.assign(scored_in=frames.runtime) if frames.runtime else trials)
 
 
 def load(study: Study) -> Frames:
@@ -117,7 +126,16 @@ def load(study: Study) -> Frames:
     trials = _trials(
         study, records, configs, measurements, images, tasks, scoring, labels_of(study, configs, tasks, named)
     )
-    return Frames(trials, _concat(tables["epochs"], EPOCH_COLUMNS), images, unit, scoring, named)
+    return Frames(with_files(trials, study), _concat(tables["epochs"], EPOCH_COLUMNS), images, unit, scoring, named)
+
+
+def cell_labels(study: Study) -> dict[str, str]:
+    """What tables and figures call each cell of the trials that ended, by its key."""
+    configs: dict[str, TrialConfig] = {}
+    for key in study.sound().records:
+        with contextlib.suppress(InputError):  # it is in no table either
+            configs[key] = study.config(key)
+    return labels_of(study, configs, _tasks(configs, study.data_records()), short_names_of(study, configs))
 
 
 _IMAGE_COLUMNS = (*IMAGE_COLUMNS[:2], CASE, *IMAGE_COLUMNS[2:])
@@ -192,7 +210,7 @@ def from_tables(trials: pd.DataFrame, images: pd.DataFrame, epochs: pd.DataFrame
     scoring = Scoring.of(judged, dict(zip(found["key"], found["data"], strict=True)), stacks=stacks)
     found = found.merge(scores_by_trial(judged, scoring), how="left", left_on="key", right_index=True)
     factors = [name for name in found.columns if str(name).startswith("factor.")]
-    found = found.reindex(columns=_trial_columns(factors, own_metrics(judged)))
+    found = placed(found.reindex(columns=_trial_columns(factors, own_metrics(judged))), given(found))
     for name in VALIDATION:
         found[name] = [bounded(value, 1) for value in found[name]]
     several = judged[CASE].nunique() < judged["image"].nunique()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ablate.trial import TrialConfig
 
 
-_FACTOR = "factor."
+FACTOR = "factor."
 """Begins the name of a factor's column."""
 
 
@@ -78,11 +78,11 @@ def spelled_out(rows: pd.DataFrame) -> NDArray[np.object_]:
 
     A claim may name a network so, as it did before there were short names.
     """
-    factors = [name for name in rows if str(name).startswith(_FACTOR)]
+    factors = [name for name in rows if str(name).startswith(FACTOR)]
     found = np.full(len(rows), "", dtype=object)
     for at, (label, levels) in enumerate(zip(rows["label"], rows[factors].to_dict("records"), strict=True)):
         if is_short(str(label).removesuffix(MIXED)):
-            known = {str(name).removeprefix(_FACTOR): level for name, level in levels.items() if isinstance(level, str)}
+            known = {str(name).removeprefix(FACTOR): level for name, level in levels.items() if isinstance(level, str)}
             found[at] = level_label(known)
     return found
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ablate.analysis.deployed import Files, OfFiles, about_files, files_of
 from ablate.analysis.format import NO_BREAK, si
 from ablate.analysis.scores import metrics_of
+from ablate.cost.names import ALL_COSTS, COSTS_OF_NETWORKS, runtime_of
+from ablate.cost.names import UNITS as UNITS
 from ablate.errors import InputError, unknown
 from ablate.metrics.counts import METRICS, MetricName
 from ablate.study.tables import JUDGED, own_metrics
@@ -24,19 +27,12 @@ from ablate.study.tables import JUDGED, own_metrics
 if TYPE_CHECKING:
     import pandas as pd
 
-Cost = Literal["params", "macs", "latency_ms", "peak_memory_mb"]
+Cost = str
+"""One of `COSTS`: params, macs, latency_ms, …, and of files latency_ms@onnx, …"""
 Objective = Cost | MetricName
-COSTS: dict[Cost, str] = {
-    "params": "Parameters",
-    "macs": "MACs",
-    "latency_ms": "Latency",
-    "peak_memory_mb": "Peak memory",
-}
-"""The first two are known before training; the others are there once `ablate measure` was run."""
-COST_WORDS: dict[Cost, str] = {cost: name if cost == "macs" else name.lower() for cost, name in COSTS.items()}
+COSTS: dict[Cost, str] = ALL_COSTS
+COST_WORDS: dict[Cost, str] = {c: name if c == "macs" else name[0].lower() + name[1:] for c, name in COSTS.items()}
 """As they stand within a sentence."""
-UNITS: dict[Cost, str] = {"latency_ms": "ms", "peak_memory_mb": "MB"}
-"""Of the costs that are measured."""
 MARGIN = 1.1
 """The reference point's cost, in units of the largest cost."""
 
@@ -72,6 +68,7 @@ class Cell(NamedTuple):
     train_seconds: float
     more: Mapping[MetricName, Score] = {}
     """By metrics of the trials' own; NaN where they have none."""
+    files: Files = Files()
 
     def score(self, metric: MetricName) -> Score:
         found: Score = self.more[metric] if metric in self.more else getattr(self, metric)
@@ -107,6 +104,7 @@ class Pareto(NamedTuple):
     reference: tuple[float, float]
     hypervolume: float
     device: str = ""
+    of_files: OfFiles | None = None
 
 
 class Front(NamedTuple):
@@ -174,13 +172,14 @@ def tasks(trials: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
     """The scored cells of a trial table, trivial ones last. A cell without a complete trial is left out."""
     scored = trials[trials["state"].isin(JUDGED)]
-    scored = scored.assign(**{name: math.nan for name in COSTS if name not in scored})
+    scored = scored.assign(**{name: math.nan for name in COSTS_OF_NETWORKS if name not in scored})
+    files = files_of(scored)
     scored = scored.assign(device=_measured_on(scored))
     groups = scored.groupby("cell", sort=False)
     texts = groups[["label", "model", "configuration", "state", "device"]].first().to_dict("index")
     seeds = groups.size().to_dict()
-    metrics = metrics_of(scored)
-    means = groups[[*COSTS, "epochs", "train_seconds", *metrics]].mean().to_dict("index")
+    metrics, own = metrics_of(scored), own_metrics(scored)
+    means = groups[[*COSTS_OF_NETWORKS, "epochs", "train_seconds", *metrics]].mean().to_dict("index")
     spreads = groups[metrics].std(ddof=1).to_dict("index")
 
     def cell(name: str) -> Cell:
@@ -206,7 +205,8 @@ def cells(trials: pd.DataFrame) -> tuple[Cell, ...]:
             iou=score("iou"),
             epochs=float(mean["epochs"]),
             train_seconds=float(mean["train_seconds"]),
-            more={label: score(label) for label in own_metrics(scored)},
+            more={label: score(label) for label in own},
+            files=files.get(name, Files()),
         )
 
     return tuple(sorted((cell(str(name)) for name in texts), key=lambda row: row.trivial))
@@ -224,12 +224,26 @@ def _measured_on(trials: pd.DataFrame) -> Sequence[str] | str:
 def offered(known: Iterable[Cell]) -> tuple[Cost, ...]:
     """The costs that at least one trained cell has."""
     trained = [cell for cell in known if not cell.trivial]
-    return tuple(cost for cost in COSTS if any(math.isfinite(getattr(cell, cost)) for cell in trained))
+    return tuple(cost for cost in COSTS if any(math.isfinite(value(cell, cost)) for cell in trained))
 
 
 def value(cell: Cell, objective: Objective) -> float:
     """A cell's cost, or its mean score."""
+    if runtime_of(objective):
+        return float(cell.files.costs.get(objective, math.nan))
     return float(getattr(cell, objective)) if objective in COSTS else cell.score(objective).mean
+
+
+def device_of(cell: Cell, cost: Cost) -> str:
+    """What a cost was measured on and with; '' of one that is the same everywhere."""
+    if cost not in UNITS or cost.startswith("file_mb"):
+        return ""
+    return cell.files.devices.get(runtime_of(cost), "") if runtime_of(cost) else cell.device
+
+
+def best_first(known: Iterable[Cell]) -> list[Cell]:
+    """By Dice, those without one last."""
+    return sorted(known, key=lambda one: -one.dice.mean if math.isfinite(one.dice.mean) else math.inf)
 
 
 # Fronts --------------------------------------------------------------------------------------------------------------
@@ -268,8 +282,8 @@ def front(trials: pd.DataFrame, objectives: Sequence[Objective], reference: Sequ
         raise InputError(f"objectives {', '.join(objectives)}: expected two or more different ones")
     known = cells(trials)
     trained = [cell for cell in known if not cell.trivial]
-    if any(name in UNITS for name in objectives):
-        trained = _on_one_device(trained)
+    for name in objectives:
+        trained = _on_one_device(trained, name)
     trained = [cell for cell in trained if all(math.isfinite(value(cell, name)) for name in objectives)]
     points = np.array([[value(cell, name) for name in objectives] for cell in trained], dtype=np.float64)
     points = points.reshape(len(trained), len(objectives))
@@ -299,8 +313,7 @@ def front(trials: pd.DataFrame, objectives: Sequence[Objective], reference: Sequ
 def _pareto(known: Sequence[Cell], x: Cost, y: MetricName, reference: tuple[float, float] | None = None) -> Pareto:
     scored = [cell for cell in known if math.isfinite(value(cell, y))]
     candidates = [cell for cell in scored if not cell.trivial and math.isfinite(value(cell, x))]
-    if x in UNITS:
-        candidates = _on_one_device(candidates)
+    candidates = _on_one_device(candidates, x)
     trained = [_point(cell, x, y) for cell in candidates]
     trivial = [_point(cell, x, y) for cell in scored if cell.trivial]
     sign, up = METRICS[y].sign, (False, maximised(y))
@@ -319,7 +332,8 @@ def _pareto(known: Sequence[Cell], x: Cost, y: MetricName, reference: tuple[floa
         trivial=tuple(trivial),
         reference=reference,
         hypervolume=hypervolume(plane, reference, up),
-        device=candidates[0].device if x in UNITS and candidates else "",
+        device=device_of(candidates[0], x) if candidates else "",
+        of_files=about_files(x, (cell for cell in scored if not cell.trivial)),
     )
 
 
@@ -331,12 +345,13 @@ def _bar(metric: MetricName, trivial: Iterable[float], trained: NDArray[np.float
     return min(known, default=MARGIN * float(trained.max(initial=0)))
 
 
-def _on_one_device(measured: list[Cell]) -> list[Cell]:
-    """The cells that were measured on the device that most were: times on two do not compare."""
-    if len({cell.device for cell in measured}) < 2:
+def _on_one_device(measured: list[Cell], cost: Cost) -> list[Cell]:
+    """The cells whose cost was measured on the device that most were: times on two do not compare."""
+    devices = [device_of(cell, cost) for cell in measured]
+    if len(set(devices)) < 2:
         return measured
-    device = Counter(cell.device for cell in measured).most_common(1)[0][0]
-    return [cell for cell in measured if cell.device == device]
+    most = Counter(devices).most_common(1)[0][0]
+    return [cell for cell, device in zip(measured, devices, strict=True) if device == most]
 
 
 def _point(cell: Cell, x: Cost, y: MetricName) -> Point:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ablate.analysis.best import AllPairs, all_pairs
 from ablate.analysis.crossed import Interval, counted
+from ablate.analysis.deployed import files_of
 from ablate.analysis.failure_words import failed_trainings, legend
 from ablate.analysis.failures import Counted, Failures, failures, of_metrics
 from ablate.analysis.format import CHOSEN, MIXED, listing, model_name, several
 from ablate.analysis.scores import CellScores, Unit, cell_scores
 from ablate.analysis.significance import mean_interval
+from ablate.cost.names import ALL_COSTS, RUNTIMES, runtime_of
 from ablate.errors import InputError
 from ablate.metrics.counts import METRICS, MetricName
 
@@ -70,6 +72,8 @@ class Row(NamedTuple):
     scores: Mapping[MetricName, TableScore]
     failures: Counted | None
     """What it lost of its test cases; `None` of a trivial predictor."""
+    files: Mapping[str, float] = {}
+    """What its files cost in runtimes (`latency_ms@onnx`), where that was measured."""
 
     @property
     def name(self) -> str:
@@ -105,11 +109,12 @@ def results_table(
     facts: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     level: float = 0.95,
+    lost_too: bool = True,
 ) -> ResultsTable:
     """The table of every scored cell of `frames`.
 
     In each metric the cells of a task are compared with each other all at once, and all columns are one family.
-    `facts` (a study's, by name) and `notes` go into the caption.
+    `facts` (a study's, by name) and `notes` go into the caption. `lost_too`: with the test cases that each lost.
     Raises `InputError` where nothing was scored.
     """
     scores = {metric: cell_scores(frames, metric) for metric in metrics}
@@ -118,7 +123,7 @@ def results_table(
         raise InputError("no network has been scored: a table needs a complete trial")
     compared, columns = _compared(scores, level)
     costs = frames.trials.drop_duplicates("cell").set_index("cell")
-    lost = failures(frames, of_metrics(metrics))
+    lost = failures(frames, of_metrics(metrics)) if lost_too else {}
     by_task: dict[str, list[Row]] = {}
     for one in known.values():
         by_task.setdefault(one.task, []).append(_row(one, costs, compared, lost.get(one.cell)))
@@ -129,6 +134,8 @@ def results_table(
         return row.trivial, -worth if row.trivial else row.params, row.label
 
     sections = tuple(Section(task, tuple(sorted(rows, key=place))) for task, rows in sorted(by_task.items()))
+    files = files_of(frames.trials).values()
+    on = dict.fromkeys(f"{RUNTIMES[r]}: {device}" for one in files for r, device in one.devices.items())
     devices = tuple(dict.fromkeys(row.device for section in sections for row in section.rows if row.device))
     return ResultsTable(
         metrics=tuple(metrics),
@@ -136,11 +143,11 @@ def results_table(
         devices=devices,
         caption=(
             *_caption(sections, columns, level, frames.unit),
-            legend(lost, frames, of_metrics(metrics)),
+            *([legend(lost, frames, of_metrics(metrics))] if lost_too else []),
             *failed_trainings(frames.trials),
             *notes,
         ),
-        details=_details(metrics, devices, facts or {}),
+        details=(*_details(metrics, devices, facts or {}), *([f"Latency of files: {'; '.join(on)}."] if on else [])),
     )
 
 
@@ -176,6 +183,7 @@ def _row(one: CellScores, costs: pd.DataFrame, scores: _Scores, lost: Failures |
             for metric, of_cell in scores.items()
         },
         failures=None if lost is None else lost.counted,
+        files={cost: found for cost in ALL_COSTS if runtime_of(cost) and math.isfinite(found := number(cost))},
     )
 
 

@@ -6,12 +6,13 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ablate.analysis.failure_words import failed_of
 from ablate.analysis.format import CHOSEN, PREFIXES
 from ablate.analysis.tables import ResultsTable, Row, TableScore, device_marks, printed
+from ablate.cost.names import ALL_COSTS, UNITS
 from ablate.metrics.counts import METRICS
 
 
@@ -36,7 +37,21 @@ def _columns(table: ResultsTable) -> list[_Column]:
             return f"{row.latency_ms:.1f}{mark}" if math.isfinite(row.latency_ms) else "–"
 
         columns.append(_Column("Latency (ms)", latency))
+    columns += [_of_files(cost) for cost in _file_costs(rows) if cost.startswith("latency_ms")]
     return columns
+
+
+def _file_costs(rows: Iterable[Row]) -> list[str]:
+    """What is known of some row's files."""
+    known = {cost for row in rows for cost in row.files}
+    return [cost for cost in ALL_COSTS if cost in known]
+
+
+def _of_files(cost: str) -> _Column:
+    def text(row: Row) -> str:
+        return f"{row.files[cost]:.1f}" if cost in row.files else "–"
+
+    return _Column(f"{ALL_COSTS[cost]} ({UNITS[cost]})", text)
 
 
 def _scaled(title: str, field: str, values: list[float]) -> _Column:
@@ -53,7 +68,7 @@ def _scaled(title: str, field: str, values: list[float]) -> _Column:
     return _Column(f"{title} ({PREFIXES[step]})" if step else title, text)
 
 
-def _interval(row: Row, score: TableScore) -> str:
+def interval_text(row: Row, score: TableScore) -> str:
     """As printed; '' where there is none. A trivial predictor's interval is over images alone, so it is not printed."""
     if score.chosen:
         return f"[{score.interval.low:.3f}, {score.interval.high:.3f}]{CHOSEN}"
@@ -151,7 +166,7 @@ def latex_text(text: str, *, breakable: bool = False) -> str:
 
 
 def _latex_score(row: Row, score: TableScore) -> str:
-    mean, interval = printed(score.interval.estimate), _interval(row, score)
+    mean, interval = printed(score.interval.estimate), interval_text(row, score)
     mean = rf"\textbf{{{mean}}}" if score.best else latex_text(mean)
     dagger = r"\rlap{$^{\dagger}$}" if score.worse else ""
     return (f"{mean}~{latex_text(interval).replace(' ', '~')}" if interval else mean) + dagger
@@ -172,12 +187,12 @@ def markdown(table: ResultsTable) -> str:
     blocks = []
     for section in table.sections:
         lines = [f"**{markdown_text(section.task)}**", ""] if len(table.sections) > 1 else []
-        lines += [_pipes(heads), _pipes(rule)]
+        lines += [pipes(heads), pipes(rule)]
         for row in section.rows:
             cells = [markdown_text(row.name)]
             cells += [_markdown_score(row, row.scores[metric]) for metric in table.metrics]
             cells += [column.text(row) for column in columns]
-            lines.append(_pipes([f"*{cell}*" if cell and row.trivial else cell for cell in cells]))
+            lines.append(pipes([f"*{cell}*" if cell and row.trivial else cell for cell in cells]))
         blocks.append("\n".join(lines))
     texts = [markdown_text(" ".join(sentences)) for sentences in (table.caption, table.details)]
     return "\n\n".join([*blocks, *texts]) + "\n"
@@ -189,12 +204,12 @@ def markdown_text(text: str) -> str:
     return " ".join(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").split())
 
 
-def _pipes(cells: Sequence[str]) -> str:
+def pipes(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
 def _markdown_score(row: Row, score: TableScore) -> str:
-    mean, interval = printed(score.interval.estimate), _interval(row, score)
+    mean, interval = printed(score.interval.estimate), interval_text(row, score)
     mean = f"**{mean}**" if score.best else mean
     return (f"{mean} {markdown_text(interval)}" if interval else mean) + ("†" if score.worse else "")
 
@@ -214,6 +229,8 @@ def comma_separated(table: ResultsTable) -> str:
     head = ["data", "cell", "label", "model", "trivial", "seeds", "images", *costs, "device"]
     head += ["fails", "fails_of", "fails_at_most", "fails_below", "empty_predictions", "failed_seeds"]
     head += [f"{metric}{kind}" for metric in table.metrics for kind in kinds]
+    of_files = _file_costs(row for section in table.sections for row in section.rows)
+    head += of_files
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(head)
@@ -228,9 +245,13 @@ def comma_separated(table: ResultsTable) -> str:
                 score = row.scores[metric]
                 cells += [*map(_known, score.interval[:3]), score.chosen, score.best, _known(score.to_best)]
                 cells.append("" if score.p_best is None else score.p_best)
+            cells += [row.files.get(cost, "") for cost in of_files]
             writer.writerow(cells)
     return file.getvalue()
 
 
 def _known(value: float) -> float | str:
     return value if math.isfinite(value) else ""
+
+
+FORMATS: dict[str, Callable[[ResultsTable], str]] = {"latex": latex, "markdown": markdown, "csv": comma_separated}

@@ -56,8 +56,11 @@ def run(space: str | Path | Mapping[str, Any], *, console: Console | None = None
         raise KeyboardInterrupt(str(interrupt) or ends.how_to_go_on()) from None
 
 
-def carry_out(request: Request, out: Console, ends: Ends) -> Study:
-    """What `run` does, for a request as a whole. Raises as `run` does."""
+def carry_out(request: Request, out: Console, ends: Ends, results: Console | None = None) -> Study:
+    """What `run` does, for a request as a whole; `results`: where the front is printed, if not where all else is.
+
+    Raises as `run` does.
+    """
     from ablate.study.manifest import is_study
     from ablate.study.study import Study
 
@@ -80,7 +83,7 @@ def carry_out(request: Request, out: Console, ends: Ends) -> Study:
         trainer.take_arrivals()
         out.print(asked.space.question, style="bold")
         train(trainer, asked, request)
-        conclude(study, out, ends)
+        conclude(study, results or out, ends)
         check_that_some_succeeded(study, _planned(study, asked))
     return study
 
@@ -112,6 +115,10 @@ def _asked_for(request: Request) -> _Asked:
         configs = [trial.config for trial in plan.trials]
         epochs = max(config.protocol.epochs for config in configs)
         return _Asked(found.space, found.profile_name, configs[0].data, epochs, found.dataset_of, plan)
+    if request.sampler is not None:
+        from ablate.runners.search.samplers.base import sampler_part
+
+        sampler_part(request.sampler)  # a name that is none is said before a study is begun
     planner = Planner(found.space, found.profile, dataset_of=found.dataset_of, **found.arguments)
     dataset, protocol = planner.base()
     return _Asked(found.space, found.profile_name, dataset.config, protocol.epochs, found.dataset_of, planner=planner)

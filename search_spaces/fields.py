@@ -9,8 +9,8 @@ from typing import Any
 
 from ablate.data.description import FILE, description
 from ablate.data.load import is_built_in, is_own
-from ablate.errors import InputError, PartError, brief
-from ablate.kinds import KINDS, kind_at
+from ablate.errors import InputError, PartError, brief, within
+from ablate.kinds import KINDS, Kind, kind_at
 from ablate.kinds import parse as parse_part
 from ablate.part import DataPart, Part
 from ablate.search_spaces.profiles import Profile
@@ -71,7 +71,8 @@ def on_model(space: Space, model: str) -> Space:
             if "name" in nested(fields).get("model", {}):
                 raise InputError(f"--model {brief(model)}: factor {name} of space {space.name} is the network itself")
     base = {path: value for path, value in space.base.items() if path.partition(".")[0] != "model"}
-    return space.model_copy(update={"base": {"model": {"name": model}, **base}})
+    found = space.model_copy(update={"base": {"model": {"name": model}, **base}})
+    return found.but_for(*(path for path in space.base if path not in base))
 
 
 def _fill(tree: dict[str, Any], defaults: Mapping[str, Any]) -> None:
@@ -111,26 +112,37 @@ def parts_of(
     found: dict[str, Any] = {
         "model": network_of_space(fields, space),
         "data": _data_set(data, root, own_size),
-        "protocol": parse(Protocol, protocol, "protocol"),
     }
+    with within("protocol"):
+        found["protocol"] = parse(Protocol, protocol, "protocol")
     single = {"loss": fields.get("loss"), "optimizer": optimizer, "schedule": fields.get("schedule")}
-    found |= {name: parse_part(KINDS[name], given) for name, given in single.items() if given}
+    for name, given in single.items():
+        if given:
+            with within(name):
+                found[name] = parse_part(KINDS[name], given)
     for name in SEVERAL:
         labelled = fields.get(name) or {}
         kind = kind_at(name)
-        given = [{"name": label} | settings for label, settings in labelled.items() if settings is not None]
-        found[name] = tuple(parse_part(kind, one) for one in given)
+        there = {label: {"name": label} | settings for label, settings in labelled.items() if settings is not None}
+        found[name] = tuple(_labelled(kind, name, label, one) for label, one in there.items())
     return found
+
+
+def _labelled(kind: Kind, place: str, label: str, fields: dict[str, Any]) -> Part:
+    with within(place, label):
+        return parse_part(kind, fields)
 
 
 def _data_set(fields: dict[str, Any], root: Any, own_size: Callable[[DataPart], bool]) -> Part:
     try:
-        found = parse_part(KINDS["data set"], fields, local={"root": root})
+        with within("data"):
+            found = parse_part(KINDS["data set"], fields, local={"root": root})
     except PartError:
         raise
     except InputError as error:
-        said = set(description(root)) - {"name"}
-        raise InputError(f"{error} (see also '{root}/{FILE}')" if said else str(error)) from None
+        if set(description(root)) - {"name"}:
+            error.args = (f"{error} (see also '{root}/{FILE}')",)
+        raise
     assert isinstance(found, DataPart)
     if "scored_at" not in fields and is_own(found) and own_size(found):
         return found.but(scored_at="image")
@@ -141,7 +153,8 @@ def network_of_space(fields: dict[str, Any], space: str) -> Part:
     model = dict(fields.get("model", {}))
     if "name" not in model:
         raise InputError(f"space {space} names no model: give base.model.name, or --model")
-    return parse_part(KINDS["network"], {field: _listed(field, value) for field, value in model.items()})
+    with within("model"):
+        return parse_part(KINDS["network"], {field: _listed(field, value) for field, value in model.items()})
 
 
 def _listed(field: str, value: Any) -> Any:

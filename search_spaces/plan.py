@@ -17,6 +17,7 @@ from ablate.part import DataPart, Part
 from ablate.search_spaces.designs import Variant, expand
 from ablate.search_spaces.fields import overlay, parts_of
 from ablate.search_spaces.folds import check_factor, fold_fields, folds_of, protocol_on, unused_parts
+from ablate.search_spaces.located import located
 from ablate.search_spaces.looks import Looks
 from ablate.search_spaces.profiles import Profile
 from ablate.search_spaces.space import MOST_SEEDS, Fields, Range, Space, nested
@@ -201,6 +202,7 @@ class Planner:
         given = {path: f"--set {path}" if path in (overrides or {}) else "folds" for path in self._overrides}
         given |= {"data.name": f"--data {data}"} if data else {}
         given |= {"data.root": f"--data-dir {data_dir}"} if data_dir else {}
+        self._given = given
         for factor in space.factors:
             check_factor(space, factor, _varied(space, factor))
             for path in _varied(space, factor):
@@ -219,14 +221,19 @@ class Planner:
         for factor in self.space.factors:
             if any(path.split(".")[0] == "data" for path in _varied(self.space, factor)):
                 raise InputError(f"factor {factor} varies the data: a search compares on one data set")
-        fields = overlay(self.space, {}, self._profile, self._data, self._overrides, self._data_dir)
-        parts = parts_of(fields, self.space.name, self._own_size)
+        fields, parts = self._parts(Variant({}, {}))
         dataset = self._read(parts["data"])
         protocol = protocol_on(dataset, fields, parts["protocol"])
         varied = [path for factor in self.space.factors for path in _varied(self.space, factor)]
         if not any(path.startswith("protocol.split") for path in varied):
             self._split(dataset, protocol.split)
         return dataset, protocol
+
+    def _parts(self, variant: Variant) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A configuration's fields, and what is made of them. Raises `InputError`, with where the field was given."""
+        with located(self.space, variant.levels, self._given):
+            fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
+            return fields, parts_of(fields, self.space.name, self._own_size)
 
     def _read(self, source: DataPart) -> Dataset:
         identity = source.text, str(source.root)
@@ -245,8 +252,7 @@ class Planner:
 
         Raises `InputError` where they cannot be read or split, or nothing can be learnt on them.
         """
-        fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
-        parts = parts_of(fields, self.space.name, self._own_size)
+        fields, parts = self._parts(variant)
         dataset = self._read(parts["data"])
         split = protocol_on(dataset, fields, parts["protocol"]).split
         for fold in folds_of(fields, split, self._fold):
@@ -259,8 +265,7 @@ class Planner:
         cannot be read), cannot be built, or costs more than the space allows.
         """
         try:
-            fields = overlay(self.space, variant.fields, self._profile, self._data, self._overrides, self._data_dir)
-            parts = parts_of(fields, self.space.name, self._own_size)
+            fields, parts = self._parts(variant)
             dataset = self._read(parts["data"])
             model, protocol = parts["model"], protocol_on(dataset, fields, parts["protocol"])
             parts["protocol"] = protocol

@@ -5,14 +5,14 @@ A belief is about a search, not about a trial: it is in no key, and no trial dep
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ablate.errors import brief
+from ablate.errors import brief, did_you_mean
+from ablate.places import in_place
 from ablate.search_spaces.ranges import Bound, Range
 from ablate.settings import explain
 
@@ -70,12 +70,16 @@ def beliefs(given: Any, factors: Mapping[str, dict[str, Any] | Range], also: Ite
         raise ValueError(
             "expected factor: its promising level, a list of them, or of a range a number, or low and high"
         )
-    return {str(name): _belief(str(name), one, factors, also) for name, one in given.items()}
+    found = {}
+    for name, one in given.items():
+        with in_place(name):
+            found[str(name)] = _belief(str(name), one, factors, also)
+    return found
 
 
 def _belief(name: str, given: Any, factors: Mapping[str, dict[str, Any] | Range], also: Iterable[str]) -> Belief:
     if name not in factors:
-        raise ValueError(f"there is no factor '{brief(name)}'{_nearest(name, factors)}")
+        raise ValueError(f"there is no factor '{brief(name)}'{did_you_mean(name, factors)}")
     factor = factors[name]
     if isinstance(factor, Range):
         return _span(name, given, factor)
@@ -85,7 +89,7 @@ def _belief(name: str, given: Any, factors: Mapping[str, dict[str, Any] | Range]
     known = [*also, *factor]
     for level in levels:
         if level not in known:
-            hint = _nearest(level, known) or f", only {brief(', '.join(known))}"
+            hint = did_you_mean(level, known) or f", only {brief(', '.join(known))}"
             raise ValueError(f"{name}: there is no level '{brief(level)}'{hint}")
     return tuple(dict.fromkeys(levels))
 
@@ -106,8 +110,3 @@ def _span(name: str, given: Any, factor: Range) -> Span:
         shown = f"{span.low:g}" if span.low == span.high else f"from {span.low:g} to {span.high:g}"
         raise ValueError(f"{name}: {shown} is not within {of}")
     return span
-
-
-def _nearest(given: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(given[:100], list(known), n=1)
-    return f", did you mean '{nearest[0]}'?" if nearest else ""

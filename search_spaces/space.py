@@ -19,28 +19,29 @@ promising: {model.width: 32}                # what is believed to be good: a sea
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
-from ablate.errors import brief
+from ablate.errors import brief, did_you_mean
+from ablate.places import PlaceError, Source, in_place
+from ablate.search_spaces.constraints import Constraint
 from ablate.search_spaces.promising import Promising, beliefs
 from ablate.search_spaces.ranges import Range
-from ablate.settings import MOST_SEED, Whole, explain
-from ablate.yaml_files import packaged_or_own, read_yaml
+from ablate.settings import MOST_SEED, Whole, complaint, explain
+from ablate.yaml_files import packaged_or_own, read_with_source
 
 Fields = dict[str, Any]
 """Configuration fields by dotted path: `model.width`, or `model` for the whole part."""
@@ -48,50 +49,14 @@ PARTS = ("model", "data", "protocol", "loss", "optimizer", "schedule", "augmenta
 SEVERAL = ("augmentation", "metrics")
 """Parts of which a trial has several, each under a name: that of the part, where it has no other."""
 WITH, WITHOUT = "with", "without"
-Bounded = Literal["params", "macs", "latency_ms"]
-"""What a constraint may bound: the first two are known before training, the third is measured."""
+
+_LevelName = Annotated[str, BeforeValidator(lambda given: given if isinstance(given, dict | list) else str(given))]
 
 MOST_CONFIGURATIONS = 100_000
 MOST_SEEDS = 1000
 _MOST_NAME = 200
 _MOST_DEPTH = 6
 """How deep the value of a field lies: model, stages, levels."""
-
-
-class Constraint(BaseModel):
-    """A bound on what a configuration may cost: `params <= 1e6`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    cost: Bounded
-    most: float = Field(gt=0)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _parse(cls, text: Any) -> Any:
-        if not isinstance(text, str):
-            return text
-        found = re.fullmatch(r"\s*(\w+)\s*<=\s*([0-9.eE+_-]+)\s*", text)
-        try:
-            cost, most = (found[1], float(found[2])) if found else ("", 0.0)
-        except ValueError:
-            most = 0.0
-        if not found or cost not in get_args(Bounded) or not most > 0:
-            raise ValueError(
-                f"constraint '{brief(text)}': expected {', '.join(get_args(Bounded))} <= a positive number"
-            )
-        return {"cost": cost, "most": most}
-
-    @model_serializer
-    def _text(self) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
-        return f"{self.cost} <= {self.most:g}"
-
-    def excess(self, value: float) -> float:
-        """By how much `value` is over the bound, as a share of it: 0 or less where it is met."""
-        return value / self.most - 1
 
 
 class Space(BaseModel):
@@ -104,7 +69,7 @@ class Space(BaseModel):
     design: Literal["grid", "one_factor", "leave_one_out", "random"]
     base: Fields = Field(default_factory=dict)
     factors: dict[str, dict[str, Fields] | Range]
-    reference: dict[str, str] = Field(default_factory=dict)
+    reference: dict[str, _LevelName] = Field(default_factory=dict)
     """The level each factor has where it is not varied (`one_factor` needs it)."""
     samples: Whole | None = Field(None, ge=1, le=MOST_CONFIGURATIONS)
     """How many configurations a `random` design draws."""
@@ -118,6 +83,22 @@ class Space(BaseModel):
     constraints: tuple[Constraint, ...] = ()
     promising: Promising | None = None
     """What is believed to be good, by factor. For searches alone: it decides nothing of a trial."""
+
+    _source: Source | None = PrivateAttr(None)
+
+    @property
+    def source(self) -> Source | None:
+        """The file that it is from, if it is from one, and where what is in it."""
+        return self._source
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Space) and self.__dict__ == other.__dict__  # wherever each is written
+
+    def but_for(self, *base: str) -> Space:
+        """The same, whose file does not have these fields of the base."""
+        found = self.model_copy()
+        found._source = self._source and self._source.without(*(("base", path) for path in base))
+        return found
 
     def options(self, factor: str) -> list[str] | Range:
         """What a factor may be: its levels' names, or its range."""
@@ -148,7 +129,11 @@ class Space(BaseModel):
     def _spell_out(cls, factors: Any) -> Any:
         if not isinstance(factors, dict) or not factors:
             raise ValueError("expected at least one factor")
-        return {_name("factor", name): _spell_out_factor(str(name), factor) for name, factor in factors.items()}
+        found = {}
+        for name, factor in factors.items():
+            with in_place(name):
+                found[_name("factor", name)] = _spell_out_factor(str(name), factor)
+        return found
 
     @field_validator("when", mode="before")
     @classmethod
@@ -179,42 +164,51 @@ class Space(BaseModel):
         for name, others in self.when.items():
             for factor in (name, *others):
                 if factor not in places:
-                    raise ValueError(f"when {brief(name)}: there is no factor '{brief(factor)}'")
+                    said = f"there is no factor '{brief(factor)}'{did_you_mean(factor, places)}"
+                    raise PlaceError(f"when {brief(name)}: {said}", "when", name, factor)
             for other, wanted in others.items():
-                if places[other] >= places[name]:
-                    raise ValueError(f"when {name}: factor {other} must come before {name} in factors")
-                if not wanted:
-                    raise ValueError(f"when {name}: expected at least one level of {other}")
-                known = self.factors[other]
-                if isinstance(known, dict):
-                    strange = [level for level in wanted if level not in known]
-                    if strange:
-                        raise ValueError(
-                            f"when {name}: {other} has no level '{brief(strange[0])}', only {_listed(known)}"
-                        )
-                elif not known.whole:
-                    raise ValueError(f"when {name}: {other} is a range of fractions; name levels of a factor instead")
+                with in_place("when", name, other):
+                    if places[other] >= places[name]:
+                        raise ValueError(f"when {name}: factor {other} must come before {name} in factors")
+                    self._check_condition(name, other, wanted)
         return self
+
+    def _check_condition(self, name: str, other: str, wanted: tuple[str, ...]) -> None:
+        if not wanted:
+            raise ValueError(f"when {name}: expected at least one level of {other}")
+        known = self.factors[other]
+        if isinstance(known, dict):
+            strange = [level for level in wanted if level not in known]
+            if strange:
+                raise ValueError(f"when {name}: {other} has no level '{brief(strange[0])}', only {_listed(known)}")
+        elif not known.whole:
+            raise ValueError(f"when {name}: {other} is a range of fractions; name levels of a factor instead")
 
     @model_validator(mode="after")
     def _fits_design(self) -> Space:
         ranges = [name for name, factor in self.factors.items() if isinstance(factor, Range)]
         if ranges and self.design != "random":
-            raise ValueError(f"factor {ranges[0]} is a range: design {self.design} needs levels, use design: random")
+            with in_place("factors", ranges[0]):
+                raise ValueError(
+                    f"factor {ranges[0]} is a range: design {self.design} needs levels, use design: random"
+                )
         if self.design == "random" and self.samples is None:
             raise ValueError("design random needs samples: the number of configurations to draw")
-        if self.design == "one_factor" and set(self.reference) != set(self.factors):
-            raise ValueError("design one_factor needs reference: one level for each factor")
         for name, level in self.reference.items():
-            if name not in self.factors:
-                raise ValueError(f"reference {brief(name)}: there is no such factor")
-            levels = self.factors[name]
-            if isinstance(levels, dict) and level not in levels:
-                raise ValueError(f"reference {name}: there is no level '{brief(level)}', only {_listed(levels)}")
+            with in_place("reference", name):
+                if name not in self.factors:
+                    hint = did_you_mean(name, self.factors)
+                    raise ValueError(f"reference {brief(name)}: there is no such factor{hint}")
+                levels = self.factors[name]
+                if isinstance(levels, dict) and level not in levels:
+                    raise ValueError(f"reference {name}: there is no level '{brief(level)}', only {_listed(levels)}")
+        if self.design == "one_factor" and set(self.reference) != set(self.factors):
+            raise PlaceError("design one_factor needs reference: one level for each factor", "reference")
         if self.design == "leave_one_out":
             for name, levels in self.factors.items():
                 if not isinstance(levels, dict) or set(levels) != {WITHOUT}:
-                    raise ValueError(f"factor {name}: design leave_one_out takes one level, '{WITHOUT}'")
+                    said = f"factor {name}: design leave_one_out takes one level, '{WITHOUT}'"
+                    raise PlaceError(said, "factors", name)
         return self
 
 
@@ -225,7 +219,7 @@ def _spell_out_factor(name: str, factor: Any) -> Any:
         try:
             found = Range.model_validate(factor)
         except ValidationError as error:
-            raise ValueError(f"factor {name}: {explain(error)}") from None
+            raise PlaceError(f"factor {name}: {explain(error, Range)}", *complaint(error)["loc"]) from None
         nested({name: found.low})
         return found
     if not isinstance(factor, dict) or not all(isinstance(fields, dict) for fields in factor.values()):
@@ -238,9 +232,10 @@ def _levels(factor: str, named: list[tuple[str, Fields]]) -> dict[str, Fields]:
         raise ValueError(f"factor {factor}: expected at least one level")
     levels: dict[str, Fields] = {}
     for level, fields in named:
-        if level in levels:
-            raise ValueError(f"factor {factor}: two levels are called '{brief(level)}'; take one out, or rename it")
-        nested(fields)
+        with in_place(level):
+            if level in levels:
+                raise ValueError(f"factor {factor}: two levels are called '{brief(level)}'; take one out, or rename it")
+            nested(fields)
         wholes_first = sorted(fields, key=lambda path: path.count("."))
         levels[level] = {path: fields[path] for path in wholes_first}
     return levels
@@ -345,9 +340,8 @@ def _put(tree: dict[str, Any], way: list[str], value: Any, path: str) -> None:
 def _check_path(path: Any) -> None:
     part, *rest = str(path).split(".")
     if part not in PARTS:
-        nearest = difflib.get_close_matches(part[:100], PARTS, n=1)
-        hint = f", did you mean '{nearest[0]}'?" if nearest else ""
-        raise ValueError(f"field '{brief(str(path))}' belongs to no part of a trial ({', '.join(PARTS)}){hint}")
+        hint = did_you_mean(part, PARTS)
+        raise PlaceError(f"field '{brief(str(path))}' belongs to no part of a trial ({', '.join(PARTS)}){hint}", path)
     if not all(rest) or len(rest) > _MOST_DEPTH:
         raise ValueError(f"field '{brief(path)}' is no path: expected names and single dots, such as model.width")
 
@@ -364,4 +358,6 @@ def load_space(name_or_path: str) -> Space:
         InputError: unknown name, unreadable file, or a slip in it, with file and line.
     """
     path = packaged_or_own(name_or_path, packaged(), "space")
-    return read_yaml(path, Space, "space", "name, question, design and factors")
+    space, source = read_with_source(path, Space, "space", "name, question, design and factors")
+    space._source = source
+    return space

@@ -13,8 +13,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 import zipfile
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"ablation": "ablate", "analysis": "ablate/analysis", "runners": "ablate/runners"}
@@ -26,6 +29,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ablate-distribution-") as scratch:
         made = Path(scratch) / "dist"
         run(sys.executable, "-m", "build", "--outdir", str(made), str(copied(Path(scratch) / "source")))
+        check_versions()
         [source], [wheel] = made.glob("*.tar.gz"), made.glob("*.whl")
         with tarfile.open(source) as archive:
             names = {name.partition("/")[2] for name in archive.getnames()}
@@ -42,6 +46,13 @@ def main() -> None:
         assert "pyramid_levels" in said, said
         assert any(name.endswith("licenses/LICENSE") for name in held), "the wheel has no licence"
         print(f"{source.name}: {len(names)} files; {wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, installed, runs")
+
+
+def check_versions() -> None:
+    """That what is cited is what is published."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
+    assert cited == version, f"CITATION.cff is of {cited}, pyproject.toml of {version}"
 
 
 def copied(to: Path) -> Path:

@@ -31,6 +31,8 @@ cores' worth of others' work while a network is timed."""
 _EACH_BLOCK_GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 """glibc gives what is freed back to the system at once, where it would keep some of it by rules that change as it runs:
 then the same network was 15 or 66 MB above its tensors. It takes time, so time is measured in a process without."""
+MEASURING = "ablate.cost.measuring"
+"""What runs in the process in which a network is measured."""
 _WAITED = 0.05
 """The share of its time for which one thread may be without a core."""
 
@@ -121,9 +123,9 @@ def measure(
     `TrialError` where the process dies, of too little memory say.
     """
     check(config, in_channels, classes, size, threads)
-    request = _request(config, in_channels, classes, size, device, threads)
-    request |= {"repeats": repeats, "seconds": seconds, "peak": _peak(request)}
-    return Measured.model_validate_json(_in_child("time", request, {}))
+    asked = request(config, in_channels, classes, size, device, threads)
+    asked |= {"repeats": repeats, "seconds": seconds, "peak": _peak(asked)}
+    return Measured.model_validate_json(in_child(MEASURING, "time", asked))
 
 
 def peak_memory(
@@ -136,12 +138,13 @@ def peak_memory(
 ) -> float:
     """What `Measured.peak_memory_mb` is, in bytes, and nothing else; raises as `measure` does."""
     check(config, in_channels, classes, size, threads)
-    return _peak(_request(config, in_channels, classes, size, device, threads))
+    return _peak(request(config, in_channels, classes, size, device, threads))
 
 
-def _request(
+def request(
     config: Network | Part, in_channels: int, classes: int, size: tuple[int, int], device: Device, threads: int
 ) -> dict[str, Any]:
+    """What `ablate.cost.measuring` is asked, but for how long."""
     part = config if isinstance(config, Part) else Part.of(config)
     return {
         "model": part.canonical(),
@@ -155,18 +158,22 @@ def _request(
     }
 
 
-def _peak(request: dict[str, Any]) -> float:
-    return float(_in_child("memory", request, _EACH_BLOCK_GIVEN_BACK))
+def _peak(asked: dict[str, Any]) -> float:
+    return float(in_child(MEASURING, "memory", asked))
 
 
-def _in_child(what: str, request: dict[str, Any], environment: dict[str, str]) -> str:
-    """What `ablate.cost.measuring` says, which ends when this process does. Raises `TrialError` where it fails."""
+def in_child(module: str, what: Literal["time", "memory"], asked: dict[str, Any]) -> str:
+    """What a module like `ablate.cost.measuring` says, in a process of its own that ends when this does.
+
+    Raises `TrialError` where it fails.
+    """
+    environment = _EACH_BLOCK_GIVEN_BACK if what == "memory" else {}
     watched, held = os.pipe()  # no one writes to it: the child reads its end when this process is gone, killed or not
     try:
         child = subprocess.run(
             # -P: this package, not a folder here that is called so
-            [sys.executable, "-P", "-m", "ablate.cost.measuring", what, str(watched)],
-            input=json.dumps(request),
+            [sys.executable, "-P", "-m", module, what, str(watched)],
+            input=json.dumps(asked),
             capture_output=True,
             text=True,
             pass_fds=(watched,),

@@ -17,14 +17,14 @@ import resource
 import statistics
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from ablate import DISTRIBUTION
 from ablate.cost.machine import Machine, processor_of
 from ablate.cost.measured import Device, Measured, load_average
-from ablate.cost.rounds import timed
+from ablate.cost.rounds import Rounds, timed
 from ablate.modules import use_code
 from ablate.part import Part
 from ablate.user_code import Source, UserCode
@@ -36,14 +36,12 @@ if TYPE_CHECKING:
 
 
 def _main(what: str, watched: int) -> None:
-    threading.Thread(target=_end_with_parent, args=(watched,), daemon=True).start()
-    request: dict[str, Any] = json.load(sys.stdin)
-    use_code(UserCode(read={name: Source(*source) for name, source in request.pop("code").items()}))
-    asked = _Asked(**request | {"size": tuple(request["size"])})
+    threading.Thread(target=end_with_parent, args=(watched,), daemon=True).start()
+    asked = Asked.of(json.load(sys.stdin))
     print(_peak(asked) if what == "memory" else _timed(asked).model_dump_json())
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
     """As `measured.measure` has it; to be timed, with the peak memory that was found."""
 
     model: dict[str, Any]
@@ -57,15 +55,21 @@ class _Asked(NamedTuple):
     seconds: float = 0.0
     peak: float = 0.0
 
+    @classmethod
+    def of(cls, request: dict[str, Any]) -> Self:
+        """Of what `measured.request` made, whose code of the user's is put to use."""
+        use_code(UserCode(read={name: Source(*source) for name, source in request.pop("code").items()}))
+        return cls(**request | {"size": tuple(request["size"])})
 
-def _end_with_parent(watched: int) -> None:
+
+def end_with_parent(watched: int) -> None:
     """Wait for the end of a pipe that the parent holds open, and end: a parent that is killed cannot end this."""
     os.read(watched, 1)
     os._exit(1)
 
 
 @contextlib.contextmanager
-def _inference(asked: _Asked) -> Iterator[Callable[[], Callable[[], torch.Tensor]]]:
+def inference(asked: Asked) -> Iterator[Callable[[], Callable[[], torch.Tensor]]]:
     """What makes the network and its input, and gives the step that predicts; the libraries' code is loaded."""
     import torch
 
@@ -88,34 +92,43 @@ def _inference(asked: _Asked) -> Iterator[Callable[[], Callable[[], torch.Tensor
         yield lambda: step_of(Part(asked.model, asked.local), asked.size)
 
 
-def _peak(asked: _Asked) -> float:
-    with _inference(asked) as make:
-        meter = _cuda_meter() if asked.device == "cuda" else _cpu_meter()
+def _peak(asked: Asked) -> float:
+    with inference(asked) as make:
+        meter = _cuda_meter() if asked.device == "cuda" else cpu_meter()
         return meter(make())
 
 
-def _timed(asked: _Asked) -> Measured:
+def _timed(asked: Asked) -> Measured:
     import torch
 
     from ablate.training.devices import precision
 
     load = load_average()
-    with _inference(asked) as make:
-        found = timed(make(), _synchronise(asked.device), asked.repeats, asked.seconds, _worked)
+    with inference(asked) as make:
+        found = timed(make(), _synchronise(asked.device), asked.repeats, asked.seconds, worked)
+    what_ran = str(precision(torch.device(asked.device))).removeprefix("torch.")
+    return measured(asked, found, asked.peak, what_ran, load, ("torch",))
+
+
+def measured(
+    asked: Asked, found: Rounds, peak: float, precision: str, load: float | None, libraries: Sequence[str]
+) -> Measured:
+    """The record of what was found. `peak`: of memory, in bytes; `libraries`: distributions that ran it."""
     quartiles = statistics.quantiles(found.passes, n=4, method="inclusive")
     low, high = found.interval
     return Measured(
         latency_ms=1e3 * statistics.median(found.wall),
         latency_iqr_ms=1e3 * (quartiles[2] - quartiles[0]),
-        peak_memory_mb=asked.peak / 1e6,
+        peak_memory_mb=peak / 1e6,
         device=str(Machine(asked.device, processor_of(asked.device), asked.threads)),
         threads=asked.threads,
         channels=asked.in_channels,
         size=asked.size,
         repeats=len(found.passes),
-        precision=str(precision(torch.device(asked.device))).removeprefix("torch."),
+        precision=precision,
         load=load,
-        versions={"ablate": importlib.metadata.version(DISTRIBUTION), "torch": importlib.metadata.version("torch")},
+        versions={"ablate": importlib.metadata.version(DISTRIBUTION)}
+        | {name: importlib.metadata.version(name) for name in libraries},
         rounds=len(found.wall),
         latency_low_ms=1e3 * low,
         latency_high_ms=1e3 * high,
@@ -130,7 +143,7 @@ def _synchronise(device: Device) -> Callable[[], None]:
     return torch.cuda.synchronize if device == "cuda" else lambda: None
 
 
-def _worked() -> float | None:
+def worked() -> float | None:
     """Seconds that all processors of this machine have worked since it started, for whomever; None if none can tell."""
     try:
         user, nice, system, _idle, _waiting, *more = map(int, Path("/proc/stat").read_text().split()[1:9])
@@ -157,7 +170,7 @@ def _cuda_meter() -> Meter:
     return meter
 
 
-def _cpu_meter() -> Meter:
+def cpu_meter() -> Meter:
     with contextlib.suppress(OSError, AttributeError):  # what is free now would be used again, and not seen
         ctypes.CDLL(None).malloc_trim(0)
     before = _resident("VmRSS")

@@ -80,24 +80,43 @@ def timed(
         seconds: after which no other round begins, whatever the interval, once there are `FEWEST`.
         machine: seconds of all processors' work so far, this process's included; None where they cannot be known.
     """
-    for _ in range(WARM_UP):
-        step()
+    return timed_in_turn([step], synchronise, least, seconds, machine)[0]
+
+
+def timed_in_turn(
+    steps: Sequence[Callable[[], object]],
+    synchronise: Callable[[], None],
+    least: int,
+    seconds: float,
+    machine: Callable[[], float | None],
+) -> list[Rounds]:
+    """Time several steps as `timed` does one, a round of each in turn: what disturbs the machine disturbs them alike.
+
+    One whose interval is narrow, or that had `seconds` of its own, has no further rounds. `Rounds.others` is of the
+    whole time.
+    """
+    for step in steps:
+        for _ in range(WARM_UP):
+            step()
     synchronise()
-    found = Rounds([], [], [], None)
+    found = [Rounds([], [], [], None) for _ in steps]
+    looks, spent = [max(least, FEWEST)] * len(steps), [0.0] * len(steps)
     used, own, began = machine(), time.process_time(), time.perf_counter()
-    look = max(least, FEWEST)
-    while not _enough(found, look, time.perf_counter() - began >= seconds):
-        if len(found.wall) >= look:
-            look = math.ceil(LOOKS * look)
-        walls, cpus = _round(step, synchronise)
-        found.wall.append(statistics.median(walls))
-        found.cpu.append(statistics.median(cpus))
-        found.passes.extend(walls)
+    while left := [at for at, of in enumerate(found) if not _enough(of, looks[at], spent[at] >= seconds)]:
+        for at in left:
+            if len(found[at].wall) >= looks[at]:
+                looks[at] = math.ceil(LOOKS * looks[at])
+            started = time.perf_counter()
+            walls, cpus = _round(steps[at], synchronise)
+            spent[at] += time.perf_counter() - started
+            found[at].wall.append(statistics.median(walls))
+            found[at].cpu.append(statistics.median(cpus))
+            found[at].passes.extend(walls)
     now = machine()
     if used is None or now is None:
         return found
-    others = now - used - (time.process_time() - own)
-    return found._replace(others=max(0.0, others) / (time.perf_counter() - began))
+    others = max(0.0, now - used - (time.process_time() - own)) / (time.perf_counter() - began)
+    return [of._replace(others=others) for of in found]
 
 
 def _enough(found: Rounds, look: int, over: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import re
@@ -13,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ablate.deployment.formats import Format
-from ablate.errors import InputError, brief
+from ablate.deployment.formats import ExportError, Format
+from ablate.errors import brief
 
 INPUT, OUTPUT = "image", "logits"
 """What a file calls them: (batch, channels, height, width) float32 both."""
@@ -25,9 +26,9 @@ _EXAMPLES = 2
 
 
 def converted(model: nn.Module, form: Format, channels: int, size: tuple[int, int]) -> bytes:
-    """The file of `model`, in evaluation mode, for images (batch, channels, *size).
+    """The file of `model`, in evaluation mode, for images (batch, channels, *size); of ExecuTorch the batch is 1.
 
-    Raises `InputError` for a network that the form cannot hold, with the operation where the exporter names it.
+    Raises `ExportError` for a network that the form cannot hold, with the operation where the exporter names it.
     """
     like = next(model.parameters())
     example = torch.zeros(_EXAMPLES, channels, *size, device=like.device)
@@ -36,7 +37,7 @@ def converted(model: nn.Module, form: Format, channels: int, size: tuple[int, in
         with quiet(), torch.no_grad():
             return _BY_FORM[form.name](model, example)
     except Exception as error:  # exporters raise what they like
-        raise InputError(f"the network cannot be exported as {form.name}: {_why(error)}") from None
+        raise ExportError(f"the network cannot be exported as {form.name}: {_why(error)}") from None
 
 
 def _torchscript(model: nn.Module, example: torch.Tensor) -> bytes:
@@ -68,7 +69,17 @@ def _onnx(model: nn.Module, example: torch.Tensor) -> bytes:
     return content
 
 
-_BY_FORM = {"onnx": _onnx, "torchscript": _torchscript, "pt2": _pt2}
+def _executorch(model: nn.Module, example: torch.Tensor) -> bytes:
+    """For one image at a time: a runtime for devices plans its memory for the largest batch."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    plain = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    program = torch.export.export(plain, (example[:1].contiguous(),))  # XNNPACK's passes know no other layout
+    return bytes(to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch().buffer)
+
+
+_BY_FORM = {"onnx": _onnx, "torchscript": _torchscript, "pt2": _pt2, "executorch": _executorch}
 _BATCH_IS_FREE = ({0: torch.export.Dim("batch", min=1)},)
 
 
@@ -96,7 +107,10 @@ def _why(error: BaseException) -> str:
     while cause is not None:
         said.append(str(cause))
         cause = cause.__cause__ or cause.__context__
-    operation = re.search(r"OpOverload\(op='([\w.]+)'|[Uu]nsupported operator:? '?([\w.:]+)", "\n".join(said))
+    operation = re.search(
+        r"OpOverload\(op='([\w.]+)'|[Uu]nsupported operator:? '?([\w.:]+)|Operator torch\._ops\.([\w.]+) is not in",
+        "\n".join(said),
+    )
     if operation:
         return f"it has no form of the operation {next(filter(None, operation.groups()))}"
     lines = [line.strip() for text in reversed(said) for line in text.splitlines() if line.strip()]

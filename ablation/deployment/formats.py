@@ -9,19 +9,25 @@ from typing import NamedTuple
 from ablate.errors import InputError, unknown
 
 
+class ExportError(InputError):
+    """A network that a format has no form for, or not the network's: the message names what it lacks."""
+
+
 class Format(NamedTuple):
     name: str
     suffix: str
     needs: tuple[str, ...] = ()
-    """Modules that are not installed with this project, but by its extra `onnx`."""
+    """Modules that are not installed with this project, but by its extra."""
+    extra: str = ""
 
 
 FORMATS = {
     form.name: form
     for form in (
-        Format("onnx", ".onnx", ("onnx", "onnxscript", "onnxruntime")),
+        Format("onnx", ".onnx", ("onnx", "onnxscript", "onnxruntime"), "onnx"),
         Format("torchscript", ".pt"),
         Format("pt2", ".pt2"),
+        Format("executorch", ".pte", ("executorch",), "executorch"),
     )
 }
 
@@ -48,7 +54,5 @@ def check_installed(form: Format) -> None:
     """Raises `InputError` where a form needs what is not installed."""
     missing = [module for module in form.needs if find_spec(module) is None]
     if missing:
-        raise InputError(
-            f"format {form.name} needs {', '.join(missing)}: pip install -c constraints.txt '.[onnx]' in a clone, or "
-            f"pip install {' '.join(missing)}"
-        )
+        clone = f"pip install -c constraints.txt '.[{form.extra}]' in a clone"
+        raise InputError(f"format {form.name} needs {', '.join(missing)}: {clone}, or pip install {' '.join(missing)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +11,12 @@ from torch import Tensor, nn
 
 from ablate.data.dataset import Dataset
 from ablate.data.ragged import Chosen, chosen
+from ablate.data.spacing import spacings_at
+from ablate.metrics.base import MetricFunction
 from ablate.metrics.counts import class_count, scores
 from ablate.training.inference import predictions_of
-from ablate.training.judging import counts_of
+from ablate.training.judging import counts_of, measured_all
+from ablate.training.loop import Result
 from ablate.trial import TrialConfig
 
 TOLERANCE = 1e-4
@@ -55,20 +59,52 @@ class _Beside(nn.Module):
 
 
 def held_against(network: nn.Module, exported: nn.Module, trial: TrialConfig, dataset: Dataset) -> Held:
-    """`trial`: whose data are prepared as `dataset` is. Images go through as they did when the trial was judged: in
-    batches, by windows where patches are drawn, with its flips."""
+    """What `judged` says in short."""
+    return judged(network, exported, trial, dataset).held
+
+
+class Judged(NamedTuple):
+    held: Held
+    result: Result
+    """What the file finds, as what a network finds is kept."""
+
+
+def judged(
+    network: nn.Module,
+    exported: nn.Module,
+    trial: TrialConfig,
+    dataset: Dataset,
+    metrics: Mapping[str, MetricFunction] | None = None,
+) -> Judged:
+    """What a file finds in the test images, beside its network.
+
+    They go through as when the trial was judged: in batches, by windows where patches are drawn, with its flips.
+
+    `trial`: whose data are prepared as `dataset` is. `metrics`: its own, by label, to be kept too.
+    """
     beside, test = _Beside(network, exported), dataset.split(trial.protocol.split).test
     own_sizes = [dataset.own_sizes[i] for i in test] if dataset.own_sizes else []
     images, masks, cpu = Chosen(dataset.images, test), chosen(dataset.judged_by, test), torch.device("cpu")
     found = predictions_of(beside, images, own_sizes, trial, cpu)
     expected = predictions_of(network, images, own_sizes, trial, cpu)
     classes = class_count(trial.data.classes)
-    dice, network_dice = (scores(counts_of(masks_of, masks, classes)).dice for masks_of in (found, expected))
-    return Held(
+    counts = counts_of(found, masks, classes)
+    result = Result(
+        epochs=[],
+        best_epoch=0,
+        ids=tuple(dataset.ids[i] for i in test),
+        cases=tuple(dataset.cases[i] for i in test),
+        counts=counts,
+        predictions=found,
+        weights={},
+        more=measured_all(metrics or {}, found, masks, classes, spacings_at(dataset, test)),
+    )
+    held = Held(
         images=len(test),
         difference=beside.furthest / beside.greatest,
         pixels=sum(mask.size for mask in expected),
         others=sum(int(np.count_nonzero(one != other)) for one, other in zip(found, expected, strict=True)),
-        dice=dice,
-        network_dice=network_dice,
+        dice=scores(counts).dice,
+        network_dice=scores(counts_of(expected, masks, classes)).dice,
     )
+    return Judged(held, result)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablate.deployment.convert import INPUT, quiet
-from ablate.errors import InputError
+from ablate.deployment.formats import ExportError
 
 CALIBRATED_ON = 64
 """Training images at most, evenly spread over these."""
@@ -29,7 +29,7 @@ def calibration_images(images: int) -> list[int]:
 def quantised(content: bytes, images: Iterator[NDArray[np.float32]]) -> bytes:
     """An ONNX file in int8. `images`: of training, each (channels, H, W) as the network sees it.
 
-    Raises `InputError` for a file that cannot be made so.
+    Raises `ExportError` for a file that cannot be made so.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -55,5 +55,5 @@ def quantised(content: bytes, images: Iterator[NDArray[np.float32]]) -> bytes:
             )
         except Exception as error:  # it raises what it likes
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise InputError(f"the network cannot be made int8: {reason}") from None
+            raise ExportError(f"the network cannot be made int8: {reason}") from None
         return made.read_bytes()

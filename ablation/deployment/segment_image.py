@@ -53,6 +53,12 @@ def load(path: Path, form: str) -> Network:
         return lambda images: session.run(None, {"image": images})[0]
     import torch
 
+    if form == "executorch":
+        from executorch.runtime import Runtime
+
+        program = Runtime.get().load_program(str(path))
+        method = program.load_method("forward")  # of one image
+        return lambda images: np.concatenate([method.execute([torch.tensor(one[None])])[0].numpy() for one in images])
     module = torch.jit.load(str(path)) if form == "torchscript" else torch.export.load(str(path)).module()
     with torch.no_grad():
         return lambda images: module(torch.from_numpy(images)).detach().numpy()

@@ -52,6 +52,9 @@ def logged_epochs(log: str) -> list[LoggedEpoch]:
     return found
 
 
+_LINE = re.compile(rb"(\d{4}-\d\d-\d\d \d\d:\d\d):\d\d (?:on ([^,\n]{1,80}), process \d+)?")
+
+
 def append_to_log(study: Path, key: str, text: str) -> None:
     """Append to a trial's log, each line with the time (UTC)."""
     now = datetime.datetime.now(datetime.UTC).strftime(_TIME)
@@ -64,6 +67,31 @@ def append_to_log(study: Path, key: str, text: str) -> None:
 def logged_as_ended(study: Path) -> set[str]:
     """The keys whose logs say, as the last thing, that they ended."""
     return {file.stem for file in (study / "logs").glob("*.log") if is_key(file.stem) and _ended(file)}
+
+
+class Told(NamedTuple):
+    """What the logs tell of a study's training: the first and the last minute (UTC), and on which machines."""
+
+    first: str
+    last: str
+    machines: tuple[str, ...]
+
+
+def told_of_training(study: Path) -> Told | None:
+    """None where no log can be read; lines that look like none of ours are passed over."""
+    times: set[str] = set()
+    machines: set[str] = set()
+    for log in sorted((study / "logs").glob("*.log")):
+        if not is_key(log.stem):
+            continue
+        try:
+            content = read_regular(log)
+        except OSError:
+            continue
+        found = [match for line in content.splitlines() if (match := _LINE.match(line))]
+        times |= {match[1].decode() for match in (found[:1] + found[-1:])}
+        machines |= {match[2].decode(errors="replace") for match in found if match[2]}
+    return Told(min(times), max(times), tuple(sorted(machines))) if times else None
 
 
 def _ended(log: Path) -> bool:

@@ -105,7 +105,7 @@ class Study:
         if is_study(path):
             return cls.open(path)
         if path.exists() and (not path.is_dir() or not _is_bare(path)):
-            raise InputError(f"'{path}' is neither a study nor an empty directory: give --study another path")
+            raise InputError(f"'{path}' is neither a study nor an empty directory: give another path")
         return cls(path, Manifest(id=new_id()), Plans())
 
     @contextlib.contextmanager

@@ -45,7 +45,7 @@ def pack(trial: TrialConfig, record: Record, epochs: list[Epoch], result: Result
         "epochs.parquet": _parquet(_epoch_columns(trial.key, epochs)),
     }
     if result is not None:
-        files["images.parquet"] = _parquet(_image_columns(trial.key, result))
+        files["images.parquet"] = image_table(trial.key, result)
         if result.weights:
             files["model.safetensors"] = save(result.weights)
         for image, prediction in zip(result.ids, result.predictions, strict=True):
@@ -188,6 +188,11 @@ def _files(folder: Path) -> dict[str, Path]:
 def _epoch_columns(key: str, epochs: list[Epoch]) -> dict[str, Any]:
     columns = zip(*epochs, strict=True) if epochs else ((),) * len(EPOCH_COLUMNS[1:])
     return {"key": [key] * len(epochs), **dict(zip(EPOCH_COLUMNS[1:], columns, strict=True))}
+
+
+def image_table(key: str, result: Result) -> bytes:
+    """What the test images' masks are worth, as `images.parquet` has it."""
+    return _parquet(_image_columns(key, result))
 
 
 def _image_columns(key: str, result: Result) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ablate.files import kind, read_regular
 from ablate.origin import mixed
 from ablate.study import manifest, plans, registrations
 from ablate.study.contents import wrong_contents
+from ablate.study.in_runtimes import faults_in_runtimes, forget_faults
 from ablate.study.index import REPLACED
 from ablate.study.manifest import VERSION, is_kept_twice
 from ablate.study.pictures import has_checksums
@@ -28,11 +29,12 @@ from ablate.study.set_aside import set_aside
 from ablate.study.study import Study
 from ablate.study.trial_folder import CHECKSUMS, Difference, difference, is_sample, keep_checksums, parse_checksums
 
-Remedy = Literal["retrain", "picture", "set aside", "restore", "plan", "claims"]
+Remedy = Literal["retrain", "picture", "set aside", "measure", "restore", "plan", "claims"]
 _MEANS: dict[Remedy, str] = {
     "retrain": "the trial cannot be trusted: --repair sets it aside, and the next run trains it anew",
     "picture": "no result depends on it: --repair sets it aside, and the next run makes it again",
     "set aside": "no result depends on it: --repair sets it aside",
+    "measure": "no trial is lost: --repair sets it aside, and `ablate measure --runtime` makes it again",
     "restore": "the trials hold for the images they were trained on: restore those, or a run trains them anew",
     "plan": "no trial is lost: --repair writes it anew",
     "claims": "what was registered there and cannot be believed counts for nothing: --repair keeps the rest",
@@ -85,12 +87,14 @@ def repair(study: Study, problems: Iterable[Problem]) -> None:
         with contextlib.suppress(OSError):  # it is no file: then it says nothing
             study.log(key, "set aside by ablate verify: to be trained anew")
         set_aside(study.path, f"trials/{key}", key)
-    for name in subjects["set aside"]:
+    for name in subjects["set aside"] | subjects["measure"]:
         set_aside(study.path, name, name.replace("/", "_"))
     for name in sorted(subjects["picture"]):
         folder = study.path.joinpath(*name.split("/")[:2])
         if kind(folder / CHECKSUMS):  # else it went with it
             _without_picture(study.path, name, folder)
+    if subjects["measure"]:
+        forget_faults(study.path)
     if subjects["claims"]:
         registrations.mend(study.path)
     study.put_in_order()
@@ -126,6 +130,7 @@ def _check_study(study: Study) -> Iterator[Problem]:
         study.measurements()
     except InputError:
         yield Problem("measurements.json", "it is not what was written", "set aside")
+    yield from (Problem(name, what, "measure") for name, what in faults_in_runtimes(study.path))
     for file in _entries(study.path / "searches"):
         yield from _check_search(file)
     for folder in _entries(study.path / "data"):

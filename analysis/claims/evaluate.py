@@ -10,8 +10,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from ablate.analysis.by_runtime import scored_in
 from ablate.analysis.by_seed import by_seed
-from ablate.analysis.claims.judge import Judged, named, rivals_of, select, verdicts_on
+from ablate.analysis.claims.judge import Judged, named, rivals_of, select, verdicts_on, which
 from ablate.analysis.claims.registered import digest, registered_claims, standing
 from ablate.analysis.claims.schema import Claim, Fewest, Hypothesis, load_claim, packaged
 from ablate.analysis.claims.verdict import ClaimResult
@@ -21,6 +22,7 @@ from ablate.analysis.frames import scored
 from ablate.analysis.guard import noted
 from ablate.analysis.pareto import cells, tasks
 from ablate.analysis.scoring import metric_asked
+from ablate.cost.names import RUNTIMES
 from ablate.errors import InputError
 from ablate.metrics.counts import METRICS
 
@@ -45,6 +47,9 @@ def judged_on(claim: Claim, frames: Frames) -> dict[str, Judged]:
     Raises `InputError` if no data set has the subject, if the subject or a rival is not one cell but several, or for a
     metric that no trial has.
     """
+    if (claim.runtime or "") != frames.runtime:
+        where = RUNTIMES.get(claim.runtime or "", "PyTorch")
+        raise InputError(f"claim {claim.name} is about scores in {where}: only `ablate claim` and a report judge it")
     claim = claim.model_copy(update={"hypotheses": [_resolved(one, claim, frames) for one in claim.hypotheses]})
     asked = [one.metric for one in claim.hypotheses if not isinstance(one, Fewest)]
     frames = scored(frames, asked, claim.empty)
@@ -53,9 +58,10 @@ def judged_on(claim: Claim, frames: Frames) -> dict[str, Judged]:
         rows = _complete(trials)
         chosen = select(rows, claim.subject)
         if len(chosen) > 1:
+            or_space = ", or one space by --space" if rows.loc[chosen, "space"].nunique() > 1 else ""
             raise InputError(
                 f"claim {claim.name}: subject {named(claim.subject)} is {len(chosen)} cells of {task} "
-                f"({listing([str(rows.at[cell, 'label']) for cell in chosen], 4)}); narrow it by another column"
+                f"({which(rows, chosen)}): choose one by --subject{or_space}"
             )
         if chosen:
             part = frames._replace(trials=trials)
@@ -97,8 +103,11 @@ def applicable(frames: Frames, study: Study | None = None) -> Applicable:
     claims = {digest(claim): claim for claim in (registered_claims(study) if study else ())}
     claims |= {digest(claim): claim for claim in map(load_claim, packaged()) if digest(claim) not in claims}
     for claim in claims.values():
+        if claim.runtime is not None and (study is None or f"dice@{claim.runtime}" not in frames.trials):
+            continue  # nothing of it could be decided
         said = standing(study, claim).sentence if study else ""
-        noted(notes, f"claim {claim.name}", partial(_apply, claim, frames, said, results, notes), None)
+        own = scored_in(frames, study, claim.runtime) if study and claim.runtime else frames
+        noted(notes, f"claim {claim.name}", partial(_apply, claim, own, said, results, notes), None)
     return Applicable(tuple(results), tuple(notes))
 
 
@@ -138,6 +147,7 @@ def _judge(study: Judged, task: str) -> ClaimResult:
         outcome: sum(v.outcome == outcome for v in verdicts) for outcome in ("supported", "refuted", "inconclusive")
     }
     found = whole(verdicts)
+    where = f" (by the masks that files find in {RUNTIMES[study.claim.runtime]})" if study.claim.runtime else ""
     tally = listing([f"{count} {name}" for name, count in counts.items() if count])
     return ClaimResult(
         name=study.claim.name,
@@ -145,7 +155,7 @@ def _judge(study: Judged, task: str) -> ClaimResult:
         task=task,
         outcome=found.outcome,
         verdicts=verdicts,
-        sentence=f"On {task} the claim is {found.outcome}: of {len(verdicts)} verdicts {tally}.",
+        sentence=f"On {task} the claim is {found.outcome}{where}: of {len(verdicts)} verdicts {tally}.",
         p_supported=found.p_supported,
         p_refuted=found.p_refuted,
         power=found.power,

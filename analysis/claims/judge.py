@@ -26,10 +26,12 @@ from ablate.analysis.failures import Failures, failing, failures
 from ablate.analysis.format import MIXED, listing, several, si
 from ablate.analysis.guard import attempt
 from ablate.analysis.names import spelled_out
-from ablate.analysis.pareto import COST_WORDS, COSTS, UNITS, Cell, Cost
+from ablate.analysis.pareto import COST_WORDS, COSTS, Cell, Cost, device_of
+from ablate.analysis.pareto import value as value_of
 from ablate.analysis.scores import CellScores, cases_of, cell_scores
 from ablate.analysis.significance import Difference, difference, holm
 from ablate.analysis.uncertainty import front_probability
+from ablate.cost.names import RUNTIMES, UNITS, how_to_measure, runtime_of
 from ablate.errors import InputError
 from ablate.metrics.counts import METRICS, MetricName
 
@@ -64,7 +66,9 @@ class Judged(NamedTuple):
         if metric not in self.scores:
             self.scores[metric] = cell_scores(self.frames, metric)
         if cell.id not in self.scores[metric]:
-            raise InputError(f"{cell.label} has no test score")
+            runtime = self.frames.runtime
+            where = f" in {RUNTIMES[runtime]}: run `{how_to_measure(f'@{runtime}')}`" if runtime else ""
+            raise InputError(f"{cell.label} has no test score{where}")
         return self.scores[metric][cell.id]
 
     def lost(self, metric: MetricName, below: FailBelow) -> dict[str, Failures]:
@@ -99,6 +103,15 @@ def select(rows: pd.DataFrame, selector: Selector) -> list[str]:
     return [str(cell) for cell in rows["cell"][chosen]]
 
 
+def which(rows: pd.DataFrame, cells: Sequence[str], most: int = 4) -> str:
+    """Cells by their labels, with the space of each where they are of several."""
+    spaces = {str(rows.at[cell, "space"]) for cell in cells}
+    labels = [str(rows.at[cell, "label"]) for cell in cells]
+    if len(spaces) > 1:
+        labels = [f"{label} of {rows.at[cell, 'space']!s}" for label, cell in zip(labels, cells, strict=True)]
+    return listing(labels, most)
+
+
 def named(selector: Selector) -> str:
     if list(selector) == ["model"]:
         return str(selector["model"])
@@ -116,7 +129,8 @@ def rivals_of(study: Judged, hypothesis: Hypothesis) -> Rivals:
         if len(found) > 1:
             raise InputError(
                 f"claim {study.claim.name}: rival {named(selector)} is {len(found)} cells "
-                f"({listing([cell.label for cell in found], 4)}); narrow it by another column"
+                f"({which(study.rows, [cell.id for cell in found])}): choose one space by --space, or write a claim "
+                "that names one by its label"
             )
         there += found
         missing += [] if found else [named(selector)]
@@ -164,13 +178,13 @@ def _undecided(name: str, kind: str, unit: str, why: str) -> Verdict:
 def _fewest(study: Judged, hypothesis: Fewest, rivals: Rivals, least_of: str) -> Verdict:
     cost, subject = hypothesis.cost, study.subject
     own = _cost(subject, cost)
-    priced = [(rival, _cost(rival, cost)) for rival in rivals.there]
-    unpriced = [rival.label for rival, value in priced if math.isnan(value)]
-    priced = [(rival, value) for rival, value in priced if not math.isnan(value)]
+    here = device_of(subject, cost)
+    known = {rival.id: _cost(rival, cost) for rival in rivals.there if device_of(rival, cost) == here}
+    priced = [(rival, known[rival.id]) for rival in rivals.there if not math.isnan(known.get(rival.id, math.nan))]
+    unpriced = [rival.label for rival in rivals.there if math.isnan(known.get(rival.id, math.nan))]
     if math.isnan(own) or not priced:
-        return _undecided(
-            least_of, "fewest", "ratio", f"{COSTS[cost]} is not known of both subject and rivals.{_measure(cost)}"
-        )
+        why = f"{COSTS[cost]} is not known of both subject and rivals.{_measure(cost, [subject, *rivals.there])}"
+        return _undecided(least_of, "fewest", "ratio", why)
     rival, least = min(priced, key=lambda pair: pair[1])
     ratio = own / least if least else 1.0 if not own else math.inf
     absent = [*rivals.missing, *unpriced]
@@ -181,16 +195,16 @@ def _fewest(study: Judged, hypothesis: Fewest, rivals: Rivals, least_of: str) ->
         f"{subject.label} {verb} the {least_of} of {len(priced) + 1} networks: {_shown(own, cost)}, "
         f"{ratio:.2f} times the {_shown(least, cost)} of {rival.label}."
     )
-    known = {"supported": (0.0, 1.0), "refuted": (1.0, 0.0), "inconclusive": (math.nan, math.nan)}[outcome]
+    sure = {"supported": (0.0, 1.0), "refuted": (1.0, 0.0), "inconclusive": (math.nan, math.nan)}[outcome]
     cells = (subject.id, *(rival.id for rival, _ in priced))
     counted = Verdict(least_of, "fewest", outcome, ratio, math.nan, math.nan, "ratio", sentence, note)
-    return counted._replace(**Sure(*known, cells)._asdict())
+    return counted._replace(**Sure(*sure, cells)._asdict())
 
 
 def _non_inferior(study: Judged, hypothesis: NonInferior, rival: Cell, name: str) -> Verdict:
     metric = hypothesis.metric
-    lost = study.lost(metric, hypothesis.failures.below)
     pair = study.of(metric, study.subject), study.of(metric, rival)
+    lost = study.lost(metric, hypothesis.failures.below)
     found = non_inferiority(*pair, (lost[study.subject.id], lost[rival.id]), hypothesis)
     words = {
         "supported": "is not inferior to",
@@ -251,7 +265,8 @@ def _on_front(study: Judged, hypothesis: OnFront, name: str) -> Verdict:
     cost, metric = hypothesis.cost, hypothesis.metric
     found = front_probability(study.frames, cost, metric, study.subject.id, level=hypothesis.probability)
     if found is None:
-        why = f"{COSTS[cost]} and test scores of {study.subject.label} are not both known.{_measure(cost)}"
+        todo = _measure(cost, [study.subject])
+        why = f"{COSTS[cost]} and test scores of {study.subject.label} are not both known.{todo}"
         return _undecided(name, "on_front", "probability", why)
     outcome = outcome_of(found.sure, found.p_excluded <= 1 - hypothesis.probability)
     words = {"supported": "is", "refuted": "is not", "inconclusive": "is neither shown to be nor not to be"}
@@ -368,12 +383,18 @@ def _difference(found: Difference) -> str:
 
 
 def _cost(cell: Cell, cost: Cost) -> float:
-    return float(getattr(cell, cost))
+    return value_of(cell, cost)
 
 
-def _measure(cost: Cost) -> str:
-    return " Run `ablate measure`." if cost in UNITS else ""
+def _measure(cost: Cost, cells: Sequence[Cell]) -> str:
+    """What to do where a cost is not known of these; or which of them has no file that could be measured."""
+    runtime = runtime_of(cost)
+    no_file = {cell.label: why for cell in cells if (why := cell.files.no_file.get(runtime))}
+    said = "".join(f" {label} has no file for {RUNTIMES[runtime]}: {why}." for label, why in no_file.items())
+    return said or (f" Run `{how_to_measure(cost)}`." if cost in UNITS else "")
 
 
-def _shown(value: float, cost: Cost) -> str:
-    return f"{value:.3g} {UNITS[cost]}" if cost in UNITS else si(value)
+def _shown(amount: float, cost: Cost) -> str:
+    if cost not in UNITS:
+        return si(amount)
+    return f"{amount:,.0f} {UNITS[cost]}" if amount >= 1000 else f"{amount:.3g} {UNITS[cost]}"

@@ -63,7 +63,8 @@ class Standing(NamedTuple):
 def canonical(claim: Claim) -> str:
     """What a claim asks, as JSON: the same for claims that differ in words and layout alone."""
     fields = claim.model_dump(mode="json", exclude_defaults=True)
-    asked = {name: _plain(fields[name]) for name in ("subject", "against", "hypotheses", "empty") if name in fields}
+    names = "subject", "against", "hypotheses", "runtime", "empty"
+    asked = {name: _plain(fields[name]) for name in names if name in fields}
     asked["hypotheses"] = _sorted(
         one | {"against": _sorted(one["against"])} if "against" in one else one for one in asked["hypotheses"]
     )

@@ -8,6 +8,7 @@ hypotheses:
   - {kind: fewest, cost: params}
   - {kind: non_inferior, metric: dice, margin: 0.01, failures: {below: 0.4, tolerance: 0.1}}
   - {kind: superior, metric: hd95, class: liver}            # of one class; less is better, so superior is lower
+runtime: onnx-int8                                        # scores are of the masks of files in int8
 empty: skip                                               # images that lack a class, and whose prediction does
 """
 
@@ -16,10 +17,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from ablate.analysis.pareto import Cost
 from ablate.analysis.scoring import FailBelow
+from ablate.cost.names import cost_named, runtime_named
 from ablate.metrics.counts import Empty
 from ablate.yaml_files import packaged_or_own, read_yaml
 
@@ -41,6 +42,10 @@ _Metric = Annotated[str, Field(pattern=r"^[A-Za-z_]\w{0,79}(\.[^\n]{1,80})?$")]
 dot and its name or index after it, as by `class`. A study says which it has."""
 _Margin = Annotated[float, Field(le=1e6)]
 """In the metric's own unit: below 1 for what is from 0 to 1."""
+
+
+_Cost = Annotated[str, AfterValidator(cost_named)]
+"""`params`, `macs`, `latency_ms`, `peak_memory_mb`; of a file in a runtime `latency_ms@onnx`, `file_mb@onnx-int8`, …"""
 
 
 class _Hypothesis(BaseModel):
@@ -69,7 +74,7 @@ class Fewest(_AgainstRivals):
     """The subject has less of a cost than every rival."""
 
     kind: Literal["fewest"]
-    cost: Cost
+    cost: _Cost
 
 
 class Lost(_Hypothesis):
@@ -99,7 +104,7 @@ class OnFront(_Scored):
     """With at least `probability`, no cell of its data set beats the subject in score and cost at once."""
 
     kind: Literal["on_front"]
-    cost: Cost
+    cost: _Cost
     probability: float = Field(0.95, gt=0.5, lt=1)
 
 
@@ -111,7 +116,7 @@ class MatchedBudget(_Scored):
     """
 
     kind: Literal["matched_budget"]
-    cost: Cost
+    cost: _Cost
     family: Selector
     margin: _Margin = Field(0.0, ge=0)
 
@@ -129,6 +134,8 @@ class Claim(BaseModel):
     subject: Selector
     against: list[Selector] = Field(default_factory=list, max_length=_MOST)
     hypotheses: list[Hypothesis] = Field(min_length=1, max_length=_MOST)
+    runtime: Annotated[str, AfterValidator(runtime_named)] | None = None
+    """Scores are of the masks that the networks' files find there, not of their own."""
     empty: Empty | None = None
     """What an image scores in a class that neither its mask nor its prediction has; `one` unless it is said."""
 

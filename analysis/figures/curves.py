@@ -41,8 +41,8 @@ class Curve(NamedTuple):
     """What a short name stands for."""
 
 
-def curves(frames: Frames) -> tuple[Curve, ...]:
-    """The curves of every cell with complete trials, for each quantity in `PANELS`."""
+def curves(frames: Frames, quantities: Collection[str] = tuple(PANELS)) -> tuple[Curve, ...]:
+    """The curves of every cell with complete trials, for each of `quantities`, columns of the table of epochs."""
     complete = frames.trials.loc[frames.trials["state"] == "complete", ["key", "cell", "label", "model", "seed"]]
     epochs = complete.merge(frames.epochs, on="key")
     found = []
@@ -50,7 +50,7 @@ def curves(frames: Frames) -> tuple[Curve, ...]:
         seeds = rows["key"].nunique()
         by_epoch = rows.groupby("epoch")
         shared = by_epoch["key"].nunique() == seeds
-        for quantity in PANELS:
+        for quantity in quantities:
             values = by_epoch[quantity].agg(["mean", "min", "max"])[shared].dropna()
             if values.empty:
                 continue

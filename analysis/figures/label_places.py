@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 from ablate.analysis.figures.pareto_record import Drawn
@@ -25,8 +26,9 @@ _Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
 
-def label_places(front: Pareto, drawn: Drawn, x_type: str) -> list[str]:
-    """For each point, the position of its label that covers least of points, of other labels and of the edges."""
+def label_places(front: Pareto, drawn: Drawn, x_type: str, named: Sequence[bool]) -> list[str]:
+    """For each point that is `named`, the position of its label that covers least of points, of other labels and of the
+    edges. Empty for others, and where any would lie on another label."""
     low, high = drawn.extent(front)
     rows = [row.y for row in front.trivial if drawn.in_view(row.y, front)]
     low = min([low, *rows])
@@ -60,9 +62,22 @@ def label_places(front: Pareto, drawn: Drawn, x_type: str) -> list[str]:
         overlap = sum(max(0.0, min(x1, b[2]) - max(x0, b[0])) * max(0.0, min(y1, b[3]) - max(y0, b[1])) for b in taken)
         return overlap + 20 * (max(0.0, -x0) + max(0.0, x1 - _WIDTH) + max(0.0, -y0) + max(0.0, y1 - _HEIGHT))
 
-    places = []
+    places: list[str] = []
+    labels: list[_Box] = []
     for index in range(len(at)):
+        if not named[index]:
+            places.append("")
+            continue
         best = min(_POSITIONS, key=lambda place: covered(box(index, _POSITIONS[place])))
-        taken.append(box(index, _POSITIONS[best]))
+        found = box(index, _POSITIONS[best])
+        if any(_meet(found, other) for other in labels):
+            places.append("")
+            continue
+        labels.append(found)
+        taken.append(found)
         places.append(best)
     return places
+
+
+def _meet(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

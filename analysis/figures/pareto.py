@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
+from ablate.analysis.deployed import caption_words
 from ablate.analysis.figures.pareto_record import drawn, percent
 from ablate.analysis.figures.pareto_traces import bands, boundaries, cloud, labels, points, trivial_rows
 from ablate.analysis.figures.style import LEGEND, TEMPLATE, wrapped
@@ -58,7 +59,7 @@ def pareto_figure(
         *points(record, costs, metrics),
         *trivial_rows(record, metrics),
     ]
-    texts = labels(record, scale) if len(shown.points) <= _MOST_LABELS else []
+    texts = labels(record, scale, all_of=len(shown.points) <= _MOST_LABELS)
     traces += texts
 
     x_axes = {cost: _x_axis(next(front for front in fronts if front.x == cost)) for cost in costs}
@@ -139,6 +140,7 @@ def pareto_caption(
             if len(record.cloud) < record.others
             else f"The {record.others:,} networks that are least likely on a front are dots."
         )
+    said += caption_words(fronts)
     return " ".join(said)
 
 

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     Intervals = Mapping[MetricName, Mapping[str, Interval]]
     """By metric and cell."""
 
-_MOST_CELLS, _MOST_CLOUD = 300, 1500
-"""Cells that are drawn with a name and all that is known of them, and dots in the cloud of the others."""
+_MOST_CELLS, _MOST_CLOUD, _MOST_BARS = 300, 1500, 40
+"""Cells that are drawn with a name and all that is known of them, dots in the cloud of the others, and cells that all
+have an error bar."""
 
 
 class Drawn(NamedTuple):
@@ -96,7 +97,7 @@ def drawn(
     errors: dict[tuple[MetricName, str], tuple[float, float]] = {}
     for front in fronts:
         # Among many, error bars of cells off the front would hide it.
-        barred = [point for point in front.points if point.on_front or not rest]
+        barred = [point for point in front.points if point.on_front or len(known) <= _MOST_BARS]
         for point in barred:
             if point.cell in named and (reach := _reach(front.y, point, shown or None)):
                 errors[front.y, point.cell] = reach

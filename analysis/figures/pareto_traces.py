@@ -281,16 +281,19 @@ def trivial_rows(drawn: Drawn, metrics: Sequence[MetricName]) -> list[Switched]:
     return traces
 
 
-def labels(drawn: Drawn, x_type: str) -> list[Switched]:
-    """For each pair of axes, the cells' names, each on the side of its point where there is room."""
+def labels(drawn: Drawn, x_type: str, *, all_of: bool) -> list[Switched]:
+    """For each pair of axes, the names of the front's cells, or of all, each on the side of its point where there is
+    room; what finds none is left to hovering."""
 
     def labels(front: Pareto) -> Switched:
+        named = [all_of or point.on_front for point in front.points]
+        places = label_places(front, drawn, x_type, named)
         trace = go.Scatter(
             # Unseen markers, as large as the rings, keep the text off them.
             mode="markers+text",
             marker={"size": 17, "color": "rgba(0,0,0,0)"},
-            text=[plain(shortened(point.label)) for point in front.points],
-            textposition=label_places(front, drawn, x_type),
+            text=[plain(shortened(p.label)) if place else "" for p, place in zip(front.points, places, strict=True)],
+            textposition=[place or "top center" for place in places],
             textfont={"size": 12, "color": INK},
             hoverinfo="skip",
             showlegend=False,

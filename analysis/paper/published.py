@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+CITED = "Li, Fan and Cai (2021)"
+
 
 class PublishedData(NamedTuple):
     """A row of Table 1: `images` of `size` (height, width). `source` is this project's name for the data set."""

@@ -13,7 +13,7 @@ from ablate.analysis.figures.effects import cost_text, difference_text
 from ablate.analysis.figures.heatmap import LevelMeans
 from ablate.analysis.figures.parallel import Parallel
 from ablate.analysis.figures.style import FAINT, INK, shortened, styles
-from ablate.analysis.format import score
+from ablate.analysis.format import model_name, score
 from ablate.analysis.printed.labels import last_part
 from ablate.analysis.printed.sheet import DASHES, quiet, sheet
 from ablate.metrics.counts import METRICS
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _ROW = 4.0
 """Millimetres."""
 _MOST_AHEAD = 8
+_NETWORK = ("network", "model.name", "model")
+"""Factors whose levels are networks."""
 
 
 def effects_figure(effects: Sequence[Effect], width: float) -> Figure:
@@ -34,8 +36,9 @@ def effects_figure(effects: Sequence[Effect], width: float) -> Figure:
     rows: list[tuple[str, Effect | None]] = []
     for factor in dict.fromkeys(effect.factor for effect in effects):
         own = [effect for effect in effects if effect.factor == factor]
-        rows += [(f"{shortened(last_part(factor), 18)} (from {shortened(own[0].reference, 12)})", None)]
-        rows += [(shortened(effect.level, 22), effect) for effect in own]
+        called = model_name if factor in _NETWORK else str
+        rows += [(f"{shortened(last_part(factor), 18)} (from {shortened(called(own[0].reference), 12)})", None)]
+        rows += [(shortened(called(effect.level), 22), effect) for effect in own]
     figure = sheet(width, _ROW * len(rows) + 14)
     axes = figure.add_subplot()
     wide = width > 120

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from matplotlib.ticker import NullFormatter
 
 from ablate.analysis.figures.hypervolume import Spent
 from ablate.analysis.figures.style import FAINT, INK, styles
-from ablate.analysis.pareto import COSTS, Pareto, amount, axis_title, maximised
+from ablate.analysis.format import NO_BREAK
+from ablate.analysis.pareto import Pareto, amount, axis_title, maximised
 from ablate.analysis.printed.labels import name_points
 from ablate.analysis.printed.sheet import DASHES, MARKERS, note, sheet
 from ablate.metrics.counts import METRICS
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from ablate.analysis.uncertainty import UncertainFront
 
 _MOST_NAMED = 24
+_LETTERS = 0.55
+"""Of an axis' title, for a millimetre of the figure's width."""
 _SPREAD = 8.0
 """Times the least cost from which costs are drawn by their logarithms."""
 
@@ -65,14 +69,20 @@ def front_figure(
             axes.plot([point.x, point.x], [interval.low, interval.high], color=INK, lw=0.8, solid_capstyle="butt")
         axes.plot(point.x, point.y, MARKERS.get(look[point.cell].symbol, "o"), color=look[point.cell].colour, ms=5)
     _trivial(axes, front, points)
-    axes.set_xlabel(axis_title(front.x, front.device))
+    axes.set_xlabel(textwrap.fill(axis_title(front.x, front.device), round(_LETTERS * width)))
     axes.set_ylabel(f"Test {METRICS[front.y].heading}")
-    axes.xaxis.set_major_formatter(lambda value, _: amount(front.x, value) if value > 0 else "0")
+    axes.xaxis.set_major_formatter(lambda value, _: _tick(amount(front.x, value)) if value > 0 else "0")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(0.09, 0.12)
     named = line[:_MOST_NAMED]
     name_points(axes, [(p.x, p.y, called[p.label]) for p in named], [(point.x, point.y) for point in points])
     return figure, [point.label for point in named]
+
+
+def _tick(text: str) -> str:
+    """`7.50 M` as `7.5 M`."""
+    number, *unit = text.split()
+    return NO_BREAK.join([number.rstrip("0").rstrip(".") if "." in number else number, *unit])
 
 
 def _trivial(axes: Axes, front: Pareto, points: Sequence[object]) -> None:
@@ -101,9 +111,8 @@ def spent_figure(records: Sequence[Spent], width: float) -> Figure:
         cost, bar = record.reference
         shares = [area / (cost * (1 - bar)) for area in record.hypervolume]
         axes.plot(record.epochs, shares, color=INK, ls=dash, label=record.task)
-    first = records[0]
     axes.set_xlabel("Epochs spent, all trials together")
-    axes.set_ylabel(f"Hypervolume, share of the largest\n({METRICS[first.y].label} against {COSTS[first.x]})")
+    axes.set_ylabel("Hypervolume, share\nof the largest")
     axes.set_xlim(left=0)
     if len(records) > 1:
         axes.legend()

@@ -9,6 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
+from ablate.analysis.format import model_name
+
 _LONGEST = 22
 """Characters that are written beside a point; of longer names a letter is, and the key says which."""
 _NEAR, _FAR = 4.0, 11.0
@@ -21,18 +23,25 @@ _SIDES = [
 ]
 
 
-def short(names: Sequence[str]) -> dict[str, str]:
-    """What stands in the figure for each name: itself, or, if any is long, letters."""
-    if all(len(name) <= _LONGEST for name in names):
-        return {name: name for name in names}
-    return {name: _letters(at) for at, name in enumerate(dict.fromkeys(names))}
+def in_full(label: str, model: str) -> str:
+    """A network as a paper prints it: by the name of what it is, where its label says no more."""
+    return model_name(model) if label == model else label
 
 
-def key_of(called: Mapping[str, str], used: Iterable[str]) -> dict[str, str]:
-    """What the letters that are used stand for, for the caption: empty where names are written out. `called`: as of
-    `short`."""
-    used = sorted(set(used), key=lambda name: (len(called[name]), called[name]))
-    return {called[name]: name for name in used if called[name] != name}
+def short(names: Mapping[str, str]) -> dict[str, str]:
+    """What stands in the figure for each label: its name in full (`names`, by label), or, if any is long, letters."""
+    if all(len(name) <= _LONGEST for name in names.values()):
+        return dict(names)
+    return {label: _letters(at) for at, label in enumerate(names)}
+
+
+def key_of(called: Mapping[str, str], names: Mapping[str, str], used: Iterable[str]) -> dict[str, str]:
+    """What the letters of the labels that are used stand for, for the caption: empty where names are written out.
+
+    `called`: as of `short`, of `names`.
+    """
+    used = sorted(set(used), key=lambda label: (len(called[label]), called[label]))
+    return {called[label]: names[label] for label in used if called[label] != names[label]}
 
 
 def last_part(field: str) -> str:

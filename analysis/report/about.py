@@ -13,6 +13,7 @@ from ablate.analysis.by_seed import remarks
 from ablate.analysis.format import listing, resolution, several
 from ablate.analysis.guard import noted
 from ablate.analysis.report.content import About
+from ablate.analysis.report.head import head_of
 from ablate.analysis.report.recipe import own_metrics, selection, trainings
 from ablate.data.fit import fit_of
 from ablate.data.value_settings import in_words
@@ -83,6 +84,7 @@ def about(study: Study, frames: Frames) -> About:
         facts=said,
         notes=tuple(notes),
         definitions=definitions,
+        head=noted(notes, "head", partial(head_of, study, trained, trials), {}),
         cautions=_cautions(study.said_of_faults()),
     )
 

@@ -12,11 +12,13 @@ from ablate.analysis.by_seed import by_seed
 from ablate.analysis.failure_words import failed_of
 from ablate.analysis.figures.heatmap import LevelMeans
 from ablate.analysis.figures.hypervolume import Spent
+from ablate.analysis.figures.networks import short_names
 from ablate.analysis.figures.parallel import Parallel
 from ablate.analysis.format import CHOSEN, between, score
 from ablate.analysis.pareto import Cell, Cost, Pareto, cells, fronts, tasks
 from ablate.analysis.uncertainty import with_chosen
 from ablate.metrics.counts import MetricName
+from ablate.study.short_names import is_short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from ablate.analysis.failures import Failures
     from ablate.analysis.frames import Frames
     from ablate.analysis.measured import Disagreement
+    from ablate.analysis.scores import CellScores
     from ablate.analysis.uncertainty import UncertainFront
     from ablate.study.study import Study
 
@@ -49,6 +52,8 @@ class About(NamedTuple):
     """What was excluded, and why."""
     definitions: Mapping[str, str] = {}
     """By name of the space, its definition as YAML."""
+    head: Mapping[str, str] = {}
+    """Name to value, in a few lines under the title: date, versions, hardware, data, seeds."""
     cautions: Sequence[str] = ()
     """What must be known before anything is believed, at the head of the report: trials that are damaged, say."""
 
@@ -59,6 +64,8 @@ class Evidence(NamedTuple):
     claims: Sequence[ClaimResult] = ()
     intervals: Mapping[MetricName, Mapping[str, Interval]] = {}
     """Of the mean scores, by metric and cell."""
+    scores: Mapping[str, CellScores] = {}
+    """By cell, the Dice of every seed on every test image or case."""
     uncertain: Mapping[str, Sequence[UncertainFront]] = {}
     """By data set."""
     failures: Mapping[str, Failures] = {}
@@ -119,7 +126,19 @@ class Content:
 
     @cached_property
     def known(self) -> tuple[Cell, ...]:
-        return cells(self.by_seed)
+        """By their short names, as all of the report has them."""
+        found = cells(self.by_seed)
+        return tuple(cell._replace(label=self.called.get(cell.id, cell.label)) for cell in found)
+
+    @cached_property
+    def called(self) -> Mapping[str, str]:
+        """By cell of every data set, what its network is called in the plots and the tables: a name that is short."""
+        return short_names([cell for cell in cells(self.by_seed) if not cell.trivial], self.frames.named)
+
+    @cached_property
+    def has_short_names(self) -> bool:
+        """Whether networks are called n1, n2, … in it."""
+        return any(map(is_short, self.called.values()))
 
     @cached_property
     def by_task(self) -> Mapping[str, pd.DataFrame]:
@@ -127,7 +146,11 @@ class Content:
 
     @cached_property
     def fronts(self) -> Mapping[str, tuple[Pareto, ...]]:
-        return {task: fronts(trials) for task, trials in self.by_task.items()}
+        return {task: tuple(map(self._named, fronts(trials))) for task, trials in self.by_task.items()}
+
+    def _named(self, record: Pareto) -> Pareto:
+        points = (point._replace(label=self.called.get(point.cell, point.label)) for point in record.points)
+        return record._replace(points=tuple(points))
 
     @cached_property
     def on_a_front(self) -> set[str]:
@@ -179,8 +202,3 @@ def interval_of(intervals: Intervals, found: Cell, metric: MetricName) -> Interv
     """A cell's interval, unless nothing is known of its seeds."""
     interval = intervals.get(metric, {}).get(found.id)
     return interval if interval is not None and math.isfinite(interval.low) and not found.trivial else None
-
-
-def best_first(known: Sequence[Cell]) -> list[Cell]:
-    """By Dice, those without one last."""
-    return sorted(known, key=lambda one: -one.dice.mean if math.isfinite(one.dice.mean) else math.inf)

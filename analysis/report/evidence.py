@@ -60,6 +60,7 @@ def evidence(study: Study, frames: Frames) -> Evidence:
         intervals={
             metric: noted(notes, "intervals", partial(intervals, found), {}) for metric, found in scores.items()
         },
+        scores=scores.get("dice", {}),
         uncertain=uncertain,
         failures=lost,
         lost=legend(lost, frames),

@@ -77,15 +77,24 @@ def document(title: str, body: Markup) -> str:
         title=title,
         body=body,
         style=_file("report.css"),
-        script=_file("report.js"),
+        script=_script(body),
         plotly=Markup(get_plotlyjs()) if 'class="plot"' in body else NOTHING,
     )
     return page.encode(errors="replace").decode()  # no half of a character gets past `_visible`; a page must be written
 
 
-def report_page(title: str, question: str, cautions: Sequence[str], sections: Iterable[Markup]) -> str:
-    """A page of sections, under its title, the question it answers and what must be known before it is believed."""
-    body = laid_out("report", title=title, question=question, cautions=cautions, sections=list(sections))
+def report_page(
+    title: str,
+    question: str,
+    cautions: Sequence[str],
+    sections: Iterable[Markup],
+    head: Mapping[str, str] | None = None,
+) -> str:
+    """A page of sections, under its title, the question it answers, what must be known before it is believed, and when
+    and how it was made (`head`)."""
+    body = laid_out(
+        "report", title=title, question=question, cautions=cautions, head=head or {}, sections=list(sections)
+    )
     return document(title, body)
 
 
@@ -95,6 +104,17 @@ def figure_page(
     """A page with figures by name, and their captions. `banner` is a caution, or nothing."""
     plots = [plot(drawn, f"figure{number or ''}", name) for number, (name, drawn) in enumerate(figures.items())]
     return document(title, laid_out("figures", title=title, banner=banner, plots=plots, captions=captions or {}))
+
+
+_NETWORKS = ("values", "look", "front", "labels", "views", "table", "compare")
+"""Scripts of the networks' part, in the order in which they need each other; `networks.js` is the last."""
+
+
+def _script(body: Markup) -> Markup:
+    if 'class="networks"' not in body:
+        return _file("report.js")
+    files = [*(f"networks_{name}.js" for name in _NETWORKS), "networks.js"]
+    return Markup("\n").join([_file("report.js"), Markup("(() => {"), *map(_file, files), Markup("})();")])
 
 
 def _file(name: str) -> Markup:

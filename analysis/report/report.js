@@ -1,7 +1,7 @@
 "use strict";
 
-// Tables: a click, or Enter, on a header sorts by that column; another turns it round. Missing values stay last.
-for (const button of document.querySelectorAll("th button")) {
+// Tables that the page came with: a click, or Enter, on a header sorts by that column; another turns it round. Missing values stay last.
+for (const button of document.querySelectorAll("thead th button")) {
   button.addEventListener("click", () => {
     const header = button.closest("th");
     const table = header.closest("table");
@@ -58,8 +58,7 @@ for (const fold of document.querySelectorAll("details")) {
   });
 }
 
-// A network's test images: a link in the table leads to its column, and so does a click on its point. On a touch screen
-// the first tap tells what the point is, and the second follows it. The address keeps the place, so that "back" returns.
+// A network's test images: a link leads to its column. The address keeps the place, so that "back" returns.
 const PREFIX = "#images-";
 
 function chosen() {
@@ -77,28 +76,8 @@ function showImages() {
   return true;
 }
 
-function follow(cell) {
-  for (const each of document.querySelectorAll(".notice")) each.textContent = "";
-  const known = [...document.querySelectorAll(".strip [data-cell]")].some((each) => each.dataset.cell === cell);
-  if (!known) {
-    const notice = document.querySelector(".notice");
-    if (notice) notice.textContent = "The report has test images of the best networks only, and not of this one.";
-  } else if (chosen() === cell) showImages();
-  else location.hash = PREFIX + encodeURIComponent(cell);
-}
-
 addEventListener("hashchange", showImages);
 showImages();
-
-let tapped = "";
-for (const figure of figures) {
-  figure.on("plotly_click", ({ points: [point] }) => {
-    const cell = (point.data.meta?.cells ?? point.data.meta?.cloud)?.[point.pointIndex];
-    if (!cell) return;
-    if (matchMedia("(pointer: coarse)").matches && tapped !== cell) tapped = cell;
-    else follow(cell);
-  });
-}
 
 // Paper is narrower than most windows, and a figure keeps its pixels: give it the width of the page while printing.
 const PAGE = 680;

@@ -38,7 +38,9 @@ def render(
     """The whole document. `more`: sections that were asked for, beside those that there are; `study`: for users'."""
     content = Content(frames, about, evidence or Evidence(), pictures, study)
     sections = [section(one.heading, partial(_inside, one, content)) for one in found_sections(more)]
-    return report_page(about.title, about.question, [*about.cautions, *cautions_of(about.profiles)], sections)
+    return report_page(
+        about.title, about.question, [*about.cautions, *cautions_of(about.profiles)], sections, about.head
+    )
 
 
 def _inside(one: Any, content: Content) -> Markup:

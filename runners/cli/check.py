@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     "--code", type=click.Path(path_type=Path), help="The folder of your own modules [default: the current one]."
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Of a data set: the folder that holds its files.")
-@click.option("--input", "image", help="Of a network: channels x height x width [default: the least it takes].")
+@click.option(
+    "--input", "image", metavar="CxHxW", help="Of a network: channels x height x width [default: the least it takes]."
+)
 @click.option("--classes", type=click.IntRange(1, 255), help="Of a network: its output channels [default: 1].")
 @json_option
 def check(

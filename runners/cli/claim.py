@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablate.errors import InputError, brief
+from ablate.runners.cli import completion
 from ablate.runners.cli.failures import fail_below_option
+from ablate.runners.cli.naming import cell_named, studies_argument
 from ablate.runners.cli.output import console, print_json
-from ablate.runners.cli.several import by_name, judged_on
+from ablate.runners.cli.several import by_name, judged_in
 from ablate.runners.cli.shared import (
     class_option,
     empty_option,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from ablate.analysis.claims.across import Across, Together
     from ablate.analysis.claims.looks_taken import Looks
     from ablate.analysis.claims.registered import Standing
+    from ablate.analysis.claims.schema import Claim
     from ablate.analysis.claims.verdict import Verdict
     from ablate.analysis.scores import Unit
     from ablate.analysis.scoring import FailBelow
@@ -37,8 +41,26 @@ _STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
 
 
 @click.command()
-@click.argument("studies", nargs=-1, required=True, metavar="STUDY...", type=click.Path(path_type=Path))
-@click.option("--claim", "name", default="lightweight", show_default=True, help="A packaged claim, or a YAML file.")
+@studies_argument
+@click.option(
+    "--claim",
+    "name",
+    default="lightweight",
+    show_default=True,
+    help="A packaged claim, or a YAML file.",
+    shell_complete=completion.claims,
+)
+@click.option(
+    "--subject",
+    metavar="CELL",
+    help="The cell that the claim is about: its label, its key, or n7 [default: as the claim says].",
+    shell_complete=completion.cells,
+)
+@click.option(
+    "--space",
+    help="Judge the trials of this space of the study alone.",
+    shell_complete=completion.spaces_of_study,
+)
 @class_option
 @empty_option
 @fail_below_option
@@ -47,6 +69,8 @@ _STYLES = {"supported": "green", "refuted": "red", "inconclusive": "yellow"}
 def claim(
     studies: tuple[Path, ...],
     name: str,
+    subject: str | None,
+    space: str | None,
     of_class: str,
     empty: Empty | None,
     fail_below: FailBelow | None,
@@ -61,10 +85,17 @@ def claim(
     Exits with 0 whatever the verdict; with 2 for a claim that cannot be asked:
     its subject has no complete trial, or a name is several configurations.
 
+    A study of several spaces may have several cells that fit a claim's subject
+    or a rival: --space judges by one space, --subject names the cell. A claim
+    with a subject of its own is another claim: register it by itself.
+
     \b
     Examples:
       ablate claim studies/baselines-isbi2012-quick
       ablate claim STUDY --claim lightweight_strict
+      ablate claim STUDY --claim lightweight_deployed
+      ablate claim STUDY --space baselines
+      ablate claim STUDY --subject n7 --claim my_claim.yaml
       ablate claim STUDY --claim my_network.yaml
       ablate claim STUDY --class liver --empty skip
       ablate claim studies/lung studies/liver studies/isbi2012 --json
@@ -78,13 +109,16 @@ def claim(
     from ablate.analysis.failure_words import failed_trainings
 
     parsed = load_claim(name).about(of_class, empty, fail_below)
+    if subject is not None:
+        parsed = _about_cell(parsed, studies, subject)
     frames, said, stands, looks = {}, [], {}, {}
     for called, path in by_name(studies).items():
         opened = open_study(path)
         found = tables(opened, unit, parsed.empty)
-        notes_too = *failed_trainings(found.trials), *remarks(found), *notes(opened)
+        frames[called], cautions = judged_in(opened, found, space, parsed.runtime)
+        found = found if space is None else frames[called]
+        notes_too = *cautions, *failed_trainings(found.trials), *remarks(frames[called]), *notes(opened)
         said += [f"{called}: {one}" if len(studies) > 1 else one for one in notes_too]
-        frames[called] = judged_on(opened, found)
         stands[called] = standing(opened, parsed)
         looks[called] = looks_of(opened, stands[called].digest)
     judged = across(parsed, frames)
@@ -92,6 +126,13 @@ def claim(
         print_json(_document(judged, stands, looks, said))
         return
     _show(judged, stands, looks, said)
+
+
+def _about_cell(claim: Claim, studies: Sequence[Path], subject: str) -> Claim:
+    """The claim with another subject. Raises `InputError` for several studies, and for a name that no cell has."""
+    if len(studies) > 1:
+        raise InputError(f"--subject {brief(subject)}: is a cell of one study; give one, or a claim of your own")
+    return claim.model_copy(update={"subject": {"cell": cell_named(open_study(studies[0]), subject)}})
 
 
 def _show(judged: Across, stands: Mapping[str, Standing], looks: Mapping[str, Looks], said: Sequence[str]) -> None:

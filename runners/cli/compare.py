@@ -11,6 +11,7 @@ import click
 
 from ablate.errors import InputError
 from ablate.runners.cli.failures import fail_below_option
+from ablate.runners.cli.naming import studies_argument
 from ablate.runners.cli.output import check_target, console, plain_table, print_json, write
 from ablate.runners.cli.several import by_name, judged_on
 from ablate.runners.cli.shared import (
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("studies", nargs=-1, required=True, metavar="STUDY...", type=click.Path(path_type=Path))
+@studies_argument
 @metric_option("--metric")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write a page here that works offline.")
 @class_option

@@ -1,15 +1,25 @@
-"""What a shell completes: names of spaces, kinds and parts, and fields. Nothing of the user's is imported for it."""
+"""What a shell completes beside commands, options and choices: names of spaces, parts, claims, trials, …, and fields.
+
+Nothing of the user's is imported for it, and none of the libraries that take a second: a shell waits for it.
+"""
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from ablate.cost.names import ALL_COSTS, RUNTIMES
 from ablate.errors import InputError
+
+if TYPE_CHECKING:
+    from ablate.study.plans import Plans
 
 Completed = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -21,7 +31,7 @@ def _those(names: Callable[[click.Context], Iterable[tuple[str, str]]]) -> Compl
     def complete(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
         try:
             return [CompletionItem(name, help=line or None) for name, line in names(context) if name.startswith(typed)]
-        except (InputError, ImportError):  # a shell has no place to say so; the command will
+        except (InputError, ImportError, OSError):  # a shell has no place to say so; the command will
             return []
 
     return complete
@@ -31,7 +41,17 @@ def spaces(context: click.Context, parameter: click.Parameter, typed: str) -> li
     """The packaged spaces, and files."""
     from ablate.search_spaces.space import packaged
 
-    found = [CompletionItem(name) for name in packaged() if name.startswith(typed)]
+    return _or_files(packaged(), typed)
+
+
+def claims(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """The packaged claims, and files."""
+    home = _place("ablate.analysis.claims")
+    return _or_files(sorted(file.stem for file in home.glob("*.yaml")) if home else [], typed)
+
+
+def _or_files(names: Iterable[str], typed: str) -> list[CompletionItem]:
+    found = [CompletionItem(name) for name in names if name.startswith(typed)]
     return found or [CompletionItem(typed, type="file")]
 
 
@@ -120,7 +140,117 @@ def _parts(kind: str | None = None) -> list[tuple[str, str]]:
     return [(name, summary(one, name)) for one in asked for name in own_parts(one)]
 
 
+def parts_of_kind(kind: str) -> Completed:
+    """The short names of a kind's parts."""
+
+    @_those
+    def parts(context: click.Context) -> Iterable[tuple[str, str]]:
+        return _parts(kind)
+
+    return parts
+
+
+@_those
+def profiles(context: click.Context) -> Iterable[tuple[str, str]]:
+    from ablate.search_spaces.profiles import PROFILES
+
+    return [(name, profile.what) for name, profile in PROFILES.items()]
+
+
+@_those
+def metrics(context: click.Context) -> Iterable[tuple[str, str]]:
+    from ablate.metrics.counts import METRICS, ON_REQUEST
+
+    return [(name, "") for name in dict.fromkeys([*METRICS, *ON_REQUEST])]
+
+
+@_those
+def figures(context: click.Context) -> Iterable[tuple[str, str]]:
+    """The figures for print: read off their source, for drawing loads much."""
+    source = _place("ablate.analysis.printed.figures")
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))) if source else ():
+        match node:
+            case (
+                ast.AnnAssign(target=ast.Name("FIGURES"), value=ast.Dict(keys))
+                | ast.Assign(targets=[ast.Name("FIGURES")], value=ast.Dict(keys))
+            ):
+                yield from ((str(key.value), "") for key in keys if isinstance(key, ast.Constant))
+
+
+@_those
+def spaces_of_study(context: click.Context) -> Iterable[tuple[str, str]]:
+    return [(space, "") for space in dict.fromkeys(run.space for run in _plans(context).runs)]
+
+
+def trials(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Trials of the study that is given; keys once one is begun."""
+    return _of_study(context, parameter, typed, {"best": "the highest validation Dice of the latest space"})
+
+
+def cells(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Cells of the study that is given, by what they are called."""
+    return _of_study(context, parameter, typed, None)
+
+
+def trial_then_files(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """A trial as the first, and files after it."""
+    begun = context.params.get("arguments") or context.params.get("keys") or context.params.get("cell")
+    return [CompletionItem(typed, type="file")] if begun else trials(context, parameter, typed)
+
+
+def _of_study(
+    context: click.Context, parameter: click.Parameter, typed: str, trials: dict[str, str] | None
+) -> list[CompletionItem]:
+    """`trials`: what names a trial beside keys, with a line; None where cells are meant."""
+    from ablate.analysis.format import level_label
+
+    @_those
+    def found(context: click.Context) -> Iterable[tuple[str, str]]:
+        yield from (trials or {}).items()
+        plans = _plans(context)
+        labels: dict[str, str] = {}
+        for key, levels in (item for run in plans.runs for item in run.trials.items()):
+            labels.setdefault(key, level_label({name: level for name, level in levels.items() if name != "seed"}))
+        called: dict[str, str] = {}
+        for key, label in labels.items():
+            called.setdefault(*((plans.names[key], label) if key in plans.names else (label, "")))
+        yield from ((name, line) for name, line in called.items() if name and " " not in name)
+        if trials is not None and typed:
+            yield from labels.items()
+
+    return found(context, parameter, typed)
+
+
+def _plans(context: click.Context) -> Plans:
+    """What was planned in the study that a command line names: without a look at its trials."""
+    from ablate.runners.cli.naming import study_named
+    from ablate.study.recovery import read_study
+
+    given = context.params.get("study") or next(iter(context.params.get("studies") or ()), None)
+    if given is None:  # of a line that is not whole, it is not parsed
+        given = study_named(next(iter(context.args), ""))
+    return read_study(given).plans
+
+
+def _place(module: str) -> Path | None:
+    """Where a module of this project is: its file, or its folder. It is not imported."""
+    spec = importlib.util.find_spec(module)
+    if spec is None:
+        return None
+    folders = list(spec.submodule_search_locations or ())
+    return Path(folders[0]) if folders else Path(spec.origin) if spec.origin else None
+
+
 def folders_or_spaces(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Folders, the packaged spaces, and files."""
-    found = spaces(context, parameter, typed)
-    return found if typed and found[0].type != "file" else [*found, CompletionItem(typed, type="file")]
+    """The packaged spaces, and files; the shell forgets what comes before those."""
+    return [CompletionItem(typed, type="file"), *(one for one in spaces(context, parameter, typed) if one.value)]
+
+
+@_those
+def costs(context: click.Context) -> Iterable[tuple[str, str]]:
+    return ALL_COSTS.items()
+
+
+@_those
+def runtimes(context: click.Context) -> Iterable[tuple[str, str]]:
+    return RUNTIMES.items()

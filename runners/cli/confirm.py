@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from ablate.errors import InputError
-from ablate.runners.cli.output import console, err_console, plain_table, print_json
+from ablate.runners.cli.output import console, plain_table, print_json, telling
 from ablate.runners.cli.shared import (
     code_option,
     json_option,
@@ -67,7 +67,7 @@ def confirm(
     from ablate.runners.trainer import Trainer, check_cluster, find_cluster
     from ablate.study.where_data_are import data_of
 
-    out = err_console() if as_json else console()
+    out = telling(err=as_json)
     with ending(err=as_json) as ends:
         training = Training(**options)
         cluster = find_cluster(training.address, out)

@@ -8,17 +8,22 @@ import click
 
 from ablate.errors import InputError
 from ablate.runners.cli import completion
-from ablate.runners.cli.output import console, plain_table, print_json
+from ablate.runners.cli.output import console, note, plain_table, print_json
 from ablate.runners.cli.shared import json_option, parse_input, parse_settings
 
 if TYPE_CHECKING:
     from ablate.part import Part
 
+_MOST_REFUSED = 4
+"""Configurations that cannot be, of which it is said why."""
+
 
 @click.command()
 @click.option("--model", help="A network by name.", shell_complete=completion.networks)
 @click.option("--space", help="A space: every network in it.", shell_complete=completion.spaces)
-@click.option("--input", "size", default="3x512x512", show_default=True, help="Channels x height x width.")
+@click.option(
+    "--input", "size", metavar="CxHxW", default="3x512x512", show_default=True, help="Channels x height x width."
+)
 @click.option(
     "--set",
     "settings",
@@ -76,15 +81,17 @@ def cost(model: str | None, space: str | None, size: str, settings: tuple[str, .
     out.print(table)
     out.print(f"for an input of {size} and one output channel", style="dim")
     if marked:
-        out.print("* the paper's column is not reproducible: its published code cannot run, and no reading of it")
-        out.print("  gives both figures (see docs/networks.md)")
+        out.print(
+            "* the paper's column is not reproducible: its published code cannot run, and no reading of it gives both "
+            "figures (see docs/networks.md)"
+        )
 
 
 def _networks(
     model: str | None, space: str | None, settings: tuple[str, ...]
 ) -> list[tuple[str, dict[str, str], Part]]:
     """Each distinct network with its label and levels."""
-    from ablate.analysis.format import level_label
+    from ablate.analysis.format import cut, level_label
     from ablate.models.network import network
     from ablate.search_spaces.networks import networks_of
     from ablate.search_spaces.space import load_space
@@ -97,4 +104,9 @@ def _networks(
         found = network(model, **{path.removeprefix("model."): value for path, value in fields.items()})
         return [(model, {}, found)]
     assert space is not None
-    return [(level_label(levels), levels, n) for levels, n in networks_of(load_space(space), fields)]
+    refused: list[str] = []
+    made = networks_of(load_space(space), fields, lambda levels, why: refused.append(f"{level_label(levels)}: {why}"))
+    shown, others = cut(refused, _MOST_REFUSED)
+    for line in [*(f"left out {one}" for one in shown), *([f"left out {others} others"] if others else [])]:
+        note(line)
+    return [(level_label(levels), levels, one) for levels, one in made]

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ablate.runners.cli.output import console
-from ablate.runners.cli.shared import study_argument
+from ablate.runners.cli.shared import open_study, study_argument
 
 
 @click.command()
@@ -28,6 +28,7 @@ def dashboard(study: Path, port: int) -> None:
     from ablate.runners.watch.dashboard import Mirror, serve
 
     out = console()
+    open_study(study)
     mirror = Mirror(study)
 
     def ready(address: str) -> None:

@@ -35,7 +35,7 @@ def data(context: click.Context) -> None:
 @data.command()
 @click.argument("target", metavar="DIR|NAME|SPACE", shell_complete=completion.folders_or_spaces)
 @partial(space_options, named=False)
-@click.option("-o", "output", type=click.Path(path_type=Path), help="A page of the images with their masks (.html).")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A page of the images with their masks (.html).")
 @click.option("--strict", is_flag=True, help="Exit with 1 where there is any doubt.")
 @json_option
 def check(target: str, output: Path | None, strict: bool, as_json: bool, **options: Any) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ablate.runners.cli.output import console, print_json
+from ablate.runners.cli.output import console, indented, print_json
 from ablate.runners.cli.shared import json_option
 
 
@@ -28,8 +28,8 @@ def datasets(as_json: bool) -> None:
     for info in described():
         where = "needs --data-dir" if info.needs_dir else "built in"
         out.print(Text.assemble((info.name, "bold"), "  ", (where, "dim")))
-        out.print(f"  {info.what}")
+        out.print(indented(info.what))
         if info.needs_dir:
-            out.print(f"  files: {info.layout}")
+            out.print(indented(f"files: {info.layout}"))
         if info.citation:
-            out.print(f"  source: {info.citation}", style="dim")
+            out.print(indented(f"source: {info.citation}"), style="dim")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablate.errors import unknown
+from ablate.runners.cli import completion
+from ablate.runners.cli.costs import in_runtime, runtime_option
 from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import console, print_json
 from ablate.runners.cli.shared import (
@@ -40,10 +42,11 @@ if TYPE_CHECKING:
 @click.command()
 @study_argument
 @metric_option("--metric")
-@click.option("--space", help="Only this space of the study.")
+@click.option("--space", help="Only this space of the study.", shell_complete=completion.spaces_of_study)
 @class_option
 @empty_option
 @fail_below_option
+@runtime_option
 @unit_option
 @json_option
 def effects(
@@ -53,6 +56,7 @@ def effects(
     of_class: str,
     empty: Empty | None,
     fail_below: FailBelow | None,
+    runtime: str | None,
     unit: Unit | None,
     as_json: bool,
 ) -> None:
@@ -77,7 +81,7 @@ def effects(
     if space is not None and not runs:
         raise unknown("space", space, {run.space for run in opened.manifest.runs})
     frames, metric = tables_with(opened, metric, of_class, unit, empty)
-    frames = failing(frames, fail_below)
+    frames = failing(in_runtime(frames, opened, runtime), fail_below)
     found = estimate(frames, runs, metric)
     lost = failures(frames, metric)
     unlike = [*failed_trainings(frames.trials), *lost_cases(lost), legend(lost, frames, metric)]

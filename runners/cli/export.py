@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ablate.errors import InputError
-from ablate.runners.cli.output import check_target, data, say, waiting, write
+from ablate.runners.cli.output import check_target, data, note, say, waiting, write
 from ablate.runners.cli.shared import (
     class_option,
     empty_option,
@@ -34,9 +34,19 @@ _MOST = 255
 @click.command()
 @study_argument
 @click.option("--table", type=click.Choice(["trials", "epochs", "images"]), help="Which table.")
-@click.option("--format", "kind", type=click.Choice(["csv", "parquet", "json"]), help="[default: -o's ending, or csv]")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["csv", "parquet", "json"]),
+    help="The kind of file [default: -o's ending, or csv].",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write [default: standard output].")
-@click.option("--metrics", default="", help="Columns of these too, with commas: sensitivity, precision, specificity.")
+@click.option(
+    "--metrics",
+    metavar="METRIC,…",
+    default="",
+    help="Columns of these too, with commas: sensitivity, precision, specificity.",
+)
 @partial(class_option, several=True)
 @empty_option
 @click.option("--to", type=(click.Choice(["optuna"]), str), metavar="optuna URL", help="A database for Optuna's tools.")
@@ -97,8 +107,8 @@ def export(
         data(content)
     else:
         write(output, content)
-    for note in [*(remarks(frames) if table == "trials" else []), *notes(opened)]:
-        say(note, err=True)
+    for line in [*(remarks(frames) if table == "trials" else []), *notes(opened)]:
+        note(line)
 
 
 def _written(frame: pd.DataFrame, kind: str) -> bytes:
@@ -119,5 +129,5 @@ def _to_optuna(study: Study, url: str, name: str | None) -> None:
         copy = Copy(study, storage, name or study.path.resolve().name)
         added = len(copy.update(study, sound.records))
     say(f"{several(added, 'trial')} added to study '{copy.optuna_study.study_name}' in {shown}")
-    for note in notes(study):
-        say(note, err=True)
+    for line in notes(study):
+        note(line)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablate.errors import InputError, brief
+from ablate.runners.cli import completion
+from ablate.runners.cli.naming import trial_named
 from ablate.runners.cli.output import check_place, console, print_json, waiting, write
 from ablate.runners.cli.shared import (
     code_option,
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @study_argument
-@click.argument("key")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file: .onnx, .pt or .pt2.")
-@click.option("--format", "form", help="onnx, torchscript or pt2 [default: as the file's name ends].")
+@click.argument("key", shell_complete=completion.trials)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file: .onnx, .pt, .pt2 or .pte."
+)
+@click.option("--format", "form", help="onnx, torchscript, pt2, executorch [default: as the file's name ends].")
 @click.option("--int8", is_flag=True, help="In whole numbers of 8 bits, calibrated on training images; onnx alone.")
 @click.option("--size", metavar="HxW", help="Height x width of the images [default: the trial's].")
 @click.option("--with-script", is_flag=True, help="Also a Python file that segments pictures without ablate.")
@@ -50,8 +54,11 @@ def export_model(
 ) -> None:
     """Write a trained network as a file that runs without ablate.
 
-    KEY is a trial's key, its first four or more characters, or "best", as for
-    `ablate predict`. The batch is free, the size of images is not.
+    KEY is a trial's key, its first four or more characters, the short name
+    (n7) or the label (levels=4) of a cell with one trial, or "best": the trial
+    of the latest space with the highest Dice on its validation images. The
+    batch is free (but for .pte, which takes one image), the size of images is
+    not.
 
     The file segments the trial's test images before it counts as made: each
     of its outputs must be within 1e-4 of the network's. An int8 file differs,
@@ -62,9 +69,9 @@ def export_model(
       ablate export-model STUDY best -o net.onnx --with-script
       ablate export-model STUDY 1f0c -o net-int8.onnx --int8
       ablate export-model STUDY 1f0c -o net.pt2 --size 512x512
+      ablate export-model STUDY best -o net.pte
     """
     from ablate.deployment.formats import format_of
-    from ablate.study.chosen import trial_called
     from ablate.study.where_data_are import data_of
 
     chosen = format_of(output, form)
@@ -74,7 +81,7 @@ def export_model(
             check_place(path)
     sides = None if size is None else _sides(size)
     opened = open_study(study)
-    trial = trial_called(opened, key)
+    trial = trial_named(opened, key)
     use_own_code(code)
     say_imports([opened.config(trial)])
     from ablate.deployment.export import export_network
@@ -117,8 +124,9 @@ def _say(out: Console, made: Made, trial: str, output: Path, script: Path | None
     from ablate.analysis.format import si
 
     data, held = made.trial.data, made.whole or made.held
+    batch = "one at a time" if output.suffix.lower() == ".pte" else "any batch"
     taken = f"{data.channels}x{data.size[0]}x{data.size[1]}"
-    out.print(f"{output}: {si(len(made.content))}B, trial {trial} ({made.trial.model.name}), images {taken}, any batch")
+    out.print(f"{output}: {si(len(made.content))}B, trial {trial} ({made.trial.model.name}), images {taken}, {batch}")
     out.print(
         f"Held against the network on {held.images} test images: outputs within {held.difference:.0e} of the "
         f"greatest, {held.others:,} of {held.pixels:,} pixels of another class, Dice {held.dice:.4f}"

@@ -8,6 +8,7 @@ import errno
 import importlib
 import os
 import platform
+import re
 import shlex
 import signal
 import sys
@@ -20,6 +21,7 @@ import click
 from ablate import DISTRIBUTION
 from ablate.analysis.format import shortened, shown
 from ablate.errors import Halted, InputError
+from ablate.runners.cli.manners import options, with_options
 from ablate.runners.cli.output import close_streams, open_streams, say
 
 _MACHINE_SAYS_NO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
@@ -70,7 +72,7 @@ class _Commands(click.Group):
         if name not in _COMMANDS:
             return None
         module = name.replace("-", "_")
-        return getattr(importlib.import_module(f"ablate.runners.cli.{module}"), module)
+        return with_options(getattr(importlib.import_module(f"ablate.runners.cli.{module}"), module))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -84,17 +86,22 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.command(
+    cls=_Commands, params=options(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80}
+)
 @click.version_option(package_name=DISTRIBUTION, message="ablate %(version)s")
 def ablate() -> None:
     """Find out which parts of a segmentation network earn their cost.
 
     \b
     Examples:
-      ablate run --space pyramid_levels           a whole study, on packaged data
-      ablate plan --space baselines               what it would cost
+      ablate run --space pyramid_levels      a whole study, on packaged data
+      ablate plan --space baselines          what it would cost
       ablate report studies/pyramid_levels-mni152-quick
-      ablate init mine                            a network of your own to start from
+      ablate init mine                       a network of your own to start from
+
+    A STUDY is the folder of a run, or its name in studies/, of which the
+    beginning is enough.
 
     \b
     Completion in bash (or zsh_source, fish_source):
@@ -141,7 +148,7 @@ def _run(arguments: list[str]) -> _Ended:
     except InputError as error:
         return _Ended(2, str(error))
     except click.ClickException as error:
-        return _Ended(2, error.format_message())
+        return _Ended(2, _of_usage(error))
     except Halted as error:
         return _Ended(1, str(error))
     except OSError as error:
@@ -153,6 +160,26 @@ def _run(arguments: list[str]) -> _Ended:
     except BaseException as error:  # extensions in Rust panic with one that is no Exception
         return _unforeseen(error, arguments)
     return _Ended(code if isinstance(code, int) else 0)
+
+
+def _of_usage(error: click.ClickException) -> str:
+    """What was wrong with a command line, and where it is told what would be right."""
+    said = error.format_message().removesuffix(".")
+    if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
+        return said + _nearest_choice(said)
+    if "Did you mean" in said or not isinstance(error, click.UsageError) or error.ctx is None:
+        return said
+    return f"{said}: `{error.ctx.command_path} --help` says what there is"
+
+
+def _nearest_choice(said: str) -> str:
+    """Of a value that is none of an option's choices, the nearest that is."""
+    _, *quoted = re.findall("'([^']*)'", said)
+    if " is not one of " not in said or not quoted:
+        return ""
+    from ablate.errors import did_you_mean
+
+    return did_you_mean(quoted[0], quoted[1:])
 
 
 def _of_the_system(error: OSError, arguments: list[str]) -> _Ended:

@@ -13,11 +13,12 @@ import contextlib
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ablate.analysis.format import shown
 from ablate.errors import InputError
@@ -26,10 +27,23 @@ from ablate.progress import told_to
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.padding import Padding
     from rich.progress import Progress
     from rich.table import Table
 
 _PIPED_WIDTH = 80
+
+
+class _Manner:
+    """How this process speaks. `quiet`: nothing but errors and results; `plain`: without colours and bold text."""
+
+    def __init__(self) -> None:
+        self.quiet = False
+        self.plain = bool(os.environ.get("NO_COLOR"))
+
+
+MANNER = _Manner()
+
 
 # Streams -------------------------------------------------------------------------------------------------------------
 
@@ -104,6 +118,27 @@ class _Stream(io.TextIOBase):
             os.close(nowhere)
 
 
+class _Trimmed(io.TextIOBase):
+    """A stream whose lines have no spaces at their ends: rich fills them up, which a terminal does not show."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        self._stream.write(re.sub(" +\n", "\n", text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
 def open_streams() -> None:
     """Make standard output and error such that printing never fails. To be called before anything is printed."""
     for descriptor in (0, 1, 2):
@@ -136,15 +171,26 @@ def console() -> Console:
     """Standard output: as wide as the terminal, 80 columns and no colour codes when piped."""
     from ablate.runners.cli.terminal import PlainConsole
 
-    stdout = PlainConsole()
-    return stdout if stdout.is_terminal else PlainConsole(width=_PIPED_WIDTH)
+    stdout = PlainConsole(plain=MANNER.plain)
+    if stdout.is_terminal:
+        return stdout
+    return PlainConsole(width=_PIPED_WIDTH, plain=MANNER.plain, file=cast("TextIO", _Trimmed(sys.stdout)))
+
+
+def telling(*, err: bool = False) -> Console:
+    """For what is said on the way to a result: standard output, or error; nowhere where a command is to be quiet."""
+    from ablate.runners.cli.terminal import PlainConsole
+
+    if MANNER.quiet:
+        return PlainConsole(silent=True)
+    return err_console() if err else console()
 
 
 def err_console() -> Console:
     """Standard error, for what is said beside a command's results: progress, notes."""
     from ablate.runners.cli.terminal import PlainConsole
 
-    return PlainConsole(stderr=True)
+    return PlainConsole(stderr=True, plain=MANNER.plain, silent=MANNER.quiet)
 
 
 def say(text: object, *, err: bool = False) -> None:
@@ -152,6 +198,12 @@ def say(text: object, *, err: bool = False) -> None:
     stream = sys.stderr if err else sys.stdout
     stream.write(shown(str(text), most=sys.maxsize) + "\n")
     stream.flush()
+
+
+def note(text: object) -> None:
+    """Print a line beside a command's results, on standard error; nothing where it is to be quiet."""
+    if not MANNER.quiet:
+        say(text, err=True)
 
 
 def data(content: bytes) -> None:
@@ -200,6 +252,13 @@ def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
+
+
+def indented(text: str) -> Padding:
+    """A paragraph below a heading, all of its lines set in."""
+    from rich.padding import Padding
+
+    return Padding(text, (0, 0, 0, 2), expand=False)
 
 
 # Files ---------------------------------------------------------------------------------------------------------------

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ablate.errors import InputError
+from ablate.runners.cli.costs import cost_option, in_runtime, runtime_option
 from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.output import check_target, console, print_json, write
 from ablate.runners.cli.shared import (
     class_option,
-    cost_option,
     empty_option,
     json_option,
     metric_option,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ablate.analysis.crossed import Interval
     from ablate.analysis.failures import Failures
+    from ablate.analysis.figures.networks import Networks
     from ablate.analysis.frames import Frames
     from ablate.analysis.names import Named
     from ablate.analysis.pareto import Cost, Pareto
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from ablate.analysis.scoring import FailBelow
     from ablate.analysis.uncertainty import UncertainFront
     from ablate.metrics.counts import Empty, MetricName
+    from ablate.study.study import Study
 
 
 @click.command()
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 @class_option
 @empty_option
 @fail_below_option
+@runtime_option
 @unit_option
 @json_option
 def pareto(
@@ -67,6 +70,7 @@ def pareto(
     of_class: str,
     empty: Empty | None,
     fail_below: FailBelow | None,
+    runtime: str | None,
     unit: Unit | None,
     as_json: bool,
 ) -> None:
@@ -81,18 +85,20 @@ def pareto(
     Examples:
       ablate pareto STUDY --x macs --y miou
       ablate pareto STUDY --y hd95 --class liver --empty skip
+      ablate pareto STUDY --x latency_ms@onnx-int8 --runtime onnx-int8
       ablate pareto STUDY -o front.html
     """
     from ablate.analysis.by_seed import by_seed, remarks
     from ablate.analysis.failure_words import failed_trainings, legend
     from ablate.analysis.failures import failing, failures
+    from ablate.analysis.report.networks_part import networks_page
     from ablate.analysis.scores import metrics_of
     from ablate.analysis.summary import front_summary
 
     check_target(output, ".html")
     opened = open_study(study)
     frames, y = tables_with(opened, y, of_class, unit, empty)
-    frames = failing(frames, fail_below)
+    frames = failing(in_runtime(frames, opened, runtime), fail_below)
     lost = failures(frames, y)
     seeds = by_seed(frames)
     known = [*metrics_of(frames.images), *frames.scoring.asked]
@@ -100,13 +106,13 @@ def pareto(
     wanted = known if output else [y]  # a page has every pair of axes; the terminal has one
     intervals, uncertain = _sure(frames, records, wanted, resamples)
     firsts = {task: (found[0], uncertain[task][0]) for task, found in records.items()}
-    resampled = dict.fromkeys(f"Resamples: {sure.note}." for _, sure in firsts.values() if sure.note)
-    said = [*remarks(frames), *notes(opened), *resampled]
+    said = [*remarks(frames), *_of_fronts(firsts.values(), notes(opened))]
     explained = legend(lost, frames, y)
     everything = [*failed_trainings(frames.trials), explained, *said]
     if output:
         title = f"Pareto front: {', '.join(run.space for run in opened.manifest.runs)}"
-        write(output, _page(title, records, uncertain, intervals, lost, frames.named, " ".join(everything)))
+        found = _networks(opened, frames, seeds, uncertain, intervals, lost)
+        write(output, networks_page(title, found, x, y, " ".join(everything)).encode())
     if as_json:
         print_json(_as_json(x, y, resamples, firsts, intervals[y], lost, frames.named, everything))
         return
@@ -117,6 +123,15 @@ def pareto(
     _print_sureness(out, firsts)
     if output:
         out.print(f"Page: {output}", soft_wrap=True)
+
+
+def _of_fronts(firsts: Iterable[tuple[Pareto, UncertainFront]], noted: Sequence[str]) -> list[str]:
+    """What must be said of fronts over what files cost; then of the study, and of resamples."""
+    from ablate.analysis.deployed import file_words
+
+    pairs = list(firsts)
+    of_files = dict.fromkeys(line for found, _ in pairs for line in file_words(found))
+    return [*of_files, *noted, *dict.fromkeys(f"Resamples: {sure.note}." for _, sure in pairs if sure.note)]
 
 
 def _print_sureness(out: Console, firsts: Mapping[str, tuple[Pareto, UncertainFront]]) -> None:
@@ -139,21 +154,25 @@ def _sure(
     return intervals, {task: uncertain_fronts(found, scores, resamples=resamples) for task, found in shown.items()}
 
 
-def _page(
-    title: str,
-    records: Mapping[str, Sequence[Pareto]],
+def _networks(
+    study: Study,
+    frames: Frames,
+    seeds: pd.DataFrame,
     uncertain: Mapping[str, Sequence[UncertainFront]],
     intervals: Intervals,
     lost: Mapping[str, Failures],
-    named: Mapping[str, Named],
-    said: str,
-) -> bytes:
-    from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
-    from ablate.analysis.report.report import figure_page
+) -> tuple[Networks, ...]:
+    """What the page shows, as the report does."""
+    from ablate.analysis.figures.networks import Known, by_task
+    from ablate.analysis.figures.networks_settings import settings_by_cell
+    from ablate.analysis.pareto import tasks
+    from ablate.analysis.scores import cell_scores
 
-    figures = {task: pareto_figure(found, uncertain[task], intervals, lost, named) for task, found in records.items()}
-    captions = {task: pareto_caption(found, uncertain[task], intervals) for task, found in records.items()}
-    return figure_page(figures, title, said, captions).encode()
+    scores, settings = cell_scores(frames, "dice"), settings_by_cell(study, frames.trials)
+    known = {
+        task: Known(intervals, found, lost, scores, settings, study.manifest.runs) for task, found in uncertain.items()
+    }
+    return by_task(frames, tasks(seeds), known)
 
 
 def _as_json(
@@ -183,11 +202,16 @@ def _as_json(
 def _fronts(trials: pd.DataFrame, x: Cost, y: MetricName, study: Path) -> dict[str, tuple[Pareto, ...]]:
     """The fronts of each data set, that of the asked axes first. Raises `InputError` where no cost is known."""
     from ablate.analysis.pareto import COST_WORDS, fronts, tasks
+    from ablate.cost.names import how_to_measure
 
     records = {task: fronts(rows, x, y) for task, rows in tasks(trials).items()}
     complete = bool((trials["state"] == "complete").any())
     if complete and not any(found[0].points for found in records.values()):
-        raise InputError(f"no network's {COST_WORDS[x]} is known: run `ablate measure {study}` first")
+        no_file = [
+            why for found in records.values() for why in (found[0].of_files.no_file if found[0].of_files else ())
+        ]
+        do = f"none has a file ({no_file[0]})" if no_file else f"run `{how_to_measure(x, study)}` first"
+        raise InputError(f"no network's {COST_WORDS[x]} is known: {do}")
     return records
 
 

@@ -53,7 +53,10 @@ class _Described:
 @click.command()
 @click.argument("name", required=False, shell_complete=completion.parts_or_kinds)
 @click.option(
-    "--kind", "asked", help="The kind of NAME, where several have it or none tells.", shell_complete=completion.kinds
+    "--kind",
+    "asked",
+    help="The kind of NAME, where several have it or none tells; without NAME, this kind.",
+    shell_complete=completion.kinds,
 )
 @click.option(
     "--code", type=click.Path(path_type=Path), help="The folder of your own modules [default: the current one]."
@@ -73,13 +76,16 @@ def parts(name: str | None, asked: str | None, code: Path | None, as_json: bool)
       ablate parts monai.networks.nets:SegResNet
       ablate parts protocol            epochs, batch size, split, ...
     """
+    from ablate.kind_of import kind_named
     from ablate.kinds import KINDS
     from ablate.modules import use_code
     from ablate.runners.request import code_folders
     from ablate.user_code import UserCode
 
     use_code(UserCode(code_folders({}, code)))
-    kind = _kind(name) if name is not None and asked is None else None
+    kind = kind_named(asked) if name is None and asked is not None else None
+    if name is not None and asked is None:
+        kind = _kind(name)
     if name is None or kind is not None:
         listed = {one: _named(one) for one in ([kind] if kind else KINDS.values())}
         if as_json:

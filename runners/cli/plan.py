@@ -10,6 +10,7 @@ import click
 
 from ablate.errors import InputError
 from ablate.runners.cli.design import write_design
+from ablate.runners.cli.naming import StudyName
 from ablate.runners.cli.output import console, plain_table, print_json
 from ablate.runners.cli.shared import (
     Prepared,
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 @partial(space_options, required=False)  # --design writes one
 @click.option(
     "--study",
-    type=click.Path(path_type=Path),
+    type=StudyName(begun=True),
     help="Say what of it this study has [default: studies/SPACE-DATA-PROFILE, if it is there].",
 )
 @click.option("--design", type=click.Choice(["leave_one_out"]), help="Write out this design of --model as a space.")
-@click.option("-o", "output", type=click.Path(path_type=Path), help="With --design: the space's file [default: print].")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="With --design: the space's file [default: print]."
+)
 @json_option
 def plan(study: Path | None, as_json: bool, design: str | None, output: Path | None, **options: Any) -> None:
     """Price a space, and reject what cannot be built, before anything is spent.

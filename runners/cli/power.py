@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ablate.errors import InputError, brief
+from ablate.runners.cli import completion
 from ablate.runners.cli.failures import fail_below_option
+from ablate.runners.cli.naming import StudyName
 from ablate.runners.cli.output import console, print_json
 from ablate.runners.cli.shared import class_option, empty_option, json_option, notes, open_study, tables, unit_option
 
@@ -23,8 +25,8 @@ _MOST = 1000
 
 
 @click.command()
-@click.argument("claim")
-@click.option("--pilot", required=True, type=click.Path(path_type=Path), help="The study with the claim's networks.")
+@click.argument("claim", shell_complete=completion.claims)
+@click.option("--pilot", required=True, metavar="STUDY", type=StudyName(), help="The study with the claim's networks.")
 @click.option("--seeds", default="2,3,5,10", show_default=True, metavar="N,…", help="Say the power of so many seeds.")
 @click.option(
     "--likely",

@@ -10,8 +10,10 @@ import click
 
 from ablate.errors import InputError, brief
 from ablate.files import kind
+from ablate.runners.cli import completion
 from ablate.runners.cli.mask_files import Job, below, check_targets, jobs
-from ablate.runners.cli.output import print_json, progress, say, write
+from ablate.runners.cli.naming import trial_named, trials_named
+from ablate.runners.cli.output import note, print_json, progress, say, write
 from ablate.runners.cli.shared import (
     code_option,
     json_option,
@@ -30,12 +32,22 @@ if TYPE_CHECKING:
 
 @click.command()
 @study_argument
-@click.argument("arguments", nargs=-1, metavar="[KEY] [IMAGE...]")
+@click.argument("arguments", nargs=-1, metavar="[KEY] [IMAGE...]", shell_complete=completion.trial_then_files)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder for the masks.")
-@click.option("--key", "keys", multiple=True, help="A trial, in place of KEY; may be given several times.")
-@click.option("--cell", help="All seeds and folds of a configuration, by the key of its cell or as n7.")
 @click.option(
-    "--all", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Every image below a folder, no IMAGE."
+    "--key",
+    "keys",
+    multiple=True,
+    help="A trial, in place of KEY; may be given several times.",
+    shell_complete=completion.trials,
+)
+@click.option(
+    "--cell",
+    help="All seeds and folds of a configuration, by its key, its label or as n7.",
+    shell_complete=completion.cells,
+)
+@click.option(
+    "--all", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Every image below a folder, without IMAGE."
 )
 @click.option("--probabilities", is_flag=True, help="Also write the probabilities, as float32.")
 @code_option
@@ -58,9 +70,9 @@ def predict(
     """Segment images with a trained trial, or with the mean of several.
 
     KEY is a trial's key, its first four or more characters, the short name
-    of a network that a search proposed (n7), or "best": the trial of the
-    latest space with the highest Dice on its validation images. Of several,
-    with commas between, the probabilities are averaged.
+    (n7) or the label (levels=4) of a cell with one trial, or "best": the trial
+    of the latest space with the highest Dice on its validation images. Of
+    several, with commas between, the probabilities are averaged.
 
     Each IMAGE comes back as a mask of its own kind, size and name: NIfTI with
     the scan's geometry, TIFF with its pages, NPY, PNG; JPEG as PNG. A mask
@@ -97,18 +109,16 @@ def predict(
     written = _segment(ensemble, left, skip_existing=skip_existing, quiet=as_json)
     if as_json:
         print_json(_document(opened, chosen, data, planned, written))
-    for note in notes(opened):
-        say(note, err=True)
+    for line in notes(opened):
+        note(line)
 
 
 def _chosen(study: Study, keys: Sequence[str], cell: str | None) -> list[str]:
     """The keys of the trials that are meant, each once."""
-    from ablate.study.chosen import trial_called, trials_of_cell
-
     if not keys and cell is None:
         raise InputError("no trial is given: give a KEY, or --cell; 'best' is the best of the latest space")
-    found = [trial_called(study, name.strip()) for names in keys for name in names.split(",")]
-    return list(dict.fromkeys([*found, *(trials_of_cell(study, cell) if cell is not None else [])]))
+    found = [trial_named(study, name.strip(), for_all="--cell") for names in keys for name in names.split(",")]
+    return list(dict.fromkeys([*found, *(trials_named(study, cell) if cell is not None else [])]))
 
 
 def _images(given: Sequence[str], folder: Path | None, output: Path) -> tuple[list[Path], Path | None]:
@@ -122,7 +132,7 @@ def _images(given: Sequence[str], folder: Path | None, output: Path) -> tuple[li
     found = below(folder, output)
     if over := found.passed_over:
         names = ", ".join(f"'{path}'" for path in over[:3]) + ", …" * (len(over) > 3)
-        say(f"Passed over, no images: {len(over)} below '{folder}' ({names})", err=True)
+        note(f"Passed over, no images: {len(over)} below '{folder}' ({names})")
     return found.images, folder
 
 
@@ -132,10 +142,10 @@ def _ensemble(study: Study, keys: Sequence[str]) -> Ensemble:
 
     ensemble = Ensemble.of_trials(study, keys)
     if len(keys) > 1:
-        say(f"The mean of {len(keys)} trials:", err=True)
+        note(f"The mean of {len(keys)} trials:")
     for trial in _described(study, keys):
         scores = f": validation Dice {trial['val_dice']:.3f}" if trial["val_dice"] is not None else ""
-        say(f"Trial {trial['key']} ({trial['label']}, seed {trial['seed']}){scores}", err=True)
+        note(f"Trial {trial['key']} ({trial['label']}, seed {trial['seed']}){scores}")
     return ensemble
 
 

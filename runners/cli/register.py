@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ablate.runners.cli import completion
 from ablate.runners.cli.failures import fail_below_option
+from ablate.runners.cli.naming import StudyName
 from ablate.runners.cli.output import console, print_json
-from ablate.runners.cli.shared import class_option, empty_option, json_option, study_argument
+from ablate.runners.cli.shared import class_option, empty_option, json_option
 
 if TYPE_CHECKING:
     from ablate.analysis.claims.registered import Standing
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("claim")
-@study_argument
-@click.option("--by", help="Who registers it [default: this machine's user].")
+@click.argument("claim", shell_complete=completion.claims)
+@click.argument("study", type=StudyName(begun=True))
+@click.option("--by", metavar="NAME", help="Who registers it [default: this machine's user].")
 @class_option
 @empty_option
 @fail_below_option

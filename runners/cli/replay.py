@@ -13,9 +13,10 @@ from ablate.errors import InputError
 from ablate.files import kind
 from ablate.modules import code_from
 from ablate.part import label_of
+from ablate.runners.cli import completion
 from ablate.runners.cli.named_parts import named_part
 from ablate.runners.cli.output import check_target, console, plain_table, print_json, progress, write
-from ablate.runners.cli.shared import json_option, open_study
+from ablate.runners.cli.shared import json_option, open_study, study_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,13 +55,14 @@ class Result(NamedTuple):
 
 
 @click.command()
-@click.argument("study", type=click.Path(path_type=Path))
+@study_argument
 @click.option(
     "--scheduler",
     "schedulers",
     metavar="PART",
     multiple=True,
     callback=named_part,
+    shell_complete=completion.parts_of_kind("scheduler"),
     help="none, pareto, pareto-promote, asha, median, hyperband, or your own; give it again to compare [default: "
     "pareto-promote].",
 )
@@ -70,6 +72,7 @@ class Result(NamedTuple):
     metavar="PART",
     multiple=True,
     callback=named_part,
+    shell_complete=completion.parts_of_kind("sampler"),
     help="shuffled (all trials, in random order), plan (as `ablate run` starts them), or a sampler: random, tpe, "
     "nsgaii, gp, known_cost, …; give it again to compare [default: shuffled].",
 )

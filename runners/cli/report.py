@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablate.runners.cli import completion
 from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.named_parts import named_part
 from ablate.runners.cli.output import check_place, check_target, say, waiting, write
@@ -40,10 +41,13 @@ if TYPE_CHECKING:
     metavar="PART",
     multiple=True,
     callback=named_part,
+    shell_complete=completion.parts_of_kind("section"),
     help="Show this section too: my_code:Section or my_code:function, looked for in the current folder; or one that "
     "is there, with settings. Give it again for more.",
 )
-@click.option("--metrics", default="", help="These too, with commas: sensitivity, precision, specificity.")
+@click.option(
+    "--metrics", metavar="METRIC,…", default="", help="These too, with commas: sensitivity, precision, specificity."
+)
 @partial(class_option, several=True)
 @empty_option
 @fail_below_option

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
+from ablate.cost.names import COSTS_OF_NETWORKS
+from ablate.runners.cli import completion
 from ablate.runners.cli.named_parts import named_part
-from ablate.runners.cli.output import console
-from ablate.runners.cli.shared import COSTS, parse_settings, space_options, training_options
+from ablate.runners.cli.naming import StudyName
+from ablate.runners.cli.output import console, telling
+from ablate.runners.cli.shared import parse_settings, space_options, training_options
 from ablate.runners.cli.training import ending
 
 
 @click.command()
 @space_options
-@click.option(
-    "--study", type=click.Path(path_type=Path), help="The study directory [default: studies/SPACE-DATA-PROFILE]."
-)
+@click.option("--study", type=StudyName(begun=True), help="The study directory [default: studies/SPACE-DATA-PROFILE].")
 @training_options
 @click.option("--retrain-other-versions", is_flag=True, help="Train what other code or PyTorch made once more.")
 @click.option(
     "--sampler",
     metavar="PART",
     callback=named_part,
+    shell_complete=completion.parts_of_kind("sampler"),
     help="Search the space: known_cost, tpe, nsgaii, gp, random, …, or your own (my_code:Sampler), propose what to "
     "train.",
 )
@@ -35,7 +36,7 @@ from ablate.runners.cli.training import ending
 )
 @click.option(
     "--cost",
-    type=click.Choice(COSTS),
+    type=click.Choice(list(COSTS_OF_NETWORKS)),
     multiple=True,
     help="A cost that --search goes by; give it again, for up to four [default: params, macs]. Latency and memory are "
     "measured of what it starts.",
@@ -55,12 +56,18 @@ from ablate.runners.cli.training import ending
     "--scheduler",
     metavar="PART",
     callback=named_part,
+    shell_complete=completion.parts_of_kind("scheduler"),
     default="none",
     show_default=True,
     help="Stop what promises nothing: pareto, pareto-promote, asha, median, hyperband, or your own; none finishes what "
     "was stopped. With settings: '{name: asha, grace: 3}'.",
 )
-@click.option("--decide", metavar="CLAIM", help="Train in looks until this claim is decided.")
+@click.option(
+    "--decide",
+    metavar="CLAIM",
+    shell_complete=completion.claims,
+    help="Train in looks until this claim is decided.",
+)
 @click.option(
     "--looks",
     metavar="N,…",
@@ -76,7 +83,7 @@ from ablate.runners.cli.training import ending
 @click.option(
     "--learn-from",
     metavar="STUDY",
-    type=click.Path(path_type=Path),
+    type=StudyName(),
     multiple=True,
     help="An earlier study of the same factors, on other data say, from which --search learns; give it again for more.",
 )
@@ -108,7 +115,7 @@ def run(**options: Any) -> None:
 
     with ending() as ends:
         settings = parse_settings(options.pop("settings"))
-        carry_out(Request(**options, settings=settings), console(), ends)
+        carry_out(Request(**options, settings=settings), telling(), ends, console())
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -12,7 +12,9 @@ import click
 from ablate.data.fit import is_scored_at_own_size
 from ablate.errors import InputError, brief, unknown
 from ablate.runners.cli import completion
-from ablate.runners.cli.output import say, waiting
+from ablate.runners.cli.naming import open_study as open_study
+from ablate.runners.cli.naming import study_argument as study_argument
+from ablate.runners.cli.output import note, waiting
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from ablate.trial import TrialConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
-COSTS = ("params", "macs", "latency_ms", "peak_memory_mb")
 
 
 def space_options(command: F, *, required: bool = True, named: bool = True) -> F:
@@ -55,7 +56,11 @@ def space_options(command: F, *, required: bool = True, named: bool = True) -> F
             shell_complete=completion.data_sets,
         ),
         click.option("--data-dir", type=click.Path(path_type=Path), help="The folder that holds its files."),
-        click.option("--profile", help="quick, standard or paper [default: standard with a GPU, else quick]."),
+        click.option(
+            "--profile",
+            help="quick, standard or paper [default: standard with a GPU, else quick].",
+            shell_complete=completion.profiles,
+        ),
         click.option("--seeds", type=click.IntRange(1), help="Seeds of each configuration [default: the profile's]."),
         click.option(
             "--folds",
@@ -89,14 +94,11 @@ def metric_option(name: str) -> Callable[[F], F]:
         name,
         default="dice",
         show_default=True,
+        metavar="METRIC",
         callback=lambda context, option, text: metric_name(text),
+        shell_complete=completion.metrics,
         help="The score: dice, iou, miou, sensitivity, precision, specificity, or a metric of the trials' own (hd95).",
     )
-
-
-def cost_option(command: F) -> F:
-    """What is on the axis of cost."""
-    return click.option("--x", type=click.Choice(COSTS), default="params", show_default=True, help="The cost.")(command)
 
 
 def unit_option(command: F) -> F:
@@ -232,10 +234,6 @@ def _gpus(context: click.Context, option: click.Parameter, text: str | None) -> 
     return parse_gpus(text) if text else None
 
 
-def study_argument(command: F) -> F:
-    return click.argument("study", type=click.Path(path_type=Path))(command)
-
-
 def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")(command)
 
@@ -293,12 +291,12 @@ def counted(trials: Sequence[Planned]) -> str:
     configs = [trial.config for trial in trials]
     cells, seeds = {config.cell for config in configs}, {config.seed for config in configs}
     folds = {config.fold for config in configs}
-    product = f"{len(cells)} configurations x {len(seeds)} seeds"
+    product = f"{several(len(cells), 'configuration')} x {several(len(seeds), 'seed')}"
     if folds != {None}:
         product += f" x {several(len(folds), 'fold')}"
     if len(cells) * len(seeds) * len(folds) != len(trials):  # splits differ
-        return f"{len(cells)} configurations, {len(trials)} trials"
-    return f"{product} = {len(trials)} trials"
+        return f"{several(len(cells), 'configuration')}, {several(len(trials), 'trial')}"
+    return f"{product} = {several(len(trials), 'trial')}"
 
 
 def extent(trials: Sequence[Planned]) -> str:
@@ -370,13 +368,7 @@ def say_imports(configs: Sequence[TrialConfig], *, everything: bool = False) -> 
     parts = [part for config in configs for part in (config.parts.values() if everything else [config.model])]
     names = dict.fromkeys(name for part in parts for name in named_within(part.canonical()))
     for place in dict.fromkeys(whereabouts(name) for name in names):
-        say(f"imports {place}", err=True)
-
-
-def open_study(path: Path) -> Study:
-    from ablate.study.study import Study
-
-    return Study.open(path)
+        note(f"imports {place}")
 
 
 def notes(study: Study) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ablate.runners.cli.output import console, print_json
+from ablate.runners.cli.output import console, indented, print_json
 from ablate.runners.cli.shared import json_option
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def spaces(as_json: bool) -> None:
     \b
     Example:
       ablate spaces
+
     A space of your own is a YAML file: copy one of these (the path is shown
     with --json) and give its path to --space.
     """
@@ -48,7 +49,7 @@ def spaces(as_json: bool) -> None:
     out = console()
     for name, (space, _) in found.items():
         out.print(Text.assemble((name, "bold"), "  ", (_what(space), "dim")))
-        out.print(f"  {space.question}")
+        out.print(indented(space.question))
 
 
 def _what(space: Space) -> str:

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ablate.errors import InputError
+from ablate.runners.cli.costs import in_runtime, runtime_option
 from ablate.runners.cli.failures import fail_below_option
-from ablate.runners.cli.output import check_target, data, say, write
+from ablate.runners.cli.naming import studies_argument
+from ablate.runners.cli.output import check_target, data, note, write
+from ablate.runners.cli.several import by_name
 from ablate.runners.cli.shared import (
     class_option,
     empty_option,
@@ -17,7 +21,6 @@ from ablate.runners.cli.shared import (
     metric_names,
     notes,
     open_study,
-    study_argument,
     tables,
     unit_option,
 )
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from ablate.analysis.scores import Unit
     from ablate.analysis.scoring import FailBelow
     from ablate.metrics.counts import Empty
+    from ablate.study.study import Study
 
 
 _MOST = 6
@@ -35,33 +39,41 @@ _ENDINGS = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
 
 
 @click.command()
-@study_argument
+@studies_argument
+@click.option(
+    "--as",
+    "layout",
+    type=click.Choice(["paper-table-2", "paper-table-3"]),
+    help="As the PyConvU-Net paper prints its results or its costs, with what it published beside.",
+)
 @click.option(
     "--format",
     "kind",
     type=click.Choice(["latex", "markdown", "csv"]),
-    help="[default: -o's ending (.tex, .md, .csv), or markdown]",
+    help="The kind of file [default: -o's ending (.tex, .md, .csv), or markdown]",
 )
 @click.option(
     "--metrics",
-    default="dice,miou",
-    show_default=True,
+    metavar="METRIC,…",
     help="Any of dice, iou, miou, sensitivity, precision, specificity and the trials' own metrics, with commas. Where "
-    "there are several classes, those of each class come too.",
+    "there are several classes, those of each class come too. [default: dice,miou]",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write [default: standard output].")
 @partial(class_option, several=True)
 @empty_option
 @fail_below_option
+@runtime_option
 @unit_option
 def table(
-    study: Path,
+    studies: tuple[Path, ...],
+    layout: str | None,
     kind: str | None,
-    metrics: str,
+    metrics: str | None,
     output: Path | None,
     classes: tuple[str, ...],
     empty: Empty | None,
     fail_below: FailBelow | None,
+    runtime: str | None,
     unit: Unit | None,
 ) -> None:
     """A study's results as a paper prints them.
@@ -69,41 +81,80 @@ def table(
     One row a configuration: each score with the half-width of its 95 %
     interval, the best in bold, what is significantly worse marked, test cases
     that it lost (fails) with the most that their rate can be, and costs. The
-    caption says what the numbers are of. LaTeX needs booktabs.
+    caption says what the numbers are of. LaTeX needs booktabs. Of several
+    studies --as paper-table-2 has each data set side by side.
 
     \b
     Examples:
       ablate table STUDY --format latex -o results.tex
+      ablate table STUDY STUDY --as paper-table-2 -o table2.tex
       ablate table STUDY --metrics dice,iou,miou
       ablate table STUDY --fail-below 0.5
       ablate table STUDY --metrics dice,hd95 --class liver --class tumour
     """
-    from ablate.analysis.by_seed import remarks
-    from ablate.analysis.failures import failing
-    from ablate.analysis.frames import scored
-    from ablate.analysis.report.about import about
-    from ablate.analysis.tables import results_table
-    from ablate.analysis.typeset import comma_separated, latex, markdown
-
     check_target(output, *(ending for ending, written in _ENDINGS.items() if kind in (None, written)))
-    named = metric_names(metrics) or [metric_name(metrics)]  # which says that this is none
-    opened = open_study(study)
-    frames = failing(tables(opened, unit, empty), fail_below)
-    chosen, left_out = _columns(frames, named, classes)
-    frames = scored(frames, chosen)
-    said = [*remarks(frames), *left_out, *notes(opened)]
-    stand_for = [f"{one.name}: {one.configuration}." for one in frames.named.values()]
-    found = results_table(frames, chosen, facts=about(opened, frames).facts, notes=[*said, *stand_for])
     kind = kind or (_ENDINGS.get(output.suffix.lower()) if output else None) or "markdown"
-    text = {"latex": latex, "markdown": markdown, "csv": comma_separated}[kind](found)
+    if layout:
+        if metrics or classes or fail_below or runtime:
+            raise InputError(
+                f"--as {layout} says which columns there are: leave out --metrics, --class, --fail-below and --runtime"
+            )
+        text, said = _as_paper(layout, kind, [open_study(path) for path in by_name(studies).values()], unit, empty)
+    elif len(studies) > 1:
+        raise InputError("a table is of one study; --as paper-table-2, and `ablate compare`, are of several")
+    else:
+        opened = open_study(studies[0])
+        frames = in_runtime(tables(opened, unit, empty), opened, runtime)
+        text, said = _results(kind, opened, frames, metrics or "dice,miou", classes, fail_below)
     content = text.encode(errors="backslashreplace")
     if output:
         write(output, content)
     else:
         data(content)
     if kind == "csv":
-        for note in [*said, *stand_for]:
-            say(note, err=True)
+        for line in said:
+            note(line)
+
+
+def _results(
+    kind: str,
+    study: Study,
+    frames: Frames,
+    metrics: str,
+    classes: tuple[str, ...],
+    fail_below: FailBelow | None,
+) -> tuple[str, list[str]]:
+    """The table of a study, and what must be said of it (in `csv` beside it, else within)."""
+    from ablate.analysis.by_seed import remarks
+    from ablate.analysis.failures import failing
+    from ablate.analysis.frames import scored
+    from ablate.analysis.report.about import about
+    from ablate.analysis.tables import results_table
+    from ablate.analysis.typeset import FORMATS
+
+    named = metric_names(metrics) or [metric_name(metrics)]  # which says that this is none
+    frames = failing(frames, fail_below)
+    chosen, left_out = _columns(frames, named, classes)
+    frames = scored(frames, chosen)
+    said = [*remarks(frames), *left_out, *notes(study)]
+    said += [f"{one.name}: {one.configuration}." for one in frames.named.values()]
+    return FORMATS[kind](results_table(frames, chosen, facts=about(study, frames).facts, notes=said)), said
+
+
+def _as_paper(
+    layout: str, kind: str, studies: list[Study], unit: Unit | None, empty: Empty | None
+) -> tuple[str, list[str]]:
+    """As `_results`, by the name of a table of the paper's."""
+    from ablate.analysis.by_seed import remarks
+    from ablate.analysis.paper.tables import TABLES, Held
+    from ablate.analysis.paper.typeset import FORMATS
+    from ablate.analysis.report.about import about
+
+    held = []
+    for study in studies:
+        frames = tables(study, unit, empty)
+        held.append(Held(study, frames, about(study, frames).facts, [*remarks(frames), *notes(study)]))
+    return FORMATS[kind](TABLES[layout](held)), list(dict.fromkeys(note for one in held for note in one.notes))
 
 
 def _columns(frames: Frames, named: list[str], classes: tuple[str, ...]) -> tuple[list[str], list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -19,8 +19,27 @@ class PlainConsole(Console):
     What is meant to be coloured is given a `style`, or is a `rich.text.Text`.
     """
 
-    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
-        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+    def __init__(
+        self,
+        *,
+        stderr: bool = False,
+        width: int | None = None,
+        plain: bool = False,
+        silent: bool = False,
+        file: IO[str] | None = None,
+    ) -> None:
+        """`plain`: without colours and bold text; `silent`: what is printed goes nowhere."""
+        super().__init__(
+            stderr=stderr,
+            width=width,
+            markup=False,
+            emoji=False,
+            highlight=False,
+            color_system=None if plain else "auto",
+            quiet=silent,
+            file=file,
+            force_terminal=False if silent else None,
+        )
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(shown(text, most=sys.maxsize), **options)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ablate.runners.cli.output import say
+from ablate.runners.cli.output import note, say
 from ablate.runners.cli.shared import study_argument
 
 
@@ -68,4 +68,4 @@ def _open(address: str) -> None:
     except webbrowser.Error:
         opened = False
     if not opened:
-        say("no browser was found: open the address yourself", err=True)
+        note("no browser was found: open the address yourself")

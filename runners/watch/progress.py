@@ -64,6 +64,8 @@ class Progress:
         self._states: Counter[str] = Counter()
         self._slots = 1
         """How many trials ran at a time."""
+        self._said: dict[str, int] = {}
+        """The last epoch of a trial that a line was printed of."""
         self._last_epoch: dict[str, float] = {}
         """When the last epoch of each running trial ended, by a clock that only moves on."""
         now = time.time()
@@ -122,8 +124,9 @@ class Progress:
             self._live.epochs_done += 1
             self._times.known.see(self._known[key], epoch.seconds)
         if not self._console.is_terminal and time.monotonic() - self._last_line >= _LINE_EVERY_SECONDS:
-            for row in self._live.running.values():
-                if row.val_dice is not None:
+            for other, row in self._live.running.items():
+                if row.val_dice is not None and self._said.get(other) != row.epoch:
+                    self._said[other] = row.epoch
                     self._line(f"        {row.name}: epoch {row.epoch}/{row.epochs}, val Dice {row.val_dice:.3f}")
 
     def paused(self, key: str) -> None:

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablate.analysis.crossed import components, components_of, interval_of, p_value_of, seeds_needed
+from ablate.analysis.crossed import (
+    Components,
+    components,
+    components_of,
+    interval_of,
+    p_value_of,
+    seeds_needed,
+    standard_error,
+)
 from ablate.analysis.independent import FEWEST_SLICES, Columns, effective_number, in_order, units_of
 from ablate.analysis.scores import CellScores
 from ablate.analysis.scoring import stacks_of
@@ -206,6 +214,17 @@ def test_fewer_than_twenty_slices_of_one_volume_have_no_interval():
     assert math.isfinite(mean_interval(cell(values, of._replace(stack=False))).low)
 
 
+def test_slices_that_are_as_sure_as_a_single_image_are_compared_without_an_interval():
+    """As in the packaged study with three seeds: 12 slices whose differences hardly change from one to the next."""
+    along = np.linspace(-0.05, 0.05, 12) + np.random.default_rng(0).normal(0, 0.01, (3, 1))
+    of = columns(*[1] * 12, stack=True)
+    found = difference(cell(0.5 + along, of), cell(np.full((3, 12), 0.5), of, "b"), "dice")
+    assert math.isnan(found.interval.low)
+    assert found.p_value is None
+    assert "12 slices of one volume are too few" in found.note
+    assert "on these slices alone" in found.note
+
+
 @pytest.mark.parametrize(
     ("looks", "stack"),
     [
@@ -236,3 +255,11 @@ def test_a_bootstrap_of_slices_draws_as_many_as_they_count_as():
         drawn.append((hierarchical_bootstrap([matrix], 200, rng, of).var(), matrix.mean() ** 2))
     ours, truth = np.mean(drawn, axis=0)
     assert ours >= 0.8 * truth  # a bootstrap of independent slices has an eighth of it
+
+
+def test_images_that_count_as_one_leave_no_degrees_of_freedom_and_no_interval():
+    one = Components(0.1, seeds=3, images=12, seed=1e-4, image=1e-4, residual=1e-4, effective=1.0)
+    error, df = standard_error(one)
+    assert error == pytest.approx(math.sqrt((1e-4 + 12e-4 + 1e-4 + 3e-4 - 1e-4) / 36))
+    assert df == 0
+    assert "count as 1.0" in interval_of(one).why

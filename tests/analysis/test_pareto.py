@@ -392,7 +392,12 @@ def test_a_measured_cost_has_three_digits(value: float, shown: str) -> None:
 
 def test_costs_have_their_names_in_titles_and_sentences() -> None:
     assert COST_WORDS == {
-        "params": "parameters", "macs": "MACs", "latency_ms": "latency", "peak_memory_mb": "peak memory"
+        "params": "parameters", "macs": "MACs", "latency_ms": "latency", "peak_memory_mb": "peak memory",
+        "latency_ms@onnx": "latency in ONNX", "peak_memory_mb@onnx": "peak memory in ONNX",
+        "file_mb@onnx": "file size in ONNX", "latency_ms@onnx-int8": "latency in ONNX int8",
+        "peak_memory_mb@onnx-int8": "peak memory in ONNX int8", "file_mb@onnx-int8": "file size in ONNX int8",
+        "latency_ms@executorch": "latency in ExecuTorch", "peak_memory_mb@executorch": "peak memory in ExecuTorch",
+        "file_mb@executorch": "file size in ExecuTorch",
     }  # fmt: skip
     assert axis_title("macs", "cpu").startswith("MACs (multiply–accumulates")
     assert axis_title("peak_memory_mb") == "Peak memory (MB)"

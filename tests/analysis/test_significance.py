@@ -400,6 +400,16 @@ def _by_loops(matrix: np.ndarray) -> tuple[float, float, float]:
     return found["seed"], found["image"], residual
 
 
+def test_images_that_are_worth_one_have_a_spread_and_no_degrees_of_freedom() -> None:
+    """Slices of one volume that all vary together."""
+    for seeds in (2, 3):
+        worth_one = Components(0.1, seeds, 12, 0.01**2, 0.02**2, 0.01**2, effective=1.0)
+        error, df = standard_error(worth_one)
+        assert error == pytest.approx(standard_error(worth_one._replace(effective=None))[0])
+        assert df == 0
+        assert np.isnan(interval_of(worth_one).low)
+
+
 @pytest.mark.parametrize(("seeds", "images"), list(itertools.product((2, 3, 5), (2, 3, 6))))
 def test_components_and_standard_errors_are_those_of_their_definitions(seeds: int, images: int) -> None:
     rng = np.random.default_rng(seeds * 10 + images)

@@ -1,7 +1,7 @@
 """The pages of docs/ as a user follows them: their files, and the commands that they give.
 
 A block with a title is a file, and the blocks of one YAML file add up. In a block of `console`, lines that begin with
-`$` are commands.
+`$` are commands; of one of `sh`, all are. A block that no test runs has `<!-- not run: why -->` on the line before it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from typing import Any, NamedTuple
 import yaml
 
 DOCS = Path(__file__).parents[2] / "docs"
+ROOT = DOCS.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 _BLOCK = re.compile(r'^```(\w+)(?: title="([^"\n]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+_COMMANDS = re.compile(
+    r"^(?: *<!-- not run: (?P<why>.+?) -->\n)?"
+    r"(?P<indent> *)```(?P<kind>console|sh)\n(?P<text>.*?)^(?P=indent)```$",
+    re.MULTILINE | re.DOTALL,
+)
+_PROMPT = re.compile(r"^ *(?:\w*\$|#) ")
 _RUNS = """
 import json, sys
 from ablate.runners.cli.main import _run
@@ -34,6 +42,43 @@ class Said(NamedTuple):
     out: str
     code: int
     line: str
+
+
+class Block(NamedTuple):
+    """Commands of a page, by its path and line, each with the lines that it is shown to print.
+
+    `why` nothing runs them, '' where a test does. A line that is `…` stands for others, and is left out.
+    """
+
+    page: str
+    line: int
+    kind: str
+    shown: dict[str, list[str]]
+    why: str
+
+    @property
+    def ours(self) -> list[str]:
+        return [command for command in self.shown if command.startswith("ablate ")]
+
+
+def blocks() -> list[Block]:
+    """Every block of commands of README.md, CONTRIBUTING.md and docs/."""
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        for block in _COMMANDS.finditer(text):
+            shown: dict[str, list[str]] = {}
+            printed: list[str] = []
+            for line in block["text"].replace("\\\n", " ").splitlines():
+                prompt = _PROMPT.match(line) if block["kind"] == "console" else re.match("", line)
+                if prompt:
+                    printed = []
+                    shown |= {part.strip(): printed for part in line[prompt.end() :].split(" && ")}
+                elif line.strip() != "…":
+                    printed.append(line)
+            at = text[: block.start()].count("\n") + 1
+            found.append(Block(str(page.relative_to(ROOT)), at, block["kind"], shown, block["why"] or ""))
+    return found
 
 
 def files_of(page: str) -> dict[str, str]:

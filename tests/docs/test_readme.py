@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pages import DOCS, commands_of, files_of, run
+from pages import DOCS, blocks, files_of, run
 
 README = "../README.md"
 
@@ -12,8 +12,8 @@ README = "../README.md"
 def test_the_network_is_checked_and_what_is_asked_of_it_is_planned(tmp_path):
     for name, text in files_of(README).items():
         (tmp_path / name).write_text(text)
-    listed = [command for command in commands_of(README) if "my_nets" in command or "space.yaml" in command]
-    own = [command for command in listed if "my_space" not in command]
+    unmarked = [block for block in blocks() if block.page == "README.md" and block.kind == "console" and not block.why]
+    own = [command for block in unmarked for command in block.shown]
     said = run([command.replace("ablate run", "ablate plan") for command in own], tmp_path)
     assert len(said) == 3
     assert not {command: end.line for command, end in said.items() if end.code}

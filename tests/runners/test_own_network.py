@@ -98,7 +98,7 @@ def run(folder: Path, *more: str) -> str:
 def test_it_is_planned_trained_judged_and_asked_and_only_what_changed_is_trained_again(folder):
     study = folder / "study"
     planned = ablate("plan", "--space", folder / "space.yaml", cwd=folder).stdout
-    assert "4 configurations x 1 seeds = 4 trials" in planned
+    assert "4 configurations x 1 seed = 4 trials" in planned
     assert "4 trials trained" in run(folder)
     # In another place, with nothing of the user's, whatever only reads works.
     elsewhere = folder / "elsewhere"

@@ -65,7 +65,8 @@ class Found(Section):
 
 
 def findings_section(content: Content, task: str) -> Markup:
-    return laid_out("findings", task=content.heading(task), found=_findings(content, task))
+    found, short = _findings(content, task), content.has_short_names
+    return laid_out("findings", task=content.heading(task), found=found, short=short)
 
 
 def _findings(content: Content, task: str) -> Findings | None:

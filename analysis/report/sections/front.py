@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Literal
 from markupsafe import Markup
 
 from ablate.analysis.figures.hypervolume import Spent, spent_figure
-from ablate.analysis.figures.pareto import pareto_figure
-from ablate.analysis.format import CHOSEN, several, shortened
+from ablate.analysis.figures.networks import Known
+from ablate.analysis.figures.networks import by_task as networks_by_task
+from ablate.analysis.figures.networks_settings import settings_by_cell
+from ablate.analysis.format import several
 from ablate.analysis.front_words import told_apart
 from ablate.analysis.pareto import COST_WORDS, Pareto, amount, most_dominated
 from ablate.analysis.report.content import Content
-from ablate.analysis.report.page import NOTHING, Part, laid_out, made, plot
+from ablate.analysis.report.networks_part import networks_part
+from ablate.analysis.report.page import NOTHING, Part, laid_out, plot
 from ablate.analysis.report.sections.base import Section, of_tasks
 from ablate.metrics.counts import METRICS
 from ablate.settings import Number
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Fronts(Section):
-    """The Pareto plot of each data set, how to read it, and what the training bought."""
+    """Every network, in a plot and a table; how sure the front is, and what the training bought."""
 
     name: Literal["front"] = "front"
     title: str = "Score against cost"
@@ -32,43 +35,30 @@ class Fronts(Section):
 
     def parts(self, content: Content) -> Iterable[Part]:
         return [
-            lambda: of_tasks(content, front_section),
-            lambda: front_marks(content),
+            lambda: networks_section(content),
+            lambda: of_tasks(content, sureness_section),
             lambda: spent_section(content.evidence.spent),
         ]
 
 
-def front_section(content: Content, task: str) -> Markup:
-    records, uncertain = content.fronts[task], content.evidence.uncertain.get(task, ())
-    if not records[0].points:
-        return NOTHING
-    evidence = content.evidence
-    legible, named = [_legible(record) for record in records], content.frames.named
-    drawn = pareto_figure(legible, uncertain, evidence.intervals, evidence.failures, named)
-    at = list(content.by_task).index(task)
-    return laid_out(
-        "front",
-        task=content.heading(task),
-        plot=plot(drawn, f"pareto{at or ''}", "Pareto plot of score against cost"),
-        sureness=made(lambda: _sureness(records[0], uncertain)),
-    )
+def networks_section(content: Content) -> Markup:
+    """The networks of every data set, one of which is shown at a time."""
+    evidence, study = content.evidence, content.study
+    settings = {} if study is None else settings_by_cell(study, content.frames.trials)
+    runs = () if study is None else study.manifest.runs
+    known = {
+        task: Known(
+            evidence.intervals, evidence.uncertain.get(task, ()), evidence.failures, evidence.scores, settings, runs
+        )
+        for task in content.by_task
+    }
+    return networks_part(networks_by_task(content.frames, content.by_task, known))
 
 
-def front_marks(content: Content) -> Markup:
-    if not any(records[0].points for records in content.fronts.values()):
-        return NOTHING
-    bars = "95 % intervals of the mean" if any(content.evidence.intervals.values()) else "standard deviation over seeds"
-    marked = bool(content.all_corrected)
-    corrected = f", of networks on a front corrected for having been chosen ({CHOSEN})" if marked else ""
-    return laid_out("front_marks", bars=bars, corrected=corrected, pictured=bool(content.pictured))
-
-
-def _legible(record: Pareto) -> Pareto:
-    """With names that fit a figure."""
-    return record._replace(
-        points=tuple(point._replace(label=shortened(point.label)) for point in record.points),
-        trivial=tuple(point._replace(label=shortened(point.label)) for point in record.trivial),
-    )
+def sureness_section(content: Content, task: str) -> Markup:
+    record, uncertain = content.fronts[task][0], content.evidence.uncertain.get(task, ())
+    said = _sureness(record, uncertain) if record.points else NOTHING
+    return laid_out("front", task=content.heading(task), sureness=said) if said else NOTHING
 
 
 def _sureness(front: Pareto, records: Sequence[UncertainFront]) -> Markup:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from ablate.analysis.format import shortened
 from ablate.analysis.guard import attempt
-from ablate.analysis.report.content import Content, Picture, best_first
+from ablate.analysis.pareto import best_first
+from ablate.analysis.report.content import Content, Picture
 from ablate.analysis.report.page import NOTHING, Part, laid_out
 from ablate.analysis.report.sections.base import Section
 from ablate.errors import InputError

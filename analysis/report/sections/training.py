@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from ablate.analysis.figures.curves import curves, curves_figure
 from ablate.analysis.format import shortened
-from ablate.analysis.report.content import Content, best_first
+from ablate.analysis.pareto import best_first
+from ablate.analysis.report.content import Content
 from ablate.analysis.report.page import NOTHING, Part, laid_out, plot
 from ablate.analysis.report.sections.base import Section
 from ablate.settings import Number

@@ -18,7 +18,7 @@ from ablate.runners.search.surrogate import Floats, Surrogate, fit
 
 if TYPE_CHECKING:
     from ablate.cost.measured import Measured
-    from ablate.search_spaces.space import Constraint
+    from ablate.search_spaces.constraints import Constraint
 
 KNOWN = ("params", "macs")
 """Costs that are known beforehand."""

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import quantile_test
 
 from ablate.cost import rounds as module
-from ablate.cost.rounds import FEWEST, NARROW, WARM_UP, Rounds, half_width, median_interval, timed
+from ablate.cost.rounds import FEWEST, NARROW, WARM_UP, Rounds, half_width, median_interval, timed, timed_in_turn
 
 
 @pytest.mark.parametrize("count", [6, 7, 20, 21, 100, 601])
@@ -99,3 +99,26 @@ def test_the_interval_holds_the_median_as_often_as_it_says_though_it_decides_whe
 
 def test_a_median_of_nothing_is_wide():
     assert half_width(0.0, (0.0, 0.0)) == math.inf
+
+
+def test_several_networks_are_timed_a_round_of_each_in_turn(monkeypatch):
+    """So a disturbance lengthens each alike; what is known well enough has no more rounds."""
+    order, wall = [], [0.0]
+
+    def step(name: str, durations):
+        def run() -> None:
+            order.append(name)
+            wall[0] += next(durations)
+
+        return run
+
+    monkeypatch.setattr(module.time, "perf_counter", lambda: wall[0])
+    monkeypatch.setattr(module.time, "process_time", lambda: wall[0])
+    unsteady = (1.0 + 0.5 * (n % 2) for n in range(10**6))
+    steps = [step("steady", repeat(0.2)), step("unsteady", unsteady)]
+    steady, wide = timed_in_turn(steps, lambda: None, 6, 20.0, lambda: None)
+    rounds = order[2 * WARM_UP :]
+    assert rounds[:12] == ["steady", "unsteady"] * 6
+    assert set(rounds[12:]) == {"unsteady"}
+    assert steady.wall == pytest.approx([0.2] * 6)
+    assert 20 <= sum(wide.passes) < 22

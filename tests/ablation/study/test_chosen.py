@@ -55,7 +55,7 @@ def test_only_the_latest_space_and_complete_trials_count(three, tmp_path):
 def test_a_study_without_a_complete_trial_has_no_best(three, tmp_path):
     a, *_ = three
     study = study_of(tmp_path / "s", [(a, 0.9)], seed_0="failed")
-    with pytest.raises(InputError, match="has no complete trial of its latest space: give a KEY"):
+    with pytest.raises(InputError, match="has no complete trial of its latest space, space0: give a KEY"):
         best_trial(study)
     with pytest.raises(InputError, match=f"cell {a.trial.cell} has no complete trial"):
         trials_of_cell(study, a.trial.cell)
@@ -76,7 +76,7 @@ def test_the_beginning_of_a_key_stands_for_it(three, tmp_path):
     with pytest.raises(InputError, match=rf"key '{a.trial.key[:3]}': give at least 4 characters of {a.trial.key}"):
         trial_called(study, a.trial.key[:3])
     for wrong in ("", "zzzz", a.trial.key + "0", a.trial.key[1:], "BEST"):
-        with pytest.raises(InputError, match="unknown key"):
+        with pytest.raises(InputError, match="unknown trial"):
             trial_called(study, wrong)
 
 

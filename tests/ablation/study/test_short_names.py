@@ -99,11 +99,11 @@ def test_a_network_may_be_named_by_its_short_name(tmp_path: Path) -> None:
     study = searched_study(tmp_path / "study", small, *large, Made(8, [0.1], state="stopped"))
     assert trial_called(study, "n1") == small.config.key
     assert set(trials_of_cell(study, "n2")) == {one.config.key for one in large}
-    with pytest.raises(InputError, match="n2 has 2 complete trials: give --cell n2"):
+    with pytest.raises(InputError, match="n2 has 2 complete trials: give the key of one"):
         trial_called(study, "n2")
     with pytest.raises(InputError, match="has no complete trial"):
         trials_of_cell(study, "n3")
-    with pytest.raises(InputError, match="unknown network 'n9'"):
+    with pytest.raises(InputError, match="unknown cell 'n9'"):
         trials_of_cell(study, "n9")
 
 

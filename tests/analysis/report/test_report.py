@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +52,7 @@ class Document(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
         self.elements.append((tag, attributes))
-        if tag not in ("meta", "link", "img", "br"):
+        if tag not in ("meta", "link", "img", "br", "input"):
             self._open.append(tag)
         if tag == "table":
             self._table = attributes.get("id") or attributes.get("class") or ""
@@ -110,31 +112,38 @@ def test_every_text_is_escaped(whole: str) -> None:
     document = Document(whole)
     images = [attributes for tag, attributes in document.elements if tag == "img"]
     assert all("onerror" not in attributes for attributes in images)
-    # Title and heading, question, note, fact and its name, label in sentence, table and strip, errors, image.
-    assert document.text.count(HOSTILE) >= 10
+    # Title and heading, question, note, fact and its name, failed trials and their errors, image.
+    assert document.text.count(HOSTILE) >= 9
     assert "onerror=\"alert('1')\">" not in whole
 
 
-def test_table_has_every_cell_and_trivial_row_best_first(whole: str) -> None:
-    rows = Document(whole).tables["cells"]
-    assert len(rows) == 7 + 3
-    assert rows[0][0] == "attention"
-    assert [row[0] for row in rows][-3:] == ["all foreground", "mean mask", "all background"]
-    attention = rows[0]
-    assert re.fullmatch(r"0\.\d{3}.±.0\.\d{3}", attention[1])
-    assert attention[4:7] == [f"34.9{NBSP}M", f"16.7{NBSP}G", "3"]
-    assert attention[9:] == ["Parameters, MACs", "Attention U-Net"]
+def networks(html: str) -> dict[str, Any]:
+    """What the plot and the table of a page are drawn from."""
+    return json.loads(re.findall(r'<script type="application/json">(.*?)</script>', html, flags=re.DOTALL)[0])[0]
 
 
-def test_sort_values_are_the_numbers_shown(whole: str) -> None:
-    body = whole.partition('id="cells"')[2].partition("</table>")[0]
-    values = re.findall(r'class="number" data-sort="([^"]*)">([^<]*)<', body)
-    assert values
-    for sort, shown in values:
-        if shown == "–":
-            assert sort == ""
-        elif "±" in shown or re.fullmatch(r"\d\.\d{3}", shown):
-            assert f"{float(sort):.3f}" == shown[:5]
+def quantity(found: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(one for one in found["quantities"] if one["name"] == name)
+
+
+def test_every_cell_and_trivial_row_is_in_the_data_best_first(whole: str) -> None:
+    found = networks(whole)
+    assert len(found["labels"]) == 7 + 3
+    assert found["trivial"] == 3
+    assert found["labels"][0] == "attention"
+    assert found["labels"][-3:] == ["all foreground", "mean mask", "all background"]
+    dice = quantity(found, "dice")
+    assert dice["values"][:7] == sorted(dice["values"][:7], reverse=True)
+    assert dice["spread"][0] > 0
+    assert quantity(found, "params")["values"][0] == 34_880_000
+    assert quantity(found, "macs")["values"][0] == 16_660_000_000
+    assert found["seeds"][0] == 3
+
+
+def test_the_data_hold_no_character_that_acts(whole: str) -> None:
+    text = re.findall(r'<script type="application/json">(.*?)</script>', whole, flags=re.DOTALL)[0]
+    assert not set("<>&") & set(text)
+    assert HOSTILE in networks(whole)["labels"]
 
 
 def test_failed_trials_are_listed_with_their_reason(whole: str) -> None:
@@ -226,8 +235,7 @@ def test_of_many_cells_those_beyond_the_first_wait_to_be_asked_for() -> None:
     document = Document(render(Tables(trials, study().epochs, study().images), about(), [shown]))
     heads = [a for tag, a in document.elements if tag == "th" and "data-cell" in a]
     assert [a["data-cell"] for a in heads if a.get("class") != "more"] == [f"c{i:02}" for i in range(12)]
-    links = {a["href"] for tag, a in document.elements if tag == "a"}
-    assert links == {f"#{a['id']}" for a in heads}
+    assert [a["id"] for a in heads] == [f"images-{a['data-cell']}" for a in heads]  # where links lead
 
 
 def test_large_pictures_are_brought_to_the_size_they_are_shown_at() -> None:
@@ -391,11 +399,12 @@ def test_verdict_has_outcome_figure_and_interval() -> None:
 
 
 def test_interval_takes_the_place_of_the_deviation_where_it_is_known() -> None:
-    document = Document(render(study(), about(), (), _evidence()))
-    rows = {row[0]: row for row in document.tables["cells"]}
-    means = study().trials.query("cell == 'a1'")["dice"].mean()
-    assert rows["unet"][1] == f"{means:.3f}[0.831, 0.853]"
-    assert "±" in rows["unet++"][1]
+    found = networks(render(study(), about(), (), _evidence()))
+    dice, at = quantity(found, "dice"), found["labels"].index("unet")
+    assert dice["values"][at] == pytest.approx(study().trials.query("cell == 'a1'")["dice"].mean())
+    assert (dice["low"][at], dice["high"][at], dice["spread"][at]) == (0.8312, 0.8533, None)
+    assert dice["spread"][found["labels"].index("unet++")] > 0
+    assert quantity(found, "miou")["spread"][at] > 0
 
 
 def test_effects_table_has_each_effect_with_its_significance() -> None:
@@ -404,25 +413,23 @@ def test_effects_table_has_each_effect_with_its_significance() -> None:
     assert rows[1][3:6] == ["+0.005", "[−0.005, +0.015]", "0.3"]
 
 
-def test_of_many_cells_the_table_keeps_front_trivial_rows_and_the_best() -> None:
+def test_of_many_cells_all_are_in_the_data() -> None:
     random = np.random.default_rng(0)
     rows = [trial(f"c{i}", float(random.uniform(0.6, 0.9)), float(random.uniform(1e5, 1e8))) for i in range(700)]
     rows.append(trial("cheap", 0.55, 10))
     trials = table(*rows, *trivial())
-    document = Document(render(Tables(trials, study().epochs.iloc[:0], study().images), about()))
-    shown = [row[0] for row in document.tables["cells"]]
-    assert len(shown) == 500
-    assert {"cheap", "all foreground", "mean mask", "all background"} <= set(shown)
-    best = sorted(rows, key=lambda row: -row["dice"])
-    assert {row["label"] for row in best[:400]} <= set(shown)
-    assert "Of 704 rows the 500 are shown" in document.text
+    found = networks(render(Tables(trials, study().epochs.iloc[:0], study().images), about()))
+    assert set(found["labels"][:701]) == {row["label"] for row in rows}
+    assert found["progress"]["epochs"] == []
 
 
 def test_names_of_200_characters_are_whole_in_the_table_and_short_in_figures() -> None:
     label = "level=" + "x" * 194
     html = render(study(label=label), about())
-    assert [row for row in Document(html).tables["cells"] if row[0] == label]
-    in_figures = "".join(re.findall(r"Plotly\.newPlot\((.*?)</script>", html, flags=re.DOTALL))
+    found = networks(html)
+    assert sorted(found["names"][:7]) == [f"n{at}" for at in range(1, 8)]
+    assert label in found["labels"]
+    in_figures = "".join(re.findall(r"Plotly\.newPlot\((.*?)</script>", html.partition("(() => {")[0], flags=re.DOTALL))
     assert "level=" in in_figures
     assert "x" * 70 not in in_figures
 

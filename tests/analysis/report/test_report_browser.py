@@ -13,7 +13,6 @@ from ablate.analysis.claims.verdict import ClaimResult, Verdict
 from ablate.analysis.effects import Effect, Effects
 from ablate.analysis.figures.heatmap import LevelMeans
 from ablate.analysis.figures.parallel import Axis, Line, Parallel
-from ablate.analysis.pareto import pareto
 from ablate.analysis.report.report import About, Evidence, Picture, Prediction, render
 from ablate.analysis.significance import Difference, Interval
 
@@ -23,8 +22,9 @@ pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")
 _POINT = """(() => {
   const plot = document.getElementById("pareto");
   plot.scrollIntoView({block: "center"});
-  const trace = plot._fullData.find(trace => trace.meta?.cells?.includes("e5"));
-  const at = trace.meta.cells.indexOf("e5");
+  const {cells} = JSON.parse(document.querySelector("#networks script").textContent)[0];
+  const trace = plot._fullData.find(trace => trace.mode === "markers" && trace.meta?.at?.includes(cells.indexOf("e5")));
+  const at = trace.meta.at.indexOf(cells.indexOf("e5"));
   const box = plot.getBoundingClientRect();
   const {xaxis, yaxis} = plot._fullLayout;
   return [box.x + xaxis._offset + xaxis.d2p(trace.x[at]), box.y + yaxis._offset + yaxis.d2p(trace.y[at])];
@@ -89,98 +89,30 @@ def page(browser: Page, report: Path) -> Iterator[Page]:
     assert set(elsewhere) == {report.as_uri()}
 
 
-def _choose(page: Page, menu: int, label: str) -> None:
-    page.click(f"document.querySelectorAll('#pareto .updatemenu-header')[{menu}]")
-    page.click(
-        f"[...document.querySelectorAll('#pareto .updatemenu-dropdown-button')].find(b => b.textContent === '{label}')"
-    )
-
-
-def _front(page: Page) -> list[list[float]]:
-    """The ringed points of the front that is drawn, as [x, y]."""
-    return page.js(
-        "(() => { const all = document.getElementById('pareto')._fullData;"
-        " const t = all.filter(t => t.meta?.front && t.visible === true);"
-        " return t.length === 1 && t[0].x.map((x, i) => [x, t[0].y[i]]).filter((_, i) => t[0].marker.size[i] > 0); })()"
-    )
-
-
-def test_menus_switch_both_axes_and_the_front(page: Page) -> None:
-    titles = "['xtitle', 'ytitle'].map(name => document.querySelector(`#pareto .${name}`).textContent)"
-    assert page.js(titles) == ["Parameters", "Test Dice"]
-    _choose(page, 0, "x: MACs")
-    assert page.js(titles) == ["MACs (multiply–accumulates for one image)", "Test Dice"]
-    _choose(page, 1, "y: MIoU")
-    assert page.js(titles) == ["MACs (multiply–accumulates for one image)", "Test MIoU"]
-    record = pareto(study().trials, "macs", "miou")
-    expected = [[point.x, point.y] for point in record.points if point.on_front]
-    assert _front(page) == [pytest.approx(point) for point in expected]
-    low, high = page.js("document.getElementById('pareto')._fullLayout.xaxis.range.map(r => 10 ** r)")
-    assert low < min(point.x for point in record.points) < max(point.x for point in record.points) < high
-    _choose(page, 2, "x linear")
-    assert page.js("document.getElementById('pareto')._fullLayout.xaxis.type") == "linear"
-
-
-def test_hover_shows_the_configuration(page: Page) -> None:
-    page.mouse(*page.js(_POINT))
-    text = page.js("document.querySelector('#pareto .hoverlayer').textContent")
-    for expected in ("levels=4", "kernels=3,5,7,9", "5.38\N{NO-BREAK SPACE}M", "±", "3 seeds", "on the front"):
-        assert expected in text
-
-
-def test_headers_sort_the_table_both_ways_and_keep_the_missing_last(page: Page) -> None:
-    def column(index: int) -> list[str]:
-        return page.js(f"[...document.querySelectorAll('#cells tbody tr')].map(r => r.children[{index}].dataset.sort)")
-
-    def header(name: str) -> str:
-        return f"[...document.querySelectorAll('#cells th button')].find(b => b.textContent === '{name}')"
-
-    assert page.js("document.querySelectorAll('#cells [aria-sort]').length") == 1
-    page.click(header("Parameters"))
-    rising = [float(value) for value in column(4)]
-    assert rising == sorted(rising)
-    assert len(set(rising)) > 5
-    assert page.js(f"{header('Parameters')}.closest('th').getAttribute('aria-sort')") == "ascending"
-    assert page.js("document.querySelectorAll('#cells [aria-sort]').length") == 1
-    page.click(header("Parameters"))
-    assert [float(value) for value in column(4)] == sorted(rising, reverse=True)
-    for _ in range(2):
-        page.click(header("Train s"))
-        assert column(8)[-3:] == ["", "", ""]
-
-
-def test_headers_sort_by_keyboard(page: Page) -> None:
-    page.js("document.querySelector('#cells th button').focus()")
-    for kind in ("keyDown", "keyUp"):
-        page.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13)
-    page.settle()
-    labels = page.js("[...document.querySelectorAll('#cells tbody th')].map(e => e.textContent)")
-    assert labels == sorted(labels)
-
-
 _CHOSEN = "[...document.querySelectorAll('.strip .chosen')].map(e => e.dataset.cell)"
 _HEAD_TOP = "document.querySelector('.strip thead .chosen')?.getBoundingClientRect().top"
 
 
-def test_a_click_on_a_point_shows_its_test_images(page: Page) -> None:
+def test_hover_shows_what_is_known_of_a_network(page: Page) -> None:
+    page.mouse(*page.js(_POINT))
+    text = page.js("document.querySelector('#pareto .hoverlayer').textContent")
+    for expected in ("levels=4", "5.38\N{NO-BREAK SPACE}M", "±", "3 seeds", "on the front"):
+        assert expected in text
+
+
+def test_a_marked_network_leads_to_its_test_images_by_keyboard(page: Page) -> None:
     assert page.js(_CHOSEN) == []
     page.mouse(*page.js(_POINT), click=True)
-    chosen = page.js(_CHOSEN)
-    assert chosen == ["e5"] * (1 + len(_ROLES))
+    page.js("document.querySelector('.marked-card a').focus()")
+    for kind in ("keyDown", "keyUp"):
+        page.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13)
+    page.settle()
+    assert page.js(_CHOSEN) == ["e5"] * (1 + len(_ROLES))
     assert 0 <= page.js(_HEAD_TOP) < 900
     assert page.js("document.activeElement.dataset.cell") == "e5"
     page.js("history.back()")
     page.settle()
     assert page.js(_CHOSEN) == []
-
-
-def test_a_name_in_the_table_leads_to_its_test_images_by_keyboard(page: Page) -> None:
-    page.js("document.querySelector('#cells tbody a[href$=b2]').focus()")
-    for kind in ("keyDown", "keyUp"):
-        page.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13)
-    page.settle()
-    assert set(page.js(_CHOSEN)) == {"b2"}
-    assert 0 <= page.js(_HEAD_TOP) < 900
 
 
 def test_a_column_that_waits_comes_into_view_when_it_is_asked_for(page: Page) -> None:
@@ -196,7 +128,7 @@ def test_a_point_without_test_images_says_so(page: Page) -> None:
     place = _POINT.replace("e5", "g7")
     page.mouse(*page.js(place), click=True)
     assert page.js(_CHOSEN) == []
-    assert "best networks only" in page.js("document.querySelector('.notice').textContent")
+    assert "best networks only" in page.js("document.querySelector('.marked-card').textContent")
 
 
 def test_what_is_folded_is_drawn_when_opened_and_printed(page: Page) -> None:

@@ -178,14 +178,17 @@ PARTS = {
     "sections.verdict": ["claim_section"],
     "sections.confirmation": ["confirmation_section"],
     "sections.findings": ["findings_section", "_findings"],
-    "sections.front": ["front_section", "front_marks", "spent_section", "pareto_figure", "spent_figure"],
+    "sections.front": [
+        *["networks_section", "networks_by_task", "networks_part", "sureness_section", "spent_section"],
+        "spent_figure",
+    ],
     "sections.disagreements": ["disagreements_section"],
     "sections.effects": [
         *["effects_section", "effects_figure", "heatmap_figure", "parallel_figure", "_interactions", "_importances"],
     ],
     "sections.training": ["training_section", "curves_figure"],
     "sections.segmentations": ["_images", "images_section", "_grey", "overlay", "_small"],
-    "sections.results": ["_results", "results_section", "results_table"],
+    "sections.results": ["results_section"],
     "sections.method": ["method_section", "left_out", "failed_section", "_failed_table"],
     "content": ["cells", "tasks", "fronts"],
 }

@@ -27,7 +27,7 @@ def test_the_five_commands_of_the_readme_run(tmp_path: Path) -> None:
     checked, planned, _, effects, claimed = said
     assert "fails" not in checked
     assert "doubt" not in checked
-    assert "4 configurations x 1 seeds = 4 trials" in planned
+    assert "4 configurations x 1 seed = 4 trials" in planned
     assert (folder / "study" / "report.html").is_file()
     for component in ("residual", "attention", "dilated"):
         assert component in effects

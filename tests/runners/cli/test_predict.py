@@ -186,7 +186,7 @@ def test_one_bad_image_leaves_nothing_half_done(made, refused):
 def test_a_key_that_the_study_does_not_have_is_refused(made, key):
     done = ablate("predict", "study", key, "images/a.png", "-o", "out", cwd=made.folder, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "unknown key" in done.stderr
+    assert "unknown trial" in done.stderr
     assert "\x1b" not in done.stderr
     assert not (made.folder / "out").exists()
 

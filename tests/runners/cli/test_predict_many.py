@@ -106,8 +106,8 @@ def test_what_is_asked_for_must_be_said(folder):
         (("best", "scans/a.png", "--force", "--skip-existing"), "leave one out"),
         (("best", "scans/none.png"), "'scans/none.png' is not there: expected an image"),
         (("best", "study/study.yaml"), "expected one of .png"),
-        (("", "scans/a.png"), "unknown key ''"),
-        (("best,", "scans/a.png"), "unknown key ''"),
+        (("", "scans/a.png"), "unknown trial ''"),
+        (("best,", "scans/a.png"), "unknown trial ''"),
     ):
         with pytest.raises(InputError, match=said):
             run(*arguments, "-o", "out")
@@ -160,7 +160,7 @@ def test_trials_of_other_data_are_not_averaged(three, folder):
             with pytest.raises(InputError, match=r"cannot be averaged: their data.noise differ; average trials of one"):
                 CliRunner().invoke(predict, [*arguments, "--force"], catch_exceptions=False)
     for name in (three[-1].trial.key, "all_foreground"):
-        with pytest.raises(InputError, match=r"has no weights|unknown key"):
+        with pytest.raises(InputError, match=r"has no weights|unknown trial"):
             run(name, "scans/a.png", "-o", "out", "--force")
 
 

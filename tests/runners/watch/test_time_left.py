@@ -106,3 +106,20 @@ def test_trials_of_a_search_that_are_to_come_are_as_long_as_those_that_came(tmp_
         progress.started(trial)
         progress.epoch(trial.key, row(1, 10.0), "here", restored=False)
         assert left(progress, clock, tmp_path) == pytest.approx(30 - 2 + 4 * 40)
+
+
+def test_piped_no_line_is_printed_twice(tmp_path, clock):
+    """A slow trial beside a quick one: of an epoch that has been told of, nothing is to be told."""
+    slow, quick = planned(0), planned(1)
+    printed = io.StringIO()
+    study = Study(tmp_path, Manifest(id="a" * 32), Plans())
+    with Progress(Console(file=printed), study, [slow, quick], {}, 2, Times(Machine("cpu", "a core"))) as progress:
+        for trial in (slow, quick):
+            progress.started(trial)
+        progress.epoch(slow.key, row(1, 10.0), "here", restored=False)
+        for epoch in range(1, EPOCHS + 1):
+            clock.now += 20
+            progress.epoch(quick.key, row(epoch, 20.0), "here", restored=False)
+    lines = printed.getvalue().splitlines()
+    assert len(lines) == len(set(lines)) == 1 + EPOCHS
+    assert sum("epoch 1/4" in line for line in lines) == 2
