@@ -47,7 +47,8 @@ function showNetworks(root, given) {
   let sets = given,
     data = given[0],
     state = null,
-    found = null;
+    found = null,
+    zoom = null; // of the plot's axes, and what they showed then
 
   function change(patch, what = "all") {
     Object.assign(state, patch);
@@ -80,8 +81,23 @@ function showNetworks(root, given) {
     if (state.view === "front")
       Object.assign(figure.layout, { xaxis2: { overlaying: "x", range: [0, 1], visible: false, fixedrange: true } });
     if (matchMedia("(pointer: coarse)").matches && state.drag === "zoom") figure.layout.dragmode = false;
+    if (zoom?.of === axes()) {
+      Object.assign(figure.layout.xaxis, { range: zoom.x, autorange: false });
+      Object.assign(figure.layout.yaxis, { range: zoom.y, autorange: false });
+    }
     layer.replaceChildren();
     Plotly.react(plot, figure.traces, figure.layout, CONFIG).then(label);
+  }
+
+  function axes() {
+    return [state.view, state.x, state.y, state.z, state.log].join(" ");
+  }
+
+  /** Newer data, a filter and a mark leave a zoom as it is; other axes do not. */
+  function keepZoom(changed) {
+    if (state.view !== "front" || !Object.keys(changed).some((name) => /^[xy]axis\.range/.test(name))) return;
+    const { xaxis, yaxis } = plot._fullLayout;
+    zoom = { of: axes(), x: [...xaxis.range], y: [...yaxis.range] };
   }
 
   function label() {
@@ -273,6 +289,13 @@ function showNetworks(root, given) {
   Plotly.newPlot(plot, [], layoutOf({}), CONFIG);
   plot.on("plotly_afterplot", label);
   plot.on("plotly_relayout", label);
+  plot.on("plotly_relayout", keepZoom);
+  plot.on("plotly_doubleclick", () =>
+    setTimeout(() => {
+      zoom = null;
+      drawPlot();
+    }),
+  );
   plot.on("plotly_click", ({ points: [point] }) => {
     const one = placeOf(point);
     if (one < 0) return;
@@ -303,6 +326,10 @@ function showNetworks(root, given) {
   function update(next) {
     const marks = [state.marked, ...state.compared].map((one) => data.cells[one]);
     const task = data.task;
+    const hidden = [...state.hidden].map(([name, levels]) => {
+      const known = factorOf(data, name).levels;
+      return [name, [...levels].map((level) => known[level] ?? null)]; // null: those that have none
+    });
     sets = next;
     data = next.find((one) => one.task === task) ?? next[0];
     const [marked, ...compared] = marks.map((cell) => data.cells.indexOf(cell));
@@ -314,6 +341,10 @@ function showNetworks(root, given) {
       step: null,
       hidden: new Map(),
     });
+    for (const [name, levels] of hidden) {
+      const factor = factorOf(data, name);
+      if (factor) state.hidden.set(name, new Set(levels.map((level) => factor.levels.indexOf(level))));
+    }
     Object.assign(state, {
       x: known(state.x, startOf(data, 0, "cost")),
       y: known(state.y, startOf(data, 1, "score")),
