@@ -49,7 +49,8 @@ function showNetworks(root, given) {
   let sets = given,
     data = given[0],
     state = null,
-    found = null;
+    found = null,
+    zoom = null; // of the plot's axes, and what they showed then
 
   function change(patch, what = "all") {
     Object.assign(state, patch);
@@ -82,8 +83,23 @@ function showNetworks(root, given) {
     if (state.view === "front")
       Object.assign(figure.layout, { xaxis2: { overlaying: "x", range: [0, 1], visible: false, fixedrange: true } });
     if (matchMedia("(pointer: coarse)").matches && state.drag === "zoom") figure.layout.dragmode = false;
+    if (zoom?.of === axes()) {
+      Object.assign(figure.layout.xaxis, { range: zoom.x, autorange: false });
+      Object.assign(figure.layout.yaxis, { range: zoom.y, autorange: false });
+    }
     layer.replaceChildren();
     Plotly.react(plot, figure.traces, figure.layout, CONFIG).then(label);
+  }
+
+  function axes() {
+    return [state.view, state.x, state.y, state.z, state.log].join(" ");
+  }
+
+  /** Newer data, a filter and a mark leave a zoom as it is; other axes do not. */
+  function keepZoom(changed) {
+    if (state.view !== "front" || !Object.keys(changed).some((name) => /^[xy]axis\.range/.test(name))) return;
+    const { xaxis, yaxis } = plot._fullLayout;
+    zoom = { of: axes(), x: [...xaxis.range], y: [...yaxis.range] };
   }
 
   function label() {
@@ -278,6 +294,13 @@ function showNetworks(root, given) {
   Plotly.newPlot(plot, [], layoutOf({}), CONFIG);
   plot.on("plotly_afterplot", label);
   plot.on("plotly_relayout", label);
+  plot.on("plotly_relayout", keepZoom);
+  plot.on("plotly_doubleclick", () =>
+    setTimeout(() => {
+      zoom = null;
+      drawPlot();
+    }),
+  );
   plot.on("plotly_click", ({ points: [point] }) => {
     const one = placeOf(point);
     if (one < 0) return;
