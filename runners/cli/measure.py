@@ -248,12 +248,12 @@ def _print_files(
     table = plain_table("network", *columns, right=columns)
     dice = trials[trials["state"] == "complete"].groupby("cell")["dice"].mean()
     on, ran = dict[str, None](), dict[str, None]()
-    doubts, timed = [], 0
+    doubts, timed = list[float](), 0
     for job in jobs:
         table.add_row(job.label, style="bold")
         for name in named:
             files = figures.files.get(job.cell, {}).get(name)
-            taken = figures.networks.get(job.cell) if name == PYTORCH else files and files.measured
+            taken = figures.networks.get(job.cell) if name == PYTORCH else files.measured if files else None
             if taken is None:
                 continue
             row = [_digits(taken.latency_ms), _digits(taken.latency_cpu_ms), f"{taken.peak_memory_mb:.0f}"]
