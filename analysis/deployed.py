@@ -163,7 +163,7 @@ def about_files(cost: str, trained: Iterable[Cell]) -> OfFiles | None:
     if not runtime:
         return None
     no_file: dict[str, tuple[str, ...]] = {}
-    unmeasured, in_doubt, apart, scored_in = [], [], [], ""
+    unmeasured, in_doubt, apart, scored_in = list[str](), list[str](), list[float](), ""
     for cell in trained:
         files = cell.files
         scored_in = files.scored_in

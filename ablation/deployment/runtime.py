@@ -85,7 +85,7 @@ def _executorch(content: bytes | Path, threads: int) -> Callable[[Tensor], Tenso
         method = program.load_method("forward")
 
     def run(images: Tensor, program: object = program) -> Tensor:  # which the method needs to be alive
-        found = [method.execute([images[at : at + 1]])[0] for at in range(len(images))]
+        found: list[Tensor] = [method.execute([images[at : at + 1]])[0] for at in range(len(images))]
         return found[0] if len(found) == 1 else torch.cat(found)
 
     return run

@@ -247,7 +247,7 @@ def _print_files(
     table = plain_table("network", *columns, right=columns)
     dice = trials[trials["state"] == "complete"].groupby("cell")["dice"].mean()
     on, ran = dict[str, None](), dict[str, None]()
-    doubts, timed = [], 0
+    doubts, timed = list[float](), 0
     for job in jobs:
         table.add_row(job.label, style="bold")
         for name in named:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ablate.cost.names import PYTORCH
 from ablate.errors import InputError, TrialError
@@ -184,7 +184,8 @@ def _once(dataset_of: DatasetOf) -> DatasetOf:
 def _measure(study: Study, job: Job, asked: Asked, figures: Figures, what: str) -> None:
     from ablate.cost.measured import measure
 
-    network, files = None, dict[str, Any]()
+    network: Measured | None = None
+    files: dict[str, InRuntime] = {}
     in_turn = PYTORCH in asked.runtimes and asked.device == "cpu" and bool(asked.files)
     if asked.files:
         from ablate.deployment.measured import Asked as Timing
