@@ -136,7 +136,8 @@ def files_of(trials: pd.DataFrame) -> dict[str, Files]:
             return {runtime: ", ".join(parts) for runtime, parts in found.items() if parts}
 
         devices, no_file = by_runtime("latency_device", "latency_input"), by_runtime("no_file")
-        return Files(numbers.get(cell, {}), devices, no_file, by_runtime("in_doubt"), known.get("scored_in", ""))
+        costs = {str(name): float(value) for name, value in numbers.get(cell, {}).items()}
+        return Files(costs, devices, no_file, by_runtime("in_doubt"), known.get("scored_in", ""))
 
     return {str(cell): files(cell) for cell in groups.groups}
 

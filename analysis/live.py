@@ -6,49 +6,40 @@ is) and what takes all of a plan (verdicts, effects) is left to the report.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
 from ablate.analysis.figures.curves import curves, curves_figure
-from ablate.analysis.figures.pareto import pareto_caption, pareto_figure
 from ablate.analysis.format import shortened
 from ablate.analysis.frames import load
 from ablate.analysis.guard import noted
-from ablate.analysis.report.content import About, Content, Evidence, best_first
+from ablate.analysis.pareto import best_first
+from ablate.analysis.report.content import About, Content, Evidence
 from ablate.analysis.report.page import NOTHING
-from ablate.analysis.report.sections.results import Results, results_section
+from ablate.analysis.report.sections.front import networks_section
+from ablate.analysis.report.sections.results import results_section
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from ablate.analysis.pareto import Pareto
     from ablate.study.study import Study
 
 _MOST_CURVES = 12
 """Networks whose curves are drawn: of more, the best."""
 
 
-class Front(NamedTuple):
-    """Score against cost of one data set: its name (empty where there is one only), the plot, and what its marks
-    mean."""
-
-    task: str
-    figure: go.Figure
-    caption: str
-
-
 class LiveResults(NamedTuple):
-    """`curves` is None before a trial is complete. `table` is HTML, of every network that was scored, or nothing.
-    `said` is what could not be made, and why."""
+    """`networks` is HTML: the plot and the table of every network that was scored, with their data, as a report has
+    them; `about` says what its numbers are. Each is empty before there is one. `curves` is None before a trial is
+    complete. `said` is what could not be made, and why."""
 
-    fronts: tuple[Front, ...]
+    networks: Markup
+    about: Markup
     curves: go.Figure | None
     curves_of: int
     """How many networks have curves; fewer may be drawn."""
     curves_drawn: int
-    table: Markup
     said: tuple[str, ...]
 
 
@@ -59,29 +50,11 @@ def live_results(study: Study) -> LiveResults:
     said: list[str] = []
     frames = load(study)
     content = Content(frames, About("", "", (), {}), Evidence(), study=study)
-    fronts = [noted(said, f"front of {task}", partial(_front, content, task), None) for task in content.by_task]
-    drawn = noted(said, "curves", lambda: _curves(content), (None, 0, 0))
     return LiveResults(
-        tuple(front for front in fronts if front is not None),
-        *drawn,
-        noted(said, "table", lambda: _table(content), NOTHING),
+        noted(said, "networks", lambda: networks_section(content), NOTHING),
+        noted(said, "what the numbers are", lambda: results_section(content), NOTHING),
+        *noted(said, "curves", lambda: _curves(content), (None, 0, 0)),
         tuple(said),
-    )
-
-
-def _front(content: Content, task: str) -> Front | None:
-    records = content.fronts[task]
-    if not records[0].points:
-        return None
-    figure = pareto_figure([_legible(record) for record in records], named=content.frames.named)
-    return Front(content.heading(task), figure, pareto_caption(records))
-
-
-def _legible(record: Pareto) -> Pareto:
-    """With names that fit a figure."""
-    return record._replace(
-        points=tuple(point._replace(label=shortened(point.label)) for point in record.points),
-        trivial=tuple(point._replace(label=shortened(point.label)) for point in record.trivial),
     )
 
 
@@ -92,11 +65,3 @@ def _curves(content: Content) -> tuple[go.Figure | None, int, int]:
     frames = frames._replace(trials=frames.trials[frames.trials["cell"].isin(kept)])
     drawn = [curve._replace(label=shortened(curve.label)) for curve in curves(frames)]
     return (curves_figure(drawn, kept) if drawn else None), len(trained), len(kept)
-
-
-def _table(content: Content) -> Markup:
-    if not content.known:
-        return NOTHING
-    records = [record for found in content.fronts.values() for record in found]
-    named = {cell: one.configuration for cell, one in content.frames.named.items()}
-    return results_section(content.known, Results(records, {}, {}, (), configurations=named))

@@ -119,9 +119,7 @@ def main() -> None:
             page.state()
             said("results, one trial having ended", took(pages["/results"]))
         found = json.loads(pages["/results"]().body)
-        print(
-            {part: f"{len(json.dumps(found[part])) / 1e6:.1f} MB" for part in ("fronts", "curves", "table", "trials")}
-        )
+        print({part: f"{len(json.dumps(found[part])) / 1e6:.1f} MB" for part in ("networks", "curves", "trials")})
 
 
 if __name__ == "__main__":

@@ -122,9 +122,9 @@ class Locks:
             fcntl.lockf(self._claims, fcntl.LOCK_UN, 1, int(key, 16))
 
     def is_being_written(self) -> bool:
-        """Whether a run holds the study now."""
+        """Whether a run holds the study now, as far as this process may know: no, where it cannot write."""
         for name in (".lock", ".sharing"):
-            with contextlib.suppress(FileNotFoundError, PermissionError), (self._path / name).open("r+b") as lock:
+            with contextlib.suppress(OSError), (self._path / name).open("r+b") as lock:
                 # For a moment this holds what it looks at; a run that starts just then would be told it is in use.
                 if not _try_lock(lock, fcntl.LOCK_SH if name == ".lock" else fcntl.LOCK_EX):
                     return True

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
+
 from ablate.analysis.figures.pareto_record import Drawn
 from ablate.analysis.format import shortened
 from ablate.analysis.pareto import Pareto
@@ -57,9 +59,13 @@ def label_places(front: Pareto, drawn: Drawn, x_type: str, named: Sequence[bool]
         y += down * 17
         return x - half, y - 8, x + half, y + 8
 
+    boxes = np.array(taken, dtype=np.float64).reshape(-1, 4)
+
     def covered(candidate: _Box) -> float:
         x0, y0, x1, y1 = candidate
-        overlap = sum(max(0.0, min(x1, b[2]) - max(x0, b[0])) * max(0.0, min(y1, b[3]) - max(y0, b[1])) for b in taken)
+        across = np.minimum(x1, boxes[:, 2]) - np.maximum(x0, boxes[:, 0])
+        down = np.minimum(y1, boxes[:, 3]) - np.maximum(y0, boxes[:, 1])
+        overlap = float((np.clip(across, 0.0, None) * np.clip(down, 0.0, None)).sum())
         return overlap + 20 * (max(0.0, -x0) + max(0.0, x1 - _WIDTH) + max(0.0, -y0) + max(0.0, y1 - _HEIGHT))
 
     places: list[str] = []
@@ -74,7 +80,7 @@ def label_places(front: Pareto, drawn: Drawn, x_type: str, named: Sequence[bool]
             places.append("")
             continue
         labels.append(found)
-        taken.append(found)
+        boxes = np.vstack([boxes, found])
         places.append(best)
     return places
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import plotly.graph_objects as go
 
 from ablate.analysis.crossed import Interval
@@ -20,6 +21,7 @@ from ablate.analysis.levels import natural
 from ablate.analysis.pareto import COSTS, Cost, Pareto, Point, amount, maximised
 from ablate.metrics.counts import METRICS, MetricName
 
+_MOST_NAMED = 40
 _BAND, _CLOUD = "rgba(34,34,34,0.09)", "rgba(102,102,102,0.35)"
 _DECIMALS = 5
 """Of the scores of bands and clouds: what a screen can show, and a page should carry."""
@@ -282,11 +284,13 @@ def trivial_rows(drawn: Drawn, metrics: Sequence[MetricName]) -> list[Switched]:
 
 
 def labels(drawn: Drawn, x_type: str, *, all_of: bool) -> list[Switched]:
-    """For each pair of axes, the names of the front's cells, or of all, each on the side of its point where there is
-    room; what finds none is left to hovering."""
+    """For each pair of axes, the names of the front's cells, evenly along it if they are many, or of all cells, each on
+    the side of its point where there is room; what finds none is left to hovering."""
 
     def labels(front: Pareto) -> Switched:
-        named = [all_of or point.on_front for point in front.points]
+        ahead = [point.cell for point in front.points if point.on_front]
+        chosen = {ahead[at] for at in np.linspace(0, len(ahead) - 1, min(len(ahead), _MOST_NAMED)).astype(int)}
+        named = [all_of or point.cell in chosen for point in front.points]
         places = label_places(front, drawn, x_type, named)
         trace = go.Scatter(
             # Unseen markers, as large as the rings, keep the text off them.

@@ -224,16 +224,15 @@ def _costs(held: Held, row: Row) -> tuple[Place, ...]:
 
 
 def _fewest_bold(rows: Sequence[PaperRow]) -> list[PaperRow]:
-    if len(rows) < 2:
-        return list(rows)
-    columns = zip(*(row.places for row in rows), strict=True)
-    least = [
-        min((place.value for place in column if math.isfinite(place.value)), default=math.nan) for column in columns
-    ]
+    """The least of each column in which several are known, and what is printed like it."""
+    least = []
+    for column in zip(*(row.places for row in rows), strict=True):
+        known = [round(place.value, 2) for place in column if math.isfinite(place.value)]
+        least.append(min(known) if len(known) > 1 else math.nan)
     return [
         row._replace(
             places=tuple(
-                place._replace(best=round(place.value, 2) == round(few, 2) if math.isfinite(place.value) else False)
+                place._replace(best=math.isfinite(place.value) and round(place.value, 2) == few)
                 for place, few in zip(row.places, least, strict=True)
             )
         )

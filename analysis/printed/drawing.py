@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from ablate.analysis.crossed import Interval
     from ablate.analysis.frames import Frames
-    from ablate.analysis.pareto import Pareto
+    from ablate.analysis.pareto import Pareto, Point
     from ablate.analysis.report.content import Picture
     from ablate.analysis.searches import Spending
     from ablate.study.runs import Run
@@ -107,7 +107,8 @@ class Drawing:
     def names(self) -> dict[str, str]:
         """Of each label, what a paper prints. Those of the front come first, along it, then the others by rank."""
         ahead = sorted((point for point in self.front.points if point.on_front), key=lambda point: point.x)
-        return {one.label: in_full(one.label, one.model) for one in (*ahead, *self.ranked)}
+        listed: list[Point | Cell] = [*ahead, *self.ranked]
+        return {one.label: in_full(one.label, one.model) for one in listed}
 
     @cached_property
     def called(self) -> dict[str, str]:

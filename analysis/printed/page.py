@@ -59,6 +59,7 @@ def page(study: Study, frames: Frames, about: About, notes: Sequence[str], asked
         if held.papers:
             tables |= {name: latex_of_paper(make([held])) for name, make in TABLES.items()}
     files = {f"{name}.pdf": one.content for name, one in drawn.items()}
+    # Among figures that stand where they fit, a table that is only ever at a page's top would keep them all waiting.
     tables = {name: text.replace("{table}[t]", "{table}[htbp]") for name, text in tables.items()}
     files |= {f"{name}.tex": text.encode(errors="backslashreplace") for name, text in tables.items()}
     files[DOCUMENT] = _document(about, drawn, tables).encode(errors="backslashreplace")

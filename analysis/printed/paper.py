@@ -45,7 +45,7 @@ def predictions_figure(
     for at, picture in enumerate(rows):
         mask = grey(picture.mask)
         predicted = [picture.predictions.get(cell) for cell in there]
-        shown = [(grey(picture.source), picture.role), (mask, "")]
+        shown: list[tuple[NDArray[np.uint8] | None, str]] = [(grey(picture.source), picture.role), (mask, "")]
         shown += [(None, "") if one is None else (grey(one.mask), f"{one.dice:.3f}") for one in predicted]
         for column, (axes, (image, below)) in enumerate(zip(grid[at], shown, strict=True)):
             axes.set_xticks([])

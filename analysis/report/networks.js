@@ -2,7 +2,9 @@
 
 const VIEWS = { front: frontFigure, parallel: parallelFigure, matrix: matrixFigure };
 const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false, doubleClick: "reset" };
+const MOST_NAMED = 60; // of a front, evenly along it
 const NARROW_PLOT = 640;
+const WITHOUT = Symbol("without a level");
 const FEW = 12; // networks that all have a name, as far as there is room
 
 const fresh = (data) => ({
@@ -47,7 +49,8 @@ function showNetworks(root, given) {
   let sets = given,
     data = given[0],
     state = null,
-    found = null;
+    found = null,
+    zoom = null; // of the plot's axes, and what they showed then
 
   function change(patch, what = "all") {
     Object.assign(state, patch);
@@ -80,15 +83,33 @@ function showNetworks(root, given) {
     if (state.view === "front")
       Object.assign(figure.layout, { xaxis2: { overlaying: "x", range: [0, 1], visible: false, fixedrange: true } });
     if (matchMedia("(pointer: coarse)").matches && state.drag === "zoom") figure.layout.dragmode = false;
+    if (zoom?.of === axes()) {
+      Object.assign(figure.layout.xaxis, { range: zoom.x, autorange: false });
+      Object.assign(figure.layout.yaxis, { range: zoom.y, autorange: false });
+    }
     layer.replaceChildren();
     Plotly.react(plot, figure.traces, figure.layout, CONFIG).then(label);
+  }
+
+  function axes() {
+    return [state.view, state.x, state.y, state.z, state.log].join(" ");
+  }
+
+  /** Newer data, a filter and a mark leave a zoom as it is; other axes do not. */
+  function keepZoom(changed) {
+    if (state.view !== "front" || !Object.keys(changed).some((name) => /^[xy]axis\.range/.test(name))) return;
+    const { xaxis, yaxis } = plot._fullLayout;
+    zoom = { of: axes(), x: [...xaxis.range], y: [...yaxis.range] };
   }
 
   function label() {
     if (state.view !== "front") return layer.replaceChildren();
     const [xs, ys] = [found.values.get(found.x.name), found.values.get(found.y.name)];
     const few = found.drawn.length <= FEW ? found.drawn : [];
-    const wanted = new Set([...found.marked.filter((one) => found.drawn.includes(one)), ...found.front, ...few]);
+    const ahead = [...found.front].sort((a, b) => xs[a] - xs[b]);
+    const step = Math.max(ahead.length / MOST_NAMED, 1);
+    const named = Array.from({ length: Math.min(ahead.length, MOST_NAMED) }, (_, place) => ahead[Math.floor(place * step)]);
+    const wanted = new Set([...found.marked.filter((one) => found.drawn.includes(one)), ...named, ...few]);
     const places = [...wanted].map((one) => ({
       x: xs[one],
       y: ys[one],
@@ -273,6 +294,13 @@ function showNetworks(root, given) {
   Plotly.newPlot(plot, [], layoutOf({}), CONFIG);
   plot.on("plotly_afterplot", label);
   plot.on("plotly_relayout", label);
+  plot.on("plotly_relayout", keepZoom);
+  plot.on("plotly_doubleclick", () =>
+    setTimeout(() => {
+      zoom = null;
+      drawPlot();
+    }),
+  );
   plot.on("plotly_click", ({ points: [point] }) => {
     const one = placeOf(point);
     if (one < 0) return;
@@ -303,6 +331,10 @@ function showNetworks(root, given) {
   function update(next) {
     const marks = [state.marked, ...state.compared].map((one) => data.cells[one]);
     const task = data.task;
+    const hidden = [...state.hidden].map(([name, levels]) => [
+      name,
+      [...levels].map((one) => factorOf(data, name).levels[one] ?? WITHOUT),
+    ]);
     sets = next;
     data = next.find((one) => one.task === task) ?? next[0];
     const [marked, ...compared] = marks.map((cell) => data.cells.indexOf(cell));
@@ -312,7 +344,7 @@ function showNetworks(root, given) {
       compared: compared.filter((one) => one >= 0),
       brush: null,
       step: null,
-      hidden: new Map(),
+      hidden: new Map(hidden.filter(([name]) => factorOf(data, name)).map(([name, texts]) => [name, levelsOf(name, texts)])),
     });
     Object.assign(state, {
       x: known(state.x, startOf(data, 0, "cost")),
@@ -322,6 +354,15 @@ function showNetworks(root, given) {
     if (state.colour && !factorOf(data, state.colour)) state.colour = data.factors[0]?.name ?? "";
     fillMenus();
     draw("all");
+  }
+
+  /** The places of levels by their texts, those that there are. */
+  function levelsOf(name, texts) {
+    const { levels } = factorOf(data, name);
+    return new Set([
+      ...texts.map((text) => levels.indexOf(text)).filter((level) => level >= 0),
+      ...(texts.includes(WITHOUT) ? [-1] : []),
+    ]);
   }
 
   /** All as it was at first. */

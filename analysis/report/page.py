@@ -113,8 +113,13 @@ _NETWORKS = ("values", "look", "front", "labels", "views", "table", "compare")
 def _script(body: Markup) -> Markup:
     if 'class="networks"' not in body:
         return _file("report.js")
+    return _file("report.js") + Markup("\n") + networks_script()
+
+
+def networks_script() -> Markup:
+    """What draws the part of a page that has all networks, once it is there."""
     files = [*(f"networks_{name}.js" for name in _NETWORKS), "networks.js"]
-    return Markup("\n").join([_file("report.js"), Markup("(() => {"), *map(_file, files), Markup("})();")])
+    return Markup("\n").join([Markup("(() => {"), *map(_file, files), Markup("})();")])
 
 
 def _file(name: str) -> Markup:

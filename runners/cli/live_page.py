@@ -64,6 +64,7 @@ class LivePage:
             "/watch.js": lambda: Answer(_SCRIPT, (ours / "watch.js").read_bytes()),
             "/watch.css": lambda: Answer(_STYLE, (ours / "watch.css").read_bytes()),
             "/report.css": lambda: Answer(_STYLE, (report / "report.css").read_bytes()),
+            "/networks.js": lambda: Answer(_SCRIPT, _networks()),
             "/plotly.js": lambda: Answer(_PLOTLY, _plotly()),
             "/state": lambda: Answer(_JSON, json.dumps(self.state(), allow_nan=False).encode()),
             "/results": lambda: Answer(_JSON, self._results.document()),
@@ -81,6 +82,12 @@ class LivePage:
                     self._path, "waiting", f"There is no study at '{self._path}' yet: it is shown once a run begins."
                 )
             return _visible(_state(now) | {"results": self._results.offered(now.change)})
+
+
+def _networks() -> bytes:
+    from ablate.analysis.report.page import networks_script
+
+    return networks_script().encode()
 
 
 def _plotly() -> bytes:
@@ -131,7 +138,8 @@ def _state(now: Now) -> dict[str, Any]:
 def _states(now: Now) -> dict[str, str]:
     """In which state each planned trial is, by its key."""
     begun = dict.fromkeys(now.study.interrupted(), "interrupted")
-    begun |= {key: "interrupted" if live.dead else "running" for live in now.drivers for key in live.running}
+    begun |= {key: "interrupted" for live in now.drivers if live.dead for key in live.running}
+    begun |= {key: "running" for live in now.drivers if not live.dead for key in live.running}
     return {
         key: now.records[key].state if key in now.records else begun.get(key, "planned")
         for key in now.study.plans.levels
@@ -252,11 +260,11 @@ def _document(now: Now, change: int) -> bytes:
     found = live_results(now.study)
     document = {
         "results": change,
-        "fronts": [{"task": f.task, "caption": f.caption, "figure": f.figure.to_plotly_json()} for f in found.fronts],
+        "networks": str(found.networks),
+        "about": str(found.about),
         "curves": found.curves.to_plotly_json() if found.curves else None,
         "curves_of": found.curves_of,
         "curves_drawn": found.curves_drawn,
-        "table": str(found.table),
         "config": CONFIG,
         **_visible(
             {

@@ -252,7 +252,8 @@ def _print_files(
         table.add_row(job.label, style="bold")
         for name in named:
             files = figures.files.get(job.cell, {}).get(name)
-            taken = figures.networks.get(job.cell) if name == PYTORCH else files and files.measured
+            of_file = None if files is None else files.measured
+            taken = figures.networks.get(job.cell) if name == PYTORCH else of_file
             if taken is None:
                 continue
             row = [_digits(taken.latency_ms), _digits(taken.latency_cpu_ms), f"{taken.peak_memory_mb:.0f}"]

@@ -110,16 +110,14 @@ def pareto(
     explained = legend(lost, frames, y)
     everything = [*failed_trainings(frames.trials), explained, *said]
     if output:
-        title = f"Pareto front: {', '.join(run.space for run in opened.manifest.runs)}"
         found = _networks(opened, frames, seeds, uncertain, intervals, lost)
-        write(output, networks_page(title, found, x, y, " ".join(everything)).encode())
+        write(output, networks_page(_title(opened), found, x, y, " ".join(everything)).encode())
     if as_json:
         print_json(_as_json(x, y, resamples, firsts, intervals[y], lost, frames.named, everything))
         return
     out, first = console(), {task: sure for task, (_, sure) in firsts.items()}
     shown: dict[str, Any] = {"intervals": intervals, "uncertain": first, "failures": lost, "lost": explained}
-    shown["named"] = frames.named
-    front_summary(seeds, out, x=x, y=y, caution=" ".join(said), **shown)
+    front_summary(seeds, out, x=x, y=y, caution=" ".join(said), named=frames.named, **shown)
     _print_sureness(out, firsts)
     if output:
         out.print(f"Page: {output}", soft_wrap=True)
@@ -152,6 +150,10 @@ def _sure(
     intervals = {metric: {cell: mean_interval(one) for cell, one in found.items()} for metric, found in scores.items()}
     shown = {task: found if len(wanted) > 1 else found[:1] for task, found in records.items()}
     return intervals, {task: uncertain_fronts(found, scores, resamples=resamples) for task, found in shown.items()}
+
+
+def _title(study: Study) -> str:
+    return f"Pareto front: {', '.join(run.space for run in study.manifest.runs)}"
 
 
 def _networks(

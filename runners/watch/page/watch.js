@@ -5,7 +5,7 @@
 
 const TOKEN = new URLSearchParams(location.search).get("token") ?? "";
 const EVERY = 2000, SELDOM = 5000, PATIENCE = 60000;
-const MOST_ROWS = 500, MOST_FAILED = 100;
+const MOST_ROWS = 500, MOST_FAILED = 100, MOST_NAMED = 12;
 const NARROW = 640;
 const STATES = ["complete", "stopped", "failed", "running", "interrupted", "planned"];
 const WORDS = {
@@ -111,9 +111,10 @@ const score = (value) => value === null || value === undefined ? "–" : value.t
 
 // Rows in place -------------------------------------------------------------------------------------------------------
 
-// Gives a list or a table's body one child for each of `rows`, which have a key, and `text` or `cells`; those that stay
-// are changed where they differ.
-function fill(parent, rows) {
+// Gives a list or a table's body one child for each of `rows`, which have a key each, and `text` or `cells`; those that
+// stay are changed where they differ.
+function fill(parent, asked) {
+  const rows = [...new Map(asked.map((row) => [row.key, row])).values()];
   const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
   let place = parent.firstElementChild;
   for (const row of rows) {
@@ -177,7 +178,7 @@ function show() {
   element("standing").className = `standing ${standing.kind}`;
   for (const words of document.querySelectorAll(".so-far")) words.hidden = standing.kind === "finished";
   element("progress").hidden = !total;
-  for (const id of ["under-way", "trials", "failures", "front", "networks", "curves"]) if (!total) element(id).hidden = true;
+  for (const id of ["under-way", "trials", "failures", "front", "curves"]) if (!total) element(id).hidden = true;
   if (!counts) {
     fill(element("incidents"), []);
     element("facts").replaceChildren();
@@ -247,9 +248,18 @@ function machines(nodes) {
   return [...named, ...(lost.length ? [`lost: ${lost.slice(0, 8).join(", ")}`] : [])].join("; ");
 }
 
+// Trials that drivers told of, each once: what one that was killed told is not so where another trains it now.
+function underWay(drivers) {
+  const found = new Map();
+  for (const driver of [...drivers].sort((a, b) => b.dead - a.dead)) {
+    for (const trial of driver.running) found.set(trial.key, { ...trial, dead: driver.dead });
+  }
+  return [...found.values()];
+}
+
 function showUnderWay(drivers) {
   const curves = new Map(state.curves.map((curve) => [curve.key, curve]));
-  const rows = drivers.flatMap((driver) => driver.running.map((trial) => ({ ...trial, dead: driver.dead })));
+  const rows = underWay(drivers);
   const told = new Set(rows.map((row) => row.key));
   const left = state.curves.filter((curve) => !told.has(curve.key));
   element("under-way").hidden = !rows.length && !left.length;
@@ -278,8 +288,7 @@ function showUnderWay(drivers) {
 // Trials --------------------------------------------------------------------------------------------------------------
 
 function rowsOfTrials() {
-  const live = new Map();
-  for (const driver of state.drivers ?? []) for (const trial of driver.running) live.set(trial.key, { ...trial, state: driver.dead ? "interrupted" : "running" });
+  const live = new Map(underWay(state.drivers ?? []).map((trial) => [trial.key, { ...trial, state: trial.dead ? "interrupted" : "running" }]));
   return (results?.trials ?? []).map((row) => {
     const now = row.state ? null : live.get(row.key);
     if (now) return { ...row, name: now.name, state: now.state, epochs: now.epoch, of: now.epochs, val_dice: now.val_dice };
@@ -350,11 +359,10 @@ function showFailures(failed) {
 
 // Figures -------------------------------------------------------------------------------------------------------------
 
-const figures = new Map();  // by their boxes: the figure as it came, its form, and what menus were set to
+const figures = new Map();  // by their boxes: the figure as it came, and its form
 
-// A figure says in its `meta` how it is laid out when narrow and when wide, and which traces are labels, which a narrow
-// one has no room for. What a person did to it stays over new data: zoom and legend by `uirevision`, for which a trace
-// must be known by a name of its own, and menus by their buttons' labels.
+// A figure says in its `meta` how it is laid out when narrow and when wide. What a person did to it, zoom and legend,
+// stays over new data by `uirevision`, for which a trace must be known by a name of its own.
 // One is drawn after the other: what comes meanwhile waits, and of several the last is drawn.
 const drawing = new Map();
 
@@ -376,29 +384,14 @@ async function draw(box, figure) {
 }
 
 async function drawNow(box, figure) {
-  const known = figures.get(box);
-  const menus = known?.menus ?? new Map();
   const form = box.parentElement.clientWidth < NARROW ? "narrow" : "wide";
   const { data, layout } = structuredClone(figure);
   layout.uirevision = "kept";
   nameTraces(data);
   for (const [path, value] of Object.entries(layout.meta?.[form] ?? {})) put(layout, path, value);
-  if (form === "narrow") for (const at of layout.meta?.labels ?? []) data[at].visible = false;
   if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
-  for (const [at, label] of menus) {
-    const active = layout.updatemenus?.[at]?.buttons.findIndex((button) => button.label === label) ?? -1;
-    if (active < 0) continue;
-    layout.updatemenus[at].active = active;
-    press(data, layout, layout.updatemenus[at].buttons[active]);
-  }
-  figures.set(box, { figure, form, menus });
+  figures.set(box, { figure, form });
   await Plotly.react(box, data, layout, results?.config ?? { displaylogo: false, displayModeBar: false, responsive: true });
-  if (!known) {
-    box.on("plotly_buttonclicked", ({ menu, button }) => {
-      const at = box._fullLayout.updatemenus.findIndex((one) => one._index === menu._index);
-      figures.get(box).menus.set(at, button.label);
-    });
-  }
 }
 
 // Plotly makes a class and a selector of a trace's name: so it has no sign that means something there.
@@ -410,17 +403,6 @@ function nameTraces(data) {
     used.set(name, (used.get(name) ?? 0) + 1);
     trace.uid = `${name}_${used.get(name)}`;
   }
-}
-
-// What a menu's button does, done to a figure before it is drawn: pressed afterwards, it would undo a zoom.
-function press(data, layout, { method, args }) {
-  const [first = {}, second = {}, which] = args;
-  if (method !== "relayout") {
-    for (const [path, values] of Object.entries(first)) {
-      (which ?? data.map((_, at) => at)).forEach((at, n) => put(data[at], path, Array.isArray(values) ? values[n % values.length] : values));
-    }
-  }
-  for (const [path, value] of Object.entries(method === "relayout" ? first : second)) put(layout, path, value);
 }
 
 function put(target, path, value) {
@@ -460,12 +442,13 @@ function drawRunning(rows) {
   const axis = { range: [0.5, last + 0.5], tickformat: "d", title: { text: "Epoch", standoff: 8 }, automargin: true, gridcolor: "#e6e6e6", zeroline: false, dtick: last <= 10 ? 1 : null };
   const value = (text) => ({ title: { text, standoff: 8 }, automargin: true, gridcolor: "#e6e6e6", zeroline: false });
   const font = { family: getComputedStyle(document.body).fontFamily, size: 13, color: "#222222" };
-  const wide = { height: 340, "xaxis.domain": [0, 0.455], "xaxis2.domain": [0.545, 1], "yaxis.domain": [0, 1], "yaxis2.domain": [0, 1] };
-  const narrow = { height: 560, "xaxis.domain": [0, 1], "xaxis2.domain": [0, 1], "yaxis.domain": [0.58, 1], "yaxis2.domain": [0, 0.42] };
+  const named = state.curves.length <= MOST_NAMED ? state.curves.length : 0;
+  const wide = { height: 320 + 20 * Math.ceil(named / 5), "xaxis.domain": [0, 0.455], "xaxis2.domain": [0.545, 1], "yaxis.domain": [0, 1], "yaxis2.domain": [0, 1] };
+  const narrow = { height: 500 + 20 * named, "xaxis.domain": [0, 1], "xaxis2.domain": [0, 1], "yaxis.domain": [0.58, 1], "yaxis2.domain": [0, 0.42] };
   draw(box, {
     data,
     layout: {
-      font, margin: { l: 56, r: 12, t: 12, b: 48 }, hovermode: "closest", meta: { wide, narrow },
+      font, margin: { l: 56, r: 12, t: 12, b: 48 }, hovermode: "closest", meta: { wide, narrow }, showlegend: named > 0,
       hoverlabel: { bgcolor: "white", bordercolor: "#222222", align: "left" },
       legend: { orientation: "h", yref: "container", y: 0, yanchor: "bottom", x: 0, font: { size: 12 } },
       xaxis: { ...axis, anchor: "y" }, yaxis: { ...value("Training loss"), anchor: "x" },
@@ -486,94 +469,33 @@ const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").repl
 // The results ---------------------------------------------------------------------------------------------------------
 
 async function showResults() {
-  const { fronts, curves, curves_of, curves_drawn, table, notes, searches } = results;
+  const { networks, about, curves, curves_of, curves_drawn, notes, searches } = results;
   fill(element("notes"), [...searches, ...notes].map((text) => ({ key: text, text })));
   showTrials();
-  element("networks").hidden = !table;
-  showTable(table);
-  element("front").hidden = !fronts.length;
-  await showFronts(fronts);
+  element("front").hidden = !networks;
+  showNetworks(networks);
+  element("about").innerHTML = about;
   element("curves").hidden = !curves;
   if (curves) await draw(element("all-curves"), curves);
   const of = curves_drawn < curves_of ? ` Of ${counted(curves_of, "network")}, the best ${curves_drawn}.` : "";
   tell(element("curves-note"), `Mean over seeds; bands span their least and greatest.${of} A click on a name switches it.`);
 }
 
-async function showFronts(fronts) {
-  const parent = element("fronts");
-  while (parent.children.length > fronts.length) {
-    figures.delete(parent.lastElementChild.querySelector(".drawn"));
-    parent.lastElementChild.remove();
-  }
-  for (const [at, { task, caption, figure }] of fronts.entries()) {
-    let part = parent.children[at];
-    if (!part) {
-      part = document.createElement("div");
-      const [heading, plot, box, note] = ["h3", "div", "div", "p"].map((tag) => document.createElement(tag));
-      plot.className = "plot";
-      plot.setAttribute("role", "group");
-      plot.setAttribute("aria-label", "Pareto plot of score against cost");
-      box.className = "drawn";
-      box.id = `front-${at}`;
-      note.className = "note";
-      plot.append(box);
-      part.append(heading, plot, note);
-      parent.append(part);
-    }
-    const [heading, plot, note] = part.children;
-    tell(heading, task);
-    heading.hidden = !task;
-    tell(note, caption);
-    await draw(plot.firstElementChild, figure);
-  }
-}
-
-// The table comes as the report has it. It stays sorted as it was, and is left alone while something in it is selected.
-let sorted = null;  // a column's name, and its order
-
-function showTable(html) {
-  const place = element("table");
-  if (place.dataset.said === html) return;
-  const selection = getSelection();
-  if (!selection.isCollapsed && place.contains(selection.anchorNode)) {
-    document.addEventListener("selectionchange", () => showTable(results.table), { once: true });
+// Every network, as the report has them: the part's own script draws it once it is there, and takes newer data.
+function showNetworks(html) {
+  const place = element("part");
+  if (!html || place.dataset.said === html) return;
+  place.dataset.said = html;
+  const shown = place.querySelector(".networks")?.shown;
+  if (shown) {
+    const next = new DOMParser().parseFromString(html, "text/html").querySelector(".networks script");
+    shown.update(JSON.parse(next.textContent));
     return;
   }
-  place.dataset.said = html;
-  const left = place.querySelector(".wide")?.scrollLeft ?? 0;
-  const focused = place.contains(document.activeElement) ? document.activeElement.textContent : null;
   place.innerHTML = html;
-  const headers = [...place.querySelectorAll("th[scope=col]")];
-  if (sorted) {
-    const header = headers.find((one) => one.textContent === sorted.name);
-    if (header) sort(header, sorted.order);
-  }
-  if (left) place.querySelector(".wide").scrollLeft = left;
-  if (focused !== null) headers.find((one) => one.textContent === focused)?.querySelector("button")?.focus();
+  const script = document.createElement("script");
+  script.src = `/networks.js?token=${encodeURIComponent(TOKEN)}`;
+  document.body.append(script);
 }
-
-function sort(header, order) {
-  for (const each of header.parentElement.children) each.removeAttribute("aria-sort");
-  header.setAttribute("aria-sort", order);
-  const value = (row) => row.children[header.cellIndex].dataset.sort;
-  const numeric = header.classList.contains("number");
-  const body = header.closest("table").tBodies[0];
-  body.append(...[...body.rows].sort((a, b) => {
-    const [x, y] = [value(a), value(b)];
-    if (x === "" || y === "") return (x === "") - (y === "");
-    const rising = numeric ? Number(x) - Number(y) : x.localeCompare(y, undefined, { numeric: true });
-    return order === "ascending" ? rising : -rising;
-  }));
-}
-
-element("table").addEventListener("click", (event) => {
-  const header = event.target.closest("th button")?.closest("th");
-  if (!header) return;
-  const first = header.dataset.first || "ascending";
-  const other = first === "ascending" ? "descending" : "ascending";
-  const order = header.getAttribute("aria-sort") === first ? other : first;
-  sorted = { name: header.textContent, order };
-  sort(header, order);
-});
 
 look();

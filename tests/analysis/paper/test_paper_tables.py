@@ -14,7 +14,7 @@ from made_studies import Trained, made_study, packed, trained
 
 from ablate.analysis.frames import load
 from ablate.analysis.paper.published import TABLE_1
-from ablate.analysis.paper.tables import MARK, PUBLISHED, Held, paper_table_2, paper_table_3
+from ablate.analysis.paper.tables import MARK, PUBLISHED, Held, _fewest_bold, paper_table_2, paper_table_3
 from ablate.analysis.paper.typeset import comma_separated, latex, markdown
 from ablate.data.load import load_data
 from ablate.data.settings import Isbi2012, Split
@@ -106,6 +106,8 @@ def test_the_fewest_are_bold_where_several_are_known(held):
     published = {row.name: row.places[2].best for row in table.rows}
     assert published == {"U-Net": False, "small": False, "PyConvU-Net": True}
     assert [row.places[1].best for row in table.rows if row.name == "small"] == [True]
+    alone = _fewest_bold([row for row in table.rows if row.name != "U-Net"])
+    assert not any(row.places[2].best for row in alone), "one published figure is no comparison"
 
 
 def test_two_studies_of_one_data_set_are_refused(held):

@@ -399,16 +399,23 @@ def test_new_data_keep_what_was_chosen(page: Page) -> None:
     page.mouse(*_place(page, 10), click=True)
     cell = page.js("document.querySelector('#networks .marked-card code').textContent")
     _set(page, "y", "miou")
+    page.js("document.querySelector('#networks .filters').open = true")
+    page.click("document.querySelectorAll('#networks .levels fieldset')[1].querySelectorAll('input')[1]")
+    shown = _status(page)
     page.js(
         "(() => { const root = document.querySelector('#networks');"
         " const data = JSON.parse(root.querySelector('script').textContent);"
         " const turned = (list) => [...list.slice(0, 150).reverse(), ...list.slice(150)];"
         " for (const name of ['cells', 'names', 'labels']) data[0][name] = turned(data[0][name]);"
+        " const kernels = data[0].factors[1]; kernels.levels.reverse();"
+        " kernels.at = kernels.at.map(level => level < 0 ? level : kernels.levels.length - 1 - level);"
         " root.shown.update(data); })()"
     )
     page.settle()
     assert page.js("document.querySelector('#networks .marked-card code').textContent") == cell
     assert page.js("document.querySelector('#networks [name=y]').value") == "miou"
+    assert "of 120 networks" in shown
+    assert _status(page) == shown
 
 
 # The page ------------------------------------------------------------------------------------------------------------

@@ -88,7 +88,8 @@ def test_its_page_and_all_that_the_page_asks_for_are_served(watcher):
         assert watcher.read(name)
     assert set(re.findall(r"ask\(\"(\w+)\"\)", watcher.read("watch.js").decode())) == {"state", "results"}
     assert json.loads(watcher.read("state"))["counts"]["complete"] == 1
-    assert json.loads(watcher.read("results"))["table"].count("<tr") > 1
+    assert networks(json.loads(watcher.read("results")))["cells"]
+    assert watcher.read("networks.js").startswith(b"(() => {")
 
 
 @pytest.mark.parametrize("name", ["", "state", "results", "plotly.js", "watch.js", "report.css", "study.yaml", "../"])
@@ -260,14 +261,22 @@ def results(page: LivePage) -> dict[str, Any]:
     return json.loads(page.pages("token")["/results"]().body)
 
 
+def networks(found: dict[str, Any]) -> dict[str, Any]:
+    """The data of the networks in the page's part on them, of the one data set."""
+    match = re.search(r'<script type="application/json">(.*?)</script>', found["networks"], re.DOTALL)
+    assert match
+    (data,) = json.loads(match[1])
+    return data
+
+
 def test_results_are_those_of_the_trials_that_ended_and_are_made_anew_where_one_did(study, one):
     page = LivePage(study.path)
     first = page.state()["results"]
     found = results(page)
     assert found["results"] == first
-    (front,) = found["fronts"]
-    drawn = [trace for trace in front["figure"]["data"] if (trace.get("meta") or {}).get("cells")]
-    assert [trace["meta"]["cells"] for trace in drawn] == [[one.trial.cell]]
+    shown = networks(found)
+    assert shown["cells"][0] == one.trial.cell
+    assert len(shown["cells"]) == 4, "the trivial rows are among them"
     assert found["curves"]["data"]
     assert (found["curves_of"], found["curves_drawn"]) == (1, 1)
     assert [row["state"] for row in found["trials"]] == ["complete"]
@@ -287,6 +296,30 @@ def test_results_are_those_of_the_trials_that_ended_and_are_made_anew_where_one_
     }  # fmt: skip
 
 
+@pytest.fixture
+def read_only(study, tmp_path) -> Iterator[Path]:
+    """The study, on a file system that cannot be written."""
+    seen = tmp_path / "read_only"
+    seen.mkdir()
+    for options in (["--bind", str(study.path), str(seen)], ["-o", "remount,ro,bind", str(seen)]):
+        mounted = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+        if mounted.returncode:
+            pytest.skip(f"only root can mount: {mounted.stderr.strip()}")
+    yield seen
+    subprocess.run(["umount", "-l", str(seen)], check=True)
+
+
+def test_a_study_that_cannot_be_written_is_watched_as_any(read_only):
+    with pytest.raises(OSError, match="Read-only"):
+        (read_only / "x").touch()
+    page = LivePage(read_only)
+    assert page.check() == "All 1 planned trials have ended."
+    page.state()
+    assert networks(results(page))["cells"]
+    shown = ablate("status", "--watch", read_only).stdout
+    assert "Nothing is running. All 1 planned trials have ended." in shown
+
+
 def test_a_trial_that_is_damaged_is_left_out_and_said_until_it_is_whole_again(study, one):
     file = study.path / "trials" / one.trial.key / "images.parquet"
     kept = file.read_bytes()
@@ -294,9 +327,8 @@ def test_a_trial_that_is_damaged_is_left_out_and_said_until_it_is_whole_again(st
     page = LivePage(study.path)
     page.state()
     found = results(page)
-    assert not found["fronts"]
+    assert one.trial.cell not in found["networks"]
     assert any(one.trial.key in note and "damaged" in note for note in found["notes"])
-    assert 'class="trivial"' in found["table"]
 
 
 def test_names_and_reasons_of_a_strangers_study_are_text(study, one):
@@ -311,8 +343,8 @@ def test_names_and_reasons_of_a_strangers_study_are_text(study, one):
     told = page.state()
     assert "\u202e" not in told["question"]
     found = results(page)
-    assert "<script" not in found["table"]
-    assert "<script" not in json.dumps(found["fronts"])
+    assert found["networks"].count("<script") == 1
+    assert odd.trial.cell in networks(found)["cells"]
     assert "<script" not in json.dumps(found["curves"])
 
 

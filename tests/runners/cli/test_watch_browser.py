@@ -109,7 +109,7 @@ def opened(browser: Page, served: Served, width: int = 1280) -> None:
     browser.complaints.clear()
     browser.requests.clear()
     browser.open(served.server.address, width, 900, phone=width < 640)
-    wait_for(browser, "!!document.querySelector('#table table') && !!document.querySelector('#listed tr')", served)
+    wait_for(browser, "!!document.querySelector('#part tbody tr') && !!document.querySelector('#listed tr')", served)
 
 
 def text(browser: Page, selector: str) -> str:
@@ -144,16 +144,31 @@ def test_it_grows_in_place_while_trials_begin_and_end(study, one, served, browse
         study.accept(wider.trial.key, packed(wider))
         study.accept(failing.trial.key, packed(failing, state="failed", epochs=1, error="diverged in epoch 1"))
         fall_silent(study)
-        wait_for(browser, "document.querySelectorAll('#table tbody tr:not(.trivial)').length === 2", served)
+        wait_for(browser, "document.querySelectorAll('#part tbody tr:not(.trivial)').length === 2", served)
         wait_for(browser, "document.querySelector('#under-way').hidden", served)
     assert "diverged in epoch 1" in text(browser, "#failed")
-    cells = browser.js("document.getElementById('front-0').data.flatMap(t => t.meta?.cells ?? []).sort()")
-    assert cells == sorted([one.trial.cell, wider.trial.cell])
     wait_for(browser, "document.title === '3/3 widths'", served)
     assert browser.js("window.mark.isConnected"), "a row that was there is still the same"
     assert not browser.complaints
     assert {url.split("?")[1] for url in browser.requests} == {f"token={served.server.token}"}
     assert all(url.startswith(f"http://127.0.0.1:{served.server.server_port}/") for url in browser.requests)
+
+
+def test_a_trial_that_a_killed_driver_had_is_shown_once_where_another_trains_it(study, one, served, browser):
+    again = sized(one, 5)
+    with study.writing():
+        study.plan(run_of(again.trial), threads=1, data_dir=None)
+        tells(study, **{again.trial.key: "width=5, seed 0"})
+        (alive,) = (study.ray_dir / "drivers").iterdir()
+        killed = json.loads(alive.read_text()) | {"host": "another", "updated": 1}
+        (alive.parent / f"another-{killed['process']}.json").write_text(json.dumps(killed))
+        opened(browser, served)
+        for _ in range(3):
+            browser.js("look()")
+        assert browser.js("document.querySelectorAll('#running tr').length") == 1
+        assert browser.js("document.querySelector('#running th').textContent") == "width=5, seed 0"
+        assert served.page.state()["counts"] == {"complete": 1, "running": 1, "interrupted": 0, "planned": 0}
+    fall_silent(study)
 
 
 def test_what_a_person_did_to_it_stays_as_it_grows(study, one, served, browser):
@@ -162,11 +177,11 @@ def test_what_a_person_did_to_it_stays_as_it_grows(study, one, served, browser):
         study.plan(run_of(more.trial), threads=1, data_dir=None)
         study.accept(more.trial.key, packed(more, params=30, macs=15))
     opened(browser, served)
-    wait_for(browser, "!!document.getElementById('front-0')?._fullLayout")
-    # A zoom as the mouse makes it, another axis by its menu, a column's order, a filter, a name in the legend.
-    plot = "document.getElementById('front-0')"
-    browser.click(f"{plot}.querySelectorAll('.updatemenu-header')[0]")
-    browser.click(f"[...{plot}.querySelectorAll('.updatemenu-dropdown-button')].find(b => /MACs/.test(b.textContent))")
+    # A zoom as the mouse makes it, another axis by its menu, a column's order, filters, a name in the legend.
+    plot, part = "document.getElementById('pareto')", "document.querySelector('.networks')"
+    choose = f"{part}.querySelector('[name=x]')"
+    browser.js(f"{choose}.value = 'macs'; {choose}.dispatchEvent(new Event('change', {{bubbles: true}}))")
+    browser.settle()
     assert browser.js(f"{plot}.layout.xaxis.title.text").startswith("MACs")
     box = f"{plot}.querySelector('.nsewdrag').getBoundingClientRect()"
     browser.js(f"{plot}.scrollIntoView({{block: 'center'}})")
@@ -176,14 +191,13 @@ def test_what_a_person_did_to_it_stays_as_it_grows(study, one, served, browser):
         held = {"button": "left", "buttons": 1, "clickCount": 1} if number else {}
         browser.call("Input.dispatchMouseEvent", type=kind, x=x + at * width, y=y + at * height, **held)
     browser.settle()
-    zoomed = browser.js(f"{plot}.layout.xaxis.range.map(Number)")
-    assert browser.js(f"{plot}.layout.xaxis.autorange") is not True
+    zoomed = browser.js(f"{plot}._fullLayout.xaxis.range.map(Number)")
     browser.click("document.querySelector('#all-curves .legendtoggle')")
     time.sleep(0.5)  # a second click within it would be a double one
     off = "document.getElementById('all-curves')._fullData.filter(t => t.visible === 'legendonly').length"
     hidden = browser.js(off)
     assert hidden
-    header = "[...document.querySelectorAll('#table thead th')].find(h => /^MACs/.test(h.textContent))"
+    header = "[...document.querySelectorAll('#part thead th')].find(h => /^MACs/.test(h.textContent))"
     browser.click(f"{header}.querySelector('button')")
     assert browser.js(f"{header}.getAttribute('aria-sort')") == "ascending"
     browser.click("document.querySelector('#filter [data-state=complete]')")
@@ -192,17 +206,13 @@ def test_what_a_person_did_to_it_stays_as_it_grows(study, one, served, browser):
         study.plan(run_of(another.trial, failing.trial), threads=1, data_dir=None)
         study.accept(another.trial.key, packed(another, params=20, macs=16))
         study.accept(failing.trial.key, packed(failing, state="failed", epochs=1, error="diverged"))
-    wait_for(browser, f"{plot}.data.flatMap(t => t.meta?.cells ?? []).length === 3", served)
+    wait_for(browser, "document.querySelectorAll('#part tbody tr:not(.trivial)').length === 3", served)
     browser.settle()
+    assert browser.js(f"{choose}.value") == "macs"
     assert browser.js(f"{plot}.layout.xaxis.title.text").startswith("MACs")
-    assert browser.js(f"{plot}.querySelector('.updatemenu-header').textContent").startswith("x: MACs")
-    drawn = browser.js(f"{plot}._fullData.filter(t => t.meta?.cells).flatMap(t => [...t.x]).sort((a, b) => a - b)")
-    assert drawn == [15, 16, 20]
-    assert browser.js(f"{plot}.layout.xaxis.range.map(Number)") == pytest.approx(zoomed)
+    assert browser.js(f"{plot}._fullLayout.xaxis.range.map(Number)") == pytest.approx(zoomed)
     assert browser.js(off) == hidden
-    rows = "[...document.querySelectorAll('#table tbody tr')]"
-    macs = browser.js(f"{rows}.map(row => row.cells[5].dataset.sort).filter(Boolean)")
-    assert macs == sorted(macs, key=float)
+    assert browser.js(f"{header}.getAttribute('aria-sort')") == "ascending"
     states = browser.js("[...document.querySelectorAll('#listed tr')].map(r => r.cells[1].textContent)")
     assert states == ["complete"] * 3
     assert not browser.complaints
@@ -212,7 +222,7 @@ def test_it_fits_a_phone_and_a_desk(study, served, browser):
     for width in (390, 1280):
         opened(browser, served, width)
         assert browser.js("document.documentElement.scrollWidth") <= width
-        wait_for(browser, "document.getElementById('front-0')?._fullLayout?.width <= innerWidth")
+        wait_for(browser, "document.getElementById('pareto')?._fullLayout?.width <= innerWidth")
 
 
 def test_a_server_that_is_gone_is_said_and_one_that_is_back_is_found(study, browser):
@@ -262,7 +272,7 @@ def test_nothing_of_a_strangers_study_is_markup(study, one, served, browser):
         wait_for(browser, "document.querySelectorAll('#failed tr').length === 1", served)
     fall_silent(study)
     assert browser.js("window.hacked") is None
-    assert not browser.js("document.querySelectorAll('main img, main script').length")
+    assert not browser.js("document.querySelectorAll('main img, main script:not([type=\"application/json\"])').length")
     assert SCRIPT in text(browser, "#question")
     assert browser.js("document.documentElement.scrollWidth") <= 390
     assert not browser.complaints
@@ -276,10 +286,10 @@ def test_a_real_run_is_killed_and_goes_on_in_the_same_page(tmp_path, browser):
     browser.complaints.clear()
     browser.open(served.server.address)
     browser.js("window.mark = 'the same page'")
+    standing = "document.getElementById('standing')"
+    wait_for(browser, f"{standing}.className === 'standing waiting'", served)
     run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        standing = "document.getElementById('standing')"
-        assert browser.js(f"{standing}.className") == "standing waiting"
         wait_for(browser, "document.querySelectorAll('#running-curves .trace').length >= 2", served, 120)
         assert "running" in browser.js(f"{standing}.className")
         kill_tree(run.pid)
@@ -293,7 +303,7 @@ def test_a_real_run_is_killed_and_goes_on_in_the_same_page(tmp_path, browser):
         finally:
             kill_tree(again.pid)
             again.wait()
-        wait_for(browser, "document.querySelectorAll('#table tbody tr:not(.trivial)').length === 2", served)
+        wait_for(browser, "document.querySelectorAll('#part tbody tr:not(.trivial)').length === 2", served)
         assert browser.js("window.mark") == "the same page"
         assert not browser.complaints
     finally:
