@@ -97,17 +97,8 @@ def figure(
     """
     from ablate.analysis.deployed import scored_where
     from ablate.analysis.printed.drawing import Asked
-    from ablate.analysis.printed.figures import FIGURES
-    from ablate.analysis.printed.sheet import SUFFIXES
-    from ablate.errors import unknown
 
-    if name not in (*FIGURES, ALL):
-        raise unknown("figure", name, [*FIGURES, ALL])
-    if name == ALL:
-        _check_folder(output, width)
-    else:
-        check_target(output, *SUFFIXES)
-    millimetres = _millimetres(width)
+    millimetres = _checked(name, output, width)
     opened = open_study(study)
     frames, y = tables_with(opened, y, of_class, unit, None)
     frames = in_runtime(frames, opened, runtime)
@@ -119,6 +110,21 @@ def figure(
     _print(document, output)
     for line in [*scored_where(frames), *notes(opened)]:
         note(line)
+
+
+def _checked(name: str, output: Path, width: str) -> float:
+    """The width in millimetres. Raises `InputError` for what cannot be drawn so, or written there."""
+    from ablate.analysis.printed.figures import FIGURES
+    from ablate.analysis.printed.sheet import SUFFIXES
+    from ablate.errors import unknown
+
+    if name not in (*FIGURES, ALL):
+        raise unknown("figure", name, [*FIGURES, ALL])
+    if name == ALL:
+        _check_folder(output, width)
+    else:
+        check_target(output, *SUFFIXES)
+    return _millimetres(width)
 
 
 def _one(study: Study, frames: Frames, name: str, asked: Asked, output: Path) -> dict[str, Any]:
