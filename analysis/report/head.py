@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ def head_of(
         now: when it is written [the present].
     """
     written = now or datetime.datetime.now(datetime.UTC)
-    makers = {
+    makers: dict[str, Callable[[], str]] = {
         "Report": lambda: f"written {written:%Y-%m-%d %H:%M} UTC",
         "Trained": partial(_trained, study),
         "Claims": partial(_claims, study),
