@@ -108,7 +108,10 @@ function showNetworks(root, given) {
     const few = found.drawn.length <= FEW ? found.drawn : [];
     const ahead = [...found.front].sort((a, b) => xs[a] - xs[b]);
     const step = Math.max(ahead.length / MOST_NAMED, 1);
-    const named = Array.from({ length: Math.min(ahead.length, MOST_NAMED) }, (_, place) => ahead[Math.floor(place * step)]);
+    const named = Array.from(
+      { length: Math.min(ahead.length, MOST_NAMED) },
+      (_, place) => ahead[Math.floor(place * step)],
+    );
     const wanted = new Set([...found.marked.filter((one) => found.drawn.includes(one)), ...named, ...few]);
     const places = [...wanted].map((one) => ({
       x: xs[one],
@@ -116,7 +119,7 @@ function showNetworks(root, given) {
       name: data.names[one],
       strong: found.marked.includes(one),
     }));
-    return placeLabels(
+    placeLabels(
       plot,
       layer,
       places.filter(({ x, y }) => x !== null && y !== null),
@@ -344,7 +347,9 @@ function showNetworks(root, given) {
       compared: compared.filter((one) => one >= 0),
       brush: null,
       step: null,
-      hidden: new Map(hidden.filter(([name]) => factorOf(data, name)).map(([name, texts]) => [name, levelsOf(name, texts)])),
+      hidden: new Map(
+        hidden.filter(([name]) => factorOf(data, name)).map(([name, texts]) => [name, levelsOf(name, texts)]),
+      ),
     });
     Object.assign(state, {
       x: known(state.x, startOf(data, 0, "cost")),
