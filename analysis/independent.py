@@ -117,7 +117,12 @@ def few_of(units: int, word: Word, effective: float) -> str:
             f"{several(units, word)} {are} too few to speak of others, at least {FEWEST}: more {word}s, or folds, "
             "would help"
         )
-    return f"nearly all images are of one {word}" if effective < 2 else ""
+    if effective >= 2:
+        return ""
+    if word in ("slice", "image"):
+        alike = f"{several(units, word)} are so alike that they count as {effective:.1f}"
+        return f"{alike}: folds, or more volumes, would help"
+    return f"nearly all images are of one {word}"
 
 
 def in_order(names: Sequence[str]) -> list[int]:

@@ -93,7 +93,7 @@ def figure(
       ablate figure STUDY front -o front.pdf
       ablate figure STUDY front --x macs --y miou -o front.svg
       ablate figure STUDY effects --width page -o effects.pdf
-      ablate figure STUDY all -o paper/ && cd paper && pdflatex paper.tex
+      ablate figure STUDY all -o paper/          then there: pdflatex paper.tex
     """
     from ablate.analysis.deployed import scored_where
     from ablate.analysis.printed.drawing import Asked

@@ -100,7 +100,6 @@ def measure(
       ablate measure studies/pyramid_levels-mni152-quick
       ablate measure STUDY --input 1x512x512 --threads 4
       ablate measure STUDY --runtime torch,onnx,onnx-int8
-      ablate pareto STUDY --x latency_ms@onnx-int8 --runtime onnx-int8
     """
     from ablate.runners.cli.measured_jobs import Asked, Figures, jobs_of, measured
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ablate.study.study import Study
 
 
+_DEFAULT = "dice,miou"
 _MOST = 6
 """Classes that have a column without being named."""
 _ENDINGS = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
@@ -56,7 +57,7 @@ _ENDINGS = {".tex": "latex", ".md": "markdown", ".csv": "csv"}
     "--metrics",
     metavar="METRIC,…",
     help="Any of dice, iou, miou, sensitivity, precision, specificity and the trials' own metrics, with commas. Where "
-    "there are several classes, those of each class come too. [default: dice,miou]",
+    f"there are several classes, those of each class come too. [default: {_DEFAULT}]",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write [default: standard output].")
 @partial(class_option, several=True)
@@ -92,10 +93,12 @@ def table(
       ablate table STUDY --fail-below 0.5
       ablate table STUDY --metrics dice,hd95 --class liver --class tumour
     """
+    from ablate.analysis.failures import failing
+
     check_target(output, *(ending for ending, written in _ENDINGS.items() if kind in (None, written)))
     kind = kind or (_ENDINGS.get(output.suffix.lower()) if output else None) or "markdown"
     if layout:
-        if metrics or classes or fail_below or runtime:
+        if metrics is not None or classes or fail_below or runtime:
             raise InputError(
                 f"--as {layout} says which columns there are: leave out --metrics, --class, --fail-below and --runtime"
             )
@@ -103,9 +106,11 @@ def table(
     elif len(studies) > 1:
         raise InputError("a table is of one study; --as paper-table-2, and `ablate compare`, are of several")
     else:
+        asked = _DEFAULT if metrics is None else metrics
+        named = metric_names(asked) or [metric_name(asked)]  # which says that this is none
         opened = open_study(studies[0])
-        frames = in_runtime(tables(opened, unit, empty), opened, runtime)
-        text, said = _results(kind, opened, frames, metrics or "dice,miou", classes, fail_below)
+        frames = failing(in_runtime(tables(opened, unit, empty), opened, runtime), fail_below)
+        text, said = _results(kind, opened, frames, named, classes)
     content = text.encode(errors="backslashreplace")
     if output:
         write(output, content)
@@ -120,20 +125,16 @@ def _results(
     kind: str,
     study: Study,
     frames: Frames,
-    metrics: str,
+    named: list[str],
     classes: tuple[str, ...],
-    fail_below: FailBelow | None,
 ) -> tuple[str, list[str]]:
     """The table of a study, and what must be said of it (in `csv` beside it, else within)."""
     from ablate.analysis.by_seed import remarks
-    from ablate.analysis.failures import failing
     from ablate.analysis.frames import scored
     from ablate.analysis.report.about import about
     from ablate.analysis.tables import results_table
     from ablate.analysis.typeset import FORMATS
 
-    named = metric_names(metrics) or [metric_name(metrics)]  # which says that this is none
-    frames = failing(frames, fail_below)
     chosen, left_out = _columns(frames, named, classes)
     frames = scored(frames, chosen)
     said = [*remarks(frames), *left_out, *notes(study)]

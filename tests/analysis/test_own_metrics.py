@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import math
+import re
 import signal
 from pathlib import Path
 
@@ -146,8 +148,8 @@ def test_it_is_printed(frames):
 
 def test_the_report_has_it(study, frames):
     page = study_report(study, frames)
-    assert "y: surface_dice" in page
-    assert page.count(">surface_dice<") >= 1
+    (embedded,) = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert "surface_dice" in [one["label"] for one in json.loads(embedded)[0]["quantities"]]
     assert "surface_dice: of the trials’ own metrics" in page
 
 

@@ -224,7 +224,7 @@ def test_the_terminal_tells_what_the_names_on_the_front_stand_for(study: Study) 
 def test_commands_have_names_and_levels_as_json_too(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
     pareto_command.callback(  # type: ignore[misc]
         study=study.path, x="params", y="dice", resamples=10, output=None, of_class="", empty=None, fail_below=None,
-        unit=None, as_json=True,
+        unit=None, runtime=None, as_json=True,
     )  # fmt: skip
     points = {one["label"]: one for one in json.loads(capsys.readouterr().out)["points"]}
     assert (points["n4"]["name"], points["n4"]["levels"]) == ("n4", {"model.width": "16"})

@@ -217,8 +217,12 @@ def test_packaged_claims_are_sound_and_apply_where_their_cells_are():
     ("old", "new", "message"),
     [
         ("kind: fewest", "kind: least", "line 5: hypotheses.0"),
-        ("cost: params", "cost: parameters", "line 5: hypotheses.0.*cost: Input should be 'params'"),
-        ("cost: params", "cost: parms", "line 5: hypotheses.0.cost: Input should be .*, did you mean 'params'"),
+        (
+            "cost: params",
+            "cost: parameters",
+            "line 5: hypotheses.0.*cost: unknown cost 'parameters': did you mean 'params'",
+        ),
+        ("cost: params", "cost: parms", "line 5: hypotheses.0.cost: unknown cost 'parms': did you mean 'params'"),
         ("cost: params", "cots: params", "line 5: hypotheses.0: unknown field 'cots': did you mean 'cost'"),
         ("kind: fewest", "kind: fewst", "line 5: hypotheses.0: .*, did you mean 'fewest'"),
         (

@@ -18,6 +18,7 @@ from ablate.analysis.pareto import COSTS, Cost, Pareto, fronts
 from ablate.analysis.scores import CellScores
 from ablate.analysis.significance import Interval
 from ablate.analysis.uncertainty import UncertainFront, uncertain_fronts
+from ablate.cost.names import COSTS_OF_NETWORKS
 from ablate.metrics.counts import METRICS, MetricName
 
 
@@ -38,7 +39,7 @@ def _switched(figure: go.Figure, x: Cost, y: MetricName) -> list[dict[str, Any]]
     return traces
 
 
-@pytest.mark.parametrize("x", COSTS)
+@pytest.mark.parametrize("x", COSTS_OF_NETWORKS)
 @pytest.mark.parametrize("y", METRICS)
 def test_each_switch_shows_its_record(x: Cost, y: MetricName) -> None:
     records = fronts(measured(study()).trials)
@@ -137,7 +138,7 @@ def test_measured_costs_have_the_device_in_the_axis_title() -> None:
     title = figure.layout.xaxis.title.text.replace("<br>", " ")
     assert title == "Latency (ms), cpu (&lt;b&gt;test&lt;/b&gt;, 1 thread), 1x96x96"
     assert [button.label for button in figure.layout.updatemenus[0].buttons] == [
-        f"x: {name}" for name in COSTS.values()
+        f"x: {name}" for name in COSTS_OF_NETWORKS.values()
     ]
     unmeasured = pareto_figure(fronts(study().trials))
     assert [button.label for button in unmeasured.layout.updatemenus[0].buttons] == ["x: Parameters", "x: MACs"]
