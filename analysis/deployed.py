@@ -212,13 +212,24 @@ def file_words(front: Pareto) -> list[str]:
     if files.unmeasured:
         names = listing([shortened(label, 60) for label in files.unmeasured], 6)
         said.append(f"Not measured in {called}: {names}. Run `{how_to_measure(front.x)}`.")
-    if files.in_doubt:
-        names = listing([shortened(label, 60) for label in files.in_doubt], 6)
-        said.append(
-            f"Latency in {called} is in doubt of {names}, for the machine was busy or unsteady: measure again on an "
-            f"idle one (`{how_to_measure(front.x)}`)."
-        )
-    return said
+    return [*said, *_doubt(files.runtime, files.in_doubt)]
+
+
+def doubted_files(trials: pd.DataFrame, runtimes: Iterable[str] = tuple(RUNTIMES)) -> list[str]:
+    """A sentence for each of these runtimes in which latencies are in doubt: of which networks, and what to do."""
+    labels, files = dict(zip(trials["cell"], trials["label"], strict=True)), files_of(trials)
+    known = {runtime: [labels[cell] for cell, one in files.items() if runtime in one.in_doubt] for runtime in runtimes}
+    return [sentence for runtime, doubtful in known.items() for sentence in _doubt(runtime, doubtful)]
+
+
+def _doubt(runtime: str, labels: Iterable[str]) -> list[str]:
+    names = [shortened(label, 60) for label in labels]
+    if not names:
+        return []
+    return [
+        f"Latency in {RUNTIMES[runtime]} is in doubt of {listing(names, 6)}, for the machine was busy or unsteady: "
+        f"measure again on an idle one (`{how_to_measure(f'@{runtime}')}`)."
+    ]
 
 
 def caption_words(fronts: Iterable[Pareto]) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from ablate.analysis.by_seed import by_seed
 from ablate.analysis.confirmation import DESIGN, confirmation, of_fresh_seeds, searched_and_fresh
 from ablate.analysis.crossed import Interval
+from ablate.analysis.deployed import doubted_files
 from ablate.analysis.effects import effects
 from ablate.analysis.failure_words import legend
 from ablate.analysis.failures import failures
@@ -75,7 +76,8 @@ def evidence(study: Study, frames: Frames) -> Evidence:
         spent=noted(notes, "what the training bought", lambda: spent(frames), ()),
     )
     doubts = noted(notes, "measurements", lambda: doubted(study.measurements(), frames.trials), ())
-    return found._replace(notes=(*notes, *claims.notes, *doubts))
+    of_files = noted(notes, "measurements of files", lambda: doubted_files(frames.trials), ())
+    return found._replace(notes=(*notes, *claims.notes, *doubts, *of_files))
 
 
 def _uncertain(

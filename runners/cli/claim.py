@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from ablate.analysis.claims.registered import Standing
     from ablate.analysis.claims.schema import Claim
     from ablate.analysis.claims.verdict import Verdict
+    from ablate.analysis.frames import Frames
     from ablate.analysis.scores import Unit
     from ablate.analysis.scoring import FailBelow
     from ablate.metrics.counts import Empty
+    from ablate.study.study import Study
 
 
 _AT_ONCE = "The verdicts above are as if it had been looked at once; those of the looks count."
@@ -117,7 +119,8 @@ def claim(
         found = tables(opened, unit, parsed.empty)
         frames[called], cautions = judged_in(opened, found, space, parsed.runtime)
         found = found if space is None else frames[called]
-        notes_too = *cautions, *failed_trainings(found.trials), *remarks(frames[called]), *notes(opened)
+        told = *cautions, *failed_trainings(found.trials), *_doubts(parsed, opened, found), *remarks(frames[called])
+        notes_too = *told, *notes(opened)
         said += [f"{called}: {one}" if len(studies) > 1 else one for one in notes_too]
         stands[called] = standing(opened, parsed)
         looks[called] = looks_of(opened, stands[called].digest)
@@ -126,6 +129,18 @@ def claim(
         print_json(_document(judged, stands, looks, said))
         return
     _show(judged, stands, looks, said)
+
+
+def _doubts(claim: Claim, study: Study, frames: Frames) -> Sequence[str]:
+    """Which of the latencies that a claim is about are in doubt."""
+    from ablate.analysis.deployed import doubted_files
+    from ablate.analysis.measured import doubted
+    from ablate.cost.names import runtime_of
+
+    costs = [getattr(one, "cost", "") for one in claim.hypotheses]
+    runtimes = dict.fromkeys(runtime_of(cost) for cost in costs if cost.startswith("latency_ms"))
+    own = doubted(study.measurements(), frames.trials) if "" in runtimes else ()
+    return [*own, *doubted_files(frames.trials, filter(None, runtimes))]
 
 
 def _about_cell(claim: Claim, studies: Sequence[Path], subject: str) -> Claim:

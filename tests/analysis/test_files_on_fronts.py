@@ -14,7 +14,7 @@ from ablate.analysis.by_seed import remarks
 from ablate.analysis.claims.evaluate import evaluate
 from ablate.analysis.claims.registered import canonical, digest
 from ablate.analysis.claims.schema import Claim, load_claim
-from ablate.analysis.deployed import caption_words, file_words
+from ablate.analysis.deployed import caption_words, doubted_files, file_words
 from ablate.analysis.frames import Frames, from_tables, load
 from ablate.analysis.pareto import front, fronts, pareto
 from ablate.analysis.tables import results_table
@@ -23,7 +23,7 @@ from ablate.cost.measured import Measured
 from ablate.errors import InputError
 from ablate.metrics.counts import dice
 from ablate.models.settings import UNet
-from ablate.study.in_runtimes import Finds, InRuntime, keep_images, keep_in_runtimes
+from ablate.study.in_runtimes import Finds, InRuntime, keep_images, keep_in_runtimes, read_runtimes
 from ablate.study.study import Study
 from ablate.study.trial_folder import image_table
 from ablate.trial import TrialConfig
@@ -190,6 +190,22 @@ def test_a_claim_is_judged_by_what_files_cost(study):
     outcome, sentence = fewest(load(study), "latency_ms@onnx-int8")
     assert outcome == "inconclusive"
     assert "has no file for ONNX int8: it has no form of the operation aten.eig" in sentence
+
+
+def test_latencies_in_doubt_are_told_of_by_runtime_once_for_all_networks(study, pair):
+    assert doubted_files(load(study).trials) == []
+    key = pair[0].trial.key
+    with study.writing():
+        kept = read_runtimes(study.path)[pair[0].trial.cell]["onnx"]
+        busy = kept.model_copy(update={"measured": taken(others=1.5)})
+        keep_in_runtimes(study.path, {pair[0].trial.cell: {"onnx": busy}})
+    trials = load(Study.open(study.path)).trials
+    label = trials.set_index("key").at[key, "label"]
+    [said] = doubted_files(trials, ["onnx"])
+    assert doubted_files(trials) == [said]
+    assert said.startswith(f"Latency in ONNX is in doubt of {label}, for the machine was busy")
+    assert said.endswith("(`ablate measure STUDY --runtime onnx`).")
+    assert doubted_files(trials, ["onnx-int8"]) == []
 
 
 def test_a_cost_that_was_not_measured_is_inconclusive_with_the_command(pair, tmp_path):
