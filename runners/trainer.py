@@ -144,19 +144,15 @@ class Trainer:
 
     def train(self, queue: Queue, datasets: dict[str, Dataset], progress: Progress) -> None:
         """Train what `queue` gives, within `study.writing`. Raises `KeyboardInterrupt` if it is interrupted."""
-        from ablate.runners.execution.nodes import check_nodes, this_node
+        from ablate.runners.execution.nodes import check_nodes
         from ablate.runners.execution.sharing import advice
         from ablate.runners.execution.tune import ray_session, train_missing
         from ablate.runners.watch.live import clock, forget_the_dead
 
         forget_the_dead(self.study)
-        here, at_once = this_node(), None
-        if not self._cluster:
-            resources = self._choose()
-            at_once = resources.at_once(here.cpus, here.gpus)
-            if line := advice(resources):
-                self.out.print(line)
-        with progress, ray_session(self._cluster, self._ends.lost, at_once=at_once) as look:
+        if not self._cluster and (line := advice(self._choose())):
+            self.out.print(line)
+        with progress, ray_session(self._cluster, self._ends.lost) as look:
             nodes = check_nodes([planned.config for planned in queue.left]) if self._cluster else None
             outcome = train_missing(self.study, queue, datasets, self._how(nodes), progress, look=look)
         last = {record.key: record for record in outcome.trained}  # a search's trials end several times

@@ -103,12 +103,10 @@ def claim(
       ablate claim studies/lung studies/liver studies/isbi2012 --json
       ablate claim STUDY --fail-below 0.5
     """
-    from ablate.analysis.by_seed import remarks
     from ablate.analysis.claims.across import across
     from ablate.analysis.claims.looks_taken import looks_of
     from ablate.analysis.claims.registered import standing
     from ablate.analysis.claims.schema import load_claim
-    from ablate.analysis.failure_words import failed_trainings
 
     parsed = load_claim(name).about(of_class, empty, fail_below)
     if subject is not None:
@@ -119,8 +117,7 @@ def claim(
         found = tables(opened, unit, parsed.empty)
         frames[called], cautions = judged_in(opened, found, space, parsed.runtime)
         found = found if space is None else frames[called]
-        told = *cautions, *failed_trainings(found.trials), *_doubts(parsed, opened, found), *remarks(frames[called])
-        notes_too = *told, *notes(opened)
+        notes_too = *cautions, *_notes(parsed, opened, found, frames[called])
         said += [f"{called}: {one}" if len(studies) > 1 else one for one in notes_too]
         stands[called] = standing(opened, parsed)
         looks[called] = looks_of(opened, stands[called].digest)
@@ -129,6 +126,19 @@ def claim(
         print_json(_document(judged, stands, looks, said))
         return
     _show(judged, stands, looks, said)
+
+
+def _notes(claim: Claim, study: Study, found: Frames, judged: Frames) -> Iterable[str]:
+    """What must be said of a study beside the verdicts."""
+    from ablate.analysis.by_seed import remarks
+    from ablate.analysis.failure_words import failed_trainings
+
+    return [
+        *failed_trainings(found.trials),
+        *_doubts(claim, study, found),
+        *remarks(judged),
+        *notes(study),
+    ]
 
 
 def _doubts(claim: Claim, study: Study, frames: Frames) -> Sequence[str]:

@@ -25,13 +25,12 @@ _ALWAYS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a trial's last report is of no epoch
     "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),  # the study remembers; Ray need not
 }
-_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""By which Ray takes loopback for its address, as it does by itself on macOS and Windows, and listens nowhere else."""
-_PRELOAD = "RAY_preload_python_modules"
-_LOADED = ",".join(
-    f"ablate.{name}" for name in ("training.loop", "runners.execution.trainable", "study.trial_folder", "data.store")
-)
-"""What a process that trains imports: three seconds of it, with torch and Ray Tune."""
+_ALONE = {
+    # Ray takes loopback for its address, as it does by itself on macOS and Windows, and listens nowhere else.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # No process starts before there is a trial for it. Else as many as there are CPUs would, and again as many.
+    "RAY_prestart_worker_first_driver": "0",
+}
 _SOCKET = "ray/session_2026-01-31_23-59-59_123456_1234567/sockets/plasma_store"
 _LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
 _ENOUGH_BYTES = 8 * 10**6
@@ -96,18 +95,6 @@ def _fault(folder: Path) -> str:
             "same command"
         )
     return ""
-
-
-def load_early(at_once: int | None) -> None:
-    """Have Ray's processes on this machine import what they train with as they start, all at the same time.
-
-    It starts one for each CPU, so not where most of them would stay idle. `at_once`: trials at a time, or as many as
-    there are CPUs.
-    """
-    if at_once is None or 2 * at_once >= (os.cpu_count() or 1):
-        os.environ[_PRELOAD] = f"ray.tune,pandas,pyarrow.parquet,safetensors.torch,{_LOADED}"
-    else:
-        os.environ.pop(_PRELOAD, None)
 
 
 def start_twice(start: Callable[[], object]) -> None:

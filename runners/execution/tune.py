@@ -19,7 +19,7 @@ from ablate.errors import Halted, InputError
 from ablate.runners.execution.address import Address
 from ablate.runners.execution.daemons import Look
 from ablate.runners.execution.ending import at_last, same_signals
-from ablate.runners.execution.environment import in_own_folder, load_early, prepare_ray, start_twice
+from ablate.runners.execution.environment import in_own_folder, prepare_ray, start_twice
 from ablate.runners.execution.nodes import Node, check_storage_reach
 from ablate.runners.execution.resources import Resources
 from ablate.runners.execution.standing import place
@@ -58,22 +58,17 @@ class How(NamedTuple):
 
 
 @contextmanager
-def ray_session(
-    address: Address | None, lost: Callable[[str], None] | None = None, *, at_once: int | None = None
-) -> Iterator[Look]:
+def ray_session(address: Address | None, lost: Callable[[str], None] | None = None) -> Iterator[Look]:
     """Ray for the time of a run: of this machine alone, or of the cluster at `address`. Gives a look at its daemons.
 
     Args:
         lost: called from a thread, once, with what is gone where daemons of Ray die.
-        at_once: how many processes will train, of this machine alone; by default one a CPU.
 
     Raises:
         Halted: Ray cannot be started on this machine.
         InputError: there is no cluster at `address`.
     """
     prepare_ray(address)
-    if address is None:
-        load_early(at_once)
     import ray
 
     from ablate.runners.execution.daemons import watched

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import socket
 import subprocess
@@ -54,15 +53,10 @@ def test_the_token_of_a_run_is_its_own_unless_one_is_given(monkeypatch: pytest.M
     assert len(tokens[0]) == 64
 
 
-def test_processes_import_early_unless_most_of_them_would_stay_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    monkeypatch.delenv(environment._PRELOAD, raising=False)
-    for at_once, expected in ((None, True), (64, True), (32, True), (31, False), (1, False)):
-        environment.load_early(at_once)
-        assert (environment._PRELOAD in os.environ) == expected
-    environment.load_early(None)
-    for name in os.environ[environment._PRELOAD].split(","):  # Ray passes over in silence what cannot be imported
-        assert importlib.util.find_spec(name), name
+def test_no_more_processes_start_than_train_at_a_time(small: Path, tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as scratch:  # sockets want a short path
+        ablate("run", "--space", small, "--study", tmp_path / "study", env=without(RAY_TMPDIR=scratch))
+        assert len(list(Path(scratch).glob("ray/session_2*/logs/worker-*.out"))) == 1
 
 
 # Temporary folders ---------------------------------------------------------------------------------------------------
