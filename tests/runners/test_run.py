@@ -205,7 +205,7 @@ def test_predicting_with_a_wrong_key_or_image_writes_nothing(study, tmp_path):
     key = sorted(keys(path))[0]
     wrong = ablate("predict", path, key[:-1] + "x", "image.png", "-o", tmp_path / "masks", check=False)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
-    assert f"unknown key '{key[:-1]}x': did you mean '{key}'" in wrong.stderr
+    assert f"unknown trial '{key[:-1]}x': did you mean '{key}'" in wrong.stderr
     (tmp_path / "image.png").write_bytes(b"no image")
     wrong = ablate("predict", path, key, tmp_path / "image.png", "-o", tmp_path / "masks", check=False)
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
