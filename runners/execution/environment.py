@@ -31,6 +31,7 @@ _ALONE = {
     # No process starts before there is a trial for it. Else as many as there are CPUs would, and again as many.
     "RAY_prestart_worker_first_driver": "0",
 }
+_STARTS = 4
 _SOCKET = "ray/session_2026-01-31_23-59-59_123456_1234567/sockets/plasma_store"
 _LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
 _ENOUGH_BYTES = 8 * 10**6
@@ -97,19 +98,21 @@ def _fault(folder: Path) -> str:
     return ""
 
 
-def start_twice(start: Callable[[], object]) -> None:
-    """Start Ray on this machine: once more where its daemons were not up in the half minute that it gives them, on a
-    machine that is busy for a moment. What the first attempt left is ended. Raises what `start` raises."""
+def start_patiently(start: Callable[[], object]) -> None:
+    """Start Ray on this machine: again where its daemons were not up in the half minute that it gives them, on a
+    machine that is busy. What an attempt left is ended. Raises what the last of them raises, or any for another reason.
+    """
     before = descendants()
-    try:
-        start()
-    except Exception as error:
-        if "timed out during startup" not in str(error):
-            raise
+    for attempt in range(1, _STARTS + 1):
+        try:
+            start()
+            return
+        except Exception as error:
+            if "timed out during startup" not in str(error) or attempt == _STARTS:
+                raise
         for process in descendants().keys() - before.keys():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        start()
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from ablate.errors import Halted, InputError
 from ablate.runners.execution.address import Address
 from ablate.runners.execution.daemons import Look
 from ablate.runners.execution.ending import at_last, same_signals
-from ablate.runners.execution.environment import in_own_folder, prepare_ray, start_twice
+from ablate.runners.execution.environment import in_own_folder, prepare_ray, start_patiently
 from ablate.runners.execution.nodes import Node, check_storage_reach
 from ablate.runners.execution.resources import Resources
 from ablate.runners.execution.standing import place
@@ -84,7 +84,7 @@ def ray_session(address: Address | None, lost: Callable[[str], None] | None = No
         with same_signals(), in_own_folder():
             if address is None:
                 alone = partial(ray.init, "local", include_dashboard=False)
-                start_twice(partial(alone, configure_logging=False, log_to_driver=False))
+                start_patiently(partial(alone, configure_logging=False, log_to_driver=False))
             else:
                 ray.init(address.text, configure_logging=False, log_to_driver=False)
     except Exception as error:

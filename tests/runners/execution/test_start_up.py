@@ -216,7 +216,7 @@ def test_daemons_that_were_not_up_in_time_are_ended_and_started_once_more():
         if len(left) == 1:
             raise Exception("The current node timed out during startup. This could happen because …")
 
-    environment.start_twice(start)
+    environment.start_patiently(start)
     first, second = left
     assert first.wait(30) == -9
     assert second.poll() is None
@@ -233,5 +233,5 @@ def test_what_still_fails_is_raised(always):
         raise RuntimeError(always)
 
     with pytest.raises(RuntimeError, match=always):
-        environment.start_twice(start)
-    assert len(tried) == (2 if "timed out" in always else 1)
+        environment.start_patiently(start)
+    assert len(tried) == (environment._STARTS if "timed out" in always else 1)
