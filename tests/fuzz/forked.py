@@ -65,7 +65,8 @@ def call(
     env: dict[str, str] | None = None,
     memory_mb: int | None = None,
 ) -> Ran:
-    """`ablate ARGUMENTS` in a child; after so many seconds the child and all that came of it are killed.
+    """`ablate ARGUMENTS` in a child; after so many seconds the child and all that came of it are killed, later where
+    other processes want the machine's cores too.
 
     With `memory_mb` it gets no more address space than that beside what the parent has.
     """
@@ -77,7 +78,7 @@ def call(
             if memory_mb is not None:
                 _limit(memory_mb)
             _be(given, cwd, out.fileno(), err.fileno(), env or {})
-        code, peak = _wait(child, started + seconds)
+        code, peak = _wait(child, started, seconds)
         printed = []
         for file in (out, err):
             file.seek(0)
@@ -118,8 +119,9 @@ def _be(arguments: tuple[str, ...], cwd: Path, out: int, err: int, env: dict[str
         os._exit(code)
 
 
-def _wait(child: int, until: float) -> tuple[int, float]:
-    while time.monotonic() < until:
+def _wait(child: int, started: float, seconds: float) -> tuple[int, float]:
+    cores = os.cpu_count() or 1
+    while time.monotonic() < started + seconds * max(1.0, os.getloadavg()[0] / cores):
         done, status, usage = os.wait4(child, os.WNOHANG)
         if done:
             code = os.waitstatus_to_exitcode(status)
