@@ -80,6 +80,8 @@ def spelled_out(rows: pd.DataFrame) -> NDArray[np.object_]:
     """
     factors = [name for name in rows if str(name).startswith(FACTOR)]
     found = np.full(len(rows), "", dtype=object)
+    if not factors:
+        return found
     for at, (label, levels) in enumerate(zip(rows["label"], rows[factors].to_dict("records"), strict=True)):
         if is_short(str(label).removesuffix(MIXED)):
             known = {str(name).removeprefix(FACTOR): level for name, level in levels.items() if isinstance(level, str)}

@@ -29,6 +29,16 @@ function frontFigure(data, state, found, narrow) {
     hovered(),
   ];
   const { rows, below } = trivialRows(data, found);
+  const xRange = fitted(
+    found.drawn.map((at) => xs[at]),
+    log,
+    [],
+  );
+  const yRange = fitted(
+    found.drawn.map((at) => [ys[at], ...ends(y, at, found)]),
+    false,
+    rows.map((row) => row.y[0]),
+  );
   const [xTitle, yTitle] = [x, y].map((each) =>
     each.kind === "score" ? `${found.step === null ? "Test" : "Validation"} ${each.title}` : each.title,
   );
@@ -41,22 +51,14 @@ function frontFigure(data, state, found, narrow) {
       xaxis: axis({
         title: { text: wrapped(xTitle, 70), standoff: 8 },
         type: log ? "log" : "linear",
-        tickformat: x.kind === "cost" ? "~s" : ".3~f",
+        tickformat: ticks(x, xRange),
         nticks: log ? (narrow ? 3 : 6) : 0,
-        range: fitted(
-          found.drawn.map((at) => xs[at]),
-          log,
-          [],
-        ),
+        range: xRange,
       }),
       yaxis: axis({
         title: { text: wrapped(yTitle, 40), standoff: 8 },
-        tickformat: y.kind === "cost" ? "~s" : ".3~f",
-        range: fitted(
-          found.drawn.map((at) => [ys[at], ...ends(y, at, found)]),
-          false,
-          rows.map((row) => row.y[0]),
-        ),
+        tickformat: ticks(y, yRange),
+        range: yRange,
       }),
     }),
     omitted: found.drawn.length - drawn.length,
@@ -89,6 +91,11 @@ function fitted(values, log, more) {
   if (log) [low, high] = [Math.log10(low), Math.log10(high)];
   const margin = 0.06 * (high - low) || Math.abs(high) * 0.1 || 0.1;
   return [low - margin, high + margin];
+}
+
+/** Scores have three decimals, or as many as tell ticks apart. */
+function ticks(quantity, [low, high]) {
+  return quantity.kind === "cost" ? "~s" : `.${Math.max(3, Math.ceil(-Math.log10(high - low)) + 1)}~f`;
 }
 
 /** The size of a point says its third objective: the better, the larger. */

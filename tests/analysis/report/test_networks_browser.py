@@ -15,9 +15,11 @@ from many_networks import LONG, MARKUP, many
 from synthetic import disc, png
 
 from ablate.analysis.failures import failures
+from ablate.analysis.figures.networks import by_task
 from ablate.analysis.pareto import cells, front, fronts, tasks
 from ablate.analysis.report.content import Evidence, Picture, Prediction
 from ablate.analysis.report.evidence import intervals
+from ablate.analysis.report.networks_part import networks_page
 from ablate.analysis.report.report import About, render
 from ablate.analysis.scores import cell_scores
 from ablate.analysis.uncertainty import uncertain_fronts
@@ -446,9 +448,6 @@ def test_the_file_is_small_enough(report: Path) -> None:
 
 
 def test_of_ten_thousand_networks_the_page_has_all_and_says_what_is_not_drawn(browser: Page, tmp_path: Path) -> None:
-    from ablate.analysis.figures.networks import by_task
-    from ablate.analysis.report.networks_part import networks_page
-
     frames = many(10_000, 1, images=2, epochs=4)
     found = by_task(frames, tasks(frames.trials), {})
     path = tmp_path / "many.html"
@@ -464,3 +463,16 @@ def test_of_ten_thousand_networks_the_page_has_all_and_says_what_is_not_drawn(br
     drawn = browser.js("document.getElementById('pareto').data.flatMap(t => t.meta?.at ?? []).length")
     assert drawn == 2000
     assert np.isfinite(browser.js("performance.now()"))
+
+
+def test_ticks_of_scores_that_hardly_differ_are_told_apart(browser: Page, tmp_path: Path) -> None:
+    tables = many(2, 1)
+    trials = tables.trials.copy()
+    trials.loc[trials["state"] == "complete", "dice"] = [0.7331, 0.7340]
+    found = by_task(tables._replace(trials=trials), tasks(trials), {})
+    path = tmp_path / "close.html"
+    path.write_text(networks_page("close", found, "params", "dice"), encoding="utf-8")
+    browser.open(path)
+    browser.settle()
+    shown = browser.js("[...document.querySelectorAll('.ytick text')].map((one) => one.textContent)")
+    assert len(set(shown)) == len(shown) >= 3
