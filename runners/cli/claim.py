@@ -12,18 +12,10 @@ import click
 from ablate.errors import InputError, brief
 from ablate.runners.cli import completion
 from ablate.runners.cli.failures import fail_below_option
-from ablate.runners.cli.naming import cell_named, studies_argument
+from ablate.runners.cli.naming import cell_named, open_study, studies_argument
 from ablate.runners.cli.output import console, print_json
 from ablate.runners.cli.several import by_name, judged_in
-from ablate.runners.cli.shared import (
-    class_option,
-    empty_option,
-    json_option,
-    notes,
-    open_study,
-    tables,
-    unit_option,
-)
+from ablate.runners.cli.shared import class_option, empty_option, json_option, notes, tables, unit_option
 
 if TYPE_CHECKING:
     from ablate.analysis.claims.across import Across, Together

@@ -11,7 +11,7 @@ import click
 
 from ablate.errors import InputError
 from ablate.runners.cli.failures import fail_below_option
-from ablate.runners.cli.naming import studies_argument
+from ablate.runners.cli.naming import open_study, studies_argument
 from ablate.runners.cli.output import check_target, console, plain_table, print_json, write
 from ablate.runners.cli.several import by_name, judged_on
 from ablate.runners.cli.shared import (
@@ -20,7 +20,6 @@ from ablate.runners.cli.shared import (
     json_option,
     metric_option,
     notes,
-    open_study,
     tables_with,
     unit_option,
 )

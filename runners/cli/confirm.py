@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from ablate.errors import InputError
+from ablate.runners.cli.naming import open_study, study_argument
 from ablate.runners.cli.output import console, plain_table, print_json, telling
-from ablate.runners.cli.shared import (
-    code_option,
-    json_option,
-    open_study,
-    say_imports,
-    study_argument,
-    training_options,
-    use_own_code,
-)
+from ablate.runners.cli.shared import code_option, json_option, say_imports, training_options, use_own_code
 from ablate.runners.cli.training import ending
 
 if TYPE_CHECKING:

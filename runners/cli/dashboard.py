@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from ablate.runners.cli.naming import open_study, study_argument
 from ablate.runners.cli.output import console
-from ablate.runners.cli.shared import open_study, study_argument
 
 
 @click.command()

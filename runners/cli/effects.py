@@ -14,6 +14,7 @@ from ablate.errors import unknown
 from ablate.runners.cli import completion
 from ablate.runners.cli.costs import in_runtime, runtime_option
 from ablate.runners.cli.failures import fail_below_option
+from ablate.runners.cli.naming import open_study, study_argument
 from ablate.runners.cli.output import console, print_json
 from ablate.runners.cli.shared import (
     class_option,
@@ -21,8 +22,6 @@ from ablate.runners.cli.shared import (
     json_option,
     metric_option,
     notes,
-    open_study,
-    study_argument,
     tables_with,
     unit_option,
 )

@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ablate.errors import InputError
+from ablate.runners.cli.naming import open_study, study_argument
 from ablate.runners.cli.output import check_target, data, note, say, waiting, write
-from ablate.runners.cli.shared import (
-    class_option,
-    empty_option,
-    metric_names,
-    notes,
-    open_study,
-    study_argument,
-    tables_more,
-)
+from ablate.runners.cli.shared import class_option, empty_option, metric_names, notes, tables_more
 
 if TYPE_CHECKING:
     import pandas as pd

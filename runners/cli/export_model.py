@@ -10,16 +10,9 @@ import click
 
 from ablate.errors import InputError, brief
 from ablate.runners.cli import completion
-from ablate.runners.cli.naming import trial_named
+from ablate.runners.cli.naming import open_study, study_argument, trial_named
 from ablate.runners.cli.output import check_place, console, print_json, waiting, write
-from ablate.runners.cli.shared import (
-    code_option,
-    json_option,
-    open_study,
-    say_imports,
-    study_argument,
-    use_own_code,
-)
+from ablate.runners.cli.shared import code_option, json_option, say_imports, use_own_code
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,17 +10,9 @@ import click
 from ablate.errors import InputError, brief
 from ablate.runners.cli import completion
 from ablate.runners.cli.costs import cost_option, in_runtime, runtime_option
+from ablate.runners.cli.naming import open_study, study_argument
 from ablate.runners.cli.output import check_place, check_target, console, note, print_json, waiting, write
-from ablate.runners.cli.shared import (
-    class_option,
-    json_option,
-    metric_option,
-    notes,
-    open_study,
-    study_argument,
-    tables_with,
-    unit_option,
-)
+from ablate.runners.cli.shared import class_option, json_option, metric_option, notes, tables_with, unit_option
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames

@@ -9,15 +9,9 @@ import click
 
 from ablate.cost.names import PYTORCH, RUNTIMES, runtimes_named
 from ablate.errors import InputError
+from ablate.runners.cli.naming import open_study, study_argument
 from ablate.runners.cli.output import console, note, plain_table, print_json
-from ablate.runners.cli.shared import (
-    code_option,
-    json_option,
-    open_study,
-    parse_input,
-    study_argument,
-    use_own_code,
-)
+from ablate.runners.cli.shared import code_option, json_option, parse_input, use_own_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,6 +12,7 @@ import click
 from ablate.errors import InputError
 from ablate.runners.cli.costs import cost_option, in_runtime, runtime_option
 from ablate.runners.cli.failures import fail_below_option
+from ablate.runners.cli.naming import open_study, study_argument
 from ablate.runners.cli.output import check_target, console, print_json, write
 from ablate.runners.cli.shared import (
     class_option,
@@ -19,8 +20,6 @@ from ablate.runners.cli.shared import (
     json_option,
     metric_option,
     notes,
-    open_study,
-    study_argument,
     tables_with,
     unit_option,
 )

@@ -10,18 +10,9 @@ import click
 
 from ablate.errors import InputError
 from ablate.runners.cli.design import write_design
-from ablate.runners.cli.naming import StudyName
+from ablate.runners.cli.naming import StudyName, open_study
 from ablate.runners.cli.output import console, plain_table, print_json
-from ablate.runners.cli.shared import (
-    Prepared,
-    counted,
-    extent,
-    json_option,
-    open_study,
-    plan_notes,
-    prepare,
-    space_options,
-)
+from ablate.runners.cli.shared import Prepared, counted, extent, json_option, plan_notes, prepare, space_options
 
 if TYPE_CHECKING:
     from ablate.search_spaces.plan import Planned

@@ -10,9 +10,9 @@ import click
 from ablate.errors import InputError, brief
 from ablate.runners.cli import completion
 from ablate.runners.cli.failures import fail_below_option
-from ablate.runners.cli.naming import StudyName
+from ablate.runners.cli.naming import StudyName, open_study
 from ablate.runners.cli.output import console, print_json
-from ablate.runners.cli.shared import class_option, empty_option, json_option, notes, open_study, tables, unit_option
+from ablate.runners.cli.shared import class_option, empty_option, json_option, notes, tables, unit_option
 
 if TYPE_CHECKING:
     from ablate.analysis.claims.design import Needed

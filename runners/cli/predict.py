@@ -12,17 +12,9 @@ from ablate.errors import InputError, brief
 from ablate.files import kind
 from ablate.runners.cli import completion
 from ablate.runners.cli.mask_files import Job, below, check_targets, jobs
-from ablate.runners.cli.naming import trial_named, trials_named
+from ablate.runners.cli.naming import open_study, study_argument, trial_named, trials_named
 from ablate.runners.cli.output import note, print_json, progress, say, write
-from ablate.runners.cli.shared import (
-    code_option,
-    json_option,
-    notes,
-    open_study,
-    say_imports,
-    study_argument,
-    use_own_code,
-)
+from ablate.runners.cli.shared import code_option, json_option, notes, say_imports, use_own_code
 
 if TYPE_CHECKING:
     from ablate.part import DataPart

@@ -15,8 +15,9 @@ from ablate.modules import code_from
 from ablate.part import label_of
 from ablate.runners.cli import completion
 from ablate.runners.cli.named_parts import named_part
+from ablate.runners.cli.naming import open_study, study_argument
 from ablate.runners.cli.output import check_target, console, plain_table, print_json, progress, write
-from ablate.runners.cli.shared import json_option, open_study, study_argument
+from ablate.runners.cli.shared import json_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

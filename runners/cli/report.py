@@ -12,16 +12,9 @@ import click
 from ablate.runners.cli import completion
 from ablate.runners.cli.failures import fail_below_option
 from ablate.runners.cli.named_parts import named_part
+from ablate.runners.cli.naming import open_study, study_argument
 from ablate.runners.cli.output import check_place, check_target, say, waiting, write
-from ablate.runners.cli.shared import (
-    class_option,
-    empty_option,
-    metric_names,
-    open_study,
-    study_argument,
-    tables_more,
-    unit_option,
-)
+from ablate.runners.cli.shared import class_option, empty_option, metric_names, tables_more, unit_option
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames

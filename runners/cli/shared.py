@@ -12,8 +12,6 @@ import click
 from ablate.data.fit import is_scored_at_own_size
 from ablate.errors import InputError, brief, unknown
 from ablate.runners.cli import completion
-from ablate.runners.cli.naming import open_study as open_study
-from ablate.runners.cli.naming import study_argument as study_argument
 from ablate.runners.cli.output import note, waiting
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablate.runners.cli.naming import open_study, study_argument
 from ablate.runners.cli.output import console, plain_table, print_json
-from ablate.runners.cli.shared import json_option, notes, open_study, study_argument
+from ablate.runners.cli.shared import json_option, notes
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -11,19 +11,10 @@ import click
 from ablate.errors import InputError
 from ablate.runners.cli.costs import in_runtime, runtime_option
 from ablate.runners.cli.failures import fail_below_option
-from ablate.runners.cli.naming import studies_argument
+from ablate.runners.cli.naming import open_study, studies_argument
 from ablate.runners.cli.output import check_target, data, note, write
 from ablate.runners.cli.several import by_name
-from ablate.runners.cli.shared import (
-    class_option,
-    empty_option,
-    metric_name,
-    metric_names,
-    notes,
-    open_study,
-    tables,
-    unit_option,
-)
+from ablate.runners.cli.shared import class_option, empty_option, metric_name, metric_names, notes, tables, unit_option
 
 if TYPE_CHECKING:
     from ablate.analysis.frames import Frames

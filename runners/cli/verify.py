@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablate.runners.cli.naming import open_study, study_argument
 from ablate.runners.cli.output import console, print_json, progress
-from ablate.runners.cli.shared import json_option, open_study, study_argument
+from ablate.runners.cli.shared import json_option
 
 if TYPE_CHECKING:
     from rich.console import Console

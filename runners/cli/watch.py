@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
+from ablate.runners.cli.naming import study_argument
 from ablate.runners.cli.output import note, say
-from ablate.runners.cli.shared import study_argument
 
 
 @click.command()

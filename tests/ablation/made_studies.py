@@ -38,6 +38,11 @@ def trained(dataset: Dataset | None = None, *, seed: int = 0) -> Trained:
     return Trained(trial, dataset, train(trial, dataset, device=torch.device("cpu")))
 
 
+def with_seed(one: Trained, seed: int) -> Trained:
+    """The same result, as of another seed."""
+    return one._replace(trial=one.trial.model_copy(update={"seed": seed}))
+
+
 def trivial(one: Trained) -> list[Trained]:
     from ablate.training.loop import judge_trivial
 

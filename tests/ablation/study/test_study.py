@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from made_studies import made_study, packed, record_of, run_of, trained
+from made_studies import made_study, packed, record_of, run_of, trained, with_seed
 
 from ablate.data.splits import split
 from ablate.errors import InputError
@@ -253,7 +253,7 @@ def _accept(path: Path, trials: dict[str, bytes], both) -> None:
 def test_trials_that_two_runs_accept_at_a_time_are_all_in_the_table(study, one):
     context = multiprocessing.get_context("spawn")
     both = context.Barrier(2)
-    others = [one._replace(trial=one.trial.model_copy(update={"seed": seed})) for seed in range(1, 31)]
+    others = [with_seed(one, seed) for seed in range(1, 31)]
     halves = [{other.trial.key: packed(other) for other in others[half::2]} for half in (0, 1)]
     processes = [context.Process(target=_accept, args=(study.path, half, both)) for half in halves]
     for process in processes:

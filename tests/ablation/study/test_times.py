@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from made_studies import Trained, packed, record_of, run_of, trained
+from made_studies import Trained, packed, record_of, run_of, trained, with_seed
 
 from ablate.cost.foretold import Images, foretell
 from ablate.cost.machine import Machine
@@ -40,7 +40,7 @@ SEEN = {"processor": "AMD EPYC", "images": IMAGES, "train_seconds": 8.0}
 
 def test_another_seed_of_a_configuration_takes_what_the_first_took(tmp_path, one):
     study = study_of(tmp_path, (one, SEEN))
-    other = one._replace(trial=one.trial.model_copy(update={"seed": 1}))
+    other = with_seed(one, 1)
     assert other.trial.key != one.trial.key
     assert epoch(study, other) == pytest.approx(4.0)  # two epochs in eight seconds
     assert epoch(Study.open(tmp_path), other) == pytest.approx(4.0)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from commands import ABLATE, ablate
-from made_studies import Trained, made_study, packed, run_of, trained, trivial
+from made_studies import Trained, made_study, packed, run_of, trained, trivial, with_seed
 
 from ablate.runners.cli.live_page import LivePage
 from ablate.runners.watch.live import Live, LiveNode, Running, fall_silent, tell
@@ -35,10 +35,6 @@ def one() -> Trained:
 @pytest.fixture
 def study(tmp_path, one) -> Study:
     return made_study(tmp_path / "study", one, *trivial(one))
-
-
-def other(one: Trained, seed: int) -> Trained:
-    return one._replace(trial=one.trial.model_copy(update={"seed": seed}))
 
 
 # The command ---------------------------------------------------------------------------------------------------------
@@ -202,7 +198,7 @@ def driver(study: Study, *keys: str, **changes: object) -> None:
 
 
 def test_a_run_is_told_from_its_beginning_over_a_kill_to_its_end(study, one):
-    running, planned = other(one, 1), other(one, 2)
+    running, planned = with_seed(one, 1), with_seed(one, 2)
     path, missing = study.path, "2 of 3 planned trials have not ended"
     with study.writing():
         study.plan(run_of(running.trial, planned.trial), threads=1, data_dir=None)
@@ -281,7 +277,7 @@ def test_results_are_those_of_the_trials_that_ended_and_are_made_anew_where_one_
     assert (found["curves_of"], found["curves_drawn"]) == (1, 1)
     assert [row["state"] for row in found["trials"]] == ["complete"]
     assert any("quick profile" in note for note in found["notes"])
-    failed = other(one, 1)
+    failed = with_seed(one, 1)
     with study.writing():
         study.plan(run_of(failed.trial), threads=1, data_dir=None)
         study.accept(failed.trial.key, packed(failed, state="failed", epochs=1, error="diverged <b>\x1b[2J"))
@@ -333,7 +329,7 @@ def test_a_trial_that_is_damaged_is_left_out_and_said_until_it_is_whole_again(st
 
 def test_names_and_reasons_of_a_strangers_study_are_text(study, one):
     script = "<script>alert(1)</script>"
-    odd = other(one, 1)
+    odd = with_seed(one, 1)
     run = run_of(odd.trial, space=script)
     run = run.model_copy(update={"trials": {odd.trial.key: {script: script}}, "question": f"{script}\u202e"})
     with study.writing():
@@ -349,7 +345,7 @@ def test_names_and_reasons_of_a_strangers_study_are_text(study, one):
 
 
 def test_the_curve_of_a_long_training_is_thinned_and_ends_where_it_is(study, one):
-    long = other(one, 1)
+    long = with_seed(one, 1)
     with study.writing():
         study.plan(run_of(long.trial), threads=1, data_dir=None)
         lines = [epoch_line(Epoch(n, 1 / n, 0.6, 0.7, 0.5, 0.6, 1.5, 40.0)) for n in range(1, 5001)]

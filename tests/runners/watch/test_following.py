@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from made_studies import Trained, made_study, packed, run_of, trained, trivial
+from made_studies import Trained, made_study, packed, run_of, trained, trivial, with_seed
 
 from ablate.errors import InputError
 from ablate.runners.watch.following import Following, Now
@@ -29,10 +29,6 @@ def one() -> Trained:
 def study(tmp_path, one) -> Study:
     """One trial that ended, and its trivial rows."""
     return made_study(tmp_path / "study", one, *trivial(one))
-
-
-def other(one: Trained, seed: int) -> Trained:
-    return one._replace(trial=one.trial.model_copy(update={"seed": seed}))
 
 
 def looked(following: Following) -> Now:
@@ -59,7 +55,7 @@ def test_there_need_be_no_study_yet_and_it_may_go_and_come_back(tmp_path, one):
     assert set(looked(following).records) == {one.trial.key}
     shutil.rmtree(tmp_path / "study")
     assert following.now() is None
-    second = other(one, 7)
+    second = with_seed(one, 7)
     made_study(tmp_path / "study", second)
     assert set(looked(following).records) == {second.trial.key}
 
@@ -87,7 +83,7 @@ def test_trials_that_are_planned_and_end_are_seen_and_nothing_else_counts_as_a_c
     before = looked(following)
     assert set(before.study.plans.levels) == {one.trial.key}
     assert looked(following).change == before.change
-    more = other(one, 1)
+    more = with_seed(one, 1)
     with study.writing():
         study.plan(run_of(more.trial), threads=1, data_dir=None)
         planned = looked(following)
@@ -102,7 +98,7 @@ def test_trials_that_are_planned_and_end_are_seen_and_nothing_else_counts_as_a_c
 
 
 def test_a_later_attempt_takes_the_place_of_what_was_remembered(study, one):
-    failed = other(one, 1)
+    failed = with_seed(one, 1)
     with study.writing():
         study.plan(run_of(failed.trial), threads=1, data_dir=None)
         study.accept(failed.trial.key, packed(failed, state="failed", epochs=1, error="diverged"))
@@ -143,7 +139,7 @@ def epoch(number: int, loss: float = 0.5, seconds: float = 1.5) -> Epoch:
 
 
 def test_curves_are_those_of_trials_under_way_and_interrupted(study, one):
-    running, left = other(one, 1), other(one, 2)
+    running, left = with_seed(one, 1), with_seed(one, 2)
     (study.ray_dir / "checkpoints").mkdir(parents=True)
     (study.ray_dir / "checkpoints" / f"{left.trial.key}.safetensors").touch()
     (study.ray_dir / "checkpoints" / f"{one.trial.key}.safetensors").touch()  # it ended: a kill left its checkpoint
